@@ -1,0 +1,19 @@
+namespace Sparseland.Notebooks.Hosting;
+
+/// <summary>
+/// Where displayed values go while a notebook runs in Sparseland's own engine.
+/// Other hosts (.NET Interactive, a console program) leave <see cref="NotebookHost.Current"/> null.
+/// </summary>
+public interface INotebookHost
+{
+    /// <summary>Shows a value.</summary>
+    /// <param name="bundle">The value in all its forms.</param>
+    /// <param name="displayId">An identity that later updates name.</param>
+    void Display(MimeBundle bundle, string displayId);
+
+    /// <summary>Replaces what an earlier <see cref="Display"/> with the same identity shows.</summary>
+    void Update(MimeBundle bundle, string displayId);
+
+    /// <summary>Signalled when the user interrupts the running cell.</summary>
+    CancellationToken CellCancelled { get; }
+}
