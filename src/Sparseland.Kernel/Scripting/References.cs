@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
@@ -36,15 +37,17 @@ internal sealed class References
             AddPlatform(file);
         }
 
-        // What the cells' globals are made of.
-        foreach (var assembly in new[] { typeof(Notebooks.Hosting.CellGlobals).Assembly, typeof(Microsoft.DotNet.Interactive.Formatting.Formatter).Assembly, typeof(Microsoft.AspNetCore.Html.IHtmlContent).Assembly })
+        // What a cell sees without any directive: the notebooks' library and all that it stands on.
+        foreach (var file in carried.FilesOf(typeof(Notebooks.Hosting.CellGlobals).Assembly.GetName().Name!))
         {
-            AddPlatform(assembly.Location);
+            AddPlatform(file);
         }
+
+        All = [.. byName.Values];
     }
 
-    /// <summary>Every reference, in the order of adding.</summary>
-    public IReadOnlyCollection<MetadataReference> All => byName.Values;
+    /// <summary>Every reference; a snapshot that a completion on another thread may keep.</summary>
+    public ImmutableArray<MetadataReference> All { get; private set; } = [];
 
     /// <summary>Adds a package that the program carries. False when it does not.</summary>
     public bool AddCarried(string package)
@@ -55,6 +58,7 @@ internal sealed class References
             AddPlatform(file);
         }
 
+        All = [.. byName.Values];
         return CarriedPackages.Instance.VersionOf(package) is not null;
     }
 
@@ -83,6 +87,8 @@ internal sealed class References
                 AddLoaded(runtime);
             }
         }
+
+        All = [.. byName.Values];
     }
 
     /// <summary>Adds an assembly file of the user's.</summary>
@@ -124,6 +130,7 @@ internal sealed class References
 
         NativeFolders.TryAdd(Path.GetDirectoryName(Path.GetFullPath(path))!, 0);
         AddLoaded(Path.GetFullPath(path));
+        All = [.. byName.Values];
     }
 
     private void AddWithDependencies(string file)
@@ -142,10 +149,21 @@ internal sealed class References
 
     private void AddLoaded(string file)
     {
-        if (byName.TryAdd(Path.GetFileNameWithoutExtension(file), CachingReferenceResolver.File(file)))
+        if (byName.ContainsKey(Path.GetFileNameWithoutExtension(file)))
+        {
+            return;
+        }
+
+        try
         {
             loader.RegisterDependency(AssemblyLoadContext.Default.LoadFromAssemblyPath(file));
         }
+        catch (Exception e) when (e is FileLoadException or BadImageFormatException)
+        {
+            throw new DirectiveException($"#r: '{file}' cannot be loaded: {e.Message}", e);
+        }
+
+        byName.Add(Path.GetFileNameWithoutExtension(file), CachingReferenceResolver.File(file));
     }
 
     // The trusted list names a few native files of the runtime too.
