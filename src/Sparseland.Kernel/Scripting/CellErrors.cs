@@ -11,7 +11,7 @@ internal static class CellErrors
     private static readonly string[] EngineNamespaces =
     [
         "Microsoft.CodeAnalysis", "Sparseland.Kernel", "System.Runtime.ExceptionServices", "System.Runtime.CompilerServices",
-        "System.Runtime.ControlledExecution", "System.Threading.ExecutionContext",
+        "System.Runtime.ControlledExecution", "Internal.Runtime", "System.Threading.ExecutionContext",
     ];
 
     /// <summary>Compile errors with the line in question and a caret under the place.</summary>
@@ -73,7 +73,15 @@ internal static class CellErrors
                     var number = frame.GetFileLineNumber();
                     if (number >= 1 && number <= lines.Length)
                     {
-                        text.Add("      > " + lines[number - 1].Trim());
+                        var full = lines[number - 1].TrimEnd();
+                        var trimmed = full.TrimStart();
+                        text.Add("      > " + trimmed);
+                        var column = frame.GetFileColumnNumber() - 1 - (full.Length - trimmed.Length);
+                        if (column >= 0 && column < trimmed.Length)
+                        {
+                            text.Add("        " + Caret(trimmed, column));
+                        }
+
                         shown = true;
                     }
                 }
@@ -82,6 +90,10 @@ internal static class CellErrors
 
         return new CellError(exception.GetType().Name, exception.Message, text);
     }
+
+    /// <summary>An exception that no cell awaits, as text for standard error.</summary>
+    public static string Background(Exception exception, Func<string, string?> sourceOf) =>
+        string.Join('\n', FromException(exception, sourceOf).Traceback.Prepend("Exception in the background, after or beside its cell:")) + "\n";
 
     private static string? Describe(StackFrame frame)
     {

@@ -25,13 +25,14 @@ internal sealed class CellThread : SynchronizationContext
 
     private readonly object gate = new();
     private readonly Queue<(SendOrPostCallback Callback, object? State)> queue = new();
-    private readonly HashSet<CancellationTokenSource> busy = [];
+    private readonly List<(Thread Thread, CancellationTokenSource Stop)> threads = [];
     private readonly TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource idleAfterStop = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<Exception> stray;
     private int waiting;
     private bool ended;
-    private bool stopped;
+    private volatile bool stopped;
+    private int alive;
 
     private CellThread(Action<Exception> stray) => this.stray = stray;
 
@@ -157,8 +158,10 @@ internal sealed class CellThread : SynchronizationContext
     private void StartThread()
     {
         var stop = new CancellationTokenSource();
-        busy.Add(stop);
         var thread = new Thread(() => Work(stop), StackBytes) { IsBackground = true, Name = "cell" };
+        threads.RemoveAll(t => !t.Thread.IsAlive);
+        threads.Add((thread, stop));
+        Interlocked.Increment(ref alive);
         thread.UnsafeStart();
     }
 
@@ -178,20 +181,15 @@ internal sealed class CellThread : SynchronizationContext
                 stop.Token);
 #pragma warning restore SYSLIB0046
         }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        catch (Exception e) when (stopped && e is OperationCanceledException or ThreadInterruptedException or ThreadAbortException)
         {
             // Stopped, as asked.
         }
-        finally
+
+        // No lock here: a pending interrupt of the thread would strike in it.
+        if (Interlocked.Decrement(ref alive) == 0 && stopped)
         {
-            lock (gate)
-            {
-                busy.Remove(stop);
-                if (stopped && busy.Count == 0)
-                {
-                    idleAfterStop.TrySetResult();
-                }
-            }
+            idleAfterStop.TrySetResult();
         }
     }
 
@@ -232,13 +230,16 @@ internal sealed class CellThread : SynchronizationContext
             stopped = true;
             queue.Clear();
             Monitor.PulseAll(gate);
-            if (busy.Count == 0)
+            if (Volatile.Read(ref alive) == 0)
             {
                 idleAfterStop.TrySetResult();
             }
 
-            foreach (var stop in busy)
+            foreach (var (thread, stop) in threads)
             {
+                // Ends sleeps and waits, which an abort alone does not reach on every platform.
+                thread.Interrupt();
+
                 // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
                 _ = Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             }

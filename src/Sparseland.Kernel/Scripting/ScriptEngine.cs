@@ -252,7 +252,7 @@ public sealed class ScriptEngine : IScriptEngine
             async () => next = previous is null
                 ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None).ConfigureAwait(false)
                 : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None).ConfigureAwait(false),
-            e => output.Stream("stderr", string.Join('\n', CellErrors.FromException(e, SourceOf).Traceback.Prepend("Exception in the background:")) + "\n"),
+            e => output.Stream("stderr", CellErrors.Background(e, SourceOf)),
             options.InterruptGrace,
             cancel).ConfigureAwait(false);
         if (end != CellEnd.Finished)
@@ -293,7 +293,7 @@ public sealed class ScriptEngine : IScriptEngine
         }
     }
 
-    private string? SourceOf(string file) => sources.GetValueOrDefault(file);
+    private string? SourceOf(string file) => sources.GetValueOrDefault(Path.GetFileName(file));
 
     private static CellResult Interrupted(string message, TimeSpan elapsed) =>
         new(CellStatus.Interrupted, new CellError("Interrupted", message, [message]), elapsed);
@@ -328,7 +328,8 @@ public sealed class ScriptEngine : IScriptEngine
         {
             ExceptionHandling.SetUnhandledExceptionHandler(static e =>
             {
-                Console.Error.WriteLine($"Unhandled {e.GetType().FullName} on a background thread: {e.Message}");
+                // Flows to the cell that started the thread.
+                Console.Error.Write(CellErrors.Background(e, static _ => null));
                 return true;
             });
         }

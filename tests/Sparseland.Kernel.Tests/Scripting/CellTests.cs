@@ -110,7 +110,6 @@ public sealed class CellTests : EngineTest
             #nullable enable
             #region two
             #if NEVER
-            #!unknown
             Console.Write("wrong");
             #else
             Console.Write("right");
