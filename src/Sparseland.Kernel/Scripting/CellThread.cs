@@ -23,6 +23,10 @@ internal sealed class CellThread : SynchronizationContext
     // Recursive student code deserves more room than the default megabyte and a half.
     private const int StackBytes = 16 * 1024 * 1024;
 
+    // How long a cell may take to leave by itself (a token, a throwing write, an interrupted sleep) before it is aborted.
+    // An abort can strike between a lock's taking and its protection; what leaves by itself releases its locks.
+    private static readonly TimeSpan Politeness = TimeSpan.FromMilliseconds(40);
+
     private readonly object gate = new();
     private readonly Queue<(SendOrPostCallback Callback, object? State)> queue = new();
     private readonly List<(Thread Thread, CancellationTokenSource Stop)> threads = [];
@@ -64,7 +68,9 @@ internal sealed class CellThread : SynchronizationContext
             return CellEnd.Finished;
         }
 
-        run.Stop();
+        run.Ask();
+        await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness, CancellationToken.None)).ConfigureAwait(false);
+        run.Abort();
         var left = await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(grace, CancellationToken.None)).ConfigureAwait(false);
         return left == run.idleAfterStop.Task ? CellEnd.Stopped : CellEnd.Stuck;
     }
@@ -223,7 +229,7 @@ internal sealed class CellThread : SynchronizationContext
         }
     }
 
-    private void Stop()
+    private void Ask()
     {
         lock (gate)
         {
@@ -235,11 +241,20 @@ internal sealed class CellThread : SynchronizationContext
                 idleAfterStop.TrySetResult();
             }
 
-            foreach (var (thread, stop) in threads)
+            foreach (var (thread, _) in threads)
             {
                 // Ends sleeps and waits, which an abort alone does not reach on every platform.
                 thread.Interrupt();
+            }
+        }
+    }
 
+    private void Abort()
+    {
+        lock (gate)
+        {
+            foreach (var (_, stop) in threads.Where(t => t.Thread.IsAlive))
+            {
                 // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
                 _ = Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             }

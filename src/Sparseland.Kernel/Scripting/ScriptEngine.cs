@@ -59,15 +59,17 @@ public sealed class ScriptEngine : IScriptEngine
         {
             await oneCell.WaitAsync(cancel).ConfigureAwait(false);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             return Interrupted("The cell was interrupted before it started.", watch.Elapsed);
         }
 
         try
         {
-            CellConsole.Enter(output);
-            NotebookHost.Enter(new EngineHost(output, cancel));
+            var stoppable = new StoppableOutput(output);
+            await using var registration = cancel.Register(stoppable.Stop).ConfigureAwait(false);
+            CellConsole.Enter(stoppable);
+            NotebookHost.Enter(new EngineHost(stoppable, cancel));
             cell++;
             // Compiling takes the pool's thread, not the caller's.
             var error = await Task.Run(() => RunPartsAsync(code, $"Cell [{cell}]", output, new Stack<string>(), cancel), CancellationToken.None).ConfigureAwait(false);

@@ -13,6 +13,9 @@ public sealed class InterruptTests : EngineTest
     [InlineData("await new TaskCompletionSource().Task;")]
     [InlineData("try { while (true) ; } catch (Exception) { } finally { var done = 1; }")]
     [InlineData("while (true) { try { while (true) Math.Sqrt(2); } catch (Exception) { } }")]
+    [InlineData("while (true) Console.WriteLine(\"x\");")]
+    [InlineData("while (true) display(1);")]
+    [InlineData("Parallel.For(0, 4, _ => { while (true) Console.Write(\"\"); });")]
     [InlineData("lock (new object()) { while (true) Console.Write(\"\"); }")]
     [InlineData("async Task Forever() { while (true) await Task.Delay(1); } await Forever();")]
     public async Task A_running_cell_stops_and_state_is_kept(string body)
