@@ -21,7 +21,7 @@ internal sealed class CachingReferenceResolver(MetadataReferenceResolver inner) 
     /// <summary>The one reference for an assembly file, with its XML documentation if that lies beside it.</summary>
     public static PortableExecutableReference File(string path) => Files.GetOrAdd(
         Path.GetFullPath(path),
-        static p => MappedMetadata(p).GetReference(documentation: XmlFile(p), filePath: p));
+        static p => MappedMetadata(p).GetReference(documentation: new Documentation(p), filePath: p));
 
     public override PortableExecutableReference? ResolveMissingAssembly(MetadataReference definition, AssemblyIdentity referenceIdentity) =>
         Share(inner.ResolveMissingAssembly(definition, referenceIdentity));
@@ -54,11 +54,5 @@ internal sealed class CachingReferenceResolver(MetadataReferenceResolver inner) 
                 view.SafeMemoryMappedViewHandle.ReleasePointer();
                 view.Dispose();
             }));
-    }
-
-    private static DocumentationProvider? XmlFile(string assembly)
-    {
-        var xml = Path.ChangeExtension(assembly, ".xml");
-        return System.IO.File.Exists(xml) ? XmlDocumentationProvider.CreateFromFile(xml) : null;
     }
 }

@@ -97,6 +97,13 @@ internal sealed class References
     {
         if (!File.Exists(path))
         {
+            // C# scripts may name an assembly of the framework without a path: #r "System.Xml.Linq".
+            if (CarriedPackages.Instance.PlatformAssemblies.TryGetValue(Path.GetFileName(path), out var named))
+            {
+                AddWithDependencies(named);
+                return;
+            }
+
             // The setup cell may name the library's own file where it is not built: the running copy serves.
             if (CarriedPackages.Instance.PlatformAssemblies.TryGetValue(Path.GetFileNameWithoutExtension(path), out var own) && Path.GetExtension(path) == ".dll")
             {

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
@@ -20,7 +19,7 @@ public sealed class ScriptEngine : IScriptEngine
     private readonly ScriptEngineOptions options;
     private readonly InteractiveAssemblyLoader loader = new();
     private readonly SemaphoreSlim oneCell = new(1, 1);
-    private readonly ConcurrentDictionary<string, string> sources = new(StringComparer.Ordinal);
+    private readonly CellSources sources = new();
     private readonly References references;
     private readonly DirectiveRunner directives;
     private readonly Lazy<LanguageService> language;
@@ -246,7 +245,7 @@ public sealed class ScriptEngine : IScriptEngine
             return CellErrors.FromDiagnostics(diagnostics, name, code);
         }
 
-        sources[name] = code;
+        sources.Add(name, script.GetCompilation().AssemblyName, code);
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
@@ -254,7 +253,7 @@ public sealed class ScriptEngine : IScriptEngine
             async () => next = previous is null
                 ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None).ConfigureAwait(false)
                 : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None).ConfigureAwait(false),
-            e => output.Stream("stderr", CellErrors.Background(e, SourceOf)),
+            e => output.Stream("stderr", CellErrors.Background(e, sources)),
             options.InterruptGrace,
             cancel).ConfigureAwait(false);
         if (end != CellEnd.Finished)
@@ -273,7 +272,7 @@ public sealed class ScriptEngine : IScriptEngine
 
         if (thrown is not null)
         {
-            return CellErrors.FromException(thrown, SourceOf);
+            return CellErrors.FromException(thrown, sources);
         }
 
         if (HasResult(script))
@@ -294,8 +293,6 @@ public sealed class ScriptEngine : IScriptEngine
             return true;
         }
     }
-
-    private string? SourceOf(string file) => sources.GetValueOrDefault(Path.GetFileName(file));
 
     private static CellResult Interrupted(string message, TimeSpan elapsed) =>
         new(CellStatus.Interrupted, new CellError("Interrupted", message, [message]), elapsed);
@@ -331,7 +328,7 @@ public sealed class ScriptEngine : IScriptEngine
             ExceptionHandling.SetUnhandledExceptionHandler(static e =>
             {
                 // Flows to the cell that started the thread.
-                Console.Error.Write(CellErrors.Background(e, static _ => null));
+                Console.Error.Write(CellErrors.Background(e, new CellSources()));
                 return true;
             });
         }

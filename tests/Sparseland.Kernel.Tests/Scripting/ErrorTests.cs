@@ -45,11 +45,19 @@ public sealed class ErrorTests : EngineTest
     [Fact]
     public async Task The_caret_stands_under_the_throwing_statement()
     {
-        var error = await Fail("int[] few = [1];\nvar fine = few[0]; few[3] = 2;");
+        var error = await Fail("int[] few = [1];\nvar fine = few[0]; int.Parse(\"x\");");
         Assert.True(Text(error).Contains("> var fine", StringComparison.Ordinal), Text(error));
         var at = error.Traceback.ToList().FindIndex(l => l.Contains("> var fine", StringComparison.Ordinal));
         Assert.True(at >= 0, Text(error));
-        Assert.Equal(error.Traceback[at].IndexOf("few[3]", StringComparison.Ordinal), error.Traceback[at + 1].IndexOf('^', StringComparison.Ordinal));
+        Assert.Equal(error.Traceback[at].IndexOf("int.Parse", StringComparison.Ordinal), error.Traceback[at + 1].IndexOf('^', StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task An_index_out_of_range_names_its_cell()
+    {
+        var error = await Fail("int[] few = [1];\nfew[3] = 2;");
+        Assert.Equal("IndexOutOfRangeException", error.Name);
+        Assert.Contains("in Cell [1]", Text(error), StringComparison.Ordinal);
     }
 
     [Fact]
