@@ -258,10 +258,22 @@ public sealed class ScriptEngine : IScriptEngine
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
+        MimeBundle? result = null;
+        var hasResult = HasResult(script);
         var end = await CellThread.RunAsync(
-            async () => next = previous is null
-                ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None).ConfigureAwait(false)
-                : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None).ConfigureAwait(false),
+            async () =>
+            {
+                var ran = previous is null
+                    ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
+                    : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
+                if (thrown is null && hasResult)
+                {
+                    // On the cell's thread: a ToString of the user's may run for ever.
+                    result = ValueFormatting.Format(ran.ReturnValue);
+                }
+
+                next = ran;
+            },
             e => output.Stream("stderr", CellErrors.Background(e, sources)),
             options.InterruptGrace,
             cancel).ConfigureAwait(false);
@@ -284,9 +296,9 @@ public sealed class ScriptEngine : IScriptEngine
             return CellErrors.FromException(thrown, sources);
         }
 
-        if (HasResult(script))
+        if (result is not null)
         {
-            output.Result(ValueFormatting.Format(state.ReturnValue));
+            output.Result(result);
         }
 
         return null;

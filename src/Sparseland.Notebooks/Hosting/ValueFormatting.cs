@@ -22,6 +22,7 @@ public static class ValueFormatting
             return bundle;
         }
 
+        using var shield = AbortShield.Enter();
         try
         {
             return value is IMimeRenderable renderable ? renderable.Render() : FormatWithFormatters(value, mimeTypes);
