@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchSharp;
 
 namespace Sparseland.Native;
@@ -45,7 +46,7 @@ public static class NativeLibraries
         string? reason = null;
         try
         {
-            using torch.Tensor one = torch.ones(1);
+            MakeTensor();
         }
         catch (Exception e) when (e is NotSupportedException or DllNotFoundException or TypeInitializationException
             or EntryPointNotFoundException or IOException or BadImageFormatException)
@@ -54,6 +55,10 @@ public static class NativeLibraries
         }
         return Report(reason);
     }
+
+    // A method of its own: without TorchSharp.dll the runtime refuses to start it, which must happen within the try.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void MakeTensor() => torch.ones(1).Dispose();
 
     private static NativeLibraryReport Report(string? reason)
     {
