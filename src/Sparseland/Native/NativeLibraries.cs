@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using TorchSharp;
 
 namespace Sparseland.Native;
@@ -10,6 +11,11 @@ namespace Sparseland.Native;
 /// <param name="VersionAvailable">The newest GLIBCXX version that the system's libstdc++ offers, or null.</param>
 /// <param name="Patched">Whether a patched copy of the library is in use.</param>
 /// <param name="CachePath">Path of the patched copy, or null.</param>
+/// <param name="Guarded">
+/// Whether functions of TorchSharp whose mistakes would end the process (matmul, autograd.grad, cummax, cummin and a few
+/// more) throw an ordinary exception instead. Linux on x64 only; elsewhere use <c>MatMul</c>.
+/// </param>
+/// <param name="GuardFailure">Why they are not guarded on a system where they could be, or null.</param>
 /// <param name="Loads">Whether tensors work in this process.</param>
 /// <param name="Reason">If not, why, in one line.</param>
 /// <param name="Remedy">If not, what to do about it.</param>
@@ -20,6 +26,8 @@ public sealed record NativeLibraryReport(
     string? VersionAvailable,
     bool Patched,
     string? CachePath,
+    bool Guarded,
+    string? GuardFailure,
     bool Loads,
     string? Reason,
     string? Remedy);
@@ -58,7 +66,12 @@ public static class NativeLibraries
 
     // A method of its own: without TorchSharp.dll the runtime refuses to start it, which must happen within the try.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void MakeTensor() => torch.ones(1).Dispose();
+    private static void MakeTensor()
+    {
+        // The library by itself first: where it does not load, TorchSharp would copy all of libtorch to a folder beside it.
+        NativeLibrary.Load(NativeLoader.Wrapper, typeof(torch).Assembly, null);
+        torch.ones(1).Dispose();
+    }
 
     private static NativeLibraryReport Report(string? reason)
     {
@@ -74,6 +87,8 @@ public static class NativeLibraries
             standard is not null ? Newest(ElfVersions.Read(File.ReadAllBytes(standard)).Definitions) : null,
             NativeLoader.PatchedPath is not null,
             NativeLoader.PatchedPath,
+            NativeGuard.Active,
+            NativeGuard.Failure is { } failure ? OneLine(failure.Message) : null,
             reason is null,
             reason,
             reason is null ? null : Remedy(wrapper, torchFolder));

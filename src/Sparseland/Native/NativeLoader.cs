@@ -14,7 +14,7 @@ namespace Sparseland.Native;
 /// </summary>
 internal static class NativeLoader
 {
-    private const string Wrapper = "LibTorchSharp";
+    internal const string Wrapper = "LibTorchSharp";
 
     private static readonly Lock Gate = new();
     private static nint s_handle;
@@ -53,6 +53,7 @@ internal static class NativeLoader
     {
         Assembly torchSharp = typeof(torch).Assembly;
         AssemblyLoadContext.GetLoadContext(torchSharp)!.ResolvingUnmanagedDll += ResolveNative;
+        NativeGuard.Watch(torchSharp);
     }
 
     /// <summary>TorchSharp.dll and its like from beside this assembly, for hosts that load this one by path alone.</summary>
