@@ -6,7 +6,6 @@ using Microsoft.CodeAnalysis.CSharp.Scripting;
 using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Microsoft.CodeAnalysis.Scripting;
 using Microsoft.CodeAnalysis.Scripting.Hosting;
-using Sparseland.Native;
 using Sparseland.Notebooks.Hosting;
 
 namespace Sparseland.Kernel.Scripting;
@@ -38,7 +37,6 @@ public sealed class ScriptEngine : IScriptEngine
             throw new DirectoryNotFoundException($"The working directory '{this.options.WorkingDirectory}' does not exist.");
         }
 
-        NativeLibraries.Register(); // a cell may use TorchSharp before anything of Sparseland
         references = new References(loader);
         directives = new DirectiveRunner(this.options, references);
         baseResolver = ScriptMetadataResolver.Default.WithBaseDirectory(this.options.WorkingDirectory);
@@ -208,6 +206,7 @@ public sealed class ScriptEngine : IScriptEngine
 
     private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
     {
+        code = MatMulGuard.Apply(code);
         var script = state is null
             ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
             : state.Script.ContinueWith<object>(code, Options(name));
