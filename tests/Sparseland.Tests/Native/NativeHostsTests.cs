@@ -67,6 +67,40 @@ public sealed class NativeHostsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_damaged_library_is_named_with_what_to_do()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+        // The program elsewhere, with a library that ends in the middle; the large files are links.
+        string source = Path.GetDirectoryName(Built("tests/Sparseland.Tests/Native/ConsoleProgram", "ConsoleProgram.dll"))!;
+        string target = Path.Combine(_folder, "program");
+        foreach (string file in Directory.EnumerateFiles(source, "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(target, Path.GetRelativePath(source, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            if (Path.GetFileName(file) == "libLibTorchSharp.so")
+            {
+                File.WriteAllBytes(copy, File.ReadAllBytes(file).AsSpan(0, 100_000));
+            }
+            else if (Path.GetRelativePath(source, file).StartsWith("runtimes", StringComparison.Ordinal))
+            {
+                File.CreateSymbolicLink(copy, file);
+            }
+            else
+            {
+                File.Copy(file, copy);
+            }
+        }
+        string[] parts = (await Run(Path.Combine(target, "ConsoleProgram.dll"), ["describe"], "")).Output.Split('|');
+        Assert.Equal("False", parts[0]);
+        Assert.Contains(Path.Combine(target, "runtimes"), parts[2]);
+        Assert.Contains("truncated", parts[2]);
+        Assert.Contains("Delete that file", parts[3]);
+    }
+
+    [Fact]
     public async Task A_script_host_that_knows_nothing_of_Sparseland_gets_tensors()
     {
         string library = Path.GetDirectoryName(Built("src/Sparseland", "Sparseland.dll"))!;
