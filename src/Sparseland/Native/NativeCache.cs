@@ -12,13 +12,14 @@ internal static class NativeCache
     /// <param name="key">What the file was made from; its SHA-256 names the folder.</param>
     /// <param name="fileName">Name of the file.</param>
     /// <param name="content">Its content.</param>
+    /// <param name="roots">The folders to try, best first; by default <see cref="Roots"/>.</param>
     /// <returns>The path, and whether it was written now.</returns>
     /// <exception cref="IOException">No folder can be written; the message names each with its reason.</exception>
-    public static (string Path, bool Written) Store(ReadOnlySpan<byte> key, string fileName, byte[] content)
+    public static (string Path, bool Written) Store(ReadOnlySpan<byte> key, string fileName, byte[] content, IEnumerable<string>? roots = null)
     {
         string folder = Convert.ToHexStringLower(SHA256.HashData(key));
         var failures = new List<string>();
-        foreach (string root in Roots())
+        foreach (string root in roots ?? Roots())
         {
             string path = Path.Combine(root, folder, fileName);
             try

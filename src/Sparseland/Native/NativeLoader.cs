@@ -14,7 +14,7 @@ namespace Sparseland.Native;
 /// </summary>
 internal static class NativeLoader
 {
-    private const string Wrapper = "LibTorchSharp";
+    internal const string Wrapper = "LibTorchSharp";
 
     private static readonly Lock Gate = new();
     private static nint s_handle;
@@ -53,6 +53,7 @@ internal static class NativeLoader
     {
         Assembly torchSharp = typeof(torch).Assembly;
         AssemblyLoadContext.GetLoadContext(torchSharp)!.ResolvingUnmanagedDll += ResolveNative;
+        NativeGuard.Watch(torchSharp);
     }
 
     /// <summary>TorchSharp.dll and its like from beside this assembly, for hosts that load this one by path alone.</summary>
@@ -90,7 +91,7 @@ internal static class NativeLoader
                 return s_handle;
             }
             catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or IOException
-                or UnauthorizedAccessException or System.Text.Json.JsonException)
+                or InvalidDataException or UnauthorizedAccessException)
             {
                 Failure = e; // the runtime reports the failed load; NativeLibraries.Describe the reason
                 return 0;
@@ -136,10 +137,25 @@ internal static class NativeLoader
     }
 
     /// <summary>Versions of libstdc++ that TorchSharp's native library needs and this system's one lacks.</summary>
+    /// <exception cref="InvalidDataException">One of the files is damaged; the message names it.</exception>
     internal static IReadOnlyList<string> MissingVersions(string wrapper) =>
         StandardLibrary() is { } standard
-            ? WeakVersionPatch.Missing(ElfVersions.Read(File.ReadAllBytes(wrapper)), "libstdc++.so.6", ElfVersions.Read(File.ReadAllBytes(standard)))
+            ? WeakVersionPatch.Missing(Versions(wrapper), "libstdc++.so.6", Versions(standard))
             : [];
+
+    /// <summary>The symbol versions of a library.</summary>
+    /// <exception cref="InvalidDataException">It is not a 64-bit little-endian ELF file or damaged; the message names it.</exception>
+    internal static ElfVersions Versions(string path)
+    {
+        try
+        {
+            return ElfVersions.Read(File.ReadAllBytes(path));
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"{path}: {e.Message}", e);
+        }
+    }
 
     /// <summary>Path of the C++ standard library that the process uses (the .NET runtime itself needs it), or null.</summary>
     internal static string? StandardLibrary() => LoadedLibraries.Find("libstdc++.so.6");

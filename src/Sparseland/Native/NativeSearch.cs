@@ -13,6 +13,7 @@ internal sealed class NativeSearch
     private readonly List<string> _folders = [];
 
     /// <param name="anchors">Assemblies beside which natives may lie, and whose .deps.json may name packages.</param>
+    /// <exception cref="InvalidDataException">A .deps.json is damaged.</exception>
     public NativeSearch(params IEnumerable<Assembly> anchors)
     {
         Add((AppContext.GetData("NATIVE_DLL_SEARCH_DIRECTORIES") as string)?.Split(Path.PathSeparator) ?? []);
@@ -27,7 +28,14 @@ internal sealed class NativeSearch
             string deps = Path.ChangeExtension(place, ".deps.json");
             if (File.Exists(deps))
             {
-                Add(PackageFolders(deps, [.. PackageRoots(places)]));
+                try
+                {
+                    Add(PackageFolders(deps, [.. PackageRoots(places)]));
+                }
+                catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+                {
+                    throw new InvalidDataException($"{deps} is not a dependency file of .NET: {e.Message}", e);
+                }
             }
         }
     }
@@ -53,7 +61,7 @@ internal sealed class NativeSearch
         _folders.AddRange(folders.Where(f => Directory.Exists(f) && !_folders.Contains(f)));
 
     /// <summary>The native folders of the packages that a .deps.json lists for this platform.</summary>
-    private static IEnumerable<string> PackageFolders(string depsFile, string[] roots)
+    private static List<string> PackageFolders(string depsFile, string[] roots)
     {
         using JsonDocument deps = JsonDocument.Parse(File.ReadAllBytes(depsFile));
         var folders = new List<string>();
@@ -76,7 +84,7 @@ internal sealed class NativeSearch
                 }
             }
         }
-        return folders.Distinct();
+        return [.. folders.Distinct()];
     }
 
     /// <summary>NuGet's global packages folder, by its setting, by where an assembly was loaded from, and by default.</summary>

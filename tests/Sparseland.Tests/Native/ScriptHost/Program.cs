@@ -1,0 +1,3 @@
+using Microsoft.CodeAnalysis.CSharp.Scripting;
+
+Console.WriteLine(await CSharpScript.EvaluateAsync(await Console.In.ReadToEndAsync()));
