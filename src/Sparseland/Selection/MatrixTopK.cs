@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Numerics.Tensors;
 
 namespace Sparseland.Selection;
 
@@ -12,8 +13,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     /// <summary>Columns that are gathered together: they share cache lines.</summary>
     private const int ColumnTile = 16;
 
-    /// <summary>Runs up to here are ranked by comparing all pairs.</summary>
-    private const int ShortRun = 16;
+    private delegate int RowWork(int row, ReadOnlySpan<T> entries, RowKernel<T>.IScratch scratch);
 
     private readonly RowKernel<T> _kernel = RowKernel<T>.For(width);
 
@@ -51,12 +51,18 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         int runs = columns / budget.M;
         int[] offsets = EvenOffsets(rows, runs * budget.N);
         int[] selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
-        if (budget.M > ShortRun)
-            SelectRows(scores, rows * runs, budget.M, budget.N, selected, columns);
-        else
-            SelectShortRuns(scores, rows * runs, budget, selected, columns);
+        if (budget.M <= ShortRuns<T>.MaximumLength)
+        {
+            ForRows(scores, rows, columns, 0, columns, (row, entries, _) =>
+            {
+                ShortRuns<T>.Select(entries, budget, selected.AsSpan(offsets[row], runs * budget.N));
+                return _kernel.FirstNaN(entries);
+            });
+            return Support.Trusted(rows, columns, offsets, selected);
+        }
 
-        // Both count from the start of the run; a support counts from the start of the row.
+        SelectRows(scores, rows * runs, budget.M, budget.N, selected, columns);
+        // Counted from the start of the run so far; a support counts from the start of the row.
         for (int run = 0; run < rows * runs; run++)
         {
             foreach (ref int index in selected.AsSpan(run * budget.N, budget.N))
@@ -114,8 +120,15 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return FromColumns(byColumn, rows, columns, m);
     }
 
-    /// <summary>k of each row into selected[row * k ...]; refuses a NaN by its place in a matrix of that many columns.</summary>
-    private void SelectRows(ReadOnlySpan<T> scores, int rows, int length, int k, int[] selected, int columns)
+    /// <summary>k of each row into selected[row * k ...]; columns as for <see cref="ForRows"/>.</summary>
+    private void SelectRows(ReadOnlySpan<T> scores, int rows, int length, int k, int[] selected, int columns) =>
+        ForRows(scores, rows, length, k, columns, (row, entries, scratch) => _kernel.Select(entries, k, selected.AsSpan(row * k, k), scratch));
+
+    /// <summary>
+    /// Works on each row, in chunks of rows shared out to threads. The work returns the index of the row's first NaN;
+    /// the first of all is refused by its place in a matrix of that many columns.
+    /// </summary>
+    private void ForRows(ReadOnlySpan<T> scores, int rows, int length, int k, int columns, RowWork work)
     {
         long firstNaN = long.MaxValue;
         var gate = new Lock();
@@ -128,7 +141,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                 for (int row = from; row < to; row++)
                 {
                     long start = (long)row * length;
-                    int nan = _kernel.Select(new ReadOnlySpan<T>(source + start, length), k, selected.AsSpan(row * k, k), scratch);
+                    int nan = work(row, new ReadOnlySpan<T>(source + start, length), scratch);
                     if (nan == RowKernel<T>.NoNaN)
                         continue;
                     lock (gate)
@@ -141,54 +154,31 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             throw Selection.Select.NaNAt(firstNaN, columns);
     }
 
-    /// <summary>An entry of a short run stays when fewer than n entries of the run beat it.</summary>
-    private static void SelectShortRuns(ReadOnlySpan<T> scores, int runs, NofMBudget budget, int[] selected, int columns)
+    private double[] BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
     {
-        int position = 0;
-        for (int run = 0; run < runs; run++)
+        int down = rows / budget.Rows, across = columns / budget.Cols;
+        double[] sums = new double[down * across];
+        ForRows(scores, down, budget.Rows * columns, 0, columns, (blockRow, entries, _) =>
         {
-            ReadOnlySpan<T> entries = scores.Slice(run * budget.M, budget.M);
-            for (int i = 0; i < entries.Length; i++)
-            {
-                T x = entries[i];
-                if (T.IsNaN(x))
-                    throw Selection.Select.NaNAt(run * budget.M + i, columns);
-                int better = 0;
-                for (int j = 0; j < i; j++)
-                    better += entries[j] >= x ? 1 : 0;
-                for (int j = i + 1; j < entries.Length; j++)
-                    better += entries[j] > x ? 1 : 0;
-                if (better < budget.N)
-                    selected[position++] = i;
-            }
-        }
+            Span<double> target = sums.AsSpan(blockRow * across, across);
+            for (int row = 0; row < budget.Rows; row++)
+                AddSums(entries.Slice(row * columns, columns), budget.Cols, target);
+            // A NaN makes its sum NaN; so do opposite infinities.
+            return TensorPrimitives.IsNaNAny<double>(target) ? _kernel.FirstNaN(entries) : RowKernel<T>.NoNaN;
+        });
+        int undefined = Array.FindIndex(sums, double.IsNaN);
+        return undefined < 0 ? sums : throw UndefinedSum(undefined / across, undefined % across);
     }
 
-    private static double[] BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
+    private static void AddSums(ReadOnlySpan<T> line, int width, Span<double> sums)
     {
-        int across = columns / budget.Cols;
-        double[] sums = new double[rows / budget.Rows * across];
-        for (int row = 0; row < rows; row++)
+        for (int block = 0; block < sums.Length; block++)
         {
-            ReadOnlySpan<T> line = scores.Slice(row * columns, columns);
-            Span<double> target = sums.AsSpan(row / budget.Rows * across, across);
-            for (int block = 0; block < across; block++)
-            {
-                double sum = 0;
-                foreach (T x in line.Slice(block * budget.Cols, budget.Cols))
-                    sum += double.CreateTruncating(x);
-                target[block] += sum;
-            }
+            double sum = 0;
+            foreach (T x in line.Slice(block * width, width))
+                sum += double.CreateTruncating(x);
+            sums[block] += sum;
         }
-        int undefined = Array.FindIndex(sums, double.IsNaN);
-        if (undefined < 0)
-            return sums;
-        for (int i = 0; i < scores.Length; i++)
-        {
-            if (T.IsNaN(scores[i]))
-                throw Selection.Select.NaNAt(i, columns);
-        }
-        throw UndefinedSum(undefined / across, undefined % across);
     }
 
     internal static ArgumentException UndefinedSum(long blockRow, long blockColumn) =>

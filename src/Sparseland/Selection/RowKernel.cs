@@ -22,6 +22,9 @@ internal abstract class RowKernel<T>
     /// <returns>Index of the first NaN, or <see cref="NoNaN"/>.</returns>
     internal abstract int Select(ReadOnlySpan<T> row, int k, Span<int> selected, IScratch scratch);
 
+    /// <summary>Index of the first NaN, or <see cref="NoNaN"/>.</summary>
+    internal abstract int FirstNaN(ReadOnlySpan<T> row);
+
     /// <summary>Marks what <see cref="Rent"/> gives.</summary>
     internal interface IScratch : IDisposable;
 
@@ -83,6 +86,24 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         }
         var buffers = (Scratch)scratch;
         return IsFiltered(row.Length, k) ? SelectFiltered(row, k, selected, buffers) : SelectDirect(row, k, selected, buffers);
+    }
+
+    internal override int FirstNaN(ReadOnlySpan<T> row)
+    {
+        int lanes = TSimd.Lanes, i = 0;
+        ref T source = ref MemoryMarshal.GetReference(row);
+        for (; i <= row.Length - lanes; i += lanes)
+        {
+            ulong nans = TSimd.NaNs(TSimd.Load(ref source, i));
+            if (nans != 0)
+                return i + BitOperations.TrailingZeroCount(nans);
+        }
+        for (; i < row.Length; i++)
+        {
+            if (T.IsNaN(row[i]))
+                return i;
+        }
+        return NoNaN;
     }
 
     private static int GroupsFor(int k)
@@ -206,7 +227,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         return kth;
     }
 
-    private static int SelectDirect(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
+    private int SelectDirect(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
     {
         int nan = FirstNaN(row);
         if (nan != NoNaN)
@@ -238,24 +259,6 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
             TSimd.StoreKeys(TSimd.Keys(TSimd.Load(ref source, i)), ref target, i);
         for (; i < values.Length; i++)
             keys[i] = OrderedKey.Of<T, TKey>(values[i]);
-    }
-
-    private static int FirstNaN(ReadOnlySpan<T> row)
-    {
-        int lanes = TSimd.Lanes, i = 0;
-        ref T source = ref MemoryMarshal.GetReference(row);
-        for (; i <= row.Length - lanes; i += lanes)
-        {
-            ulong nans = TSimd.NaNs(TSimd.Load(ref source, i));
-            if (nans != 0)
-                return i + BitOperations.TrailingZeroCount(nans);
-        }
-        for (; i < row.Length; i++)
-        {
-            if (T.IsNaN(row[i]))
-                return i;
-        }
-        return NoNaN;
     }
 
     private sealed class Scratch : IScratch
