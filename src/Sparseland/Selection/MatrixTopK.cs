@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 
 namespace Sparseland.Selection;
 
@@ -74,10 +76,16 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     private Support Blocks(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
     {
         int down = rows / budget.Rows, across = columns / budget.Cols;
-        double[] sums = BlockSums(scores, rows, columns, budget);
+        double[] sums = ArrayPool<double>.Shared.Rent(down * across);
+        Span<double> used = sums.AsSpan(0, down * across);
+        BlockSums(scores, rows, columns, budget, sums);
+        int undefined = RowKernel<double>.For(width).FirstNaN(used);
+        if (undefined != RowKernel<double>.NoNaN)
+            throw UndefinedSum(undefined / across, undefined % across);
         Support blocks = budget.PerBlockRow
-            ? new MatrixTopK<double>(width).PerRow(sums, down, across, budget.K)
-            : new MatrixTopK<double>(width).Global(sums, down, across, budget.K);
+            ? new MatrixTopK<double>(width).PerRow(used, down, across, budget.K)
+            : new MatrixTopK<double>(width).Global(used, down, across, budget.K);
+        ArrayPool<double>.Shared.Return(sums);
         return ExpandBlocks(blocks, rows, columns, budget);
     }
 
@@ -154,32 +162,45 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             throw Selection.Select.NaNAt(firstNaN, columns);
     }
 
-    private double[] BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
+    private void BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget, double[] sums)
     {
-        int down = rows / budget.Rows, across = columns / budget.Cols;
-        double[] sums = new double[down * across];
-        ForRows(scores, down, budget.Rows * columns, 0, columns, (blockRow, entries, _) =>
+        int across = columns / budget.Cols;
+        ForRows(scores, rows / budget.Rows, budget.Rows * columns, 0, columns, (blockRow, entries, _) =>
         {
             Span<double> target = sums.AsSpan(blockRow * across, across);
+            target.Clear();
             for (int row = 0; row < budget.Rows; row++)
                 AddSums(entries.Slice(row * columns, columns), budget.Cols, target);
             // A NaN makes its sum NaN; so do opposite infinities.
             return TensorPrimitives.IsNaNAny<double>(target) ? _kernel.FirstNaN(entries) : RowKernel<T>.NoNaN;
         });
-        int undefined = Array.FindIndex(sums, double.IsNaN);
-        return undefined < 0 ? sums : throw UndefinedSum(undefined / across, undefined % across);
     }
 
+    /// <summary>Four running sums, in an order that no machine changes: one alone would wait for itself.</summary>
     private static void AddSums(ReadOnlySpan<T> line, int width, Span<double> sums)
     {
         for (int block = 0; block < sums.Length; block++)
         {
-            double sum = 0;
-            foreach (T x in line.Slice(block * width, width))
-                sum += double.CreateTruncating(x);
-            sums[block] += sum;
+            ReadOnlySpan<T> part = line.Slice(block * width, width);
+            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            int i = 0;
+            for (; i <= part.Length - 4; i += 4)
+            {
+                s0 += Widen(part[i]);
+                s1 += Widen(part[i + 1]);
+                s2 += Widen(part[i + 2]);
+                s3 += Widen(part[i + 3]);
+            }
+            for (; i < part.Length; i++)
+                s0 += Widen(part[i]);
+            sums[block] += s0 + s1 + (s2 + s3);
         }
     }
+
+    /// <summary>The generic conversion is not inlined, and costs more than the sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static double Widen(T x) =>
+        typeof(T) == typeof(float) ? Unsafe.BitCast<T, float>(x) : Unsafe.BitCast<T, double>(x);
 
     internal static ArgumentException UndefinedSum(long blockRow, long blockColumn) =>
         new($"Block ({blockRow}, {blockColumn}) holds both +Inf and -Inf, so the sum of its scores is undefined.", "scores");
