@@ -12,7 +12,7 @@ internal abstract class RowKernel<T>
     /// <summary>Index returned when the row has no NaN.</summary>
     internal const int NoNaN = -1;
 
-    /// <summary>Buffers for rows up to a length and budgets up to a k. Each thread takes its own.</summary>
+    /// <summary>Buffers for rows of one length and one k. Each thread takes its own.</summary>
     internal abstract IScratch Rent(int length, int k);
 
     /// <summary>
@@ -269,9 +269,10 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
 
         internal Scratch(int length, int k)
         {
-            bool filtered = IsFiltered(length, k);
+            bool trivial = k == 0 || k == length, filtered = !trivial && IsFiltered(length, k);
             int capacity = filtered ? CapacityFor(k) + TSimd.Lanes : 0;
-            _keys = ArrayPool<TKey>.Shared.Rent((filtered ? Math.Max(GroupsFor(k), capacity) : length) + TSimd.Lanes);
+            int keys = trivial ? 0 : filtered ? Math.Max(GroupsFor(k), capacity) : length;
+            _keys = ArrayPool<TKey>.Shared.Rent(keys + TSimd.Lanes);
             _values = ArrayPool<T>.Shared.Rent(capacity);
             _indices = ArrayPool<int>.Shared.Rent(capacity);
         }
