@@ -1,4 +1,7 @@
+using System.Buffers;
 using System.Numerics;
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 
 namespace Sparseland.Selection;
 
@@ -12,8 +15,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     /// <summary>Columns that are gathered together: they share cache lines.</summary>
     private const int ColumnTile = 16;
 
-    /// <summary>Runs up to here are ranked by comparing all pairs.</summary>
-    private const int ShortRun = 16;
+    private delegate int RowWork(int row, ReadOnlySpan<T> entries, RowKernel<T>.IScratch scratch);
 
     private readonly RowKernel<T> _kernel = RowKernel<T>.For(width);
 
@@ -51,12 +53,18 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         int runs = columns / budget.M;
         int[] offsets = EvenOffsets(rows, runs * budget.N);
         int[] selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
-        if (budget.M > ShortRun)
-            SelectRows(scores, rows * runs, budget.M, budget.N, selected, columns);
-        else
-            SelectShortRuns(scores, rows * runs, budget, selected, columns);
+        if (budget.M <= ShortRuns<T>.MaximumLength)
+        {
+            ForRows(scores, rows, columns, 0, columns, (row, entries, _) =>
+            {
+                ShortRuns<T>.Select(entries, budget, selected.AsSpan(offsets[row], runs * budget.N));
+                return _kernel.FirstNaN(entries);
+            });
+            return Support.Trusted(rows, columns, offsets, selected);
+        }
 
-        // Both count from the start of the run; a support counts from the start of the row.
+        SelectRows(scores, rows * runs, budget.M, budget.N, selected, columns);
+        // Counted from the start of the run so far; a support counts from the start of the row.
         for (int run = 0; run < rows * runs; run++)
         {
             foreach (ref int index in selected.AsSpan(run * budget.N, budget.N))
@@ -68,10 +76,16 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     private Support Blocks(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
     {
         int down = rows / budget.Rows, across = columns / budget.Cols;
-        double[] sums = BlockSums(scores, rows, columns, budget);
+        double[] sums = ArrayPool<double>.Shared.Rent(down * across);
+        Span<double> used = sums.AsSpan(0, down * across);
+        BlockSums(scores, rows, columns, budget, sums);
+        int undefined = RowKernel<double>.For(width).FirstNaN(used);
+        if (undefined != RowKernel<double>.NoNaN)
+            throw UndefinedSum(undefined / across, undefined % across);
         Support blocks = budget.PerBlockRow
-            ? new MatrixTopK<double>(width).PerRow(sums, down, across, budget.K)
-            : new MatrixTopK<double>(width).Global(sums, down, across, budget.K);
+            ? new MatrixTopK<double>(width).PerRow(used, down, across, budget.K)
+            : new MatrixTopK<double>(width).Global(used, down, across, budget.K);
+        ArrayPool<double>.Shared.Return(sums);
         return ExpandBlocks(blocks, rows, columns, budget);
     }
 
@@ -114,8 +128,15 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return FromColumns(byColumn, rows, columns, m);
     }
 
-    /// <summary>k of each row into selected[row * k ...]; refuses a NaN by its place in a matrix of that many columns.</summary>
-    private void SelectRows(ReadOnlySpan<T> scores, int rows, int length, int k, int[] selected, int columns)
+    /// <summary>k of each row into selected[row * k ...]; columns as for <see cref="ForRows"/>.</summary>
+    private void SelectRows(ReadOnlySpan<T> scores, int rows, int length, int k, int[] selected, int columns) =>
+        ForRows(scores, rows, length, k, columns, (row, entries, scratch) => _kernel.Select(entries, k, selected.AsSpan(row * k, k), scratch));
+
+    /// <summary>
+    /// Works on each row, in chunks of rows shared out to threads. The work returns the index of the row's first NaN;
+    /// the first of all is refused by its place in a matrix of that many columns.
+    /// </summary>
+    private void ForRows(ReadOnlySpan<T> scores, int rows, int length, int k, int columns, RowWork work)
     {
         long firstNaN = long.MaxValue;
         var gate = new Lock();
@@ -128,7 +149,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                 for (int row = from; row < to; row++)
                 {
                     long start = (long)row * length;
-                    int nan = _kernel.Select(new ReadOnlySpan<T>(source + start, length), k, selected.AsSpan(row * k, k), scratch);
+                    int nan = work(row, new ReadOnlySpan<T>(source + start, length), scratch);
                     if (nan == RowKernel<T>.NoNaN)
                         continue;
                     lock (gate)
@@ -141,55 +162,45 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             throw Selection.Select.NaNAt(firstNaN, columns);
     }
 
-    /// <summary>An entry of a short run stays when fewer than n entries of the run beat it.</summary>
-    private static void SelectShortRuns(ReadOnlySpan<T> scores, int runs, NofMBudget budget, int[] selected, int columns)
+    private void BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget, double[] sums)
     {
-        int position = 0;
-        for (int run = 0; run < runs; run++)
+        int across = columns / budget.Cols;
+        ForRows(scores, rows / budget.Rows, budget.Rows * columns, 0, columns, (blockRow, entries, _) =>
         {
-            ReadOnlySpan<T> entries = scores.Slice(run * budget.M, budget.M);
-            for (int i = 0; i < entries.Length; i++)
+            Span<double> target = sums.AsSpan(blockRow * across, across);
+            target.Clear();
+            for (int row = 0; row < budget.Rows; row++)
+                AddSums(entries.Slice(row * columns, columns), budget.Cols, target);
+            // A NaN makes its sum NaN; so do opposite infinities.
+            return TensorPrimitives.IsNaNAny<double>(target) ? _kernel.FirstNaN(entries) : RowKernel<T>.NoNaN;
+        });
+    }
+
+    /// <summary>Four running sums, in an order that no machine changes: one alone would wait for itself.</summary>
+    private static void AddSums(ReadOnlySpan<T> line, int width, Span<double> sums)
+    {
+        for (int block = 0; block < sums.Length; block++)
+        {
+            ReadOnlySpan<T> part = line.Slice(block * width, width);
+            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            int i = 0;
+            for (; i <= part.Length - 4; i += 4)
             {
-                T x = entries[i];
-                if (T.IsNaN(x))
-                    throw Selection.Select.NaNAt(run * budget.M + i, columns);
-                int better = 0;
-                for (int j = 0; j < i; j++)
-                    better += entries[j] >= x ? 1 : 0;
-                for (int j = i + 1; j < entries.Length; j++)
-                    better += entries[j] > x ? 1 : 0;
-                if (better < budget.N)
-                    selected[position++] = i;
+                s0 += Widen(part[i]);
+                s1 += Widen(part[i + 1]);
+                s2 += Widen(part[i + 2]);
+                s3 += Widen(part[i + 3]);
             }
+            for (; i < part.Length; i++)
+                s0 += Widen(part[i]);
+            sums[block] += s0 + s1 + (s2 + s3);
         }
     }
 
-    private static double[] BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
-    {
-        int across = columns / budget.Cols;
-        double[] sums = new double[rows / budget.Rows * across];
-        for (int row = 0; row < rows; row++)
-        {
-            ReadOnlySpan<T> line = scores.Slice(row * columns, columns);
-            Span<double> target = sums.AsSpan(row / budget.Rows * across, across);
-            for (int block = 0; block < across; block++)
-            {
-                double sum = 0;
-                foreach (T x in line.Slice(block * budget.Cols, budget.Cols))
-                    sum += double.CreateTruncating(x);
-                target[block] += sum;
-            }
-        }
-        int undefined = Array.FindIndex(sums, double.IsNaN);
-        if (undefined < 0)
-            return sums;
-        for (int i = 0; i < scores.Length; i++)
-        {
-            if (T.IsNaN(scores[i]))
-                throw Selection.Select.NaNAt(i, columns);
-        }
-        throw UndefinedSum(undefined / across, undefined % across);
-    }
+    /// <summary>The generic conversion is not inlined, and costs more than the sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static double Widen(T x) =>
+        typeof(T) == typeof(float) ? Unsafe.BitCast<T, float>(x) : Unsafe.BitCast<T, double>(x);
 
     internal static ArgumentException UndefinedSum(long blockRow, long blockColumn) =>
         new($"Block ({blockRow}, {blockColumn}) holds both +Inf and -Inf, so the sum of its scores is undefined.", "scores");

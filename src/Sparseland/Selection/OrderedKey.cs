@@ -4,8 +4,9 @@ using System.Runtime.CompilerServices;
 namespace Sparseland.Selection;
 
 /// <summary>
-/// Signed integers in the order of the floating-point numbers they come from: x &lt; y exactly when key(x) &lt; key(y),
-/// and key(-0.0) = key(0.0). NaN has no key; callers refuse it before.
+/// Signed integers in the order of the floating-point numbers they come from: x &lt; y implies key(x) &lt; key(y). Only
+/// -0.0 and 0.0, which are equal, have two keys; so a k-th largest key gives the k-th largest number, but ties must be
+/// told from the numbers. NaN has no place in the order; callers refuse it.
 /// </summary>
 internal static class OrderedKey
 {
@@ -14,8 +15,8 @@ internal static class OrderedKey
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where TKey : unmanaged, IBinaryInteger<TKey>, IMinMaxValue<TKey>
     {
-        // Adding 0.0 turns -0.0 into 0.0. Negative numbers grow in magnitude as their bits grow: those bits are inverted.
-        TKey bits = Unsafe.BitCast<T, TKey>(x + T.Zero);
+        // The bits of negative numbers grow with the magnitude: all but the sign are inverted.
+        TKey bits = Unsafe.BitCast<T, TKey>(x);
         return TKey.IsNegative(bits) ? bits ^ TKey.MaxValue : bits;
     }
 

@@ -12,7 +12,7 @@ internal abstract class RowKernel<T>
     /// <summary>Index returned when the row has no NaN.</summary>
     internal const int NoNaN = -1;
 
-    /// <summary>Buffers for rows up to a length and budgets up to a k. Each thread takes its own.</summary>
+    /// <summary>Buffers for rows of one length and one k. Each thread takes its own.</summary>
     internal abstract IScratch Rent(int length, int k);
 
     /// <summary>
@@ -21,6 +21,9 @@ internal abstract class RowKernel<T>
     /// </summary>
     /// <returns>Index of the first NaN, or <see cref="NoNaN"/>.</returns>
     internal abstract int Select(ReadOnlySpan<T> row, int k, Span<int> selected, IScratch scratch);
+
+    /// <summary>Index of the first NaN, or <see cref="NoNaN"/>.</summary>
+    internal abstract int FirstNaN(ReadOnlySpan<T> row);
 
     /// <summary>Marks what <see cref="Rent"/> gives.</summary>
     internal interface IScratch : IDisposable;
@@ -83,6 +86,24 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         }
         var buffers = (Scratch)scratch;
         return IsFiltered(row.Length, k) ? SelectFiltered(row, k, selected, buffers) : SelectDirect(row, k, selected, buffers);
+    }
+
+    internal override int FirstNaN(ReadOnlySpan<T> row)
+    {
+        int lanes = TSimd.Lanes, i = 0;
+        ref T source = ref MemoryMarshal.GetReference(row);
+        for (; i <= row.Length - lanes; i += lanes)
+        {
+            ulong nans = TSimd.NaNs(TSimd.Load(ref source, i));
+            if (nans != 0)
+                return i + BitOperations.TrailingZeroCount(nans);
+        }
+        for (; i < row.Length; i++)
+        {
+            if (T.IsNaN(row[i]))
+                return i;
+        }
+        return NoNaN;
     }
 
     private static int GroupsFor(int k)
@@ -206,7 +227,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         return kth;
     }
 
-    private static int SelectDirect(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
+    private int SelectDirect(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
     {
         int nan = FirstNaN(row);
         if (nan != NoNaN)
@@ -240,24 +261,6 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
             keys[i] = OrderedKey.Of<T, TKey>(values[i]);
     }
 
-    private static int FirstNaN(ReadOnlySpan<T> row)
-    {
-        int lanes = TSimd.Lanes, i = 0;
-        ref T source = ref MemoryMarshal.GetReference(row);
-        for (; i <= row.Length - lanes; i += lanes)
-        {
-            ulong nans = TSimd.NaNs(TSimd.Load(ref source, i));
-            if (nans != 0)
-                return i + BitOperations.TrailingZeroCount(nans);
-        }
-        for (; i < row.Length; i++)
-        {
-            if (T.IsNaN(row[i]))
-                return i;
-        }
-        return NoNaN;
-    }
-
     private sealed class Scratch : IScratch
     {
         private readonly TKey[] _keys;
@@ -266,9 +269,10 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
 
         internal Scratch(int length, int k)
         {
-            bool filtered = IsFiltered(length, k);
+            bool trivial = k == 0 || k == length, filtered = !trivial && IsFiltered(length, k);
             int capacity = filtered ? CapacityFor(k) + TSimd.Lanes : 0;
-            _keys = ArrayPool<TKey>.Shared.Rent((filtered ? Math.Max(GroupsFor(k), capacity) : length) + TSimd.Lanes);
+            int keys = trivial ? 0 : filtered ? Math.Max(GroupsFor(k), capacity) : length;
+            _keys = ArrayPool<TKey>.Shared.Rent(keys + TSimd.Lanes);
             _values = ArrayPool<T>.Shared.Rent(capacity);
             _indices = ArrayPool<int>.Shared.Rent(capacity);
         }

@@ -83,7 +83,7 @@ internal readonly struct Simd512<T, TKey> : ISimd<T, TKey, Vector512<T>, Vector5
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<TKey> Keys(Vector512<T> x)
     {
-        Vector512<TKey> bits = (x + Vector512<T>.Zero).As<T, TKey>();
+        Vector512<TKey> bits = x.As<T, TKey>();
         return bits ^ (Vector512.LessThan(bits, Vector512<TKey>.Zero) & Vector512.Create(TKey.MaxValue));
     }
 
@@ -141,7 +141,7 @@ internal readonly struct Simd256<T, TKey> : ISimd<T, TKey, Vector256<T>, Vector2
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<TKey> Keys(Vector256<T> x)
     {
-        Vector256<TKey> bits = (x + Vector256<T>.Zero).As<T, TKey>();
+        Vector256<TKey> bits = x.As<T, TKey>();
         return bits ^ (Vector256.LessThan(bits, Vector256<TKey>.Zero) & Vector256.Create(TKey.MaxValue));
     }
 
@@ -199,7 +199,7 @@ internal readonly struct Simd128<T, TKey> : ISimd<T, TKey, Vector128<T>, Vector1
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<TKey> Keys(Vector128<T> x)
     {
-        Vector128<TKey> bits = (x + Vector128<T>.Zero).As<T, TKey>();
+        Vector128<TKey> bits = x.As<T, TKey>();
         return bits ^ (Vector128.LessThan(bits, Vector128<TKey>.Zero) & Vector128.Create(TKey.MaxValue));
     }
 

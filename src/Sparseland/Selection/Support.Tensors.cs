@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using Sparseland.IO;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,19 +10,16 @@ public sealed partial class Support
     /// <summary>The support as a mask.</summary>
     /// <param name="device">Where the mask goes; CPU when null.</param>
     /// <returns>Boolean tensor [rows, columns], true where an entry stays.</returns>
-    public Tensor ToMask(Device? device = null)
+    public unsafe Tensor ToMask(Device? device = null)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor mask = zeros(Rows, Columns, dtype: ScalarType.Bool);
-        if (Count > 0)
+        byte* start = TensorMemory.Address(mask);
+        for (int row = 0; row < Rows; row++)
         {
-            Span<byte> bytes = mask.bytes;
-            for (int row = 0; row < Rows; row++)
-            {
-                Span<byte> line = bytes.Slice(row * Columns, Columns);
-                foreach (int column in Row(row))
-                    line[column] = 1;
-            }
+            byte* line = start + (long)row * Columns;
+            foreach (int column in Row(row))
+                line[column] = 1;
         }
         return (device is null ? mask : mask.to(device)).MoveToOuterDisposeScope();
     }
@@ -69,20 +66,16 @@ public sealed partial class Support
     }
 
     /// <summary>Indices as an Int64 tensor: of columns, or flat into the row-major matrix.</summary>
-    private Tensor IndexTensor(bool flat, Device? device)
+    private unsafe Tensor IndexTensor(bool flat, Device? device)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor indices = empty(Count, dtype: ScalarType.Int64);
-        if (Count > 0)
+        long* target = (long*)TensorMemory.Address(indices);
+        for (int row = 0; row < Rows; row++)
         {
-            Span<long> target = MemoryMarshal.Cast<byte, long>(indices.bytes);
-            int n = 0;
-            for (int row = 0; row < Rows; row++)
-            {
-                long start = flat ? (long)row * Columns : 0;
-                foreach (int column in Row(row))
-                    target[n++] = start + column;
-            }
+            long start = flat ? (long)row * Columns : 0;
+            foreach (int column in Row(row))
+                *target++ = start + column;
         }
         return (device is null ? indices : indices.to(device)).MoveToOuterDisposeScope();
     }

@@ -137,14 +137,31 @@ public class RowSelectionTests
             .Check(Config.QuickThrowOnFailure.WithMaxTest(60));
     }
 
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void A_row_allocates_nothing(int width)
+    {
+        RowKernel<float> kernel = RowKernel<float>.For((SimdWidth)width);
+        float[] row = [.. Enumerable.Range(0, 4000).Select(i => (float)Math.Sin(i))];
+        foreach (int k in new[] { 32, 1000 })
+        {
+            using RowKernel<float>.IScratch scratch = kernel.Rent(row.Length, k);
+            int[] selected = new int[k];
+            kernel.Select(row, k, selected, scratch);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10; i++)
+                kernel.Select(row, k, selected, scratch);
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+    }
+
     [Fact]
     public void Keys_order_as_the_numbers_do()
     {
-        double[] ascending = [double.NegativeInfinity, -double.MaxValue, -1, -double.Epsilon, 0, double.Epsilon, 1e-300, 1, double.MaxValue, double.PositiveInfinity];
+        double[] ascending = [double.NegativeInfinity, -double.MaxValue, -1, -double.Epsilon, -0.0, 0, double.Epsilon, 1e-300, 1, double.MaxValue, double.PositiveInfinity];
         long[] keys = [.. ascending.Select(OrderedKey.Of<double, long>)];
         Assert.Equal(keys.Order(), keys);
         Assert.Equal(keys.Length, keys.Distinct().Count());
         Assert.Equal(ascending, keys.Select(OrderedKey.Value<double, long>));
-        Assert.Equal(OrderedKey.Of<double, long>(0.0), OrderedKey.Of<double, long>(-0.0));
     }
 }
