@@ -67,7 +67,8 @@ public readonly record struct LogSum : ISeparablePenalty
 
         // The cut grows with mu and is at least 2 sqrt(mu) - epsilon.
         double high = (z + Epsilon) * (z + Epsilon) / 4;
-        return Bisect(low, high, mu => Cut(mu, Epsilon) < z) / step;
+        double epsilon = Epsilon;
+        return Bisect(low, high, mu => Cut(mu, epsilon) < z) / step;
     }
 
     /// <summary>The largest |z| whose prox is 0.</summary>

@@ -130,7 +130,7 @@ public class ProxTests
         for (int trial = 0; trial < 300; trial++)
         {
             double lambda = Math.Exp(4 * random.NextDouble() - 3), c = 0.3 + random.NextDouble(), x = 8 * random.NextDouble() - 4;
-            double step = 0.99 * random.NextDouble() / (c * c) + 1e-3 * 0;
+            double step = 0.99 * random.NextDouble() / (c * c) + 1e-6;
             var cel0 = new Cel0(lambda, c);
             var mcp = new Mcp(c * Math.Sqrt(2 * lambda), 1 / (c * c));
             Assert.Equal(mcp.Value(x), cel0.Value(x), 1e-12 * (1 + mcp.Value(x)));
