@@ -42,19 +42,6 @@ public static class DebiasedRefit
         return result.to(codes.dtype).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Mean of (X - A D)^2 over all entries.</summary>
-    /// <param name="X">[samples, features].</param>
-    /// <param name="dictionary">[atoms, features].</param>
-    /// <param name="codes">A [samples, atoms].</param>
-    /// <exception cref="ArgumentException">Shapes or types do not fit.</exception>
-    public static double MeanSquaredError(Tensor X, Tensor dictionary, Tensor codes)
-    {
-        Check(X, dictionary, codes);
-        using var scope = NewDisposeScope();
-        Tensor residual = X.to(ScalarType.Float64).sub(codes.to(ScalarType.Float64).mm(dictionary.to(ScalarType.Float64)));
-        return residual.mul_(residual).mean().item<double>();
-    }
-
     private static void Check(Tensor X, Tensor dictionary, Tensor codes)
     {
         ArgumentNullException.ThrowIfNull(X);
