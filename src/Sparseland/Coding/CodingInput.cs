@@ -44,7 +44,7 @@ internal static class CodingInput
         if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 
-    /// <summary>"X" and friends: the rows with unit Euclidean norm, as a new tensor.</summary>
+    /// <summary>The rows with unit Euclidean norm, as a new tensor.</summary>
     public static Tensor UnitRows(Tensor dictionary)
     {
         using var scope = NewDisposeScope();

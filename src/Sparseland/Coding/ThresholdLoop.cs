@@ -21,7 +21,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Padding = 16;
-    private const int RowsPerChunk = 64;
+    private const int RowsPerChunk = 32;
 
     // Below this share of non-zero codes the sparse product wins (measured with 100 and 400 atoms in both types).
     private const double SparseShare = 0.6;
@@ -73,7 +73,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         _changeBack = new T[_chunks][];
         _codeBack = new T[_chunks][];
         for (int c = 0; c < _chunks; c++) (_changeBack[c], _codeBack[c]) = (new T[_width], new T[_width]);
-        _isParallel = (long)_rows * _width >= 1 << 17 && _chunks > 1;
+        _isParallel = (long)_rows * _width >= 1 << 13 && _chunks > 1;
     }
 
     /// <summary>max |eta X D^T|.</summary>
