@@ -1,0 +1,53 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Coding;
+
+/// <summary>Checks of the arguments that all coders share.</summary>
+internal static class CodingInput
+{
+    public static void Check(Tensor X, Tensor dictionary)
+    {
+        CheckMatrix(X, nameof(X), "[samples, features]");
+        CheckDictionary(dictionary);
+        if (X.shape[1] != dictionary.shape[1])
+        {
+            throw new ArgumentException(
+                $"X is [{X.shape[0]}, {X.shape[1]}] (samples, features) and the dictionary [{dictionary.shape[0]}, {dictionary.shape[1]}] " +
+                "(atoms, features); the numbers of features must agree.", nameof(dictionary));
+        }
+
+        if (X.dtype != dictionary.dtype)
+            throw new ArgumentException($"X is {X.dtype} and the dictionary {dictionary.dtype}; they must have one type.", nameof(dictionary));
+    }
+
+    public static void CheckDictionary(Tensor dictionary)
+    {
+        CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
+        using var scope = NewDisposeScope();
+        Tensor norms = dictionary.norm(1);
+        Tensor least = norms.argmin();
+        if (norms.min().to(ScalarType.Float64).item<double>() == 0)
+            throw new ArgumentException($"Atom {least.item<long>()} is zero; every atom needs a direction.", nameof(dictionary));
+    }
+
+    public static void CheckMatrix(Tensor matrix, string name, string shape)
+    {
+        ArgumentNullException.ThrowIfNull(matrix, name);
+        if (matrix.dim() != 2 || matrix.numel() == 0)
+            throw new ArgumentException($"{name} must be a matrix {shape} that is not empty, but is [{string.Join(", ", matrix.shape)}].", name);
+        if (matrix.dtype is not (ScalarType.Float32 or ScalarType.Float64))
+            throw new ArgumentException($"{name} is {matrix.dtype}; it must be Float32 or Float64.", name);
+        if (matrix.device_type != DeviceType.CPU)
+            throw new ArgumentException($"{name} is on {matrix.device_type}; move it to the CPU first.", name);
+        using var scope = NewDisposeScope();
+        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+    }
+
+    /// <summary>The rows with unit Euclidean norm, as a new tensor.</summary>
+    public static Tensor UnitRows(Tensor dictionary)
+    {
+        using var scope = NewDisposeScope();
+        return dictionary.div(dictionary.norm(1, keepdim: true)).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,79 @@
+using System.Numerics;
+
+namespace Sparseland.Penalties;
+
+/// <summary>
+/// MCP, the minimax concave penalty (Zhang 2010): lambda |x| - x^2/(2 gamma) up to gamma lambda, then the constant
+/// gamma lambda^2/2. Prox: firm thresholding, for steps t below gamma.
+/// </summary>
+public readonly record struct Mcp : ISeparablePenalty
+{
+    /// <summary>Creates the penalty.</summary>
+    /// <param name="strength">lambda, positive.</param>
+    /// <param name="gamma">Where the penalty turns flat, in units of lambda; must exceed every step.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
+    public Mcp(double strength, double gamma = 3)
+    {
+        Strength = Guard.Positive(strength);
+        Gamma = Guard.Positive(gamma);
+    }
+
+    /// <summary>gamma.</summary>
+    public double Gamma { get; }
+
+    /// <inheritdoc/>
+    public double Strength { get; }
+
+    /// <inheritdoc/>
+    public string Name => "MCP";
+
+    /// <inheritdoc/>
+    public bool IsConvex => false;
+
+    /// <inheritdoc/>
+    public int? Length => null;
+
+    /// <inheritdoc/>
+    public IPenalty WithStrength(double strength) => new Mcp(strength, Gamma);
+
+    /// <inheritdoc/>
+    public double Value(double x)
+    {
+        double a = Math.Abs(x);
+        return a <= Gamma * Strength ? Strength * a - a * a / (2 * Gamma) : Gamma * Strength * Strength / 2;
+    }
+
+    /// <inheritdoc/>
+    public T Prox<T>(T z, double step)
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(Rule<T>(step), z);
+
+    /// <inheritdoc/>
+    public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Math.Max(0, Strength - Math.Abs(x) / Gamma));
+
+    /// <inheritdoc/>
+    public double Value<T>(ReadOnlySpan<T> x)
+        where T : unmanaged, IFloatingPointIeee754<T> => Separable.Value(this, x);
+
+    /// <inheritdoc/>
+    public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(Rule<T>(step), z, result);
+
+    /// <inheritdoc/>
+    public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
+        where T : unmanaged, IFloatingPointIeee754<T> => Separable.SubdifferentialDistance(this, x, gradient, result);
+
+    /// <inheritdoc/>
+    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1) => Guard.MaxMagnitude(gradientAtZero);
+
+    private FirmThreshold<T> Rule<T>(double step)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (Guard.Step(step) >= Gamma)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(step), step, $"MCP needs gamma > step for a unique prox; gamma is {Gamma}. Take a smaller step or a larger gamma.");
+        }
+
+        return new FirmThreshold<T>(step * Strength, 1 / (1 - step / Gamma));
+    }
+}
