@@ -66,6 +66,9 @@ public static class Netpbm
         if (maximum is < 1 or > 65535)
             throw Bad(name, $"its maximum is {maximum}, not from 1 to 65535");
 
+        // Before any product of the three, which a lying header could overflow: a pixel takes at least a byte.
+        if ((long)width * height > file.Length)
+            throw Bad(name, $"{width} x {height} pixels cannot be in {file.Length} bytes: it is truncated");
         // As text a sample takes a space and a digit at least.
         long samples = (long)width * height * channels;
         int size = maximum > 255 ? 2 : 1;
