@@ -159,7 +159,7 @@ public class DeadLeavesTests
         Assert.All(difference, d => Assert.True(Math.Abs(d) <= 0.1 + 1e-12));
         Assert.All(rough, v => Assert.InRange(v, 0, 1));
         Assert.True(difference.Distinct().Count() > 3000);
-        // Measured 0.029: a visible but low contrast.
+        // Measured 0.031: a visible but low contrast.
         Assert.InRange(Math.Sqrt(difference.Average(d => d * d)), 0.015, 0.06);
     }
 
