@@ -6,7 +6,7 @@ namespace Sparseland.Kernel.Jupyter;
 internal static class KernelInfo
 {
     /// <summary>The newest C# of the compiler that the engine uses (a test compares them; asking the compiler would load it before the first answer).</summary>
-    public const string LanguageVersion = "14.0";
+    public const string LanguageVersion = "15.0";
 
     /// <summary>Version of this kernel.</summary>
     public static string Version { get; } = typeof(KernelInfo).Assembly.GetName().Version!.ToString(3);
