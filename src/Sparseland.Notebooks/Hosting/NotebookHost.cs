@@ -9,6 +9,9 @@ public static class NotebookHost
     /// <summary>The host that takes displayed values now; null outside Sparseland's engine.</summary>
     public static INotebookHost? Current => Flow.Value ?? process;
 
+    internal static INotebookHost Require() => Current
+        ?? throw new InvalidOperationException("Nothing can be displayed here: no cell of a Sparseland notebook is running.");
+
     /// <summary>Makes <paramref name="host"/> the current host of this flow of execution (several engines may share a process).</summary>
     public static void Enter(INotebookHost? host) => Flow.Value = host;
 

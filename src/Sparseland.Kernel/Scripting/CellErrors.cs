@@ -1,0 +1,121 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Reflection;
+using Microsoft.CodeAnalysis;
+
+namespace Sparseland.Kernel.Scripting;
+
+/// <summary>Turns compiler messages and exceptions into what a learner can read.</summary>
+internal static class CellErrors
+{
+    private static readonly string[] EngineNamespaces =
+    [
+        "Microsoft.CodeAnalysis", "Sparseland.Kernel", "System.Runtime.ExceptionServices", "System.Runtime.CompilerServices",
+        "System.Runtime.ControlledExecution", "System.Threading.ExecutionContext",
+    ];
+
+    /// <summary>Compile errors with the line in question and a caret under the place.</summary>
+    public static CellError FromDiagnostics(IEnumerable<Diagnostic> diagnostics, string cellName, string code)
+    {
+        var lines = code.Split('\n');
+        var errors = diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).ToList();
+        var text = new List<string>();
+        foreach (var error in errors.Take(10))
+        {
+            var position = error.Location.GetMappedLineSpan().StartLinePosition;
+            text.Add($"{cellName}, line {position.Line + 1}: error {error.Id}: {error.GetMessage(CultureInfo.InvariantCulture)}");
+            if (position.Line < lines.Length && error.Location.IsInSource)
+            {
+                text.Add("    " + lines[position.Line]);
+                text.Add("    " + Caret(lines[position.Line], position.Character));
+            }
+
+            if (Hint(error) is { } hint)
+            {
+                text.Add("    hint: " + hint);
+            }
+        }
+
+        if (errors.Count > 10)
+        {
+            text.Add($"and {errors.Count - 10} more errors");
+        }
+
+        return new CellError("CompilationError", $"{errors[0].Id}: {errors[0].GetMessage(CultureInfo.InvariantCulture)}", text);
+    }
+
+    /// <summary>An exception of a running cell: its message, the cells' lines, the causes.</summary>
+    /// <param name="exception">What was thrown.</param>
+    /// <param name="sourceOf">Gives the source text of a cell by its name, for the line in question.</param>
+    public static CellError FromException(Exception exception, Func<string, string?> sourceOf)
+    {
+        if (exception is TargetInvocationException or AggregateException { InnerExceptions.Count: 1 } && exception.InnerException is { } inner)
+        {
+            exception = inner;
+        }
+
+        var text = new List<string>();
+        var shown = false;
+        for (var e = exception; e is not null; e = e.InnerException)
+        {
+            text.Add((ReferenceEquals(e, exception) ? "" : "caused by ") + $"{e.GetType().FullName}: {e.Message}");
+            foreach (var frame in new StackTrace(e, fNeedFileInfo: true).GetFrames())
+            {
+                if (Describe(frame) is not { } line)
+                {
+                    continue;
+                }
+
+                text.Add("   " + line);
+                if (!shown && frame.GetFileName() is { } file && sourceOf(file) is { } source)
+                {
+                    var lines = source.Split('\n');
+                    var number = frame.GetFileLineNumber();
+                    if (number >= 1 && number <= lines.Length)
+                    {
+                        text.Add("      > " + lines[number - 1].Trim());
+                        shown = true;
+                    }
+                }
+            }
+        }
+
+        return new CellError(exception.GetType().Name, exception.Message, text);
+    }
+
+    private static string? Describe(StackFrame frame)
+    {
+        if (frame.GetMethod() is not { } method || method.DeclaringType is not { } type)
+        {
+            return null;
+        }
+
+        var fullName = type.FullName ?? type.Name;
+        if (EngineNamespaces.Any(n => fullName.StartsWith(n, StringComparison.Ordinal)))
+        {
+            return null;
+        }
+
+        var place = frame.GetFileName() is { } file ? $" in {Path.GetFileName(file)}, line {frame.GetFileLineNumber()}" : "";
+        if (fullName.StartsWith("Submission#", StringComparison.Ordinal))
+        {
+            // Compiler-made names: '<<Initialize>>d__0.MoveNext' is the cell itself, '<Name>g__Local|0' a local function.
+            var name = type.Name.StartsWith('<') ? type.Name : method.Name;
+            var user = name.StartsWith('<') && name.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? name[1..end].TrimStart('<') : name;
+            return user.Length == 0 || user.Contains("Initialize", StringComparison.Ordinal) || user is "MoveNext" or "<Factory>" or "Factory" ? (place.Length > 0 ? $"at top level{place}" : null) : $"at {user}{place}";
+        }
+
+        return $"at {fullName}.{method.Name}({string.Join(", ", method.GetParameters().Select(p => p.ParameterType.Name))}){place}";
+    }
+
+    private static string Caret(string line, int character) =>
+        string.Concat(line.Take(character).Select(c => c == '\t' ? '\t' : ' ')) + "^";
+
+    private static string? Hint(Diagnostic error) => error.Id switch
+    {
+        "CS0103" or "CS0246" => "was the cell that defines it run? A missing 'using' gives the same message.",
+        "CS1002" => "a statement ends with ';'. Only the last expression of a cell may go without.",
+        "CS0029" or "CS0266" => "the two types differ; a cast such as (float) or a suffix such as 1.0f may be what is missing.",
+        _ => null,
+    };
+}

@@ -1,0 +1,297 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Scripting;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Scripting;
+using Microsoft.CodeAnalysis.Scripting.Hosting;
+using Sparseland.Notebooks.Hosting;
+
+namespace Sparseland.Kernel.Scripting;
+
+/// <summary>The C# notebook engine: one chain of Roslyn submissions for one notebook.</summary>
+public sealed class ScriptEngine : IScriptEngine
+{
+    private static int handlesStrayExceptions;
+
+    private readonly ScriptEngineOptions options;
+    private readonly InteractiveAssemblyLoader loader = new();
+    private readonly SemaphoreSlim oneCell = new(1, 1);
+    private readonly Dictionary<string, string> sources = [];
+    private readonly References references;
+    private readonly DirectiveRunner directives;
+    private readonly Lazy<LanguageService> language;
+    private readonly List<string> submissions = [];
+    private readonly ScriptMetadataResolver baseResolver;
+    private ScriptState<object>? state;
+    private int cell;
+
+    /// <summary>Creates an engine. Nothing is compiled before the first cell.</summary>
+    /// <exception cref="DirectoryNotFoundException">The working directory does not exist.</exception>
+    public ScriptEngine(ScriptEngineOptions? options = null)
+    {
+        this.options = options ?? new ScriptEngineOptions();
+        if (!Directory.Exists(this.options.WorkingDirectory))
+        {
+            throw new DirectoryNotFoundException($"The working directory '{this.options.WorkingDirectory}' does not exist.");
+        }
+
+        references = new References(loader);
+        directives = new DirectiveRunner(this.options, references);
+        baseResolver = ScriptMetadataResolver.Default.WithBaseDirectory(this.options.WorkingDirectory);
+        language = new(() => new LanguageService());
+        KeepProcessAlive();
+    }
+
+    /// <inheritdoc/>
+    public async Task<CellResult> ExecuteAsync(string code, ICellOutput output, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        ArgumentNullException.ThrowIfNull(output);
+        await oneCell.WaitAsync(cancel).ConfigureAwait(false);
+        var watch = Stopwatch.StartNew();
+        try
+        {
+            CellConsole.Enter(output);
+            NotebookHost.Enter(new EngineHost(output, cancel));
+            cell++;
+            var error = await RunPartsAsync(code, $"Cell [{cell}]", output, new Stack<string>(), cancel).ConfigureAwait(false);
+            return new CellResult(error is null ? CellStatus.Ok : CellStatus.Error, error, watch.Elapsed);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            return new CellResult(CellStatus.Interrupted, new CellError("Interrupted", "The cell was interrupted.", ["The cell was interrupted. Variables of earlier cells are kept."]), watch.Elapsed);
+        }
+        finally
+        {
+            CellConsole.Enter(null);
+            NotebookHost.Enter(null);
+            oneCell.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task<Completions> CompleteAsync(string code, int position, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(position, code.Length);
+        return DirectiveCompletion.TryComplete(code, position) is { } found
+            ? Task.FromResult(found)
+            : language.Value.CompleteAsync(Snapshot(), code, position, cancel);
+    }
+
+    /// <inheritdoc/>
+    public Task<MimeBundle?> InspectAsync(string code, int position, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(position, code.Length);
+        return language.Value.InspectAsync(Snapshot(), code, position, cancel);
+    }
+
+    /// <inheritdoc/>
+    public Completeness IsComplete(string code)
+    {
+        ArgumentNullException.ThrowIfNull(code);
+        foreach (var part in CellParser.Parse(code).Where(p => p.Kind == "code"))
+        {
+            var tree = CSharpSyntaxTree.ParseText(part.Text, CellParser.ParseOptions);
+            if (!SyntaxFactory.IsCompleteSubmission(tree))
+            {
+                return Completeness.Incomplete;
+            }
+
+            if (tree.GetDiagnostics().Any(d => d.Severity == DiagnosticSeverity.Error))
+            {
+                return Completeness.Invalid;
+            }
+        }
+
+        return Completeness.Complete;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        if (language.IsValueCreated)
+        {
+            language.Value.Dispose();
+        }
+
+        loader.Dispose();
+        oneCell.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private LanguageSnapshot Snapshot() => new([.. submissions], [.. references.All]);
+
+    private async Task<CellError?> RunPartsAsync(string code, string name, ICellOutput output, Stack<string> importing, CancellationToken cancel)
+    {
+        var time = false;
+        var watch = Stopwatch.StartNew();
+        foreach (var part in CellParser.Parse(code))
+        {
+            CellError? error = null;
+            try
+            {
+                switch (part.Kind)
+                {
+                    case "code":
+                        // Empty lines in front keep the line numbers of the cell.
+                        error = await RunCodeAsync(new string('\n', part.Line) + part.Text, name, output, cancel).ConfigureAwait(false);
+                        break;
+                    case "markdown" or "html":
+                        output.Display(DirectiveRunner.Markup(part.Kind, part.Text), $"{name}-{part.Line}");
+                        break;
+                    case "#!time":
+                        time = true;
+                        break;
+                    case "#!import":
+                        error = await ImportAsync(part.Text, output, importing, cancel).ConfigureAwait(false);
+                        break;
+                    default:
+                        await directives.RunAsync(part, output, cancel).ConfigureAwait(false);
+                        break;
+                }
+            }
+            catch (DirectiveException e)
+            {
+                error = new CellError("DirectiveError", e.Message, [$"{name}, line {part.Line + 1}: {e.Message}"]);
+            }
+
+            if (error is not null)
+            {
+                return error;
+            }
+        }
+
+        if (time)
+        {
+            output.Display(ValueFormatting.Text($"Wall time: {watch.Elapsed.TotalMilliseconds.ToString("0.0", System.Globalization.CultureInfo.InvariantCulture)} ms"), $"{name}-time");
+        }
+
+        return null;
+    }
+
+    private async Task<CellError?> ImportAsync(string argument, ICellOutput output, Stack<string> importing, CancellationToken cancel)
+    {
+        var path = directives.ResolveImport(argument, importing.TryPeek(out var outer) ? Path.GetDirectoryName(outer)! : options.WorkingDirectory);
+        if (importing.Contains(path))
+        {
+            throw new DirectiveException($"#!import: '{path}' imports itself ({string.Join(" > ", importing.Reverse().Append(path).Select(Path.GetFileName))}).");
+        }
+
+        importing.Push(path);
+        try
+        {
+            var number = 0;
+            foreach (var code in DirectiveRunner.CellsOf(path))
+            {
+                number++;
+                if (await RunPartsAsync(code, $"{Path.GetFileName(path)} [{number}]", output, importing, cancel).ConfigureAwait(false) is { } error)
+                {
+                    return error;
+                }
+            }
+
+            return null;
+        }
+        finally
+        {
+            importing.Pop();
+        }
+    }
+
+    private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
+    {
+        code = MatMulGuard.Apply(code);
+        var script = state is null
+            ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
+            : state.Script.ContinueWith<object>(code, Options(name));
+        var diagnostics = script.Compile(cancel);
+        if (diagnostics.Any(d => d.Severity == DiagnosticSeverity.Error))
+        {
+            return CellErrors.FromDiagnostics(diagnostics, name, code);
+        }
+
+        sources[name] = code;
+        var previous = state;
+        ScriptState<object>? next = null;
+        Exception? thrown = null;
+        var finished = await CellThread.RunAsync(
+            async () =>
+            {
+                next = previous is null
+                    ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
+                    : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
+            },
+            cancel,
+            options.InterruptGrace).ConfigureAwait(false);
+        if (!finished)
+        {
+            return new CellError("Interrupted", "The cell is in native code and cannot be stopped.", ["The cell is in native code and cannot be stopped; it goes on in the background. Restart the kernel to end it."]);
+        }
+
+        // Also after an exception: what the cell had declared before it threw stays usable, as in every notebook.
+        state = next!;
+        submissions.Add(code);
+        if (thrown is not null)
+        {
+            return CellErrors.FromException(thrown, file => sources.GetValueOrDefault(file));
+        }
+
+        if (HasResult(script))
+        {
+            output.Result(ValueFormatting.Format(state.ReturnValue));
+        }
+
+        return null;
+
+        bool Keep(Exception e)
+        {
+            if (cancel.IsCancellationRequested)
+            {
+                return false;
+            }
+
+            thrown = e;
+            return true;
+        }
+    }
+
+    private ScriptOptions Options(string name) => ScriptOptions.Default
+        .WithLanguageVersion(LanguageVersion.Latest)
+        .WithReferences(references.All)
+        .WithImports([.. ScriptEngineOptions.DefaultUsings, typeof(CellGlobals).FullName!])
+        .WithMetadataResolver(new CachingReferenceResolver(baseResolver))
+        .WithSourceResolver(ScriptSourceResolver.Default.WithBaseDirectory(options.WorkingDirectory))
+        .WithFilePath(name)
+        .WithFileEncoding(System.Text.Encoding.UTF8)
+        .WithEmitDebugInformation(true)
+        .WithOptimizationLevel(OptimizationLevel.Release)
+        .WithAllowUnsafe(true);
+
+    // A trailing expression without ';' that is not void. The value itself cannot tell: null is a value too.
+    private static bool HasResult(Script script)
+    {
+        var compilation = script.GetCompilation();
+        var tree = compilation.SyntaxTrees.Last();
+        return tree.GetRoot() is CompilationUnitSyntax { Members: [.., GlobalStatementSyntax { Statement: ExpressionStatementSyntax { SemicolonToken.IsMissing: true } last }] }
+            && compilation.GetSemanticModel(tree).GetTypeInfo(last.Expression).Type is not { SpecialType: SpecialType.System_Void };
+    }
+
+    // An exception on a thread that a cell started would end the process and with it everybody's work.
+    private static void KeepProcessAlive()
+    {
+        if (Interlocked.Exchange(ref handlesStrayExceptions, 1) == 0)
+        {
+            ExceptionHandling.SetUnhandledExceptionHandler(static e =>
+            {
+                Console.Error.WriteLine($"Unhandled {e.GetType().FullName} on a background thread: {e.Message}");
+                return true;
+            });
+        }
+    }
+}

@@ -1,0 +1,29 @@
+using Microsoft.AspNetCore.Html;
+
+namespace Sparseland.Notebooks.Hosting;
+
+/// <summary>
+/// What a cell can call without a using, under the names that .NET Interactive gave them. Only Sparseland's own engine
+/// imports this class: elsewhere the host's own functions win.
+/// </summary>
+public static class CellGlobals
+{
+    private static long displays;
+
+    /// <summary>Shows a value now, before the cell ends.</summary>
+    /// <param name="value">Any value.</param>
+    /// <param name="mimeTypes">The forms to show; none for the type's preferred ones.</param>
+    /// <returns>A handle whose <see cref="DisplayedValue.Update"/> replaces what is shown.</returns>
+    public static DisplayedValue display(object? value, params string[] mimeTypes)
+    {
+        var id = "display-" + Interlocked.Increment(ref displays).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        NotebookHost.Require().Display(ValueFormatting.Format(value, mimeTypes), id);
+        return new DisplayedValue(id);
+    }
+
+    /// <summary>Shows this value now, before the cell ends.</summary>
+    public static DisplayedValue Display(this object? value, params string[] mimeTypes) => display(value, mimeTypes);
+
+    /// <summary>Text that is HTML already.</summary>
+    public static IHtmlContent HTML(string content) => new HtmlString(content);
+}

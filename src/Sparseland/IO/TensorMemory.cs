@@ -1,0 +1,26 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.IO;
+
+/// <summary>A CPU tensor's own memory, without copies.</summary>
+internal static unsafe class TensorMemory
+{
+    /// <summary>
+    /// Address of the first element of a contiguous CPU tensor. Valid while the tensor lives: keep it alive.
+    /// </summary>
+    internal static byte* Address(Tensor tensor)
+    {
+        if (tensor.NumberOfElements == 0)
+            return null;
+        // Tensor.bytes gives no more than 2 GiB, so ask for the first element alone.
+        using Tensor first = tensor.view(-1).narrow(0, 0, 1);
+        fixed (byte* address = first.bytes)
+            return address;
+    }
+
+    /// <summary>Elements of a contiguous CPU tensor of at most 2^31 - 1 elements, for reading.</summary>
+    internal static ReadOnlySpan<T> Read<T>(Tensor tensor)
+        where T : unmanaged =>
+        new(Address(tensor), checked((int)tensor.NumberOfElements));
+}

@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Selection;
+
+/// <content>Supports against tensors.</content>
+public sealed partial class Support
+{
+    /// <summary>The support as a mask.</summary>
+    /// <param name="device">Where the mask goes; CPU when null.</param>
+    /// <returns>Boolean tensor [rows, columns], true where an entry stays.</returns>
+    public Tensor ToMask(Device? device = null)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor mask = zeros(Rows, Columns, dtype: ScalarType.Bool);
+        if (Count > 0)
+        {
+            Span<byte> bytes = mask.bytes;
+            for (int row = 0; row < Rows; row++)
+            {
+                Span<byte> line = bytes.Slice(row * Columns, Columns);
+                foreach (int column in Row(row))
+                    line[column] = 1;
+            }
+        }
+        return (device is null ? mask : mask.to(device)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Column indices as a tensor, for <c>gather</c>, <c>embedding</c> and the like.</summary>
+    /// <param name="device">Where it goes; CPU when null.</param>
+    /// <returns>Int64 tensor [Count]; view it as [rows, k] when every row keeps k.</returns>
+    public Tensor ColumnIndexTensor(Device? device = null) => IndexTensor(flat: false, device);
+
+    /// <summary>
+    /// The entries of a matrix that stay, in the order of <see cref="ColumnIndices"/>. Gradients flow through it, and
+    /// it works on every device and element type.
+    /// </summary>
+    /// <param name="matrix">[rows, columns], or [columns] for a support of one row.</param>
+    /// <returns>[Count], on the matrix's device.</returns>
+    /// <exception cref="ArgumentException">The matrix has another shape.</exception>
+    public Tensor Gather(Tensor matrix)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        (int rows, int columns) = Select.ShapeOf(matrix, nameof(matrix));
+        if (rows != Rows || columns != Columns)
+            throw new ArgumentException($"The support is [{Rows}, {Columns}], the matrix [{string.Join(", ", matrix.shape)}].", nameof(matrix));
+        using DisposeScope scope = NewDisposeScope();
+        return matrix.reshape(-1).index_select(0, IndexTensor(flat: true, matrix.device)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The entries of a row-major matrix that stay, in the order of <see cref="ColumnIndices"/>.</summary>
+    /// <param name="matrix">Row-major [rows, columns].</param>
+    /// <param name="values">Receives [Count] values.</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    public void Gather<T>(ReadOnlySpan<T> matrix, Span<T> values)
+    {
+        if (matrix.Length != (long)Rows * Columns)
+            throw new ArgumentException($"A matrix of [{Rows}, {Columns}] has {(long)Rows * Columns} entries, not {matrix.Length}.", nameof(matrix));
+        if (values.Length != Count)
+            throw new ArgumentException($"The support keeps {Count} entries; there is room for {values.Length}.", nameof(values));
+        int n = 0;
+        for (int row = 0; row < Rows; row++)
+        {
+            ReadOnlySpan<T> line = matrix.Slice(row * Columns, Columns);
+            foreach (int column in Row(row))
+                values[n++] = line[column];
+        }
+    }
+
+    /// <summary>Indices as an Int64 tensor: of columns, or flat into the row-major matrix.</summary>
+    private Tensor IndexTensor(bool flat, Device? device)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor indices = empty(Count, dtype: ScalarType.Int64);
+        if (Count > 0)
+        {
+            Span<long> target = MemoryMarshal.Cast<byte, long>(indices.bytes);
+            int n = 0;
+            for (int row = 0; row < Rows; row++)
+            {
+                long start = flat ? (long)row * Columns : 0;
+                foreach (int column in Row(row))
+                    target[n++] = start + column;
+            }
+        }
+        return (device is null ? indices : indices.to(device)).MoveToOuterDisposeScope();
+    }
+}

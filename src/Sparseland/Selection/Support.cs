@@ -1,0 +1,191 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Selection;
+
+/// <summary>
+/// Which entries of a matrix stay: compressed rows of column indices (the index part of CSR). Within a row the indices
+/// ascend; they are not in the order of the scores. Immutable.
+/// </summary>
+/// <remarks>
+/// An SAE reads its code as <c>Gather(scores)</c> (the values, in the same order) beside <see cref="ColumnIndices"/>;
+/// under <see cref="Budget.PerRow"/> both are [rows, k] when viewed so.
+/// </remarks>
+public sealed partial class Support : IEquatable<Support>
+{
+    private readonly int[] _rowOffsets;
+    private readonly int[] _columnIndices;
+
+    /// <summary>Takes over compressed rows after checking them; the spans are copied.</summary>
+    /// <param name="rows">Number of rows, not negative.</param>
+    /// <param name="columns">Number of columns, not negative.</param>
+    /// <param name="rowOffsets">rows + 1 numbers: row r has the indices from rowOffsets[r] to before rowOffsets[r + 1].</param>
+    /// <param name="columnIndices">Column indices, strictly ascending within each row.</param>
+    /// <exception cref="ArgumentException">Offsets or indices break a rule; the message says which and where.</exception>
+    public Support(int rows, int columns, ReadOnlySpan<int> rowOffsets, ReadOnlySpan<int> columnIndices)
+        : this(rows, columns, rowOffsets.ToArray(), columnIndices.ToArray(), trusted: false)
+    {
+    }
+
+    private Support(int rows, int columns, int[] rowOffsets, int[] columnIndices, bool trusted)
+    {
+        Rows = rows;
+        Columns = columns;
+        _rowOffsets = rowOffsets;
+        _columnIndices = columnIndices;
+        if (!trusted)
+            Check();
+    }
+
+    /// <summary>Number of rows of the matrix.</summary>
+    public int Rows { get; }
+
+    /// <summary>Number of columns of the matrix.</summary>
+    public int Columns { get; }
+
+    /// <summary>Number of entries that stay.</summary>
+    public int Count => _columnIndices.Length;
+
+    /// <summary>Share of entries that stay, from 0 to 1; 0 for an empty matrix.</summary>
+    public double Density => Rows == 0 || Columns == 0 ? 0 : (double)Count / ((double)Rows * Columns);
+
+    /// <summary>[rows + 1]: where each row starts in <see cref="ColumnIndices"/>, and the end.</summary>
+    public ReadOnlySpan<int> RowOffsets => _rowOffsets;
+
+    /// <summary>[Count]: column indices, row after row, ascending within a row.</summary>
+    public ReadOnlySpan<int> ColumnIndices => _columnIndices;
+
+    /// <summary>Column indices of one row, ascending.</summary>
+    /// <param name="row">From 0 to <see cref="Rows"/> - 1.</param>
+    public ReadOnlySpan<int> Row(int row)
+    {
+        CheckIndex(row, Rows, nameof(row));
+        return _columnIndices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]);
+    }
+
+    /// <summary>A support with nothing in it.</summary>
+    /// <param name="rows">Number of rows, not negative.</param>
+    /// <param name="columns">Number of columns, not negative.</param>
+    public static Support Empty(int rows, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        return new Support(rows, columns, new int[rows + 1], [], trusted: true);
+    }
+
+    /// <summary>The true entries of a mask.</summary>
+    /// <param name="mask">Boolean tensor [rows, columns], or [columns] for one row, on any device.</param>
+    /// <exception cref="ArgumentException">Another element type or number of dimensions.</exception>
+    public static Support FromMask(Tensor mask)
+    {
+        ArgumentNullException.ThrowIfNull(mask);
+        if (mask.dtype != ScalarType.Bool)
+            throw new ArgumentException($"A mask is a tensor of Bool, this one is of {mask.dtype}.", nameof(mask));
+        using DisposeScope scope = NewDisposeScope();
+        (int rows, int columns) = Select.ShapeOf(mask, nameof(mask));
+        ReadOnlySpan<byte> bytes = mask.detach().cpu().contiguous().bytes;
+
+        int[] offsets = new int[rows + 1];
+        int[] indices = GC.AllocateUninitializedArray<int>(bytes.Length - bytes.Count((byte)0));
+        int count = 0;
+        for (int row = 0; row < rows; row++)
+        {
+            ReadOnlySpan<byte> line = bytes.Slice(row * columns, columns);
+            for (int c = line.IndexOfAnyExcept((byte)0), at = 0; c >= 0; c = line[at..].IndexOfAnyExcept((byte)0))
+            {
+                indices[count++] = at + c;
+                at += c + 1;
+            }
+            offsets[row + 1] = count;
+        }
+        return new Support(rows, columns, offsets, indices, trusted: true);
+    }
+
+    /// <summary>How many entries stay in each row.</summary>
+    /// <returns>[rows].</returns>
+    public int[] CountsPerRow()
+    {
+        int[] counts = new int[Rows];
+        for (int row = 0; row < counts.Length; row++)
+            counts[row] = _rowOffsets[row + 1] - _rowOffsets[row];
+        return counts;
+    }
+
+    /// <summary>How many entries stay in each column.</summary>
+    /// <returns>[columns].</returns>
+    public int[] CountsPerColumn()
+    {
+        int[] counts = new int[Columns];
+        foreach (int column in _columnIndices)
+            counts[column]++;
+        return counts;
+    }
+
+    /// <summary>Whether an entry stays.</summary>
+    /// <param name="row">From 0 to <see cref="Rows"/> - 1.</param>
+    /// <param name="column">From 0 to <see cref="Columns"/> - 1.</param>
+    public bool Contains(int row, int column)
+    {
+        CheckIndex(column, Columns, nameof(column));
+        return Row(row).BinarySearch(column) >= 0;
+    }
+
+    /// <summary>Whether both have the same shape and the same entries.</summary>
+    /// <param name="other">The other support.</param>
+    public bool Equals(Support? other) =>
+        other is not null && Rows == other.Rows && Columns == other.Columns
+        && RowOffsets.SequenceEqual(other.RowOffsets) && ColumnIndices.SequenceEqual(other.ColumnIndices);
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as Support);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        hash.Add(Rows);
+        hash.Add(Columns);
+        foreach (int column in _columnIndices.AsSpan(0, Math.Min(Count, 64)))
+            hash.Add(column);
+        hash.Add(Count);
+        return hash.ToHashCode();
+    }
+
+    /// <summary>Shape, count and density in one line.</summary>
+    public override string ToString() => FormattableString.Invariant($"Support [{Rows}, {Columns}], {Count} kept ({Density:0.###%})");
+
+    /// <summary>For results that are valid by construction; takes the arrays over.</summary>
+    internal static Support Trusted(int rows, int columns, int[] rowOffsets, int[] columnIndices) =>
+        new(rows, columns, rowOffsets, columnIndices, trusted: true);
+
+    private static void CheckIndex(int index, int length, string name)
+    {
+        if ((uint)index >= (uint)length)
+            throw new ArgumentOutOfRangeException(name, index, $"A {name} index is from 0 to {length - 1}.");
+    }
+
+    private void Check()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(Rows, "rows");
+        ArgumentOutOfRangeException.ThrowIfNegative(Columns, "columns");
+        if (_rowOffsets.Length != (long)Rows + 1)
+            throw new ArgumentException($"{Rows} rows need {(long)Rows + 1} offsets, not {_rowOffsets.Length}.", "rowOffsets");
+        if (_rowOffsets[0] != 0 || _rowOffsets[^1] != Count)
+            throw new ArgumentException($"Offsets run from 0 to {Count} (the number of indices), not from {_rowOffsets[0]} to {_rowOffsets[^1]}.", "rowOffsets");
+        for (int row = 0; row < Rows; row++)
+        {
+            if (_rowOffsets[row + 1] < _rowOffsets[row] || _rowOffsets[row + 1] > Count)
+                throw new ArgumentException($"Offset {_rowOffsets[row + 1]} after row {row} is less than the one before it or more than {Count}.", "rowOffsets");
+        }
+        for (int row = 0; row < Rows; row++)
+        {
+            int previous = -1;
+            foreach (int column in _columnIndices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]))
+            {
+                if (column <= previous || column >= Columns)
+                    throw new ArgumentException($"Row {row} has column {column} after {previous}: indices ascend strictly within 0 to {Columns - 1}.", "columnIndices");
+                previous = column;
+            }
+        }
+    }
+}

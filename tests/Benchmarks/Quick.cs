@@ -1,0 +1,93 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Benchmarks;
+
+/// <summary>A comparison that quick mode runs: the same work done by the library and by what a user would take instead.</summary>
+/// <param name="Name">What is done, with its shape: "TopK [2048, 8192] k=32".</param>
+/// <param name="Ours">The library's way.</param>
+/// <param name="PeerName">Who the other is.</param>
+/// <param name="Peer">The other's way; its result is as complete as ours.</param>
+/// <param name="Target">How many times faster ours should be; 0 where no target is stated.</param>
+public sealed record Comparison(string Name, Action Ours, string PeerName, Action Peer, double Target = 0);
+
+/// <summary>A benchmark class that also takes part in quick mode. It needs a parameterless constructor.</summary>
+public interface IQuickBenchmark
+{
+    /// <summary>Its comparisons, each set up when it is enumerated and run before the next one is asked for.</summary>
+    IEnumerable<Comparison> Comparisons();
+}
+
+/// <summary>
+/// Quick mode: both sides alternate (A B A B ...) in one process, so that a machine that slows down slows both; the
+/// medians and their ratio are printed. For a figure to keep, run BenchmarkDotNet.
+/// </summary>
+internal static class Quick
+{
+    private const int MinimumRounds = 5;
+    private const int MaximumRounds = 51;
+    private static readonly TimeSpan s_timePerComparison = TimeSpan.FromSeconds(2);
+
+    /// <summary>Runs all comparisons whose class or name contains the filter.</summary>
+    /// <returns>0, or 1 when nothing matches the filter.</returns>
+    internal static int Run(string filter)
+    {
+        int run = 0;
+        IEnumerable<Type> types = typeof(Quick).Assembly.GetTypes()
+            .Where(type => type.IsClass && typeof(IQuickBenchmark).IsAssignableFrom(type))
+            .OrderBy(type => type.FullName, StringComparer.Ordinal);
+        foreach (Type type in types)
+        {
+            bool whole = Matches(type.FullName!, filter);
+            foreach (Comparison comparison in ((IQuickBenchmark)Activator.CreateInstance(type)!).Comparisons())
+            {
+                if (!whole && !Matches(comparison.Name, filter))
+                    continue;
+                Console.WriteLine(Measure(comparison));
+                run++;
+            }
+        }
+        if (run == 0)
+            Console.Error.WriteLine($"No comparison matches '{filter}'.");
+        return run == 0 ? 1 : 0;
+    }
+
+    private static bool Matches(string name, string filter) => name.Contains(filter, StringComparison.OrdinalIgnoreCase);
+
+    private static string Measure(Comparison comparison)
+    {
+        // Enough calls for tiered compilation to have settled.
+        for (long start = Stopwatch.GetTimestamp(), n = 0; n < 3 || Stopwatch.GetElapsedTime(start) < s_timePerComparison / 4; n++)
+        {
+            comparison.Ours();
+            comparison.Peer();
+        }
+
+        var ours = new List<double>();
+        var peer = new List<double>();
+        long begin = Stopwatch.GetTimestamp();
+        while (ours.Count < MinimumRounds || (ours.Count < MaximumRounds && Stopwatch.GetElapsedTime(begin) < s_timePerComparison))
+        {
+            ours.Add(Milliseconds(comparison.Ours));
+            peer.Add(Milliseconds(comparison.Peer));
+        }
+        double a = Median(ours), b = Median(peer);
+        string target = comparison.Target > 0 ? $", target {Format(comparison.Target)}x{(b / a < comparison.Target ? " MISSED" : "")}" : "";
+        return $"{comparison.Name}: ours {Format(a)} ms, {comparison.PeerName} {Format(b)} ms, ratio {Format(b / a)}x{target}";
+    }
+
+    private static double Milliseconds(Action action)
+    {
+        long start = Stopwatch.GetTimestamp();
+        action();
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    }
+
+    private static double Median(List<double> values)
+    {
+        values.Sort();
+        return values.Count % 2 == 1 ? values[values.Count / 2] : (values[values.Count / 2 - 1] + values[values.Count / 2]) / 2;
+    }
+
+    private static string Format(double value) => value.ToString(value < 1 ? "0.00#" : "0.0", CultureInfo.InvariantCulture);
+}
