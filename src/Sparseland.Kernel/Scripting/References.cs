@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Scripting.Hosting;
+using Sparseland.Notebooks.Hosting;
 
 namespace Sparseland.Kernel.Scripting;
 
@@ -37,7 +38,7 @@ internal sealed class References
         }
 
         // What the cells' globals are made of.
-        foreach (var assembly in new[] { typeof(Notebooks.Hosting.CellGlobals).Assembly, typeof(Microsoft.DotNet.Interactive.Formatting.Formatter).Assembly, typeof(Microsoft.AspNetCore.Html.IHtmlContent).Assembly })
+        foreach (var assembly in new[] { typeof(CellGlobals).Assembly, typeof(Microsoft.DotNet.Interactive.Formatting.Formatter).Assembly, typeof(Microsoft.AspNetCore.Html.IHtmlContent).Assembly })
         {
             AddPlatform(assembly.Location);
         }
