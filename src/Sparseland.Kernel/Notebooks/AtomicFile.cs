@@ -13,7 +13,7 @@ internal static class AtomicFile
         path = Path.GetFullPath(path);
 
         // A link's target is replaced, not the link.
-        if (File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target)
+        if (File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target)
             path = target.FullName;
         var folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
