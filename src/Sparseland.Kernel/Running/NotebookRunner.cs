@@ -42,10 +42,9 @@ public sealed class NotebookRunner(RunOptions options)
                 var count = recorded.Count + 1;
                 progress?.Report(new RunProgress(path, count, total, watch.Elapsed));
                 recorder.BeginCell();
-                if (!string.IsNullOrWhiteSpace(cells[i].Source))
-                    (status, error, var cellPeak) = await RunCellAsync(worker, cells[i].Source, i + 1, count, recorder, cancel).ConfigureAwait(false);
-                else
-                    cellPeak = 0;
+                (status, error, var cellPeak) = string.IsNullOrWhiteSpace(cells[i].Source)
+                    ? (RunStatus.Passed, null, 0)
+                    : await RunCellAsync(worker, cells[i].Source, i + 1, count, recorder, cancel).ConfigureAwait(false);
                 peak = Math.Max(peak, cellPeak);
                 if (status != RunStatus.Passed)
                 {
