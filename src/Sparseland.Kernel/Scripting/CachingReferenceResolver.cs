@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.IO.MemoryMappedFiles;
+using System.Reflection.PortableExecutable;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Scripting;
 
@@ -19,7 +21,7 @@ internal sealed class CachingReferenceResolver(MetadataReferenceResolver inner) 
     /// <summary>The one reference for an assembly file, with its XML documentation if that lies beside it.</summary>
     public static PortableExecutableReference File(string path) => Files.GetOrAdd(
         Path.GetFullPath(path),
-        static p => MetadataReference.CreateFromFile(p, documentation: XmlFile(p)));
+        static p => MappedMetadata(p).GetReference(documentation: new Documentation(p), filePath: p));
 
     public override PortableExecutableReference? ResolveMissingAssembly(MetadataReference definition, AssemblyIdentity referenceIdentity) =>
         Share(inner.ResolveMissingAssembly(definition, referenceIdentity));
@@ -34,9 +36,23 @@ internal sealed class CachingReferenceResolver(MetadataReferenceResolver inner) 
     private static PortableExecutableReference? Share(PortableExecutableReference? reference) =>
         reference?.FilePath is { } path ? File(path) : reference;
 
-    private static DocumentationProvider? XmlFile(string assembly)
+    // Only the metadata, and only the pages that the compiler touches: reading 240 whole files would cost 80 MB and 50 ms.
+    private static unsafe AssemblyMetadata MappedMetadata(string path)
     {
-        var xml = Path.ChangeExtension(assembly, ".xml");
-        return System.IO.File.Exists(xml) ? XmlDocumentationProvider.CreateFromFile(xml) : null;
+        using var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, mapName: null, 0, MemoryMappedFileAccess.Read);
+        var view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        byte* start = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        var reader = new PEReader(start, checked((int)new FileInfo(path).Length));
+        var metadata = reader.GetMetadata();
+        return AssemblyMetadata.Create(ModuleMetadata.CreateFromMetadata(
+            (nint)metadata.Pointer,
+            metadata.Length,
+            () =>
+            {
+                reader.Dispose();
+                view.SafeMemoryMappedViewHandle.ReleasePointer();
+                view.Dispose();
+            }));
     }
 }

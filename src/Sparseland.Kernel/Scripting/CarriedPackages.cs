@@ -25,7 +25,18 @@ internal sealed class CarriedPackages
     public IReadOnlyList<string> FrameworkFiles { get; private set; } = [];
 
     /// <summary>The version that this program carries, or null.</summary>
-    public string? VersionOf(string package) => packages.TryGetValue(Canonical(package), out var found) ? found.Version : null;
+    public string? VersionOf(string package)
+    {
+        if (packages.TryGetValue(package, out var found) || packages.TryGetValue(Canonical(package), out found))
+        {
+            // The natives have versions of their own, whatever platform's package is named.
+            return package.StartsWith("libtorch-", StringComparison.OrdinalIgnoreCase)
+                ? packages.FirstOrDefault(p => p.Key.StartsWith("libtorch-", StringComparison.OrdinalIgnoreCase)).Value?.Version ?? found.Version
+                : found.Version;
+        }
+
+        return null;
+    }
 
     /// <summary>Names of all carried packages, for completion.</summary>
     public IEnumerable<string> Names => packages.Keys;

@@ -8,7 +8,7 @@ namespace Sparseland.Kernel.Scripting;
 /// </summary>
 internal sealed class CellConsole : TextWriter
 {
-    private static readonly AsyncLocal<ICellOutput?> Flow = new();
+    private static readonly AsyncLocal<StoppableOutput?> Flow = new();
     private static readonly Lock Installation = new();
     private static bool installed;
 
@@ -24,7 +24,7 @@ internal sealed class CellConsole : TextWriter
     public override Encoding Encoding => Encoding.UTF8;
 
     /// <summary>Sends the console of this flow of execution, and of what it starts, to <paramref name="output"/>.</summary>
-    public static void Enter(ICellOutput? output)
+    public static void Enter(StoppableOutput? output)
     {
         lock (Installation)
         {
@@ -48,6 +48,7 @@ internal sealed class CellConsole : TextWriter
 
     public override void Write(string? value)
     {
+        Flow.Value?.ThrowIfStopped();
         if (string.IsNullOrEmpty(value))
         {
             return;
@@ -70,6 +71,7 @@ internal sealed class CellConsole : TextWriter
 
     public override void Flush()
     {
+        Flow.Value?.ThrowIfStopped();
         if (Flow.Value is null)
         {
             process.Flush();

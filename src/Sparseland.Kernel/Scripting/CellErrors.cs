@@ -1,17 +1,18 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
+using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 
 namespace Sparseland.Kernel.Scripting;
 
 /// <summary>Turns compiler messages and exceptions into what a learner can read.</summary>
-internal static class CellErrors
+internal static partial class CellErrors
 {
     private static readonly string[] EngineNamespaces =
     [
         "Microsoft.CodeAnalysis", "Sparseland.Kernel", "System.Runtime.ExceptionServices", "System.Runtime.CompilerServices",
-        "System.Runtime.ControlledExecution", "System.Threading.ExecutionContext",
+        "System.Runtime.ControlledExecution", "Internal.Runtime", "System.Threading.ExecutionContext",
     ];
 
     /// <summary>Compile errors with the line in question and a caret under the place.</summary>
@@ -46,10 +47,10 @@ internal static class CellErrors
 
     /// <summary>An exception of a running cell: its message, the cells' lines, the causes.</summary>
     /// <param name="exception">What was thrown.</param>
-    /// <param name="sourceOf">Gives the source text of a cell by its name, for the line in question.</param>
-    public static CellError FromException(Exception exception, Func<string, string?> sourceOf)
+    /// <param name="sources">The cells' texts, for the line in question.</param>
+    public static CellError FromException(Exception exception, CellSources sources)
     {
-        if (exception is TargetInvocationException or AggregateException { InnerExceptions.Count: 1 } && exception.InnerException is { } inner)
+        while (exception is TargetInvocationException or AggregateException { InnerExceptions.Count: 1 } && exception.InnerException is { } inner)
         {
             exception = inner;
         }
@@ -61,20 +62,21 @@ internal static class CellErrors
             text.Add((ReferenceEquals(e, exception) ? "" : "caused by ") + $"{e.GetType().FullName}: {e.Message}");
             foreach (var frame in new StackTrace(e, fNeedFileInfo: true).GetFrames())
             {
-                if (Describe(frame) is not { } line)
+                if (Describe(frame, sources) is not { } line)
                 {
                     continue;
                 }
 
                 text.Add("   " + line);
-                if (!shown && frame.GetFileName() is { } file && sourceOf(file) is { } source)
+                if (!shown && frame.GetFileName() is { } file && sources.Line(file, frame.GetFileLineNumber()) is { } full)
                 {
-                    var lines = source.Split('\n');
-                    var number = frame.GetFileLineNumber();
-                    if (number >= 1 && number <= lines.Length)
+                    shown = true;
+                    var trimmed = full.TrimStart();
+                    text.Add("      > " + trimmed);
+                    var column = frame.GetFileColumnNumber() - 1 - (full.Length - trimmed.Length);
+                    if (column >= 0 && column < trimmed.Length)
                     {
-                        text.Add("      > " + lines[number - 1].Trim());
-                        shown = true;
+                        text.Add("        " + Caret(trimmed, column));
                     }
                 }
             }
@@ -83,7 +85,11 @@ internal static class CellErrors
         return new CellError(exception.GetType().Name, exception.Message, text);
     }
 
-    private static string? Describe(StackFrame frame)
+    /// <summary>An exception that no cell awaits, as text for standard error.</summary>
+    public static string Background(Exception exception, CellSources sources) =>
+        string.Join('\n', FromException(exception, sources).Traceback.Prepend("Exception in the background, after or beside its cell:")) + "\n";
+
+    private static string? Describe(StackFrame frame, CellSources sources)
     {
         if (frame.GetMethod() is not { } method || method.DeclaringType is not { } type)
         {
@@ -97,15 +103,23 @@ internal static class CellErrors
         }
 
         var place = frame.GetFileName() is { } file ? $" in {Path.GetFileName(file)}, line {frame.GetFileLineNumber()}" : "";
-        if (fullName.StartsWith("Submission#", StringComparison.Ordinal))
+        if (!fullName.StartsWith("Submission#", StringComparison.Ordinal))
         {
-            // Compiler-made names: '<<Initialize>>d__0.MoveNext' is the cell itself, '<Name>g__Local|0' a local function.
-            var name = type.Name.StartsWith('<') ? type.Name : method.Name;
-            var user = name.StartsWith('<') && name.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? name[1..end].TrimStart('<') : name;
-            return user.Length == 0 || user.Contains("Initialize", StringComparison.Ordinal) || user is "MoveNext" or "<Factory>" or "Factory" ? (place.Length > 0 ? $"at top level{place}" : null) : $"at {user}{place}";
+            return $"at {fullName}.{method.Name}({string.Join(", ", method.GetParameters().Select(p => p.ParameterType.Name))}){place}";
         }
 
-        return $"at {fullName}.{method.Name}({string.Join(", ", method.GetParameters().Select(p => p.ParameterType.Name))}){place}";
+        if (place.Length == 0)
+        {
+            // A range check that the runtime moved away from its line: the cell is all that is known.
+            place = sources.CellOf(method.Module.Assembly) is { } cell ? $" in {cell}" : "";
+        }
+
+        // Compiler-made names: '<<Initialize>>d__0.MoveNext' is the cell itself, '<Name>g__Local|0' a local function.
+        var name = type.Name.StartsWith('<') ? type.Name : method.Name;
+        var user = UserName().Match(name) is { Success: true } match ? match.Groups[1].Value : name;
+        return user is "<Initialize>" or "<Factory>" or "Initialize" or "Factory" or "MoveNext" or ".ctor" && type.Name.StartsWith("Submission#", StringComparison.Ordinal)
+            ? (place.Length > 0 ? $"at top level{place}" : null)
+            : $"at {user}{place}";
     }
 
     private static string Caret(string line, int character) =>
@@ -118,4 +132,7 @@ internal static class CellErrors
         "CS0029" or "CS0266" => "the two types differ; a cast such as (float) or a suffix such as 1.0f may be what is missing.",
         _ => null,
     };
+
+    [GeneratedRegex("^<(<?[^<>]+>?)>")]
+    private static partial Regex UserName();
 }

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 
 namespace Sparseland.Kernel.Scripting;
 
@@ -69,12 +70,12 @@ internal static partial class CellParser
     // The same characters inside a string, a comment or code switched off by #if are not a directive.
     private static bool IsDirective(string[] lines, int start, int line)
     {
-        var before = string.Join('\n', lines[start..line]);
-        var text = before + (line > start ? "\n" : "") + lines[line];
+        var text = string.Join('\n', lines[start..(line + 1)]);
         var position = text.Length - lines[line].TrimStart().Length;
-        var root = CSharpSyntaxTree.ParseText(text, ParseOptions).GetRoot();
-        var trivia = root.FindTrivia(position);
-        return trivia.IsDirective || root.FindToken(position, findInsideTrivia: true).Parent is Microsoft.CodeAnalysis.CSharp.Syntax.DirectiveTriviaSyntax;
+        return CSharpSyntaxTree.ParseText(text, ParseOptions).GetRoot()
+            .DescendantNodes(descendIntoTrivia: true)
+            .OfType<DirectiveTriviaSyntax>()
+            .Any(d => d.HashToken.SpanStart == position && d.IsActive);
     }
 
     /// <summary>How cells are parsed: current C#, script form.</summary>

@@ -1,108 +1,263 @@
-using System.Collections.Concurrent;
-
 namespace Sparseland.Kernel.Scripting;
 
+/// <summary>How a cell's code left its threads.</summary>
+internal enum CellEnd
+{
+    /// <summary>It ran to its end or threw.</summary>
+    Finished,
+
+    /// <summary>It was stopped.</summary>
+    Stopped,
+
+    /// <summary>It was asked to stop but sits in native code, which nothing can end.</summary>
+    Stuck,
+}
+
 /// <summary>
-/// Runs one cell on a thread of its own, continuations of its awaits included, so that an interrupt can stop a loop
-/// wherever it stands.
+/// Runs one cell on threads of its own, continuations of its awaits included, so that an interrupt can stop a loop wherever
+/// it stands. Continuations take any free thread of the cell, not one certain thread: <c>SomethingAsync().Result</c>
+/// inside a cell would otherwise wait for itself.
 /// </summary>
 internal sealed class CellThread : SynchronizationContext
 {
-    // A matrix of the size of a cell's recursion deserves more room than the default megabyte.
+    // Recursive student code deserves more room than the default megabyte and a half.
     private const int StackBytes = 16 * 1024 * 1024;
 
-    private readonly BlockingCollection<(SendOrPostCallback Callback, object? State)> queue = [];
+    // How long a cell may take to leave by itself (a token, a throwing write, an interrupted sleep) before it is aborted.
+    // An abort can strike between a lock's taking and its protection; what leaves by itself releases its locks.
+    private static readonly TimeSpan Politeness = TimeSpan.FromMilliseconds(40);
 
-    public override void Post(SendOrPostCallback d, object? state)
+    private readonly object gate = new();
+    private readonly Queue<(SendOrPostCallback Callback, object? State)> queue = new();
+    private readonly List<(Thread Thread, CancellationTokenSource Stop)> threads = [];
+    private readonly TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource idleAfterStop = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Action<Exception> stray;
+    private int waiting;
+    private bool ended;
+    private volatile bool stopped;
+    private int alive;
+
+    private CellThread(Action<Exception> stray) => this.stray = stray;
+
+    /// <summary>Runs <paramref name="body"/> to its end.</summary>
+    /// <param name="body">The cell; its exceptions are thrown here unless it was stopped.</param>
+    /// <param name="stray">Takes exceptions that nobody awaits (async void), now or after the cell's end.</param>
+    /// <param name="grace">How long a stopped cell may take to leave native code.</param>
+    /// <param name="cancel">Stops the cell.</param>
+    public static async Task<CellEnd> RunAsync(Func<Task> body, Action<Exception> stray, TimeSpan grace, CancellationToken cancel)
     {
-        // A continuation that comes after the cell was given up has nowhere to run any more.
-        if (!queue.IsAddingCompleted)
+        if (cancel.IsCancellationRequested)
         {
-            try
-            {
-                queue.Add((d, state));
-            }
-            catch (InvalidOperationException) when (queue.IsAddingCompleted)
-            {
-                // Completed between the check and the add: the same case.
-            }
+            return CellEnd.Stopped;
         }
+
+        var run = new CellThread(stray);
+        var flow = ExecutionContext.Capture();
+        run.Post(_ => run.Begin(body, flow), null);
+        var interrupted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using (cancel.Register(interrupted.SetResult))
+        {
+            await Task.WhenAny(run.done.Task, interrupted.Task).ConfigureAwait(false);
+        }
+
+        if (!cancel.IsCancellationRequested)
+        {
+            run.End();
+            await run.done.Task.ConfigureAwait(false);
+            return CellEnd.Finished;
+        }
+
+        run.Ask();
+        await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness, CancellationToken.None)).ConfigureAwait(false);
+        run.Abort();
+        var left = await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(grace, CancellationToken.None)).ConfigureAwait(false);
+        return left == run.idleAfterStop.Task ? CellEnd.Stopped : CellEnd.Stuck;
     }
+
+    public override SynchronizationContext CreateCopy() => this;
 
     public override void Send(SendOrPostCallback d, object? state) => d(state);
 
-    /// <summary>Runs <paramref name="body"/> to its end.</summary>
-    /// <returns>False when the cell could not be stopped within <paramref name="grace"/> after the cancel (it is in native code).</returns>
-    /// <exception cref="OperationCanceledException">The cell was stopped.</exception>
-    public static async Task<bool> RunAsync(Func<Task> body, CancellationToken cancel, TimeSpan grace)
+    public override void Post(SendOrPostCallback d, object? state)
     {
-        cancel.ThrowIfCancellationRequested();
-        var context = new CellThread();
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var flow = ExecutionContext.Capture();
-        var thread = new Thread(
-            () =>
-            {
-                try
-                {
-                    SetSynchronizationContext(context);
-#pragma warning disable SYSLIB0046 // The one way to stop a managed loop that looks at no token; the engine's state is not touched on this thread.
-                    System.Runtime.ControlledExecution.Run(
-                        () =>
-                        {
-                            if (flow is null)
-                            {
-                                context.Pump(body, cancel);
-                            }
-                            else
-                            {
-                                ExecutionContext.Run(flow, _ => context.Pump(body, cancel), null);
-                            }
-                        },
-                        cancel);
-#pragma warning restore SYSLIB0046
-                    done.TrySetResult();
-                }
-                catch (Exception e)
-                {
-                    done.TrySetException(e);
-                }
-            },
-            StackBytes)
+        lock (gate)
         {
-            IsBackground = true,
-            Name = "cell",
-        };
-        thread.Start();
-        using (cancel.Register(() => _ = Task.Delay(grace).ContinueWith(_ => done.TrySetException(new StuckCellException()), TaskScheduler.Default)))
+            if (stopped)
+            {
+                // What a stopped cell still awaited must not come back to life.
+                return;
+            }
+
+            if (!ended)
+            {
+                queue.Enqueue((d, state));
+                if (waiting >= queue.Count)
+                {
+                    Monitor.Pulse(gate);
+                }
+                else
+                {
+                    StartThread();
+                }
+
+                return;
+            }
+        }
+
+        // Background work of a finished cell goes on, on the pool as everywhere in .NET.
+        ThreadPool.UnsafeQueueUserWorkItem(_ => Invoke(d, state), null);
+    }
+
+    private void Begin(Func<Task> body, ExecutionContext? flow)
+    {
+        if (flow is null)
         {
-            try
-            {
-                await done.Task.ConfigureAwait(false);
-                return true;
-            }
-            catch (StuckCellException)
-            {
-                return false;
-            }
-            catch (Exception) when (cancel.IsCancellationRequested)
-            {
-                throw new OperationCanceledException(cancel);
-            }
+            Start();
+        }
+        else
+        {
+            ExecutionContext.Run(flow, _ => Start(), null);
+        }
+
+        void Start()
+        {
+            // Never awaited under this context: the end of the cell must not need a thread of the cell.
+            _ = body().ContinueWith(
+                t =>
+                {
+                    if (t.Exception is { } e)
+                    {
+                        done.TrySetException(e.InnerExceptions);
+                    }
+                    else
+                    {
+                        done.TrySetResult();
+                    }
+                },
+                CancellationToken.None,
+                TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
         }
     }
 
-    private void Pump(Func<Task> body, CancellationToken cancel)
+    private void Invoke(SendOrPostCallback callback, object? state)
     {
-        var task = body();
-        _ = task.ContinueWith(_ => queue.CompleteAdding(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        foreach (var (callback, state) in queue.GetConsumingEnumerable(cancel))
+        var before = Current;
+        SetSynchronizationContext(this);
+        try
         {
             callback(state);
         }
-
-        task.GetAwaiter().GetResult();
+        catch (Exception e) when (!stopped)
+        {
+            // An async void method: nobody awaits it, and an exception that leaves the thread would end the process.
+            stray(e);
+        }
+        finally
+        {
+            SetSynchronizationContext(before);
+        }
     }
 
-    private sealed class StuckCellException : Exception;
+    // Called under the gate.
+    private void StartThread()
+    {
+        var stop = new CancellationTokenSource();
+        var thread = new Thread(() => Work(stop), StackBytes) { IsBackground = true, Name = "cell" };
+        threads.RemoveAll(t => !t.Thread.IsAlive);
+        threads.Add((thread, stop));
+        Interlocked.Increment(ref alive);
+        thread.UnsafeStart();
+    }
+
+    private void Work(CancellationTokenSource stop)
+    {
+        try
+        {
+#pragma warning disable SYSLIB0046 // The one way to stop a managed loop that looks at no token. The engine's own state is not touched on this thread.
+            System.Runtime.ControlledExecution.Run(
+                () =>
+                {
+                    while (Take() is { } item)
+                    {
+                        Invoke(item.Callback, item.State);
+                    }
+                },
+                stop.Token);
+#pragma warning restore SYSLIB0046
+        }
+        catch (Exception e) when (stopped && e is OperationCanceledException or ThreadInterruptedException or ThreadAbortException)
+        {
+            // Stopped, as asked.
+        }
+
+        // No lock here: a pending interrupt of the thread would strike in it.
+        if (Interlocked.Decrement(ref alive) == 0 && stopped)
+        {
+            idleAfterStop.TrySetResult();
+        }
+    }
+
+    private (SendOrPostCallback Callback, object? State)? Take()
+    {
+        lock (gate)
+        {
+            while (queue.Count == 0 && !ended && !stopped)
+            {
+                waiting++;
+                try
+                {
+                    Monitor.Wait(gate);
+                }
+                finally
+                {
+                    waiting--;
+                }
+            }
+
+            return stopped || queue.Count == 0 ? null : queue.Dequeue();
+        }
+    }
+
+    private void End()
+    {
+        lock (gate)
+        {
+            ended = true;
+            Monitor.PulseAll(gate);
+        }
+    }
+
+    private void Ask()
+    {
+        lock (gate)
+        {
+            stopped = true;
+            queue.Clear();
+            Monitor.PulseAll(gate);
+            if (Volatile.Read(ref alive) == 0)
+            {
+                idleAfterStop.TrySetResult();
+            }
+
+            foreach (var (thread, _) in threads)
+            {
+                // Ends sleeps and waits, which an abort alone does not reach on every platform.
+                thread.Interrupt();
+            }
+        }
+    }
+
+    private void Abort()
+    {
+        lock (gate)
+        {
+            foreach (var (_, stop) in threads.Where(t => t.Thread.IsAlive))
+            {
+                // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
+                _ = Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            }
+        }
+    }
 }

@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.Scripting.Hosting;
-using Sparseland.Notebooks.Hosting;
 
 namespace Sparseland.Kernel.Scripting;
 
@@ -37,15 +37,17 @@ internal sealed class References
             AddPlatform(file);
         }
 
-        // What the cells' globals are made of.
-        foreach (var assembly in new[] { typeof(CellGlobals).Assembly, typeof(Microsoft.DotNet.Interactive.Formatting.Formatter).Assembly, typeof(Microsoft.AspNetCore.Html.IHtmlContent).Assembly })
+        // What a cell sees without any directive: the notebooks' library and all that it stands on.
+        foreach (var file in carried.FilesOf(typeof(Sparseland.Notebooks.Hosting.CellGlobals).Assembly.GetName().Name!))
         {
-            AddPlatform(assembly.Location);
+            AddPlatform(file);
         }
+
+        All = [.. byName.Values];
     }
 
-    /// <summary>Every reference, in the order of adding.</summary>
-    public IReadOnlyCollection<MetadataReference> All => byName.Values;
+    /// <summary>Every reference; a snapshot that a completion on another thread may keep.</summary>
+    public ImmutableArray<MetadataReference> All { get; private set; } = [];
 
     /// <summary>Adds a package that the program carries. False when it does not.</summary>
     public bool AddCarried(string package)
@@ -56,6 +58,7 @@ internal sealed class References
             AddPlatform(file);
         }
 
+        All = [.. byName.Values];
         return CarriedPackages.Instance.VersionOf(package) is not null;
     }
 
@@ -84,6 +87,8 @@ internal sealed class References
                 AddLoaded(runtime);
             }
         }
+
+        All = [.. byName.Values];
     }
 
     /// <summary>Adds an assembly file of the user's.</summary>
@@ -92,6 +97,13 @@ internal sealed class References
     {
         if (!File.Exists(path))
         {
+            // C# scripts may name an assembly of the framework without a path: #r "System.Xml.Linq".
+            if (CarriedPackages.Instance.PlatformAssemblies.TryGetValue(Path.GetFileName(path), out var named))
+            {
+                AddWithDependencies(named);
+                return;
+            }
+
             // The setup cell may name the library's own file where it is not built: the running copy serves.
             if (CarriedPackages.Instance.PlatformAssemblies.TryGetValue(Path.GetFileNameWithoutExtension(path), out var own) && Path.GetExtension(path) == ".dll")
             {
@@ -125,6 +137,7 @@ internal sealed class References
 
         NativeFolders.TryAdd(Path.GetDirectoryName(Path.GetFullPath(path))!, 0);
         AddLoaded(Path.GetFullPath(path));
+        All = [.. byName.Values];
     }
 
     private void AddWithDependencies(string file)
@@ -143,10 +156,21 @@ internal sealed class References
 
     private void AddLoaded(string file)
     {
-        if (byName.TryAdd(Path.GetFileNameWithoutExtension(file), CachingReferenceResolver.File(file)))
+        if (byName.ContainsKey(Path.GetFileNameWithoutExtension(file)))
+        {
+            return;
+        }
+
+        try
         {
             loader.RegisterDependency(AssemblyLoadContext.Default.LoadFromAssemblyPath(file));
         }
+        catch (Exception e) when (e is FileLoadException or BadImageFormatException)
+        {
+            throw new DirectiveException($"#r: '{file}' cannot be loaded: {e.Message}", e);
+        }
+
+        byName.Add(Path.GetFileNameWithoutExtension(file), CachingReferenceResolver.File(file));
     }
 
     // The trusted list names a few native files of the runtime too.

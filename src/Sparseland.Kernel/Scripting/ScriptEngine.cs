@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
@@ -18,7 +19,7 @@ public sealed class ScriptEngine : IScriptEngine
     private readonly ScriptEngineOptions options;
     private readonly InteractiveAssemblyLoader loader = new();
     private readonly SemaphoreSlim oneCell = new(1, 1);
-    private readonly Dictionary<string, string> sources = [];
+    private readonly CellSources sources = new();
     private readonly References references;
     private readonly DirectiveRunner directives;
     private readonly Lazy<LanguageService> language;
@@ -26,6 +27,7 @@ public sealed class ScriptEngine : IScriptEngine
     private readonly ScriptMetadataResolver baseResolver;
     private ScriptState<object>? state;
     private int cell;
+    private int compiled;
 
     /// <summary>Creates an engine. Nothing is compiled before the first cell.</summary>
     /// <exception cref="DirectoryNotFoundException">The working directory does not exist.</exception>
@@ -37,6 +39,8 @@ public sealed class ScriptEngine : IScriptEngine
             throw new DirectoryNotFoundException($"The working directory '{this.options.WorkingDirectory}' does not exist.");
         }
 
+        // The library's module initialiser finds TorchSharp's natives for cells that never name the library itself.
+        RuntimeHelpers.RunModuleConstructor(typeof(ProgressReport).Module.ModuleHandle);
         references = new References(loader);
         directives = new DirectiveRunner(this.options, references);
         baseResolver = ScriptMetadataResolver.Default.WithBaseDirectory(this.options.WorkingDirectory);
@@ -49,19 +53,37 @@ public sealed class ScriptEngine : IScriptEngine
     {
         ArgumentNullException.ThrowIfNull(code);
         ArgumentNullException.ThrowIfNull(output);
-        await oneCell.WaitAsync(cancel).ConfigureAwait(false);
         var watch = Stopwatch.StartNew();
         try
         {
-            CellConsole.Enter(output);
-            NotebookHost.Enter(new EngineHost(output, cancel));
+            await oneCell.WaitAsync(cancel).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            return Interrupted("The cell was interrupted before it started.", watch.Elapsed);
+        }
+
+        try
+        {
+            var stoppable = new StoppableOutput(output);
+            await using var registration = cancel.Register(stoppable.Stop).ConfigureAwait(false);
+            CellConsole.Enter(stoppable);
+            NotebookHost.Enter(new EngineHost(stoppable, cancel));
             cell++;
-            var error = await RunPartsAsync(code, $"Cell [{cell}]", output, new Stack<string>(), cancel).ConfigureAwait(false);
+            // Compiling takes the pool's thread, not the caller's.
+            var error = await Task.Run(() => RunPartsAsync(code, $"Cell [{cell}]", output, new Stack<string>(), cancel), CancellationToken.None).ConfigureAwait(false);
             return new CellResult(error is null ? CellStatus.Ok : CellStatus.Error, error, watch.Elapsed);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            return new CellResult(CellStatus.Interrupted, new CellError("Interrupted", "The cell was interrupted.", ["The cell was interrupted. Variables of earlier cells are kept."]), watch.Elapsed);
+            return Interrupted("The cell was interrupted. Variables of earlier cells are kept.", watch.Elapsed);
+        }
+        catch (StuckCellException)
+        {
+            return Interrupted(
+                "The cell is inside native code, which cannot be interrupted. It stops as soon as that code returns; until then it "
+                + "goes on in the background and what it holds stays in use. Restart the kernel if it does not return.",
+                watch.Elapsed);
         }
         finally
         {
@@ -125,7 +147,13 @@ public sealed class ScriptEngine : IScriptEngine
         return ValueTask.CompletedTask;
     }
 
-    private LanguageSnapshot Snapshot() => new([.. submissions], [.. references.All]);
+    private LanguageSnapshot Snapshot()
+    {
+        lock (submissions)
+        {
+            return new LanguageSnapshot([.. submissions], references.All);
+        }
+    }
 
     private async Task<CellError?> RunPartsAsync(string code, string name, ICellOutput output, Stack<string> importing, CancellationToken cancel)
     {
@@ -207,6 +235,7 @@ public sealed class ScriptEngine : IScriptEngine
     private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
     {
         code = MatMulGuard.Apply(code);
+        var added = references.All.Length;
         var script = state is null
             ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
             : state.Script.ContinueWith<object>(code, Options(name));
@@ -216,30 +245,34 @@ public sealed class ScriptEngine : IScriptEngine
             return CellErrors.FromDiagnostics(diagnostics, name, code);
         }
 
-        sources[name] = code;
+        sources.Add(name, script.GetCompilation().AssemblyName, code);
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
-        var finished = await CellThread.RunAsync(
-            async () =>
-            {
-                next = previous is null
-                    ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
-                    : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
-            },
-            cancel,
-            options.InterruptGrace).ConfigureAwait(false);
-        if (!finished)
+        var end = await CellThread.RunAsync(
+            async () => next = previous is null
+                ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None).ConfigureAwait(false)
+                : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None).ConfigureAwait(false),
+            e => output.Stream("stderr", CellErrors.Background(e, sources)),
+            options.InterruptGrace,
+            cancel).ConfigureAwait(false);
+        if (end != CellEnd.Finished)
         {
-            return new CellError("Interrupted", "The cell is in native code and cannot be stopped.", ["The cell is in native code and cannot be stopped; it goes on in the background. Restart the kernel to end it."]);
+            throw end == CellEnd.Stuck ? new StuckCellException() : new OperationCanceledException(cancel);
         }
+
+        compiled = added;
 
         // Also after an exception: what the cell had declared before it threw stays usable, as in every notebook.
         state = next!;
-        submissions.Add(code);
+        lock (submissions)
+        {
+            submissions.Add(code);
+        }
+
         if (thrown is not null)
         {
-            return CellErrors.FromException(thrown, file => sources.GetValueOrDefault(file));
+            return CellErrors.FromException(thrown, sources);
         }
 
         if (HasResult(script))
@@ -261,9 +294,14 @@ public sealed class ScriptEngine : IScriptEngine
         }
     }
 
+    private static CellResult Interrupted(string message, TimeSpan elapsed) =>
+        new(CellStatus.Interrupted, new CellError("Interrupted", message, [message]), elapsed);
+
     private ScriptOptions Options(string name) => ScriptOptions.Default
         .WithLanguageVersion(LanguageVersion.Latest)
-        .WithReferences(references.All)
+        // A submission inherits the references of the one before; naming all of them again would make each cell's tables
+        // longer than the last one's.
+        .WithReferences(references.All.Skip(compiled))
         .WithImports([.. ScriptEngineOptions.DefaultUsings, typeof(CellGlobals).FullName!])
         .WithMetadataResolver(new CachingReferenceResolver(baseResolver))
         .WithSourceResolver(ScriptSourceResolver.Default.WithBaseDirectory(options.WorkingDirectory))
@@ -289,9 +327,12 @@ public sealed class ScriptEngine : IScriptEngine
         {
             ExceptionHandling.SetUnhandledExceptionHandler(static e =>
             {
-                Console.Error.WriteLine($"Unhandled {e.GetType().FullName} on a background thread: {e.Message}");
+                // Flows to the cell that started the thread.
+                Console.Error.Write(CellErrors.Background(e, new CellSources()));
                 return true;
             });
         }
     }
+
+    private sealed class StuckCellException : Exception;
 }

@@ -24,6 +24,15 @@ public static class CellGlobals
     /// <summary>Shows this value now, before the cell ends.</summary>
     public static DisplayedValue Display(this object? value, params string[] mimeTypes) => display(value, mimeTypes);
 
+    /// <summary>Shows text as content of one MIME type, for example <c>"text/html"</c> or <c>"text/markdown"</c>.</summary>
+    /// <exception cref="ArgumentException"><paramref name="mimeType"/> is empty.</exception>
+    public static DisplayedValue DisplayAs(this string value, string mimeType)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        ArgumentException.ThrowIfNullOrWhiteSpace(mimeType);
+        return display(ValueFormatting.As(mimeType, value));
+    }
+
     /// <summary>Text that is HTML already.</summary>
     public static IHtmlContent HTML(string content) => new HtmlString(content);
 }

@@ -3,10 +3,11 @@ namespace Sparseland.Notebooks.Hosting;
 /// <summary>A value on display that can be replaced in place.</summary>
 public sealed class DisplayedValue
 {
-    private readonly string displayId;
+    internal DisplayedValue(string displayId) => DisplayId = displayId;
 
-    internal DisplayedValue(string displayId) => this.displayId = displayId;
+    /// <summary>What the host knows the shown value by.</summary>
+    public string DisplayId { get; }
 
     /// <summary>Shows <paramref name="updatedValue"/> where the value was shown first.</summary>
-    public void Update(object? updatedValue) => NotebookHost.Require().Update(ValueFormatting.Format(updatedValue), displayId);
+    public void Update(object? updatedValue) => NotebookHost.Require().Update(ValueFormatting.Format(updatedValue), DisplayId);
 }

@@ -41,6 +41,13 @@ public static class ValueFormatting
         [PlainTextFormatter.MimeType] = JsonValue.Create(plainText),
     });
 
+    /// <summary>Text that is content of <paramref name="mimeType"/> already, with itself as the plain form.</summary>
+    public static MimeBundle As(string mimeType, string content) => new(new Dictionary<string, JsonNode>
+    {
+        [PlainTextFormatter.MimeType] = JsonValue.Create(content),
+        [mimeType] = ToNode(mimeType, content),
+    });
+
     private static MimeBundle FormatWithFormatters(object? value, string[] mimeTypes)
     {
         if (mimeTypes.Length == 0)

@@ -1,0 +1,38 @@
+using Sparseland.Notebooks.Hosting;
+
+namespace Sparseland.Kernel.Scripting;
+
+/// <summary>
+/// A cell's output that throws once the cell is stopped. A loop that prints ends there, in good order, and need not be
+/// aborted in the middle of a write, where it could leave the console's lock taken for ever.
+/// </summary>
+internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
+{
+    private volatile bool stopped;
+
+    /// <summary>From now on every call throws.</summary>
+    public void Stop() => stopped = true;
+
+    public void Stream(string name, string text) => Open().Stream(name, text);
+
+    public void Display(MimeBundle bundle, string displayId) => Open().Display(bundle, displayId);
+
+    public void Update(MimeBundle bundle, string displayId) => Open().Update(bundle, displayId);
+
+    public void Result(MimeBundle bundle) => Open().Result(bundle);
+
+    /// <summary>Ends a cell that goes on writing.</summary>
+    public void ThrowIfStopped()
+    {
+        if (stopped)
+        {
+            throw new OperationCanceledException("The cell was interrupted.");
+        }
+    }
+
+    private ICellOutput Open()
+    {
+        ThrowIfStopped();
+        return output;
+    }
+}
