@@ -61,7 +61,6 @@ public static class KernelCommand
         {
             var code = await GuardedAsync(async () =>
             {
-                Console.SetIn(new RefusingReader());
                 await JupyterKernel.RunAsync(parsed.GetValue(file)!, engineFactory, cancel, parsed.GetValue(log)).ConfigureAwait(false);
 
                 // Gives the last messages the time that the sockets' linger allows.
