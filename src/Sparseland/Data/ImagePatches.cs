@@ -48,10 +48,10 @@ public static class ImagePatches
     public static Tensor ScaleToVariance(Tensor images, double variance = 0.1)
     {
         ImageStack.Validate(images);
-        if (!double.IsFinite(variance) || variance <= 0)
-            throw new ArgumentOutOfRangeException(nameof(variance), variance, "The variance must be finite and above 0.");
+        ValidateVariance(variance);
         using DisposeScope scope = NewDisposeScope();
-        double now = images.var([1, 2], unbiased: false).mean().to(ScalarType.Float64).item<double>();
+        Tensor centred = images - images.mean([1, 2], keepdim: true);
+        double now = centred.square().mean().to(ScalarType.Float64).item<double>();
         if (!(now > 0))
             throw new ArgumentException("No image has variance: there is nothing to scale.", nameof(images));
         return (images * Math.Sqrt(variance / now)).MoveToOuterDisposeScope();
@@ -68,6 +68,8 @@ public static class ImagePatches
     /// <exception cref="ArgumentOutOfRangeException">The cut-off or the variance is not finite or not above 0.</exception>
     public static Tensor WhitenRetinal(Tensor images, double f0 = 0.4, double variance = 0.1)
     {
+        RetinalFilter.ValidateCutoff(f0, nameof(f0));
+        ValidateVariance(variance);
         using DisposeScope scope = NewDisposeScope();
         return ScaleToVariance(RetinalFilter.Apply(Standardize(images), f0), variance).MoveToOuterDisposeScope();
     }
@@ -140,5 +142,11 @@ public static class ImagePatches
         using DisposeScope scope = NewDisposeScope();
         Tensor patches = Extract(images, patchSize, positions);
         return (subtractMean ? patches - patches.mean([1], keepdim: true) : patches).MoveToOuterDisposeScope();
+    }
+
+    private static void ValidateVariance(double variance)
+    {
+        if (!double.IsFinite(variance) || variance <= 0)
+            throw new ArgumentOutOfRangeException(nameof(variance), variance, "The variance must be finite and above 0.");
     }
 }

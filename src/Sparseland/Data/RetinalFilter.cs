@@ -22,7 +22,7 @@ public static class RetinalFilter
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 2);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 2);
-        ValidateCutoff(cutoff);
+        ValidateCutoff(cutoff, nameof(cutoff));
         int columns = (width / 2) + 1;
         double f0 = cutoff * height;
         double[] response = new double[height * columns];
@@ -46,7 +46,7 @@ public static class RetinalFilter
     public static Tensor Apply(Tensor images, double cutoff = 0.4)
     {
         (_, int height, int width) = ImageStack.Validate(images);
-        ValidateCutoff(cutoff);
+        ValidateCutoff(cutoff, nameof(cutoff));
         using DisposeScope scope = NewDisposeScope();
         Tensor response = Response(height, width, cutoff).to(images.dtype, images.device);
         return fft.irfft2(fft.rfft2(images) * response, [height, width]).MoveToOuterDisposeScope();
@@ -60,9 +60,9 @@ public static class RetinalFilter
         return Math.Sqrt((vertical * vertical) + (horizontal * horizontal));
     }
 
-    private static void ValidateCutoff(double cutoff)
+    internal static void ValidateCutoff(double cutoff, string name)
     {
         if (!double.IsFinite(cutoff) || cutoff <= 0)
-            throw new ArgumentOutOfRangeException(nameof(cutoff), cutoff, "The cut-off frequency must be finite and above 0 (as a share of the image's height).");
+            throw new ArgumentOutOfRangeException(name, cutoff, "The cut-off frequency must be finite and above 0 (as a share of the image's height).");
     }
 }

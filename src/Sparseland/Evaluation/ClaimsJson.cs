@@ -72,6 +72,12 @@ internal static class ClaimsJson
         {
             if (string.IsNullOrWhiteSpace(Statement))
                 throw new FormatException($"Claims: claim {index} has no statement.");
+            if (!double.IsFinite(Tolerance) || Tolerance < 0)
+                throw new FormatException($"Claims: claim {index} (\"{Statement}\") has the tolerance {Tolerance}; it must be finite and not negative.");
+            if (Kind != ClaimKind.ReportedOnly && !double.IsFinite(Target))
+                throw new FormatException($"Claims: claim {index} (\"{Statement}\") has the target {Target}; it must be finite.");
+            if (Seeds.Count > 0 && Seeds.Count != Values.Count)
+                throw new FormatException($"Claims: claim {index} (\"{Statement}\") has {Values.Count} values and {Seeds.Count} seeds.");
             ClaimOutcome expected = Kind == ClaimKind.ReportedOnly ? ClaimOutcome.NotTested
                 : Claim.Satisfies(Measured, Relation, Target, Tolerance) ? ClaimOutcome.Held : ClaimOutcome.NotReproduced;
             if (Outcome != expected)
@@ -79,8 +85,8 @@ internal static class ClaimsJson
             return new Claim(Statement, Kind, Reported, Source, Measured, Relation, Target, Tolerance, Unit, Note, Outcome)
             {
                 Statistic = Statistic,
-                Values = Values,
-                Seeds = Seeds,
+                Values = [.. Values],
+                Seeds = [.. Seeds],
             };
         }
     }
