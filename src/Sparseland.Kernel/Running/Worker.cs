@@ -21,8 +21,6 @@ internal static class Worker
         using var reader = new StreamReader(pipe, WorkerProtocol.Encoding, false, 1 << 16, leaveOpen: true);
         using var writer = new StreamWriter(pipe, WorkerProtocol.Encoding, 1 << 16, leaveOpen: true) { AutoFlush = false };
 
-        // A cell that asks for input gets the end of it instead of waiting for ever.
-        Console.SetIn(TextReader.Null);
         await using var engine = new ScriptEngine(new ScriptEngineOptions { WorkingDirectory = Environment.CurrentDirectory });
         var output = new PipeOutput(writer);
         CancellationTokenSource? running = null;
