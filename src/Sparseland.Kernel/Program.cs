@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using Sparseland.Kernel.Commands;
 using Sparseland.Kernel.Doctor;
 using Sparseland.Kernel.Jupyter;
@@ -14,8 +15,11 @@ if (args is [Examination.NativesCommandName])
     return 0;
 }
 
-var root = new RootCommand("Sparseland: C# notebooks on sparsity. Runs them, checks them, shows them.")
+// A plain command, since a RootCommand would call itself after the program's file.
+var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs them, checks them, shows them.")
 {
+    new HelpOption(),
+    new VersionOption(),
     RunCommand.Create(),
     VerifyCommand.Create(),
     GalleryCommand.Create(),

@@ -37,7 +37,7 @@ internal sealed partial class OutputCleaning
 
             if (NotebookJson.Lines(data[type]) is not { } text)
                 continue;
-            var clean = Guid().Replace(WithoutScripts(text), StableIdentity);
+            var clean = Guid().Replace(WithoutScripts(text.ReplaceLineEndings("\n")), StableIdentity);
             if (string.IsNullOrWhiteSpace(clean))
                 data.Remove(type);
             else
