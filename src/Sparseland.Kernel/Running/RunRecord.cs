@@ -70,5 +70,7 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private static double Number(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.Number ? value.GetValue<double>() : double.NaN;
+    private static double Number(JsonNode? node) => node is JsonValue value && value.GetValueKind() == JsonValueKind.Number
+        ? double.Parse(value.ToJsonString(), CultureInfo.InvariantCulture)
+        : double.NaN;
 }

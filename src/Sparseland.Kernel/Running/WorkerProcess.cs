@@ -9,11 +9,13 @@ namespace Sparseland.Kernel.Running;
 /// <summary>A process of its own for the cells of one notebook, so that it can be ended whatever the cells do.</summary>
 internal sealed class WorkerProcess : IAsyncDisposable
 {
-    private const int MostLastWords = 2000;
+    // A crash report begins with the reason; the stack below it may be long.
+    private const int MostFirstWords = 2000;
+    private const int MostLastWords = 1000;
 
     private readonly NamedPipeServerStream pipe;
     private readonly Process process;
-    private readonly StringBuilder lastWords = new();
+    private readonly StringBuilder ownWords = new();
     private readonly StreamReader reader;
     private readonly StreamWriter writer;
 
@@ -42,14 +44,14 @@ internal sealed class WorkerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>What the process itself (not its cells) wrote last, and how it ended.</summary>
+    /// <summary>What the process itself (not its cells) wrote, and how it ended.</summary>
     public async Task<string> PostMortemAsync()
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(5));
         await process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
-        lock (lastWords)
+        lock (ownWords)
         {
-            var words = lastWords.ToString().Trim();
+            var words = ownWords.ToString().Trim();
             return $"The process that ran the cells ended with exit code {process.ExitCode}{(words.Length > 0 ? ": " + words : ".")}";
         }
     }
@@ -157,12 +159,12 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     private void Keep(object sender, DataReceivedEventArgs e)
     {
-        lock (lastWords)
+        lock (ownWords)
         {
             if (e.Data is not null)
-                lastWords.AppendLine(e.Data);
-            if (lastWords.Length > MostLastWords)
-                lastWords.Remove(0, lastWords.Length - MostLastWords);
+                ownWords.AppendLine(e.Data);
+            if (ownWords.Length > MostFirstWords + MostLastWords)
+                ownWords.Remove(MostFirstWords, ownWords.Length - MostFirstWords - MostLastWords);
         }
     }
 }
