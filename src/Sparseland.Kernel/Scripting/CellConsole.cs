@@ -10,7 +10,7 @@ internal sealed class CellConsole : TextWriter
 {
     private static readonly AsyncLocal<StoppableOutput?> Flow = new();
     private static readonly Lock Installation = new();
-    private static bool installed;
+    private static volatile bool installed;
 
     private readonly string name;
     private readonly TextWriter process;
@@ -23,8 +23,21 @@ internal sealed class CellConsole : TextWriter
 
     public override Encoding Encoding => Encoding.UTF8;
 
+    /// <summary>Where this flow of execution writes; null for the process's own streams.</summary>
+    public static StoppableOutput? Current => Flow.Value;
+
     /// <summary>Sends the console of this flow of execution, and of what it starts, to <paramref name="output"/>.</summary>
     public static void Enter(StoppableOutput? output)
+    {
+        if (!installed)
+        {
+            Install();
+        }
+
+        Flow.Value = output;
+    }
+
+    private static void Install()
     {
         lock (Installation)
         {
@@ -36,8 +49,6 @@ internal sealed class CellConsole : TextWriter
                 installed = true;
             }
         }
-
-        Flow.Value = output;
     }
 
     public override void Write(char value) => Write(value.ToString());

@@ -1,3 +1,5 @@
+using Sparseland.Notebooks.Hosting;
+
 namespace Sparseland.Kernel.Scripting;
 
 /// <summary>How a cell's code left its threads.</summary>
@@ -27,9 +29,11 @@ internal sealed class CellThread : SynchronizationContext
     // An abort can strike between a lock's taking and its protection; what leaves by itself releases its locks.
     private static readonly TimeSpan Politeness = TimeSpan.FromMilliseconds(40);
 
+    private static readonly TimeSpan ShieldLimit = TimeSpan.FromMilliseconds(500);
+
     private readonly object gate = new();
     private readonly Queue<(SendOrPostCallback Callback, object? State)> queue = new();
-    private readonly List<(Thread Thread, CancellationTokenSource Stop)> threads = [];
+    private readonly List<(Thread Thread, CancellationTokenSource Stop, AbortShield Shield)> threads = [];
     private readonly TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource idleAfterStop = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<Exception> stray;
@@ -164,15 +168,17 @@ internal sealed class CellThread : SynchronizationContext
     private void StartThread()
     {
         var stop = new CancellationTokenSource();
-        var thread = new Thread(() => Work(stop), StackBytes) { IsBackground = true, Name = "cell" };
+        var shield = new AbortShield();
+        var thread = new Thread(() => Work(stop, shield), StackBytes) { IsBackground = true, Name = "cell" };
         threads.RemoveAll(t => !t.Thread.IsAlive);
-        threads.Add((thread, stop));
+        threads.Add((thread, stop, shield));
         Interlocked.Increment(ref alive);
         thread.UnsafeStart();
     }
 
-    private void Work(CancellationTokenSource stop)
+    private void Work(CancellationTokenSource stop, AbortShield shield)
     {
+        shield.Own();
         try
         {
 #pragma warning disable SYSLIB0046 // The one way to stop a managed loop that looks at no token. The engine's own state is not touched on this thread.
@@ -241,7 +247,7 @@ internal sealed class CellThread : SynchronizationContext
                 idleAfterStop.TrySetResult();
             }
 
-            foreach (var (thread, _) in threads)
+            foreach (var (thread, _, _) in threads)
             {
                 // Ends sleeps and waits, which an abort alone does not reach on every platform.
                 thread.Interrupt();
@@ -253,10 +259,14 @@ internal sealed class CellThread : SynchronizationContext
     {
         lock (gate)
         {
-            foreach (var (_, stop) in threads.Where(t => t.Thread.IsAlive))
+            foreach (var (_, stop, shield) in threads.Where(t => t.Thread.IsAlive))
             {
                 // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
-                _ = Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                void Cancel() => Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                shield.WhenOpen(Cancel);
+
+                // A formatter that never ends is aborted all the same.
+                _ = Task.Delay(ShieldLimit).ContinueWith(_ => Cancel(), TaskScheduler.Default);
             }
         }
     }

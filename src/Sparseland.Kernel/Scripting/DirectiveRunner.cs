@@ -12,21 +12,25 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
     /// <summary>Every directive that a cell may use.</summary>
     public static readonly IReadOnlyList<string> Known = ["#r", "#i", "#!import", "#!csharp", "#!c#", "#!markdown", "#!html", "#!time", "#!about"];
 
-    private readonly PackageRestore restore = new(options.PackageCacheDirectory);
+    private readonly PackageRestore restore = new(options.PackageCacheDirectory, options.NuGetPackagesDirectory);
     private readonly Dictionary<string, PackageRequest> packages = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<string> sources = [];
 
     /// <summary>Carries out one directive.</summary>
+    /// <param name="part">The directive.</param>
+    /// <param name="folder">Where its relative paths start.</param>
+    /// <param name="output">Takes messages and displays.</param>
+    /// <param name="cancel">Stops a restore.</param>
     /// <exception cref="DirectiveException">It is unknown, malformed or cannot be carried out.</exception>
-    public async Task RunAsync(CellPart part, ICellOutput output, CancellationToken cancel)
+    public async Task RunAsync(CellPart part, string folder, ICellOutput output, CancellationToken cancel)
     {
         switch (part.Kind)
         {
             case "#r":
-                await ReferenceAsync(Unquote(part), output, cancel).ConfigureAwait(false);
+                await ReferenceAsync(Unquote(part), folder, output, cancel).ConfigureAwait(false);
                 break;
             case "#i":
-                AddSource(Unquote(part));
+                AddSource(Unquote(part), folder);
                 break;
             case "#!about":
                 output.Display(About(), $"about-{part.Line}");
@@ -87,11 +91,11 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
             ["text/plain"] = JsonValue.Create(text),
         });
 
-    private async Task ReferenceAsync(string argument, ICellOutput output, CancellationToken cancel)
+    private async Task ReferenceAsync(string argument, string folder, ICellOutput output, CancellationToken cancel)
     {
         if (!argument.StartsWith("nuget:", StringComparison.OrdinalIgnoreCase))
         {
-            references.AddFile(Path.GetFullPath(argument, options.WorkingDirectory));
+            references.AddFile(Path.GetFullPath(argument, folder));
             return;
         }
 
@@ -132,7 +136,7 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
         }
     }
 
-    private void AddSource(string argument)
+    private void AddSource(string argument, string folder)
     {
         var source = argument.StartsWith("nuget:", StringComparison.OrdinalIgnoreCase) ? argument["nuget:".Length..].Trim() : argument;
         if (source.Length == 0)
@@ -141,7 +145,7 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
         }
 
         var isAddress = source.Contains("://", StringComparison.Ordinal);
-        var full = isAddress ? source : Path.GetFullPath(source, options.WorkingDirectory);
+        var full = isAddress ? source : Path.GetFullPath(source, folder);
         if (!isAddress && !Directory.Exists(full))
         {
             throw new DirectiveException($"#i: the folder '{full}' does not exist.");

@@ -22,7 +22,7 @@ internal sealed record RestoredPackages(
 /// Restores packages through the SDK: a temporary project, <c>dotnet restore</c>, and its assets file. The user's feeds,
 /// credentials and package cache are used as they are. One folder per set of packages makes a second restore free.
 /// </summary>
-internal sealed partial class PackageRestore(string cacheDirectory)
+internal sealed partial class PackageRestore(string cacheDirectory, string? packagesDirectory = null)
 {
     /// <summary>Restores the packages together.</summary>
     /// <param name="packages">All packages of the notebook so far.</param>
@@ -56,7 +56,7 @@ internal sealed partial class PackageRestore(string cacheDirectory)
         return restored;
     }
 
-    private static string ProjectText(IEnumerable<PackageRequest> packages, IReadOnlyCollection<string> sources)
+    private string ProjectText(IEnumerable<PackageRequest> packages, IReadOnlyCollection<string> sources)
     {
         var text = new StringBuilder();
         text.Append(
@@ -69,6 +69,7 @@ internal sealed partial class PackageRestore(string cacheDirectory)
                 <UseAppHost>false</UseAppHost>
                 <ManagePackageVersionsCentrally>false</ManagePackageVersionsCentrally>
                 <NoWarn>$(NoWarn);NU1603;NU1701;NU1901;NU1902;NU1903;NU1904</NoWarn>
+                <RestorePackagesPath>{SecurityElement.Escape(packagesDirectory ?? "")}</RestorePackagesPath>
                 <RestoreAdditionalProjectSources>{SecurityElement.Escape(string.Join(';', sources))}</RestoreAdditionalProjectSources>
               </PropertyGroup>
               <ItemGroup>

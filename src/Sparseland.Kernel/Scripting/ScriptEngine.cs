@@ -15,6 +15,7 @@ namespace Sparseland.Kernel.Scripting;
 public sealed class ScriptEngine : IScriptEngine
 {
     private static int handlesStrayExceptions;
+    private static int warm;
 
     private readonly ScriptEngineOptions options;
     private readonly InteractiveAssemblyLoader loader = new();
@@ -46,6 +47,11 @@ public sealed class ScriptEngine : IScriptEngine
         baseResolver = ScriptMetadataResolver.Default.WithBaseDirectory(this.options.WorkingDirectory);
         language = new(() => new LanguageService());
         KeepProcessAlive();
+        if (Interlocked.Exchange(ref warm, 1) == 0)
+        {
+            // The compiler's own code is compiled while the front end still says hello: the first cell comes a second sooner.
+            _ = Task.Run(WarmUp);
+        }
     }
 
     /// <inheritdoc/>
@@ -71,7 +77,7 @@ public sealed class ScriptEngine : IScriptEngine
             NotebookHost.Enter(new EngineHost(stoppable, cancel));
             cell++;
             // Compiling takes the pool's thread, not the caller's.
-            var error = await Task.Run(() => RunPartsAsync(code, $"Cell [{cell}]", output, new Stack<string>(), cancel), CancellationToken.None).ConfigureAwait(false);
+            var error = await Task.Run(() => RunPartsAsync(code, $"Cell [{cell}]", new StoppableOutput(output), new Stack<string>(), cancel), CancellationToken.None).ConfigureAwait(false);
             return new CellResult(error is null ? CellStatus.Ok : CellStatus.Error, error, watch.Elapsed);
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -180,7 +186,7 @@ public sealed class ScriptEngine : IScriptEngine
                         error = await ImportAsync(part.Text, output, importing, cancel).ConfigureAwait(false);
                         break;
                     default:
-                        await directives.RunAsync(part, output, cancel).ConfigureAwait(false);
+                        await directives.RunAsync(part, Folder(importing), output, cancel).ConfigureAwait(false);
                         break;
                 }
             }
@@ -203,9 +209,12 @@ public sealed class ScriptEngine : IScriptEngine
         return null;
     }
 
+    // Paths in an imported file start from that file.
+    private string Folder(Stack<string> importing) => importing.TryPeek(out var file) ? Path.GetDirectoryName(file)! : options.WorkingDirectory;
+
     private async Task<CellError?> ImportAsync(string argument, ICellOutput output, Stack<string> importing, CancellationToken cancel)
     {
-        var path = directives.ResolveImport(argument, importing.TryPeek(out var outer) ? Path.GetDirectoryName(outer)! : options.WorkingDirectory);
+        var path = directives.ResolveImport(argument, Folder(importing));
         if (importing.Contains(path))
         {
             throw new DirectiveException($"#!import: '{path}' imports itself ({string.Join(" > ", importing.Reverse().Append(path).Select(Path.GetFileName))}).");
@@ -249,10 +258,22 @@ public sealed class ScriptEngine : IScriptEngine
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
+        MimeBundle? result = null;
+        var hasResult = HasResult(script);
         var end = await CellThread.RunAsync(
-            async () => next = previous is null
-                ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None).ConfigureAwait(false)
-                : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None).ConfigureAwait(false),
+            async () =>
+            {
+                var ran = previous is null
+                    ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
+                    : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
+                if (thrown is null && hasResult)
+                {
+                    // On the cell's thread: a ToString of the user's may run for ever.
+                    result = ValueFormatting.Format(ran.ReturnValue);
+                }
+
+                next = ran;
+            },
             e => output.Stream("stderr", CellErrors.Background(e, sources)),
             options.InterruptGrace,
             cancel).ConfigureAwait(false);
@@ -275,9 +296,9 @@ public sealed class ScriptEngine : IScriptEngine
             return CellErrors.FromException(thrown, sources);
         }
 
-        if (HasResult(script))
+        if (result is not null)
         {
-            output.Result(ValueFormatting.Format(state.ReturnValue));
+            output.Result(result);
         }
 
         return null;
@@ -310,6 +331,8 @@ public sealed class ScriptEngine : IScriptEngine
         .WithEmitDebugInformation(true)
         .WithOptimizationLevel(OptimizationLevel.Release)
         .WithAllowUnsafe(true);
+
+    private void WarmUp() => CSharpScript.Create<object>("Console.Write(string.Empty); new[] { 1 }.Select(i => i + 1).First()", Options("warm-up")).Compile(CancellationToken.None);
 
     // A trailing expression without ';' that is not void. The value itself cannot tell: null is a value too.
     private static bool HasResult(Script script)

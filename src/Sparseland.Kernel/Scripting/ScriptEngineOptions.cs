@@ -12,6 +12,9 @@ public sealed record ScriptEngineOptions
         "sparseland",
         "packages");
 
+    /// <summary>Folder that restored packages are unpacked to; null for NuGet's own (an offline set-up may carry another).</summary>
+    public string? NuGetPackagesDirectory { get; init; }
+
     /// <summary>How long an interrupted cell may stay in native code before the engine gives up on it.</summary>
     public TimeSpan InterruptGrace { get; init; } = TimeSpan.FromSeconds(5);
 

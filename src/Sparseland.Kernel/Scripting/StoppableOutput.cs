@@ -13,13 +13,13 @@ internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
     /// <summary>From now on every call throws.</summary>
     public void Stop() => stopped = true;
 
-    public void Stream(string name, string text) => Open().Stream(name, text);
+    public void Stream(string name, string text) => Call(o => o.Stream(name, text));
 
-    public void Display(MimeBundle bundle, string displayId) => Open().Display(bundle, displayId);
+    public void Display(MimeBundle bundle, string displayId) => Call(o => o.Display(bundle, displayId));
 
-    public void Update(MimeBundle bundle, string displayId) => Open().Update(bundle, displayId);
+    public void Update(MimeBundle bundle, string displayId) => Call(o => o.Update(bundle, displayId));
 
-    public void Result(MimeBundle bundle) => Open().Result(bundle);
+    public void Result(MimeBundle bundle) => Call(o => o.Result(bundle));
 
     /// <summary>Ends a cell that goes on writing.</summary>
     public void ThrowIfStopped()
@@ -30,9 +30,19 @@ internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
         }
     }
 
-    private ICellOutput Open()
+    // A receiver that itself prints must reach the process's console, not this cell again.
+    private void Call(Action<ICellOutput> call)
     {
         ThrowIfStopped();
-        return output;
+        var flow = CellConsole.Current;
+        CellConsole.Enter(null);
+        try
+        {
+            call(output);
+        }
+        finally
+        {
+            CellConsole.Enter(flow);
+        }
     }
 }

@@ -9,6 +9,8 @@ namespace Sparseland.Notebooks.Hosting;
 /// </summary>
 public static class ValueFormatting
 {
+    private const string PlainWrapper = "<div class=\"dni-plaintext\"><pre>";
+
     /// <summary>All displayed forms of a value.</summary>
     /// <param name="value">Any value; a <see cref="MimeBundle"/> or <see cref="IMimeRenderable"/> is taken as it is.</param>
     /// <param name="mimeTypes">The MIME types to make; none for the type's preferred ones.</param>
@@ -20,6 +22,7 @@ public static class ValueFormatting
             return bundle;
         }
 
+        using var shield = AbortShield.Enter();
         try
         {
             return value is IMimeRenderable renderable ? renderable.Render() : FormatWithFormatters(value, mimeTypes);
@@ -64,6 +67,13 @@ public static class ValueFormatting
         foreach (var mimeType in mimeTypes.Append(PlainTextFormatter.MimeType).Distinct())
         {
             data[mimeType] = ToNode(mimeType, value is string text && mimeType == PlainTextFormatter.MimeType ? text : value.ToDisplayString(mimeType));
+        }
+
+        // A number needs no kilobyte of HTML and style around it, unless the user has said how to show it.
+        if (value is not null && (value.GetType().IsPrimitive || value is decimal)
+            && data.TryGetValue(HtmlFormatter.MimeType, out var html) && ((string?)html)?.StartsWith(PlainWrapper, StringComparison.Ordinal) == true)
+        {
+            data.Remove(HtmlFormatter.MimeType);
         }
 
         return new MimeBundle(data);

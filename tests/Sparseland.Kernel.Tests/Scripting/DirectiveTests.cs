@@ -101,6 +101,8 @@ public sealed class DirectiveTests : EngineTest
     {
         Compile("inner", "public static class Inner { public static int Value => 41; }");
         Compile("outer", "public static class Outer { public static int Value => Inner.Value + 1; }", "inner");
+        Write("lib folder/setup.csx", "#r \"inner-engine-test.dll\"\nvar setUp = Inner.Value;");
+        Assert.Equal("41", (await Run("#!import \"lib folder/setup.csx\"\nsetUp")).ResultText);
         Assert.Equal("42", (await Run("#r \"lib folder/outer-engine-test.dll\"\nOuter.Value")).ResultText);
         Assert.Equal("42", (await Run("#r \"lib folder/inner-engine-test.dll\"\nInner.Value + 1")).ResultText);
         Assert.Equal("True", (await Run("typeof(Outer).Assembly == AppDomain.CurrentDomain.GetAssemblies().Single(a => a.GetName().Name == \"outer-engine-test\")")).ResultText);

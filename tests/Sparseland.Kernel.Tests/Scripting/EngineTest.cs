@@ -15,6 +15,7 @@ public abstract class EngineTest : IAsyncLifetime
         {
             WorkingDirectory = Folder,
             PackageCacheDirectory = Path.Combine(Folder, "packages"),
+            NuGetPackagesDirectory = Path.Combine(Folder, "unpacked"),
             InterruptGrace = TimeSpan.FromSeconds(1),
         });
         return Task.CompletedTask;

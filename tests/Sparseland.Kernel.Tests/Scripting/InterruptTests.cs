@@ -13,6 +13,7 @@ public sealed class InterruptTests : EngineTest
     [InlineData("await new TaskCompletionSource().Task;")]
     [InlineData("try { while (true) ; } catch (Exception) { } finally { var done = 1; }")]
     [InlineData("while (true) { try { while (true) Math.Sqrt(2); } catch (Exception) { } }")]
+    [InlineData("class Endless { public override string ToString() { while (true) ; } } new Endless()")]
     [InlineData("while (true) Console.WriteLine(\"x\");")]
     [InlineData("while (true) display(1);")]
     [InlineData("Parallel.For(0, 4, _ => { while (true) Console.Write(\"\"); });")]

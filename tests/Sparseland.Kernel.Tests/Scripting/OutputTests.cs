@@ -1,3 +1,6 @@
+using Sparseland.Kernel.Scripting;
+using Sparseland.Notebooks.Hosting;
+
 namespace Sparseland.Kernel.Tests.Scripting;
 
 public sealed class OutputTests : EngineTest
@@ -21,6 +24,15 @@ public sealed class OutputTests : EngineTest
             Console.Out.Write("span".AsSpan()); Console.Out.Flush();
             """);
         Assert.Equal("c1.5xyTrue\nf\nwl\nspan", output.Stdout);
+    }
+
+    [Fact]
+    public async Task A_receiver_may_itself_write_to_the_console()
+    {
+        var printing = new PrintingOutput();
+        var result = await Engine.ExecuteAsync("Console.Write(1); display(2); 3", printing);
+        Assert.Equal(CellStatus.Ok, result.Status);
+        Assert.Equal(3, printing.Calls);
     }
 
     [Fact]
@@ -49,6 +61,24 @@ public sealed class OutputTests : EngineTest
         Assert.Equal("<b>x</b>", (string?)output.Displays[0].Data["text/html"]);
         Assert.Equal("<i>y</i>", (string?)output.ResultBundle!.Data["text/html"]);
         Assert.True(output.ResultBundle.Data.ContainsKey("text/plain"));
+    }
+
+    [Theory]
+    [InlineData("1")]
+    [InlineData("1.5f")]
+    [InlineData("2.5m")]
+    [InlineData("true")]
+    [InlineData("'c'")]
+    [InlineData("\"text\"")]
+    public async Task Numbers_and_strings_are_plain(string code) =>
+        Assert.Equal(["text/plain"], (await Run(code)).ResultBundle!.Data.Keys);
+
+    [Fact]
+    public async Task Text_can_be_shown_as_a_type_of_ones_own_choice()
+    {
+        var output = await Run("\"<b>1</b>\".DisplayAs(\"text/html\"); \"# t\".DisplayAs(\"text/markdown\");");
+        Assert.Equal("<b>1</b>", (string?)output.Displays[0].Data["text/html"]);
+        Assert.Equal("# t", (string?)output.Displays[1].Data["text/markdown"]);
     }
 
     [Fact]
@@ -162,5 +192,24 @@ public sealed class OutputTests : EngineTest
         Assert.Contains("col", output.ResultText, StringComparison.Ordinal);
         output = await Run("using TorchSharp; using static TorchSharp.torch;\nones(2, 3).sum().item<float>()");
         Assert.Equal("6", output.ResultText);
+    }
+
+    private sealed class PrintingOutput : ICellOutput
+    {
+        public int Calls { get; private set; }
+
+        public void Stream(string name, string text) => Print(text);
+
+        public void Display(MimeBundle bundle, string displayId) => Print(displayId);
+
+        public void Update(MimeBundle bundle, string displayId) => Print(displayId);
+
+        public void Result(MimeBundle bundle) => Print("result");
+
+        private void Print(string text)
+        {
+            Calls++;
+            Console.Out.Write(text.Length > 1000 ? "" : " ");
+        }
     }
 }
