@@ -3,12 +3,15 @@ using System.Diagnostics;
 using Sparseland.Kernel.Gallery;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
+using Sparseland.Notebooks.Charts;
 
 namespace Sparseland.Kernel.Commands;
 
 /// <summary>The command <c>sparseland gallery</c>.</summary>
 internal static class GalleryCommand
 {
+    private const string ChartScript = "charts.js";
+
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
@@ -85,10 +88,12 @@ internal static class GalleryCommand
             }
         }
 
+        if (cards.Any(c => ReadingCopy.HasInteractiveCharts(c.Notebook)))
+            AtomicFile.Write(Path.Combine(place, ChartScript), InteractiveCharts.PageScript());
         foreach (var card in cards)
         {
-            var depth = card.Page.Count(c => c == '/');
-            var html = ReadingCopy.Render(card.Notebook, new ReadingCopyOptions(string.Concat(Enumerable.Repeat("../", depth)) + "index.html", LinkAmong(card, cards)));
+            var up = string.Concat(Enumerable.Repeat("../", card.Page.Count(c => c == '/')));
+            var html = ReadingCopy.Render(card.Notebook, new ReadingCopyOptions(up + "index.html", LinkAmong(card, cards), up + ChartScript));
             AtomicFile.Write(Path.Combine(place, card.Page), html);
         }
 
@@ -106,7 +111,7 @@ internal static class GalleryCommand
     private static string? Failure(NotebookRun run) => run.Status switch
     {
         RunStatus.Passed => run.Regressed.Count > 0 ? "Held before, not now: " + string.Join("; ", run.Regressed.Select(c => c.Statement)) : null,
-        _ => $"Cell {run.FailedCell}: {run.Error?.Message}",
+        _ => $"Cell [{run.FailedCell}]: {run.Error?.Message}",
     };
 
     /// <summary>A link between notebooks becomes one between their reading copies.</summary>

@@ -20,7 +20,7 @@ internal static class RunConsole
         {
             return await AnsiConsole.Status().StartAsync(
                 Markup.Escape(path),
-                context => runner.RunAsync(path, new Direct(p => context.Status(Markup.Escape($"{p.Path}  cell {p.Cell}/{p.Cells}  {Seconds(p.Elapsed)}"))), cancel)).ConfigureAwait(false);
+                context => runner.RunAsync(path, new Direct(p => context.Status(Markup.Escape($"{p.Path}  cell [{p.Cell}] of {p.Cells}  {Seconds(p.Elapsed)}"))), cancel)).ConfigureAwait(false);
         }
 
         Console.WriteLine($"{path}: running");
@@ -32,7 +32,7 @@ internal static class RunConsole
                 if (since.Elapsed < Pause)
                     return;
                 since.Restart();
-                Console.WriteLine($"{path}: cell {p.Cell} of {p.Cells}, {Seconds(p.Elapsed)}");
+                Console.WriteLine($"{path}: cell [{p.Cell}] of {p.Cells}, {Seconds(p.Elapsed)}");
             }),
             cancel).ConfigureAwait(false);
     }
@@ -44,9 +44,9 @@ internal static class RunConsole
         var end = run.Status switch
         {
             RunStatus.Passed => run.Regressed.Count == 0 ? "ok" : "REGRESSED",
-            RunStatus.Failed => $"FAILED in cell {run.FailedCell}",
-            RunStatus.TimedOut => $"STOPPED in cell {run.FailedCell}",
-            _ => $"CRASHED in cell {run.FailedCell}",
+            RunStatus.Failed => $"FAILED in cell [{run.FailedCell}]",
+            RunStatus.TimedOut => $"STOPPED in cell [{run.FailedCell}]",
+            _ => $"CRASHED in cell [{run.FailedCell}]",
         };
         Line($"{run.Path}: {end}, {Seconds(run.Elapsed)}, {run.PeakMemory / 1048576} MB{claims}", run.IsGood);
         foreach (var line in run.Error?.Traceback ?? [])

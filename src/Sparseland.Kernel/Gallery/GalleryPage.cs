@@ -46,7 +46,7 @@ public static class GalleryPage
         body.Append("<div class=\"body\">\n");
         if (card.Chapter.Length > 0)
             body.Append($"<span class=\"meta\">{HtmlPage.Encode(card.Chapter)}</span>\n");
-        body.Append($"<h2><a href=\"{page}\">{HtmlPage.Encode(card.Notebook.Title)}</a></h2>\n");
+        body.Append($"<h2><a href=\"{page}\">{MarkdownHtml.Line(card.Notebook.Title)}</a></h2>\n");
         body.Append(MarkdownHtml.Render(card.Question));
         if (card.Failure is not null)
             body.Append($"<p class=\"bad\">{HtmlPage.Encode(card.Failure)}</p>\n");

@@ -40,6 +40,13 @@ internal static class MarkdownHtml
         return writer.ToString();
     }
 
+    /// <summary>A line of text, such as a title, without the paragraph around it.</summary>
+    public static string Line(string markdown)
+    {
+        var html = Render(markdown.Replace('\n', ' ')).Trim();
+        return html.StartsWith("<p>", StringComparison.Ordinal) && html.EndsWith("</p>", StringComparison.Ordinal) ? html[3..^4] : HtmlPage.Encode(markdown);
+    }
+
     private static string? Picture(string url, string? folder, JsonObject? attachments)
     {
         if (url.StartsWith("attachment:", StringComparison.Ordinal))

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
+using Sparseland.Notebooks.Charts;
 
 namespace Sparseland.Kernel.Gallery;
 
@@ -11,7 +12,9 @@ namespace Sparseland.Kernel.Gallery;
 internal static partial class OutputHtml
 {
     /// <summary>One output.</summary>
-    public static string Render(JsonObject output)
+    /// <param name="output">An output of the notebook format.</param>
+    /// <param name="interactive">Whether the page carries the charts' script; the static pictures stay either way.</param>
+    public static string Render(JsonObject output, bool interactive = false)
     {
         switch (output.Text("output_type"))
         {
@@ -22,7 +25,7 @@ internal static partial class OutputHtml
                 var lines = output["traceback"] is JsonArray { Count: > 0 } traceback ? traceback.Select(l => (string?)l ?? "") : [$"{output.Text("ename")}: {output.Text("evalue")}"];
                 return $"<pre class=\"error\">{Plain(string.Join('\n', lines))}</pre>";
             default:
-                return output["data"] is JsonObject data ? Data(data) : "";
+                return output["data"] is JsonObject data ? Data(data, interactive) : "";
         }
     }
 
@@ -45,10 +48,19 @@ internal static partial class OutputHtml
         }
     }
 
-    private static string Data(JsonObject data)
+    /// <summary>Whether an output has a figure that <see cref="InteractiveCharts"/> can bring to life.</summary>
+    public static bool IsInteractive(JsonObject output) => output["data"] is JsonObject data && data[InteractiveCharts.MimeType] is not null;
+
+    private static string Data(JsonObject data, bool interactive)
     {
         if (NotebookJson.Lines(data["text/html"]) is { } html)
-            return $"<div class=\"rich\">{OutputCleaning.WithoutScripts(html)}</div>";
+        {
+            html = OutputCleaning.WithoutScripts(html);
+            if (interactive && data[InteractiveCharts.MimeType] is { } figure)
+                html = InteractiveCharts.Mark(html, figure.ToJsonString());
+            return $"<div class=\"rich\">{html}</div>";
+        }
+
         if (NotebookJson.Lines(data["image/svg+xml"]) is { } svg)
             return $"<div class=\"rich\">{XmlHead().Replace(OutputCleaning.WithoutScripts(svg), "")}</div>";
         foreach (var type in (string[])["image/png", "image/jpeg", "image/gif"])

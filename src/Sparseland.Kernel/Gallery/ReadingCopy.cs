@@ -9,9 +9,10 @@ namespace Sparseland.Kernel.Gallery;
 /// <summary>How a reading copy stands among other pages.</summary>
 /// <param name="Home">Address of the gallery, or null.</param>
 /// <param name="Link">Gives the address for a link to another notebook, or null to leave it.</param>
-public sealed record ReadingCopyOptions(string? Home = null, Func<string, string?>? Link = null);
+/// <param name="ChartScript">Address of the file with the charts' script beside the page, or null for pictures only.</param>
+public sealed record ReadingCopyOptions(string? Home = null, Func<string, string?>? Link = null, string? ChartScript = null);
 
-/// <summary>A notebook as one HTML page: text, code and outputs, without scripts and without a network.</summary>
+/// <summary>A notebook as one HTML page: text, code and outputs, without a network, readable without scripts.</summary>
 public static class ReadingCopy
 {
     /// <summary>The page.</summary>
@@ -19,6 +20,7 @@ public static class ReadingCopy
     {
         ArgumentNullException.ThrowIfNull(notebook);
         ArgumentNullException.ThrowIfNull(options);
+        var interactive = options.ChartScript is not null && HasInteractiveCharts(notebook);
         var folder = Path.GetDirectoryName(Path.GetFullPath(notebook.Name));
         var body = new StringBuilder();
         body.Append("<nav>");
@@ -37,13 +39,18 @@ public static class ReadingCopy
                     if (!string.IsNullOrWhiteSpace(cell.Source))
                         body.Append("<pre class=\"source\"><code>").Append(CodeHtml.Render(cell.Source)).Append("</code></pre>\n");
                     foreach (var output in cell.Outputs)
-                        body.Append("<div class=\"output\">").Append(OutputHtml.Render(output)).Append("</div>\n");
+                        body.Append("<div class=\"output\">").Append(OutputHtml.Render(output, interactive)).Append("</div>\n");
                     break;
             }
         }
 
+        if (interactive)
+            body.Append($"<script defer src=\"{HtmlPage.Encode(options.ChartScript)}\"></script>\n");
         return HtmlPage.Of(notebook.Title, body.ToString());
     }
+
+    /// <summary>Whether the notebook has charts that a script can make interactive.</summary>
+    internal static bool HasInteractiveCharts(Notebook notebook) => notebook.CodeCells.SelectMany(c => c.Outputs).Any(OutputHtml.IsInteractive);
 
     private static string Status(Notebook notebook)
     {

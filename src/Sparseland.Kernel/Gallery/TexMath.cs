@@ -117,7 +117,8 @@ internal sealed class TexMath
             "*" => "<mo>∗</mo>",
             "~" => Space("0.25"),
             _ when char.IsLetter(token, 0) => $"<mi>{token}</mi>",
-            "|" or "/" or "(" or ")" or "[" or "]" => $"<mo stretchy=\"false\">{token}</mo>",
+            "|" => Bar("|"),
+            "/" or "(" or ")" or "[" or "]" => $"<mo stretchy=\"false\">{token}</mo>",
             _ => $"<mo>{WebUtility.HtmlEncode(token)}</mo>",
         };
     }
@@ -127,7 +128,7 @@ internal sealed class TexMath
         if (TexSymbols.Letters.TryGetValue(name, out var letter))
             return $"<mi>{letter}</mi>";
         if (TexSymbols.Operators.TryGetValue(name, out var sign))
-            return $"<mo stretchy=\"false\">{sign}</mo>";
+            return sign is "|" or "‖" ? Bar(sign) : $"<mo stretchy=\"false\">{sign}</mo>";
         if (TexSymbols.Large.TryGetValue(name, out var large))
             return char.IsLetter(large[0]) ? $"<mo movablelimits=\"true\" lspace=\"0.17em\" rspace=\"0.17em\">{large}</mo>" : $"<mo movablelimits=\"true\">{large}</mo>";
         if (TexSymbols.Functions.Contains(name))
@@ -176,7 +177,7 @@ internal sealed class TexMath
                 RawGroup();
                 return "";
             case "|":
-                return "<mo stretchy=\"false\">‖</mo>";
+                return Bar("‖");
             case "{" or "}" or "%" or "#" or "$" or "&" or "_":
                 return $"<mo stretchy=\"false\">{WebUtility.HtmlEncode(name)}</mo>";
             case " ":
@@ -296,6 +297,9 @@ internal sealed class TexMath
             : char.IsAsciiDigit(c) && alphabet == "mathbb" ? char.ConvertFromUtf32(0x1D7D8 + c - '0')
             : c.ToString();
     }
+
+    // Nothing says whether a bar opens or closes; without space on either side it reads right both ways.
+    private static string Bar(string sign) => $"<mo stretchy=\"false\" lspace=\"0\" rspace=\"0\">{sign}</mo>";
 
     private static string Space(string em) => $"<mspace width=\"{em}em\"></mspace>";
 

@@ -6,12 +6,12 @@ public static class NotebookTemplate
     /// <summary>The setup cell, the same in every notebook and in every host.</summary>
     public const string SetupCell = """
         #r "nuget: Sparseland.Notebooks, 0.1.0"
-        using Sparseland.Data;
+        using Sparseland;
         using Sparseland.Evaluation;
         using Sparseland.Notebooks;
-        using TorchSharp;
+        using Sparseland.Notebooks.Charts;
         using static TorchSharp.torch;
-        torch.InitializeDeviceType(DeviceType.CPU);
+        var lesson = Lesson.Start();
         """;
 
     /// <summary>A notebook of the template.</summary>
@@ -28,7 +28,7 @@ public static class NotebookTemplate
 
             *Authors, "Paper", venue, year.*
 
-            **Question.** One paragraph: what the paper asks, and what this notebook lets you see. Picture to expect: a histogram. Running time: a few seconds.
+            **Question.** One paragraph: what the paper asks, and what this notebook lets you see. Picture to expect: a falling curve. Running time: a few seconds.
             """,
             "title");
         notebook.Add("code", SetupCell, "setup");
@@ -43,12 +43,14 @@ public static class NotebookTemplate
         notebook.Add(
             "code",
             """
-            var n = 10_000;
-            var lambda = 1.0;
-            var z = randn(n, dtype: ScalarType.Float64, generator: new Generator(0));
-            var code = z.sign() * (z.abs() - lambda).clamp_min(0);
-            var kept = code.count_nonzero().item<long>() / (double)n;
-            kept
+            var n = lesson.Pick(quick: 2_000, lesson: 100_000, full: 10_000_000);
+            var z = randn(n, dtype: ScalarType.Float64, generator: new Generator((ulong)lesson.Seed));
+            double Share(double lambda) => (z.abs() > lambda).count_nonzero().item<long>() / (double)n;
+
+            var lambdas = Enumerable.Range(0, 31).Select(i => i * 0.1).ToArray();
+            Chart.Curves([new Series("kept", lambdas, lambdas.Select(Share).ToArray())],
+                x: "threshold", y: "share of numbers that stay", title: "Sparsity by thresholding",
+                caption: "A threshold of one standard deviation keeps a third.")
             """,
             "step-1-code");
         notebook.Add(
@@ -64,7 +66,7 @@ public static class NotebookTemplate
             """"
             var claims = new Claims("Soft thresholding", "this notebook");
             claims.Check("The share that stays is 2(1 - Phi(lambda))", ClaimKind.Statistical, "-", "this notebook",
-                measured: kept, Relation.Equal, target: 0.3173, tolerance: 0.02);
+                measured: Share(1), Relation.Equal, target: 0.3173, tolerance: 0.03);
             claims
             """",
             "claims-code");
@@ -86,8 +88,7 @@ public static class NotebookTemplate
             "code",
             """
             var yours = 1.0;
-            var share = (z.abs() > yours).count_nonzero().item<long>() / (double)n;
-            Math.Abs(share - 0.01) < 0.003 ? "Right." : $"Not yet: {share:P1} stay. A larger threshold keeps fewer."
+            Math.Abs(Share(yours) - 0.01) < 0.003 ? "Right." : $"Not yet: {Share(yours):P1} stay. A larger threshold keeps fewer."
             """,
             "your-turn-code");
         notebook.Add(

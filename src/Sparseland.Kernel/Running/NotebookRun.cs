@@ -24,7 +24,7 @@ public enum RunStatus
 /// <param name="Path">The file.</param>
 /// <param name="Notebook">The notebook with its new outputs.</param>
 /// <param name="Status">How it ended.</param>
-/// <param name="FailedCell">Number of the cell (counted from 1, markdown included) that ended it, or null.</param>
+/// <param name="FailedCell">Number of the code cell (counted from 1, as front ends show it in brackets) that ended it, or null.</param>
 /// <param name="Error">What went wrong, or null.</param>
 /// <param name="Elapsed">Time from the start of the process to the end of the last cell.</param>
 /// <param name="PeakMemory">The most memory that the process held, in bytes.</param>

@@ -42,13 +42,11 @@ public sealed class NotebookRunner(RunOptions options)
                 var count = recorded.Count + 1;
                 progress?.Report(new RunProgress(path, count, total, watch.Elapsed));
                 recorder.BeginCell();
-                (status, error, var cellPeak) = string.IsNullOrWhiteSpace(cells[i].Source)
-                    ? (RunStatus.Passed, null, 0)
-                    : await RunCellAsync(worker, cells[i].Source, i + 1, count, recorder, cancel).ConfigureAwait(false);
+                (status, error, var cellPeak) = await RunCellAsync(worker, cells[i].Source, count, recorder, cancel).ConfigureAwait(false);
                 peak = Math.Max(peak, cellPeak);
                 if (status != RunStatus.Passed)
                 {
-                    failed = i + 1;
+                    failed = count;
                     recorder.Error(error!.Name, error.Message, error.Traceback);
                 }
 
@@ -87,7 +85,7 @@ public sealed class NotebookRunner(RunOptions options)
     };
 
     private async Task<(RunStatus Status, CellError? Error, long Peak)> RunCellAsync(
-        WorkerProcess worker, string code, int number, int count, CellRecorder recorder, CancellationToken cancel)
+        WorkerProcess worker, string code, int count, CellRecorder recorder, CancellationToken cancel)
     {
         worker.Send(new JsonObject { ["kind"] = WorkerProtocol.Cell, ["code"] = code });
         var peak = worker.PeakMemory;
@@ -107,7 +105,7 @@ public sealed class NotebookRunner(RunOptions options)
             {
                 peak = Math.Max(peak, worker.PeakMemory);
                 if (interrupted)
-                    return (RunStatus.TimedOut, TimedOut(number), peak);
+                    return (RunStatus.TimedOut, TimedOut(count), peak);
                 interrupted = true;
                 worker.Send(new JsonObject { ["kind"] = WorkerProtocol.Interrupt });
                 grace.CancelAfter(options.InterruptGrace);
@@ -118,7 +116,7 @@ public sealed class NotebookRunner(RunOptions options)
             {
                 var reason = await worker.PostMortemAsync().ConfigureAwait(false);
                 return interrupted
-                    ? (RunStatus.TimedOut, TimedOut(number), peak)
+                    ? (RunStatus.TimedOut, TimedOut(count), peak)
                     : (RunStatus.Crashed, new CellError("ProcessEnded", reason.Split('\n')[0], reason.Split('\n')), peak);
             }
 
@@ -126,7 +124,7 @@ public sealed class NotebookRunner(RunOptions options)
             {
                 peak = Math.Max(peak, (long)message["peak"]!);
                 if (interrupted)
-                    return (RunStatus.TimedOut, TimedOut(number), peak);
+                    return (RunStatus.TimedOut, TimedOut(count), peak);
                 return (string?)message["status"] == nameof(CellStatus.Ok)
                     ? (RunStatus.Passed, null, peak)
                     : (RunStatus.Failed, new CellError((string)message["name"]!, (string)message["message"]!, [.. ((JsonArray)message["traceback"]!).Select(l => (string)l!)]), peak);
@@ -163,9 +161,9 @@ public sealed class NotebookRunner(RunOptions options)
         return node;
     }
 
-    private CellError TimedOut(int number)
+    private CellError TimedOut(int count)
     {
-        var text = string.Create(CultureInfo.InvariantCulture, $"Cell {number} took longer than {options.CellTimeout.TotalSeconds:0.###} s and was stopped.");
+        var text = string.Create(CultureInfo.InvariantCulture, $"Cell [{count}] took longer than {options.CellTimeout.TotalSeconds:0.###} s and was stopped.");
         return new CellError("TimeLimit", text, [text]);
     }
 }

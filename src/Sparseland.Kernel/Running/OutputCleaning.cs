@@ -2,10 +2,11 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Notebooks;
 
 namespace Sparseland.Kernel.Running;
 
-/// <summary>Makes outputs fit to store: no scripts, no random identities, so that the same run gives the same file.</summary>
+/// <summary>Makes outputs fit to store: no scripts, no random identities, no times, so that the same run gives the same file.</summary>
 internal sealed partial class OutputCleaning
 {
     private readonly Dictionary<string, string> identities = new(StringComparer.OrdinalIgnoreCase);
@@ -37,11 +38,18 @@ internal sealed partial class OutputCleaning
 
             if (NotebookJson.Lines(data[type]) is not { } text)
                 continue;
-            var clean = Guid().Replace(WithoutScripts(text.ReplaceLineEndings("\n")), StableIdentity);
+            var clean = Guid().Replace(Figure().Replace(WithoutScripts(text.ReplaceLineEndings("\n")), ""), StableIdentity);
             if (string.IsNullOrWhiteSpace(clean))
                 data.Remove(type);
             else
                 data[type] = NotebookJson.ToLines(clean);
+        }
+
+        if (NotebookJson.Lines(data["text/html"]) is { } html && NotebookJson.Lines(data["text/plain"]) is { } plain)
+        {
+            (html, plain) = StoredTimes.Remove(html, plain);
+            data["text/html"] = NotebookJson.ToLines(html);
+            data["text/plain"] = NotebookJson.ToLines(plain);
         }
 
         foreach (var type in data.Select(d => d.Key).Where(k => k.StartsWith("text/", StringComparison.Ordinal)).ToList())
@@ -70,6 +78,10 @@ internal sealed partial class OutputCleaning
 
     [GeneratedRegex(@"<script\b[^>]*>.*?</script\s*>|<script\b[^>]*/>", RegexOptions.Singleline | RegexOptions.IgnoreCase)]
     private static partial Regex Script();
+
+    // A chart's figure stands beside its HTML already; without the script the copy in the attribute is dead weight.
+    [GeneratedRegex(@"\sdata-sl-plotly=""[^""]*""")]
+    private static partial Regex Figure();
 
     [GeneratedRegex(@"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{32}\b")]
     private static partial Regex Guid();

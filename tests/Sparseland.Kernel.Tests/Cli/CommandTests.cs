@@ -19,7 +19,7 @@ public class CommandTests
 
         var (code, text, _) = await Command.RunAsync(folder, "run", ".", "--json", "report ü.json");
         Assert.Equal(1, code);
-        Assert.Contains("FAILED in cell 2", text, StringComparison.Ordinal);
+        Assert.Contains("FAILED in cell [1]", text, StringComparison.Ordinal);
         Assert.Contains("System.Exception: boom", text, StringComparison.Ordinal);
         Assert.Contains("2 malformed.ipynb: not valid JSON", text, StringComparison.Ordinal);
         Assert.Contains("3 kernel.ipynb: metadata.kernelspec is missing", text, StringComparison.Ordinal);
@@ -116,7 +116,7 @@ public class CommandTests
         var path = Notes.Single("while (true) { }");
         var (code, text, _) = await Command.RunAsync(Path.GetDirectoryName(path)!, "run", path, "--timeout", "2s");
         Assert.Equal(1, code);
-        Assert.Contains("STOPPED in cell 2", text, StringComparison.Ordinal);
+        Assert.Contains("STOPPED in cell [1]", text, StringComparison.Ordinal);
         Assert.Contains("took longer than 2 s", text, StringComparison.Ordinal);
     }
 

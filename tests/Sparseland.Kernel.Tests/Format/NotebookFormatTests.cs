@@ -89,6 +89,15 @@ public class NotebookFormatTests
     }
 
     [Fact]
+    public void A_file_of_nbformat_comes_back_byte_by_byte()
+    {
+        // Written by nbformat 5.5.0 (Debian 12) with nbformat.write: control characters, non-BMP letters, numbers of every
+        // spelling, attachments, all kinds of cells and outputs.
+        var file = Path.Combine(Kernel.Running.NotebookFiles.RepositoryRoot()!, "tests", "Sparseland.Kernel.Tests", "Format", "written-by-jupyter.ipynb");
+        Assert.Equal(File.ReadAllBytes(file), System.Text.Encoding.UTF8.GetBytes(Notebook.Load(file).ToText()));
+    }
+
+    [Fact]
     public void Sources_are_joined_and_split_without_change()
     {
         var notebook = Notebook.Parse(WrittenByJupyter, "a.ipynb");

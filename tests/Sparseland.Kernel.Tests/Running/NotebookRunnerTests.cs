@@ -44,7 +44,7 @@ public class NotebookRunnerTests
 
         var run = await Run(path);
         Assert.Equal(RunStatus.Failed, run.Status);
-        Assert.Equal(3, run.FailedCell);
+        Assert.Equal(2, run.FailedCell);
         var cells = run.Notebook.CodeCells.ToList();
         Assert.Equal("1", cells[0].Shown());
         Assert.Equal("InvalidOperationException: no such luck", cells[1].Shown());
@@ -68,8 +68,8 @@ public class NotebookRunnerTests
             Notes.Single(endless, "3"),
             new RunOptions { CellTimeout = TimeSpan.FromSeconds(begins ? 8 : 2), InterruptGrace = TimeSpan.FromSeconds(1) });
         Assert.Equal(RunStatus.TimedOut, run.Status);
-        Assert.Equal(2, run.FailedCell);
-        Assert.Contains($"Cell 2 took longer than {(begins ? 8 : 2)} s", run.Error!.Message, StringComparison.Ordinal);
+        Assert.Equal(1, run.FailedCell);
+        Assert.Contains($"Cell [1] took longer than {(begins ? 8 : 2)} s", run.Error!.Message, StringComparison.Ordinal);
         Assert.Contains("TimeLimit", run.Notebook.Cells[1].Shown(), StringComparison.Ordinal);
         if (begins)
             Assert.StartsWith("begun", run.Notebook.Cells[1].Shown(), StringComparison.Ordinal);
@@ -81,7 +81,7 @@ public class NotebookRunnerTests
     {
         var run = await Run(Notes.Single("1", "Environment.FailFast(\"the end of it\");"));
         Assert.Equal(RunStatus.Crashed, run.Status);
-        Assert.Equal(3, run.FailedCell);
+        Assert.Equal(2, run.FailedCell);
         Assert.Contains("exit code", run.Error!.Message, StringComparison.Ordinal);
         Assert.Contains("the end of it", string.Join('\n', run.Error.Traceback), StringComparison.Ordinal);
     }
@@ -91,7 +91,7 @@ public class NotebookRunnerTests
     {
         var run = await Run(Notes.Single("Environment.Exit(0);", "2"));
         Assert.Equal(RunStatus.Crashed, run.Status);
-        Assert.Equal(2, run.FailedCell);
+        Assert.Equal(1, run.FailedCell);
     }
 
     [Fact]
