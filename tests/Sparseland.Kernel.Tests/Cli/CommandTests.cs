@@ -182,7 +182,12 @@ public class CommandTests
         {
             var html = File.ReadAllText(page);
             Assert.DoesNotMatch(@"(src|href)\s*=\s*[""'](https?:)?//", html);
-            Assert.DoesNotContain("<script", html, StringComparison.OrdinalIgnoreCase);
+            foreach (System.Text.RegularExpressions.Match script in System.Text.RegularExpressions.Regex.Matches(html, "<script[^>]*>"))
+            {
+                Assert.Equal("<script defer src=\"charts.js\">", script.Value);
+                Assert.True(File.Exists(Path.Combine(Path.GetDirectoryName(page)!, "charts.js")));
+            }
+
             Assert.DoesNotMatch(@"@import|url\(\s*[""']?http", html);
         }
 
