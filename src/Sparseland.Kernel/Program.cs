@@ -1,1 +1,30 @@
-return 0;
+using System.CommandLine;
+using System.CommandLine.Help;
+using Sparseland.Kernel.Commands;
+using Sparseland.Kernel.Doctor;
+using Sparseland.Kernel.Jupyter;
+using Sparseland.Kernel.Running;
+using Sparseland.Kernel.Scripting;
+
+// The worker needs no command line parser, and a second parsing would cost its start.
+if (args is [Worker.CommandName, var pipe])
+    return await Worker.RunAsync(pipe);
+if (args is [Examination.NativesCommandName])
+{
+    Console.WriteLine(Examination.DescribeNatives());
+    return 0;
+}
+
+// A plain command, since a RootCommand would call itself after the program's file.
+var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs them, checks them, shows them.")
+{
+    new HelpOption(),
+    new VersionOption(),
+    RunCommand.Create(),
+    VerifyCommand.Create(),
+    GalleryCommand.Create(),
+    NewCommand.Create(),
+    DoctorCommand.Create(),
+    KernelCommand.Create(() => new ScriptEngine()),
+};
+return await root.Parse(args).InvokeAsync();

@@ -1,7 +1,7 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Markdig;
+using Sparseland.Kernel.Notebooks;
 using Sparseland.Notebooks.Hosting;
 
 namespace Sparseland.Kernel.Scripting;
@@ -59,25 +59,15 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
     /// <exception cref="DirectiveException">A notebook that cannot be read.</exception>
     public static IReadOnlyList<string> CellsOf(string path)
     {
-        var text = File.ReadAllText(path);
-        if (Path.GetExtension(path) != ".ipynb")
-        {
-            // A .dib file is what a cell with #!csharp and #!markdown parts is; its metadata block is not code.
-            return [Path.GetExtension(path) == ".dib" ? DibMetadata().Replace(text, "") : text];
-        }
-
+        if (Path.GetExtension(path) is not (".ipynb" or ".dib"))
+            return [File.ReadAllText(path)];
         try
         {
-            return
-            [
-                .. JsonNode.Parse(text)!["cells"]!.AsArray()
-                    .Where(c => (string?)c!["cell_type"] == "code")
-                    .Select(c => c!["source"] is JsonArray lines ? string.Concat(lines.Select(l => (string?)l)) : (string?)c["source"] ?? ""),
-            ];
+            return [.. Notebook.Load(path).CodeCells.Select(c => c.Source)];
         }
-        catch (Exception e) when (e is JsonException or NullReferenceException or InvalidOperationException)
+        catch (InvalidDataException e)
         {
-            throw new DirectiveException($"#!import: '{path}' is not a notebook file: {e.Message}", e);
+            throw new DirectiveException($"#!import: {e.Message}", e);
         }
     }
 
@@ -168,7 +158,4 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
 
     [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
     private static partial Regex PackageName();
-
-    [GeneratedRegex(@"^#!meta\s.*?(?=^#!)", RegexOptions.Singleline | RegexOptions.Multiline)]
-    private static partial Regex DibMetadata();
 }

@@ -38,7 +38,7 @@ internal sealed class References
         }
 
         // What a cell sees without any directive: the notebooks' library and all that it stands on.
-        foreach (var file in carried.FilesOf(typeof(Notebooks.Hosting.CellGlobals).Assembly.GetName().Name!))
+        foreach (var file in carried.FilesOf(typeof(Sparseland.Notebooks.Hosting.CellGlobals).Assembly.GetName().Name!))
         {
             AddPlatform(file);
         }

@@ -112,9 +112,9 @@ public sealed class DirectiveTests : EngineTest
     public async Task A_path_to_an_assembly_that_the_engine_carries_gives_the_loaded_one()
     {
         var copy = Path.Combine(Folder, "Sparseland.Notebooks.dll");
-        File.Copy(typeof(Notebooks.Hosting.CellGlobals).Assembly.Location, copy);
+        File.Copy(typeof(Sparseland.Notebooks.Hosting.CellGlobals).Assembly.Location, copy);
         var output = await Run("#r \"Sparseland.Notebooks.dll\"\ndisplay(typeof(Sparseland.Notebooks.Hosting.MimeBundle).Assembly.Location);");
-        Assert.Equal(typeof(Notebooks.Hosting.CellGlobals).Assembly.Location, (string?)output.Displays[0].Data["text/plain"]);
+        Assert.Equal(typeof(Sparseland.Notebooks.Hosting.CellGlobals).Assembly.Location, (string?)output.Displays[0].Data["text/plain"]);
     }
 
     [Fact]

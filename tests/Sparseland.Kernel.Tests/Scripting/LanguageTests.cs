@@ -39,5 +39,5 @@ public sealed class LanguageTests : EngineTest
     [Fact]
     public async Task Completion_works_before_any_cell_ran() => Assert.Contains("Sqrt", (await Engine.CompleteAsync("Math.Sq", 7)).Matches);
 
-    private static string Plain(Notebooks.Hosting.MimeBundle? bundle) => (string)bundle!.Data["text/plain"]!;
+    private static string Plain(Sparseland.Notebooks.Hosting.MimeBundle? bundle) => (string)bundle!.Data["text/plain"]!;
 }

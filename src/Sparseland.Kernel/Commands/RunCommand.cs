@@ -1,0 +1,130 @@
+using System.CommandLine;
+using Sparseland.Kernel.Gallery;
+using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Running;
+
+namespace Sparseland.Kernel.Commands;
+
+/// <summary>The command <c>sparseland run</c>.</summary>
+internal static class RunCommand
+{
+    /// <summary>Makes the command.</summary>
+    public static Command Create()
+    {
+        var paths = new Argument<string[]>("paths") { Description = "Notebooks, or folders with notebooks.", Arity = ArgumentArity.OneOrMore };
+        var scale = Shared.Scale();
+        var timeout = Shared.Timeout();
+        var html = new Option<string?>("--html") { Description = "Folder for reading copies in HTML (or one .html file for one notebook)." };
+        var output = new Option<string?>("--output") { Description = "Folder for the executed notebooks; the originals stay as they are." };
+        var inPlace = new Option<bool>("--in-place") { Description = "Write the outputs into the notebooks; the default at lesson scale." };
+        var noSave = new Option<bool>("--no-save") { Description = "Write no notebook." };
+        var accept = new Option<bool>("--accept") { Description = "Write outputs in place although a claim that held before does not hold now." };
+        var json = new Option<string?>("--json") { Description = "File for a report as JSON." };
+        var command = new Command("run", "Execute notebooks headless, each in a process of its own, and keep their outputs.")
+        {
+            paths, scale, timeout, html, output, inPlace, noSave, accept, json,
+        };
+        command.Validators.Add(result =>
+        {
+            if ((result.GetValue(output) is null ? 0 : 1) + (result.GetValue(inPlace) ? 1 : 0) + (result.GetValue(noSave) ? 1 : 0) > 1)
+                result.AddError("--output, --in-place and --no-save exclude each other.");
+        });
+        command.SetAction((parsed, cancel) => Guard.RunAsync("run", () => RunAsync(
+            new Request(
+                NotebookFiles.Expand(parsed.GetValue(paths)!),
+                new RunOptions { Scale = parsed.GetValue(scale), CellTimeout = parsed.GetValue(timeout) },
+                Target(parsed.GetValue(output), parsed.GetValue(inPlace), parsed.GetValue(noSave), parsed.GetValue(accept), parsed.GetValue(scale)),
+                parsed.GetValue(html),
+                parsed.GetValue(json)),
+            cancel)));
+        return command;
+    }
+
+    private static SaveTarget? Target(string? output, bool inPlace, bool noSave, bool accept, RunScale scale)
+    {
+        if (noSave)
+            return null;
+        if (output is not null)
+            return new SaveTarget(output);
+
+        // Stored outputs are those of lesson scale; a quick check must not replace them by accident.
+        return inPlace || scale == RunScale.Lesson ? new SaveTarget(null, accept) : null;
+    }
+
+    private static async Task<int> RunAsync(Request request, CancellationToken cancel)
+    {
+        CheckPlaces(request);
+        var runner = new NotebookRunner(request.Options);
+        var runs = new List<NotebookRun>();
+        var refused = new Dictionary<string, string>();
+        foreach (var path in request.Paths)
+        {
+            try
+            {
+                using var held = request.Target is { Folder: null } ? NotebookLock.Take(path) : null;
+                var textBefore = await File.ReadAllTextAsync(path, cancel).ConfigureAwait(false);
+                var run = await RunConsole.FollowAsync(runner, path, cancel).ConfigureAwait(false);
+                RunConsole.Report(run);
+                runs.Add(run);
+                if (request.Target is not null)
+                {
+                    var (written, remark) = NotebookSaver.Save(run, textBefore, request.Target);
+                    if (remark is not null || request.Target.Folder is not null)
+                        Console.WriteLine($"    outputs are in {written}{(remark is null ? "" : $": {remark}")}");
+                }
+
+                if (request.Html is not null)
+                    Console.WriteLine($"    reading copy: {WriteHtml(run, request.Html)}");
+            }
+            catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
+            {
+                refused[path] = e.Message;
+                RunConsole.Line(e.Message.StartsWith(path, StringComparison.Ordinal) ? e.Message : $"{path}: {e.Message}", good: false);
+            }
+        }
+
+        if (request.Json is not null)
+            RunReport.Write(request.Json, RunReport.Of(runs, refused, request.Options.Scale));
+        if (request.Target is null && request.Html is null)
+            Console.WriteLine("No notebook was written.");
+        return refused.Count == 0 && runs.All(r => r.IsGood) ? Guard.Good : Guard.Bad;
+    }
+
+    /// <summary>Finds out before the work that its results can be kept.</summary>
+    private static void CheckPlaces(Request request)
+    {
+        if (request.Target is { Folder: null })
+        {
+            foreach (var folder in request.Paths.Select(p => Path.GetDirectoryName(Path.GetFullPath(p))!).Distinct())
+                AtomicFile.CheckFolder(folder);
+        }
+        else if (request.Target is { Folder: { } folder })
+        {
+            var twice = request.Paths.GroupBy(p => Path.GetFileNameWithoutExtension(p), StringComparer.OrdinalIgnoreCase).FirstOrDefault(g => g.Count() > 1);
+            if (twice is not null)
+                throw new ArgumentException($"--output: two notebooks have the name '{twice.Key}' ({string.Join(", ", twice)}).");
+            AtomicFile.CheckFolder(folder);
+        }
+
+        if (request.Html is not null)
+            AtomicFile.CheckFolder(IsHtmlFile(request.Html, request.Paths.Count) ? Path.GetDirectoryName(Path.GetFullPath(request.Html))! : request.Html);
+        if (request.Json is not null)
+            AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(request.Json))!);
+    }
+
+    private static bool IsHtmlFile(string place, int notebooks)
+    {
+        if (!place.EndsWith(".html", StringComparison.OrdinalIgnoreCase))
+            return false;
+        return notebooks == 1 ? true : throw new ArgumentException($"--html: '{place}' is one file, but {notebooks} notebooks are run; name a folder.");
+    }
+
+    private static string WriteHtml(NotebookRun run, string place)
+    {
+        var path = IsHtmlFile(place, 1) ? place : Path.Combine(place, Path.GetFileNameWithoutExtension(run.Path) + ".html");
+        AtomicFile.Write(path, ReadingCopy.Render(run.Notebook, new ReadingCopyOptions()));
+        return path;
+    }
+
+    private sealed record Request(IReadOnlyList<string> Paths, RunOptions Options, SaveTarget? Target, string? Html, string? Json);
+}

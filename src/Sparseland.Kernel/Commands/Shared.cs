@@ -1,0 +1,44 @@
+using System.CommandLine;
+using Sparseland.Kernel.Running;
+
+namespace Sparseland.Kernel.Commands;
+
+/// <summary>Options that several commands share.</summary>
+internal static class Shared
+{
+    /// <summary>--scale.</summary>
+    public static Option<RunScale> Scale() => new("--scale")
+    {
+        Description = "How much work the notebooks do: quick (seconds), lesson (a minute or two), full (hours or a GPU).",
+        DefaultValueFactory = _ => RunScale.Lesson,
+    };
+
+    /// <summary>--timeout.</summary>
+    public static Option<TimeSpan> Timeout() => new("--timeout")
+    {
+        Description = "The longest that one cell may take, for example 90s, 15m or 2h; then it is stopped. [default: 15m]",
+        DefaultValueFactory = _ => TimeSpan.FromMinutes(15),
+        CustomParser = result =>
+        {
+            try
+            {
+                return RunOptions.ParseDuration(result.Tokens[0].Value);
+            }
+            catch (FormatException e)
+            {
+                result.AddError("--timeout: " + e.Message);
+                return default;
+            }
+        },
+    };
+
+    /// <summary>Paths that may be left out.</summary>
+    public static Argument<string[]> OptionalPaths() => new("paths")
+    {
+        Description = "Notebooks, or folders with notebooks; without any, those of the series.",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    /// <summary>The notebooks of the paths, or of the series.</summary>
+    public static IReadOnlyList<string> Notebooks(string[]? paths) => paths is { Length: > 0 } ? NotebookFiles.Expand(paths) : NotebookFiles.OfTheSeries();
+}

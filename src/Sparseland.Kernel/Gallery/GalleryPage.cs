@@ -1,0 +1,77 @@
+using System.Globalization;
+using System.Text;
+using Sparseland.Evaluation;
+using Sparseland.Kernel.Running;
+
+namespace Sparseland.Kernel.Gallery;
+
+/// <summary>The page with a card for every notebook.</summary>
+public static class GalleryPage
+{
+    private const int StripPictures = 4;
+
+    /// <summary>The page, complete in one file.</summary>
+    public static string Render(IReadOnlyList<Card> cards)
+    {
+        ArgumentNullException.ThrowIfNull(cards);
+        var body = new StringBuilder();
+        body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with the paper's claims against what was measured.</p>\n");
+        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}</p>\n<div class=\"cards\">\n");
+        foreach (var card in cards)
+            Append(body, card);
+        body.Append("</div>\n<p class=\"meta\">✓ held: this machine's measurement satisfies the claim. ✗ not reproduced: it does not. Exploratory findings (○) and figures at a scale that cannot run here (·) are shown and not counted.</p>\n");
+        return HtmlPage.Of("Sparseland gallery", body.ToString(), wide: true);
+    }
+
+    /// <summary>How much ran and what held, in one line.</summary>
+    public static string Summary(IReadOnlyList<Card> cards)
+    {
+        ArgumentNullException.ThrowIfNull(cards);
+        var seconds = cards.Select(c => c.Seconds).Where(s => !double.IsNaN(s)).Sum();
+        var failed = cards.Count(c => c.Failure is not null);
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}, {cards.Sum(c => c.Held)} of {cards.Sum(c => c.Stated)} claims held, {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
+    }
+
+    private static void Append(StringBuilder body, Card card)
+    {
+        var page = HtmlPage.Encode(string.Join('/', card.Page.Split('/').Select(Uri.EscapeDataString)));
+        body.Append("<article class=\"card\">\n");
+        body.Append(card.Pictures.Count > 0
+            ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\" src=\"{HtmlPage.DataUri(card.Pictures[0])}\"></a>\n"
+            : $"<a class=\"cover empty\" href=\"{page}\" aria-label=\"{HtmlPage.Encode(card.Notebook.Title)}\"></a>\n");
+        if (card.Pictures.Count > 1)
+            body.Append("<div class=\"strip\">").AppendJoin("", card.Pictures.Skip(1).Take(StripPictures).Select(p => $"<img alt=\"\" loading=\"lazy\" src=\"{HtmlPage.DataUri(p)}\">")).Append("</div>\n");
+        body.Append("<div class=\"body\">\n");
+        if (card.Chapter.Length > 0)
+            body.Append($"<span class=\"meta\">{HtmlPage.Encode(card.Chapter)}</span>\n");
+        body.Append($"<h2><a href=\"{page}\">{MarkdownHtml.Line(card.Notebook.Title)}</a></h2>\n");
+        body.Append(MarkdownHtml.Render(card.Question));
+        if (card.Failure is not null)
+            body.Append($"<p class=\"bad\">{HtmlPage.Encode(card.Failure)}</p>\n");
+        if (card.Claims.Count > 0)
+        {
+            if (card.Stated > 0)
+                body.Append(CultureInfo.InvariantCulture, $"<div class=\"bar\" aria-hidden=\"true\"><i style=\"width:{100.0 * card.Held / card.Stated:0}%\"></i></div>\n");
+            body.Append($"<details{(card.Held < card.Stated ? " open" : "")}><summary>{card.Held} of {card.Stated} claims held</summary>\n<ul class=\"claims\">\n").AppendJoin("", card.Claims.Select(Item)).Append("</ul></details>\n");
+        }
+
+        var record = RunRecord.Read(card.Notebook);
+        body.Append($"<span class=\"meta\">{(record is null ? "no completed run" : HtmlPage.Encode($"{HtmlPage.Time(record.Seconds)} at {record.Scale} scale, {record.PeakMemoryMB} MB"))}</span>\n");
+        body.Append("</div>\n</article>\n");
+    }
+
+    private static string Item(Claim claim)
+    {
+        var (mark, style) = claim switch
+        {
+            { Kind: ClaimKind.ReportedOnly } => ("·", "meta"),
+            { IsStated: false } => ("○", "meta"),
+            { Outcome: ClaimOutcome.Held } => ("✓", "good"),
+            _ => ("✗", "bad"),
+        };
+        var measured = claim.Kind == ClaimKind.ReportedOnly ? $"paper: {claim.Reported}" : $"measured {claim.MeasuredText}";
+        return $"<li><span class=\"{style}\">{mark}</span> {HtmlPage.Encode(claim.Statement)} <span class=\"meta\">{HtmlPage.Encode(measured)}</span></li>\n";
+    }
+}

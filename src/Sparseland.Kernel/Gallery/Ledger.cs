@@ -1,0 +1,115 @@
+using System.Globalization;
+using System.Text;
+using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Running;
+
+namespace Sparseland.Kernel.Gallery;
+
+/// <summary>
+/// The ledger: every notebook with its picture, claims and seconds, as Markdown. It is made from the stored outputs
+/// alone and carries no date, so it changes only when a notebook does.
+/// </summary>
+public static class Ledger
+{
+    /// <summary>What stands before the summary in README.md.</summary>
+    public const string Start = "<!-- ledger:start -->";
+
+    /// <summary>What stands after it.</summary>
+    public const string End = "<!-- ledger:end -->";
+
+    /// <summary>Folder of the pictures, below the folder of all notebooks.</summary>
+    public const string Thumbnails = ".thumbnails";
+
+    /// <summary>The files of the ledger with their content, by full path.</summary>
+    /// <param name="root">Root of the clone.</param>
+    /// <param name="cards">All notebooks with their stored outputs.</param>
+    /// <exception cref="InvalidDataException">README.md has not both marks.</exception>
+    public static IReadOnlyDictionary<string, string> Files(string root, IReadOnlyList<Card> cards)
+    {
+        ArgumentNullException.ThrowIfNull(root);
+        ArgumentNullException.ThrowIfNull(cards);
+        var notebooks = Path.Combine(root, "notebooks");
+        var files = new Dictionary<string, string>
+        {
+            [Path.Combine(notebooks, "README.md")] = Index(cards),
+            [Path.Combine(root, "README.md")] = WithSummary(File.ReadAllText(Path.Combine(root, "README.md")), Summary(cards)),
+        };
+        foreach (var card in cards.Where(c => c.Pictures.Count > 0))
+            files[Path.Combine(notebooks, Thumbnail(card))] = card.Pictures[0].TrimEnd() + "\n";
+        return files;
+    }
+
+    /// <summary>Writes the ledger and removes pictures of notebooks that are gone.</summary>
+    /// <returns>The files that changed.</returns>
+    public static IReadOnlyList<string> Write(string root, IReadOnlyList<Card> cards)
+    {
+        var changed = new List<string>();
+        var files = Files(root, cards);
+        foreach (var (path, text) in files)
+        {
+            if (File.Exists(path) && File.ReadAllText(path) == text)
+                continue;
+            AtomicFile.Write(path, text);
+            changed.Add(path);
+        }
+
+        var folder = Path.Combine(root, "notebooks", Thumbnails);
+        foreach (var old in Directory.Exists(folder) ? Directory.GetFiles(folder, "*.svg").Where(f => !files.ContainsKey(f)) : [])
+        {
+            File.Delete(old);
+            changed.Add(old);
+        }
+
+        return changed;
+    }
+
+    /// <summary>Replaces what stands between the marks.</summary>
+    /// <exception cref="InvalidDataException">A mark is missing, or they are in the wrong order.</exception>
+    public static string WithSummary(string readme, string summary)
+    {
+        ArgumentNullException.ThrowIfNull(readme);
+        var start = readme.IndexOf(Start, StringComparison.Ordinal);
+        var end = readme.IndexOf(End, StringComparison.Ordinal);
+        if (start < 0 || end < start)
+            throw new InvalidDataException($"README.md: the marks {Start} and {End} must both be there, in this order.");
+        return readme[..(start + Start.Length)] + "\n" + summary + readme[end..];
+    }
+
+    private static string Summary(IReadOnlyList<Card> cards)
+    {
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"{cards.Sum(c => c.Held)} of {cards.Sum(c => c.Stated)} claims held, in {cards.Count} notebook{(cards.Count == 1 ? "" : "s")}.\n\n");
+        text.Append("| notebook | claims held | time |\n| --- | --- | --- |\n");
+        foreach (var card in cards)
+            text.Append(CultureInfo.InvariantCulture, $"| [{Cell(card.Notebook.Title)}](notebooks/{Address(card.Path)}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} |\n");
+        return text.ToString();
+    }
+
+    private static string Index(IReadOnlyList<Card> cards)
+    {
+        var text = new StringBuilder();
+        text.Append("# The notebooks\n\nEvery paper with its notebook, and how many of its claims held when the notebook ran last. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
+        foreach (var chapter in cards.GroupBy(c => c.Chapter))
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | claims held | time | memory |\n| --- | --- | --- | --- | --- |\n");
+            foreach (var card in chapter)
+            {
+                var link = Address(card.Path);
+                var picture = card.Pictures.Count > 0 ? $"<a href=\"{link}\"><img src=\"{Address(Thumbnail(card))}\" width=\"160\" alt=\"\"></a>" : "";
+                var record = RunRecord.Read(card.Notebook);
+                text.Append(CultureInfo.InvariantCulture, $"| {picture} | [{Cell(card.Notebook.Title)}]({link}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} |\n");
+            }
+        }
+
+        text.Append("\nA claim is held when the measurement satisfies it. Exploratory findings and figures at a scale that cannot run here are in the notebooks and not counted.\n");
+        return text.ToString();
+    }
+
+    private static string Thumbnail(Card card) => Thumbnails + "/" + Path.ChangeExtension(card.Path, null).Replace('/', '-') + ".svg";
+
+    private static string Claims(Card card) => card.Stated > 0 ? string.Create(CultureInfo.InvariantCulture, $"{card.Held} / {card.Stated}") : "-";
+
+    private static string Address(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
+
+    private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
+}

@@ -1,0 +1,64 @@
+namespace Sparseland.Kernel.Running;
+
+/// <summary>How much work a notebook does; it sees the value in the environment variable <see cref="RunOptions.ScaleVariable"/>.</summary>
+public enum RunScale
+{
+    /// <summary>Seconds: for tests.</summary>
+    Quick,
+
+    /// <summary>One to two minutes: what is committed with its outputs.</summary>
+    Lesson,
+
+    /// <summary>Hours or a GPU.</summary>
+    Full,
+}
+
+/// <summary>How notebooks are run.</summary>
+public sealed record RunOptions
+{
+    /// <summary>Name of the environment variable that tells a notebook its scale: "quick", "lesson" or "full".</summary>
+    public const string ScaleVariable = "SPARSELAND_SCALE";
+
+    private readonly TimeSpan cellTimeout = TimeSpan.FromMinutes(15);
+    private readonly TimeSpan interruptGrace = TimeSpan.FromSeconds(3);
+
+    /// <summary>How much work the notebook does.</summary>
+    public RunScale Scale { get; init; } = RunScale.Lesson;
+
+    /// <summary>The longest that one cell may take.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Zero or less.</exception>
+    public TimeSpan CellTimeout
+    {
+        get => cellTimeout;
+        init => cellTimeout = value > TimeSpan.Zero ? value : throw new ArgumentOutOfRangeException(nameof(CellTimeout), value, "The time limit must be positive.");
+    }
+
+    /// <summary>How long an interrupted cell has before its process is ended.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative.</exception>
+    public TimeSpan InterruptGrace
+    {
+        get => interruptGrace;
+        init => interruptGrace = value >= TimeSpan.Zero ? value : throw new ArgumentOutOfRangeException(nameof(InterruptGrace), value, "The grace must not be negative.");
+    }
+
+    /// <summary>The scale as notebooks and their metadata spell it.</summary>
+    public static string Name(RunScale scale) => scale.ToString().ToLowerInvariant();
+
+    /// <summary>A length of time such as 90s, 15m, 2h or 1.5m; a bare number is seconds.</summary>
+    /// <exception cref="FormatException">The text is none.</exception>
+    public static TimeSpan ParseDuration(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var (digits, unit) = text.Trim() switch
+        {
+            [.. var d, 'm', 's'] => (d, 0.001),
+            [.. var d, 's'] => (d, 1.0),
+            [.. var d, 'm'] => (d, 60.0),
+            [.. var d, 'h'] => (d, 3600.0),
+            var d => (d, 1.0),
+        };
+        return double.TryParse(digits, System.Globalization.NumberStyles.AllowDecimalPoint, System.Globalization.CultureInfo.InvariantCulture, out var value) && value > 0 && value * unit < 1e7
+            ? TimeSpan.FromSeconds(value * unit)
+            : throw new FormatException($"'{text}' is not a length of time; write 90s, 15m or 2h.");
+    }
+}

@@ -1,0 +1,80 @@
+using System.Globalization;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Notebooks.Charts;
+
+/// <summary>
+/// A sequence of numbers taken from whatever a notebook has at hand: arrays, lists and 1-D (or flattened) tensors convert by
+/// themselves; for any other sequence there is <see cref="Of(IEnumerable{double})"/>. The numbers are copied once, so a chart
+/// does not change afterwards.
+/// </summary>
+public sealed class Values
+{
+    private readonly double[] items;
+
+    private Values(double[] items) => this.items = items;
+
+    /// <summary>How many numbers there are.</summary>
+    public int Count => items.Length;
+
+    /// <summary>The numbers.</summary>
+    public IReadOnlyList<double> Items => items;
+
+    internal double[] Array => items;
+
+    /// <summary>Copies a sequence.</summary>
+    /// <exception cref="ArgumentNullException"><paramref name="values"/> is null.</exception>
+    public static Values Of(IEnumerable<double> values) => new([.. values ?? throw new ArgumentNullException(nameof(values))]);
+
+    /// <summary>Copies a sequence.</summary>
+    /// <exception cref="ArgumentNullException"><paramref name="values"/> is null.</exception>
+    public static Values Of(IEnumerable<float> values) => new([.. (values ?? throw new ArgumentNullException(nameof(values))).Select(v => (double)v)]);
+
+    /// <summary>Copies a sequence.</summary>
+    /// <exception cref="ArgumentNullException"><paramref name="values"/> is null.</exception>
+    public static Values Of(IEnumerable<int> values) => new([.. (values ?? throw new ArgumentNullException(nameof(values))).Select(v => (double)v)]);
+
+    /// <summary>Copies a tensor of any real type and device; more dimensions than one are flattened in row order.</summary>
+    /// <remarks>Not an overload of <c>Of</c>: arrays convert to tensors too, and the call would be ambiguous.</remarks>
+    /// <exception cref="ArgumentNullException"><paramref name="values"/> is null.</exception>
+    /// <exception cref="ArgumentException">The tensor is complex.</exception>
+    public static Values OfTensor(Tensor values) => new(TensorData.Doubles(values, nameof(values)));
+
+    /// <summary>Takes an array.</summary>
+    public static implicit operator Values(double[] values) => Of(values);
+
+    /// <summary>Takes an array.</summary>
+    public static implicit operator Values(float[] values) => Of(values);
+
+    /// <summary>Takes an array.</summary>
+    public static implicit operator Values(int[] values) => Of(values);
+
+    /// <summary>Takes a list.</summary>
+    public static implicit operator Values(List<double> values) => Of(values);
+
+    /// <summary>Takes a list.</summary>
+    public static implicit operator Values(List<float> values) => Of(values);
+
+    /// <summary>Takes a list.</summary>
+    public static implicit operator Values(List<int> values) => Of(values);
+
+    /// <summary>Takes a tensor.</summary>
+    public static implicit operator Values(Tensor values) => OfTensor(values);
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Count} values");
+}
+
+/// <summary>Tensors of any real type and device as doubles on the CPU.</summary>
+internal static class TensorData
+{
+    public static double[] Doubles(Tensor tensor, string argument)
+    {
+        ArgumentNullException.ThrowIfNull(tensor, argument);
+        if (tensor.is_complex())
+            throw new ArgumentException("A complex tensor has no single number per place: take its abs(), real or imag first.", argument);
+        using var scope = NewDisposeScope();
+        return tensor.detach().to_type(ScalarType.Float64).cpu().contiguous().data<double>().ToArray();
+    }
+}

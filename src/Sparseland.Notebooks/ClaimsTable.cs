@@ -1,0 +1,80 @@
+using System.Text;
+using System.Text.Json.Nodes;
+using Sparseland.Evaluation;
+using Sparseland.Notebooks.Hosting;
+
+namespace Sparseland.Notebooks;
+
+/// <summary>
+/// How a notebook shows claims: each with the paper's value, what was measured, what it had to be, and whether it held. A
+/// notebook only names its claims on a cell's last line; the output also carries them as JSON, which the runner counts.
+/// </summary>
+public static class ClaimsTable
+{
+    private const string Cell = "padding:5px 10px;border-bottom:1px solid #d9dee4;text-align:left;vertical-align:top";
+
+    /// <summary>The claims as a table in HTML and plain text, and as <see cref="Claims.MimeType"/>.</summary>
+    public static MimeBundle Render(Claims claims)
+    {
+        ArgumentNullException.ThrowIfNull(claims);
+        return new MimeBundle(new Dictionary<string, JsonNode>
+        {
+            ["text/html"] = JsonValue.Create(ToHtml(claims)),
+            ["text/plain"] = JsonValue.Create(claims.ToString()),
+            [Claims.MimeType] = JsonNode.Parse(claims.ToJson())!,
+        });
+    }
+
+    /// <summary>The claims as an HTML table under one line that sums up.</summary>
+    public static string ToHtml(Claims claims)
+    {
+        ArgumentNullException.ThrowIfNull(claims);
+        var html = new StringBuilder("<div class=\"sl-claims\" style=\"background:#fff;color:#1f2933;border:1px solid #d9dee4;border-radius:6px;padding:12px;max-width:960px;overflow-x:auto\">");
+        html.Append($"<div style=\"font-weight:600\">{Markup.Escape(Headline(claims))}</div><div style=\"color:#52606d;margin-bottom:8px\">{Markup.Escape(claims.Paper)}</div>");
+        html.Append("<table style=\"border-collapse:collapse;width:100%;font-size:13px\"><thead><tr>");
+        foreach (string heading in new[] { "Claim", "Kind", "Paper", "Required", "Measured here", "Outcome" })
+            html.Append($"<th style=\"{Cell};color:#52606d;font-weight:600;background:#fff\">{heading}</th>");
+        html.Append("</tr></thead><tbody>");
+        foreach (Claim claim in claims)
+        {
+            var (symbol, word, colour) = Outcome(claim);
+            string note = claim.Note.Length > 0 ? $"<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Note)}</div>" : "";
+            html.Append("<tr style=\"background:#fff\">")
+                .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Statement)}{note}</td>")
+                .Append($"<td style=\"{Cell}\">{Kind(claim.Kind)}</td>")
+                .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Reported)}<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Source)}</div></td>")
+                .Append($"<td style=\"{Cell};white-space:nowrap\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : Markup.Escape(claim.RequiredText))}</td>")
+                .Append($"<td style=\"{Cell};white-space:nowrap\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : Markup.Escape(claim.MeasuredText))}</td>")
+                .Append($"<td style=\"{Cell};white-space:nowrap;color:{colour};font-weight:600\">{symbol} {word}</td></tr>");
+        }
+        return html.Append("</tbody></table></div>").ToString();
+    }
+
+    /// <summary>"7 of 8 held; 1 not reproduced", and what was not counted.</summary>
+    internal static string Headline(Claims claims)
+    {
+        int missed = claims.Stated - claims.Held;
+        int exploratory = claims.Count(c => c.Kind == ClaimKind.Exploratory);
+        int reported = claims.Count(c => c.Kind == ClaimKind.ReportedOnly);
+        return $"{claims.Title}: {claims.Held} of {claims.Stated} held"
+            + (missed > 0 ? $"; {missed} not reproduced" : "")
+            + (exploratory > 0 ? $"; {exploratory} exploratory" : "")
+            + (reported > 0 ? $"; {reported} reported only" : "");
+    }
+
+    private static string Kind(ClaimKind kind) => kind switch
+    {
+        ClaimKind.Exact => "exact",
+        ClaimKind.Statistical => "statistical",
+        ClaimKind.Exploratory => "exploratory",
+        _ => "reported only",
+    };
+
+    // Symbol and word say the outcome too: colour alone would not reach everybody.
+    private static (string Symbol, string Word, string Colour) Outcome(Claim claim) => claim.Outcome switch
+    {
+        ClaimOutcome.Held => ("✓", "held", "#00684a"),
+        ClaimOutcome.NotReproduced => ("✗", "not reproduced", "#a63c00"),
+        _ => ("–", "not tested", "#52606d"),
+    };
+}

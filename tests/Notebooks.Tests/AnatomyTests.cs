@@ -1,0 +1,94 @@
+using System.Text.RegularExpressions;
+using Sparseland.Kernel.Commands;
+using Sparseland.Kernel.Gallery;
+using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Running;
+
+namespace Notebooks.Tests;
+
+/// <summary>What every notebook of the series is made of, and what may be stored in it.</summary>
+public partial class AnatomyTests
+{
+    private const int LongestCell = 20;
+    private const string Start = "00-start-here.ipynb";
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void The_parts_are_there_in_their_order(string path)
+    {
+        var notebook = Series.Load(path);
+        var headings = notebook.Cells.Where(c => c.Type == "markdown").SelectMany(c => c.Source.Split('\n')).Where(l => l.StartsWith('#')).ToList();
+        Assert.StartsWith("# ", headings[0], StringComparison.Ordinal);
+        Assert.Single(headings, h => h.StartsWith("# ", StringComparison.Ordinal));
+        Assert.Equal("markdown", notebook.Cells[0].Type);
+        Assert.NotEmpty(new Card(notebook, path).Question);
+        var setup = notebook.CodeCells.First();
+        Assert.Equal(NotebookTemplate.SetupCell.ReplaceLineEndings("\n"), setup.Source);
+
+        // The start notebook teaches how to read the others; it claims nothing.
+        if (path == Start)
+            return;
+        string[] wanted = ["Claims", "Your turn", "What does not carry over", "Sources"];
+        var found = wanted.Select(w => headings.FindIndex(h => h.Contains(w, StringComparison.OrdinalIgnoreCase))).ToList();
+        Assert.DoesNotContain(-1, found);
+        Assert.Equal(found.Order(), found);
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void The_kernel_is_named_as_every_host_knows_it(string path)
+    {
+        var notebook = Series.Load(path);
+        notebook.RequireCSharp();
+        Assert.Equal(Notebook.KernelName, (string?)notebook.Metadata["kernelspec"]!["name"]);
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void No_cell_is_longer_than_a_screen(string path) =>
+        Assert.All(Series.Load(path).CodeCells, c => Assert.True(c.Source.Split('\n').Length <= LongestCell, $"cell '{c.Id}' has {c.Source.Split('\n').Length} lines:\n{c.Source}"));
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void The_file_is_small_and_as_Jupyter_writes_it(string path)
+    {
+        var file = Series.FullPath(path);
+        Assert.InRange(new FileInfo(file).Length, 1, path == Start ? 1_500_000 : 3_000_000);
+        Assert.Equal(File.ReadAllText(file), Series.Load(path).ToText());
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void No_script_no_address_of_a_script_and_no_path_of_a_machine_is_stored(string path)
+    {
+        var notebook = Series.Load(path);
+        foreach (var output in notebook.CodeCells.SelectMany(c => c.Outputs))
+        {
+            var text = output.ToJsonString(new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+            Assert.DoesNotContain("<script", text, StringComparison.OrdinalIgnoreCase);
+            Assert.DoesNotMatch(@"https?://[^""' ]*\.js\b", text);
+            Assert.DoesNotMatch(MachinePath(), text);
+        }
+
+        Assert.All(notebook.Cells, c => Assert.DoesNotMatch(MachinePath(), c.Source));
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void Code_uses_the_multiplications_that_check_their_shapes(string path) =>
+        Assert.All(Series.Load(path).CodeCells, c => Assert.DoesNotMatch(@"\bmatmul\s*\(", c.Source));
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void Stored_outputs_belong_to_the_code(string path) => Assert.Empty(StaleCheck.Reasons(Series.Load(path)));
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void Every_formula_can_be_shown_without_a_network(string path)
+    {
+        var copy = ReadingCopy.Render(Notebook.Load(Series.FullPath(path)), new ReadingCopyOptions());
+        Assert.DoesNotContain("class=\"tex\"", copy, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_ledger_is_that_of_the_stored_outputs()
+    {
+        foreach (var (file, text) in Ledger.Files(Series.Root, GalleryCommand.StoredCards(Series.Paths())))
+            Assert.True(File.Exists(file) && File.ReadAllText(file).ReplaceLineEndings("\n") == text, $"{file} is not current; run 'sparseland gallery --ledger'.");
+    }
+
+    [GeneratedRegex(@"(?<![\w.:/])/(home|root|Users|tmp|work|opt|var)/\w|\b[A-Z]:\\\\?(Users|Windows|Program)")]
+    private static partial Regex MachinePath();
+}

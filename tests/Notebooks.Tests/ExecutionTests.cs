@@ -1,0 +1,24 @@
+using Sparseland.Evaluation;
+using Sparseland.Kernel.Running;
+using Xunit.Abstractions;
+
+namespace Notebooks.Tests;
+
+/// <summary>Every notebook runs at quick scale in a fresh process, and what must hold at any scale holds.</summary>
+public class ExecutionTests(ITestOutputHelper log)
+{
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public async Task It_runs_and_computes_its_claims(string path)
+    {
+        var stored = StoredClaims.Of(Series.Load(path));
+        var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(3) }).RunAsync(Series.FullPath(path));
+        log.WriteLine($"{path}: {run.Elapsed.TotalSeconds:0.0} s, {run.PeakMemory >> 20} MB, claims held {run.Held}/{run.Stated}");
+        Assert.True(run.Status == RunStatus.Passed, $"cell [{run.FailedCell}]: {string.Join('\n', run.Error?.Traceback ?? [])}");
+
+        // The same claims at every scale: a notebook never branches its text on it.
+        Assert.Equal(stored.Select(c => c.Statement), run.Claims.Select(c => c.Statement));
+        Assert.All(run.Claims.Where(c => c.Kind != ClaimKind.ReportedOnly), c => Assert.True(double.IsFinite(c.Measured), c.Statement));
+        Assert.All(run.Claims.Where(c => c.Kind == ClaimKind.Exact), c => Assert.True(c.Outcome == ClaimOutcome.Held, $"{c.Statement}: measured {c.MeasuredText}"));
+        Assert.Empty(run.Regressed);
+    }
+}

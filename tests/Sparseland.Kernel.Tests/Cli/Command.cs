@@ -1,0 +1,28 @@
+using System.Diagnostics;
+using Sparseland.Kernel.Running;
+
+namespace Sparseland.Kernel.Tests.Cli;
+
+/// <summary>Runs the sparseland command as a user does: as a process.</summary>
+internal static class Command
+{
+    public static async Task<(int Code, string Out, string Error)> RunAsync(string folder, params string[] arguments)
+    {
+        using var process = Start(folder, arguments);
+        var error = process.StandardError.ReadToEndAsync();
+        var text = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, text, await error);
+    }
+
+    public static Process Start(string folder, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(WorkerProcess.DotnetPath(), ["exec", typeof(WorkerProcess).Assembly.Location, .. arguments])
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        return Process.Start(start)!;
+    }
+}
