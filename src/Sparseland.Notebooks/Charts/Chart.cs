@@ -120,6 +120,9 @@ public abstract partial record Chart : IMimeRenderable
     /// <summary>Whether panning, zooming and hovering add anything.</summary>
     internal virtual bool GainsFromInteraction => true;
 
+    /// <summary>Whether the content fills a taller panel beside a taller neighbour.</summary>
+    internal virtual bool StretchesInGrid => Height is null;
+
     internal string FullCaption
     {
         get
