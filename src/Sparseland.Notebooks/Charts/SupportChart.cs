@@ -6,7 +6,7 @@ namespace Sparseland.Notebooks.Charts;
 /// <summary>Which entries of a matrix stay, with the number kept in each row and each column beside it.</summary>
 public sealed record SupportChart : Chart
 {
-    private const double Marginal = 54;
+    private const double Marginal = 40;
     private readonly double[] rowCounts;
     private readonly double[] columnCounts;
 
@@ -49,7 +49,7 @@ public sealed record SupportChart : Chart
     {
         yield return $"(Dark: kept, {Invariant($"{100 * Kept / Mask.Array.Length:0.##}")} % of all; bars: kept per row, {Range(rowCounts)}, and per column, {Range(columnCounts)}.)";
         if (HeatMapChart.BlockSize(Mask) is > 1 and var block)
-            yield return $"(Each pixel is the share kept of {block} x {block} entries.)";
+            yield return $"(Each pixel is the share kept of {block} x {block} entries, from white, 0 %, to darkest, {Invariant($"{100 * Darkest():0.#}")} %.)";
     }
 
     internal override void Check()
@@ -65,8 +65,9 @@ public sealed record SupportChart : Chart
     internal override void DrawContent(Canvas canvas, Box box)
     {
         Box image = Image(box);
-        canvas.Text(box.X, image.Y - 8, TextMetrics.Fit("↓ " + YTitle, Math.Max(40, image.X - box.X + 30)), fill: YTitle.Length > 0 ? Theme.Muted : Theme.Paper);
-        canvas.Image(image, Pixels.Of(HeatMapChart.Averaged(Mask), ColourMap.Ink, 0, 1), "support");
+        if (YTitle.Length > 0)
+            canvas.Text(box.X, box.Y + Theme.TextSize, TextMetrics.Fit("↓ " + YTitle, box.Width), fill: Theme.Muted);
+        canvas.Image(image, Pixels.Of(HeatMapChart.Averaged(Mask), ColourMap.Ink, 0, Darkest()), "support");
         if (Mask.Rows <= 40 && Mask.Columns <= 60)
             DrawCellBorders(canvas, image);
         canvas.Rect(image, "none", Theme.AxisLine);
@@ -88,6 +89,9 @@ public sealed record SupportChart : Chart
             layout);
     }
 
+    // A share of a few percent would be nearly white on a scale to 100 %.
+    private double Darkest() => HeatMapChart.BlockSize(Mask) == 1 ? 1 : Math.Max(HeatMapChart.Averaged(Mask).Array.Max(), 1e-9);
+
     private static string Range(double[] counts) => counts.Min() == counts.Max()
         ? Ticks.Short(counts[0])
         : $"{Ticks.Short(counts.Min())} to {Ticks.Short(counts.Max())}";
@@ -99,7 +103,7 @@ public sealed record SupportChart : Chart
         double cell = Math.Min(Math.Min(available / Mask.Columns, 360.0 / Mask.Rows), 22);
         double width = Math.Min(available, Math.Max(cell * Mask.Columns, Math.Min(available, 200)));
         double height = Height is { } given ? given - Marginal - 50 : Math.Clamp(cell * Mask.Rows, 70, 360);
-        return new Box(box.X + labels, box.Y + Marginal + 4, Math.Max(20, width), Math.Max(20, height));
+        return new Box(box.X + labels, box.Y + Marginal + (YTitle.Length > 0 ? 20 : 4), Math.Max(20, width), Math.Max(20, height));
     }
 
     private void DrawCellBorders(Canvas canvas, Box image)
@@ -114,14 +118,14 @@ public sealed record SupportChart : Chart
 
     private void DrawMarginals(Canvas canvas, Box image)
     {
-        const double Length = Marginal - 16;
+        const double Length = Marginal - 10;
         double mostRow = Math.Max(1, rowCounts.Max()), mostColumn = Math.Max(1, columnCounts.Max());
         var right = new PathData().Move(image.Right + 4, image.Y);
         Outline(rowCounts, image.Height, (along, count) => right.To(image.Right + 4 + (Length * count / mostRow), image.Y + along));
-        canvas.Path(right.To(image.Right + 4, image.Bottom).Close().ToString(), Theme.Colour(1), opacity: .75);
+        canvas.Path(right.To(image.Right + 4, image.Bottom).Close().ToString(), Theme.Colour(1), opacity: .6);
         var top = new PathData().Move(image.X, image.Y - 4);
         Outline(columnCounts, image.Width, (along, count) => top.To(image.X + along, image.Y - 4 - (Length * count / mostColumn)));
-        canvas.Path(top.To(image.Right, image.Y - 4).Close().ToString(), Theme.Colour(1), opacity: .75);
+        canvas.Path(top.To(image.Right, image.Y - 4).Close().ToString(), Theme.Colour(1), opacity: .6);
     }
 
     // Steps of at least a pixel: where many rows share one, the bar shows the most kept among them.

@@ -17,14 +17,14 @@ internal static class PointCloud
         }
         // A zero-length stroke with round ends is a dot of eight bytes. Dots on the same spot are drawn once.
         double diameter = pointsInChart <= 2000 ? 4.5 : 3;
-        double grid = pointsInChart <= 2000 ? .5 : 1.5;
+        double grid = pointsInChart <= 2000 ? .5 : 1;
         var spots = new HashSet<(long, long)>();
         var path = new StringBuilder();
         foreach (int k in Visible(plot, series))
         {
             double x = plot.X(series.X[k]), y = plot.Y(series.Y[k]);
             if (spots.Add(((long)Math.Round(x / grid), (long)Math.Round(y / grid))))
-                path.Append($"M{Canvas.N(x)} {Canvas.N(y)}h0");
+                path.Append($"M{Canvas.N(Math.Round(x / grid) * grid)} {Canvas.N(Math.Round(y / grid) * grid)}h0");
         }
         canvas.Dots(path.ToString(), Theme.Colour(index), diameter);
     }
