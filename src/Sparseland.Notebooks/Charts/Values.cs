@@ -81,11 +81,12 @@ public sealed class Values : IEnumerable<double>
 /// The numbers of a tensor inside a pair or triple such as ("name", tensor). A type of its own because arrays convert to
 /// tensors, so that a pair with an array could otherwise mean two things.
 /// </summary>
-/// <param name="Values">The numbers.</param>
-public readonly record struct TensorValues(Values Values)
+/// <param name="Values">The numbers in row order; null where the tensor was null.</param>
+/// <param name="Shape">The tensor's shape.</param>
+public readonly record struct TensorValues(Values? Values, IReadOnlyList<long> Shape)
 {
-    /// <summary>Takes a tensor.</summary>
-    public static implicit operator TensorValues(Tensor tensor) => new(Values.OfTensor(tensor));
+    /// <summary>Takes a tensor; null, such as an exercise not yet answered, stays null.</summary>
+    public static implicit operator TensorValues(Tensor? tensor) => tensor is null ? default : new(Values.OfTensor(tensor), tensor.shape);
 }
 
 /// <summary>Tensors of any real type and device as doubles on the CPU.</summary>
