@@ -17,6 +17,8 @@ public sealed class Lesson
     /// <summary>Environment variable that names the scale.</summary>
     public const string ScaleVariable = "SPARSELAND_SCALE";
 
+    private static int toldMissing;
+
     private Lesson(LessonScale scale, int seed) => (Scale, Seed) = (scale, seed);
 
     /// <summary>How much work this run does.</summary>
@@ -134,5 +136,10 @@ public sealed class Lesson
             host.Display(Markup.Text(text).Render(), "sparseland-banner");
         else
             Console.WriteLine(text);
+        if (Interlocked.Exchange(ref toldMissing, 1) == 0)
+        {
+            foreach (string line in NotebookFormatters.Missing)
+                Console.WriteLine(line);
+        }
     }
 }

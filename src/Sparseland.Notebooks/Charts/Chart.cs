@@ -19,7 +19,7 @@ namespace Sparseland.Notebooks.Charts;
 /// Chart.Pareto([("TopK", l0, mse), ("ReLU", l0b, mseb)], x: "L0", y: "MSE [1]", best: Better.LowerLeft)
 /// Chart.Scatter([("codes", trueValues, estimated)], x: "true [1]", y: "estimate [1]", diagonal: true)
 /// Chart.Histogram([("before", a), ("after", b)], x: "coefficient [1]", bins: 40, logY: true)
-/// Chart.Bars(["dense", "sparse"], [("CPU", [9.1, 2.2])], y: "time [ms]")
+/// Chart.Bars(["dense", "sparse"], [new Series("CPU", [9.1, 2.2])], y: "time [ms]")
 /// Chart.HeatMap(gram, x: "atom", y: "atom", value: "inner product [1]")
 /// Chart.Atoms(dictionary, patchSize: 12, columns: 16, sortBy: usage)
 /// Chart.Images([("input", image), ("whitened", white)])
@@ -119,6 +119,9 @@ public abstract partial record Chart : IMimeRenderable
 
     /// <summary>Whether panning, zooming and hovering add anything.</summary>
     internal virtual bool GainsFromInteraction => true;
+
+    /// <summary>Whether the content fills a taller panel beside a taller neighbour.</summary>
+    internal virtual bool StretchesInGrid => Height is null;
 
     internal string FullCaption
     {

@@ -36,6 +36,8 @@ public sealed record HeatMapChart : Chart
 
     internal bool IsSigned => Finite().Min() is var low && low < 0 && Finite().Max() > 0 && Range is null or (< 0, > 0);
 
+    internal override bool StretchesInGrid => false;
+
     internal override IEnumerable<string> Facts()
     {
         double[] values = [.. Finite()];
@@ -115,8 +117,12 @@ public sealed record HeatMapChart : Chart
     internal static Grid2D Averaged(Grid2D matrix)
     {
         int block = BlockSize(matrix);
-        if (block == 1)
-            return matrix;
+        return block == 1 ? matrix : BlockMeans(matrix, block);
+    }
+
+    /// <summary>Means of square blocks; what is not finite is left out of them.</summary>
+    internal static Grid2D BlockMeans(Grid2D matrix, int block)
+    {
         int rows = ((matrix.Rows - 1) / block) + 1, columns = ((matrix.Columns - 1) / block) + 1;
         var means = new double[rows * columns];
         for (int row = 0; row < rows; row++)

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace Sparseland.Notebooks.Charts;
 
 /// <summary>
@@ -97,7 +95,7 @@ public sealed record Series
     public static implicit operator Series((string Name, IEnumerable<int> Y) pair) => new(pair.Name, Values.Of(pair.Y));
 
     /// <summary>("name", y)</summary>
-    public static implicit operator Series((string Name, Tensor Y) pair) => new(pair.Name, Values.OfTensor(pair.Y));
+    public static implicit operator Series((string Name, TensorValues Y) pair) => new(pair.Name, pair.Y.Values!);
 
     /// <summary>("name", x, y)</summary>
     public static implicit operator Series((string Name, IEnumerable<double> X, IEnumerable<double> Y) triple) => new(triple.Name, Values.Of(triple.X), Values.Of(triple.Y));
@@ -109,7 +107,10 @@ public sealed record Series
     public static implicit operator Series((string Name, IEnumerable<float> X, IEnumerable<float> Y) triple) => new(triple.Name, Values.Of(triple.X), Values.Of(triple.Y));
 
     /// <summary>("name", x, y)</summary>
-    public static implicit operator Series((string Name, Tensor X, Tensor Y) triple) => new(triple.Name, Values.OfTensor(triple.X), Values.OfTensor(triple.Y));
+    public static implicit operator Series((string Name, TensorValues X, TensorValues Y) triple) => new(triple.Name, triple.X.Values!, triple.Y.Values!);
+
+    /// <summary>("name", x, y)</summary>
+    public static implicit operator Series((string Name, IEnumerable<double> X, TensorValues Y) triple) => new(triple.Name, Values.Of(triple.X), triple.Y.Values!);
 
     private static Values Numbers(Values y) => Values.Of(Enumerable.Range(0, y?.Count ?? 0).Select(i => (double)i));
 }

@@ -1,4 +1,6 @@
+using System.Collections;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,7 +11,8 @@ namespace Sparseland.Notebooks.Charts;
 /// themselves; for any other sequence there is <see cref="Of(IEnumerable{double})"/>. The numbers are copied once, so a chart
 /// does not change afterwards.
 /// </summary>
-public sealed class Values
+[CollectionBuilder(typeof(Values), nameof(FromSpan))]
+public sealed class Values : IEnumerable<double>
 {
     private readonly double[] items;
 
@@ -22,6 +25,9 @@ public sealed class Values
     public IReadOnlyList<double> Items => items;
 
     internal double[] Array => items;
+
+    /// <summary>What a collection expression such as [1, 2, 3] makes.</summary>
+    public static Values FromSpan(ReadOnlySpan<double> values) => new(values.ToArray());
 
     /// <summary>Copies a sequence.</summary>
     /// <exception cref="ArgumentNullException"><paramref name="values"/> is null.</exception>
@@ -63,7 +69,24 @@ public sealed class Values
     public static implicit operator Values(Tensor values) => OfTensor(values);
 
     /// <inheritdoc/>
+    public IEnumerator<double> GetEnumerator() => ((IEnumerable<double>)items).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => items.GetEnumerator();
+
+    /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Count} values");
+}
+
+/// <summary>
+/// The numbers of a tensor inside a pair or triple such as ("name", tensor). A type of its own because arrays convert to
+/// tensors, so that a pair with an array could otherwise mean two things.
+/// </summary>
+/// <param name="Values">The numbers in row order; null where the tensor was null.</param>
+/// <param name="Shape">The tensor's shape.</param>
+public readonly record struct TensorValues(Values? Values, IReadOnlyList<long> Shape)
+{
+    /// <summary>Takes a tensor; null, such as an exercise not yet answered, stays null.</summary>
+    public static implicit operator TensorValues(Tensor? tensor) => tensor is null ? default : new(Values.OfTensor(tensor), tensor.shape);
 }
 
 /// <summary>Tensors of any real type and device as doubles on the CPU.</summary>

@@ -75,7 +75,7 @@ public abstract record XyChart : Chart
     }
 
     internal override double ContentHeight(double width) =>
-        Math.Clamp(width * .5, 190, 330) + Drawing.Legend.Height(Legend(width), width) + (YTitle.Length > 0 ? 20 : 0) + (XTitle.Length > 0 ? 18 : 0);
+        Math.Clamp(width * .5, 190, 330) + Drawing.Legend.Height(Legend(width), width) + (YTitle.Length > 0 ? 24 : 0) + (XTitle.Length > 0 ? 18 : 0);
 
     internal override void Check()
     {
@@ -100,7 +100,7 @@ public abstract record XyChart : Chart
         if (YTitle.Length > 0)
         {
             canvas.Text(box.X, top + Theme.TextSize, TextMetrics.Fit(YTitle, box.Width), fill: Theme.Muted);
-            top += 20;
+            top += 24;
         }
         else
         {

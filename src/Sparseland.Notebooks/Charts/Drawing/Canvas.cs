@@ -118,6 +118,13 @@ internal sealed class Canvas
             Path(d, fill, stroke, hollow ? 1.5 : .8);
     }
 
+    /// <summary>Dots of one size: path data of zero-length strokes.</summary>
+    public void Dots(string data, string colour, double diameter)
+    {
+        if (data.Length > 0)
+            body.Append($"<path d=\"{data}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{N(diameter)}\" stroke-linecap=\"round\" stroke-opacity=\".55\"/>");
+    }
+
     /// <summary>A number with at most one digit after the point.</summary>
     public static string N(double value)
     {

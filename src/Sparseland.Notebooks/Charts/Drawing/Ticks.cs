@@ -40,7 +40,7 @@ internal static class Ticks
         {
             int every = Math.Max(1, (int)Math.Ceiling(decades / (double)Math.Max(2, target)));
             int start = low + ((((-low) % every) + every) % every);
-            return [.. Enumerable.Range(0, decades).Select(k => start + (k * every)).Where(e => e <= high).Select(e => new Tick(Math.Pow(10, e), plain ? Plain(e) : Power(e)))];
+            return [.. Enumerable.Range(0, decades).Select(k => start + (k * every)).Where(e => e <= high).Select(e => new Tick(Math.Pow(10, e), plain ? Plain(e) : e == 0 ? "1" : Power(e)))];
         }
         double[] steps = [1, 2, 5];
         List<Tick> fine = [.. from e in Enumerable.Range(low - 1, decades + 2)
