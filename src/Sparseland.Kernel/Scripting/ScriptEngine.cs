@@ -243,7 +243,6 @@ public sealed class ScriptEngine : IScriptEngine
 
     private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
     {
-        code = MatMulGuard.Apply(code);
         var added = references.All.Length;
         var script = state is null
             ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
