@@ -40,11 +40,11 @@ public static class ClaimsTable
             var (symbol, word, colour) = Outcome(claim);
             string note = claim.Note.Length > 0 ? $"<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Note)}</div>" : "";
             html.Append("<tr style=\"background:#fff\">")
-                .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Statement)}{note}</td>")
+                .Append($"<td style=\"{Cell};min-width:200px\">{Markup.Escape(claim.Statement)}{note}</td>")
                 .Append($"<td style=\"{Cell}\">{Kind(claim.Kind)}</td>")
                 .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Reported)}<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Source)}</div></td>")
-                .Append($"<td style=\"{Cell};white-space:nowrap\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : Markup.Escape(claim.RequiredText))}</td>")
-                .Append($"<td style=\"{Cell};white-space:nowrap\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : Markup.Escape(claim.MeasuredText))}</td>")
+                .Append($"<td style=\"{Cell}\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : WithDetails(claim.RequiredText))}</td>")
+                .Append($"<td style=\"{Cell}\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : WithDetails(claim.MeasuredText))}</td>")
                 .Append($"<td style=\"{Cell};white-space:nowrap;color:{colour};font-weight:600\">{symbol} {word}</td></tr>");
         }
         return html.Append("</tbody></table></div>").ToString();
@@ -60,6 +60,16 @@ public static class ClaimsTable
             + (missed > 0 ? $"; {missed} not reproduced" : "")
             + (exploratory > 0 ? $"; {exploratory} exploratory" : "")
             + (reported > 0 ? $"; {reported} reported only" : "");
+    }
+
+    // The number on a line of its own; tolerance, seeds and range in brackets go below it.
+    private static string WithDetails(string text)
+    {
+        text = text.Replace("<=", "≤", StringComparison.Ordinal).Replace(">=", "≥", StringComparison.Ordinal);
+        int bracket = text.EndsWith(')') ? text.IndexOf(" (", StringComparison.Ordinal) : -1;
+        return bracket < 0
+            ? Markup.Escape(text)
+            : $"{Markup.Escape(text[..bracket])}<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(text[(bracket + 2)..^1])}</div>";
     }
 
     private static string Kind(ClaimKind kind) => kind switch

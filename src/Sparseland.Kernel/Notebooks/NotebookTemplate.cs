@@ -7,9 +7,13 @@ public static class NotebookTemplate
     public const string SetupCell = """
         #r "nuget: Sparseland.Notebooks, 0.1.0"
         using Sparseland;
+        using Sparseland.Data;
         using Sparseland.Evaluation;
         using Sparseland.Notebooks;
         using Sparseland.Notebooks.Charts;
+        using Sparseland.Penalties;
+        using Sparseland.Selection;
+        using TorchSharp;
         using static TorchSharp.torch;
         var lesson = Lesson.Start();
         """;

@@ -62,7 +62,7 @@ public sealed class Claims : IReadOnlyList<Claim>
     public Claim this[int index] => claims[index];
 
     /// <summary>Tests a claim on one measured value and adds it.</summary>
-    /// <param name="statement">The claim in one sentence, not stated before.</param>
+    /// <param name="statement">The claim in one sentence; the same claim stated again replaces its measurement.</param>
     /// <param name="kind">Exact, statistical or exploratory; for reported-only see <see cref="Report"/>.</param>
     /// <param name="reported">The paper's value, as text, or "-" where the claim is ours.</param>
     /// <param name="source">Where the paper says it, or "this notebook".</param>
@@ -80,7 +80,7 @@ public sealed class Claims : IReadOnlyList<Claim>
         Add(statement, kind, reported, source, measured, relation, target, tolerance, unit, note, "", [], []);
 
     /// <summary>Tests a statistical claim on the median over runs and adds it; the values are kept.</summary>
-    /// <param name="statement">The claim in one sentence, not stated before.</param>
+    /// <param name="statement">The claim in one sentence; the same claim stated again replaces its measurement.</param>
     /// <param name="reported">The paper's value, as text, or "-" where the claim is ours.</param>
     /// <param name="source">Where the paper says it, or "this notebook".</param>
     /// <param name="values">What each run measured, at least one. Any NaN makes a claim not reproduced.</param>
@@ -98,7 +98,7 @@ public sealed class Claims : IReadOnlyList<Claim>
         Add(statement, ClaimKind.Statistical, reported, source, Over(values, seeds, Median), relation, target, tolerance, unit, note, "median", values, seeds ?? []);
 
     /// <summary>Tests a statistical claim on the mean over runs and adds it; the values are kept.</summary>
-    /// <param name="statement">The claim in one sentence, not stated before.</param>
+    /// <param name="statement">The claim in one sentence; the same claim stated again replaces its measurement.</param>
     /// <param name="reported">The paper's value, as text, or "-" where the claim is ours.</param>
     /// <param name="source">Where the paper says it, or "this notebook".</param>
     /// <param name="values">What each run measured, at least one. Any NaN makes a claim not reproduced.</param>
@@ -116,7 +116,7 @@ public sealed class Claims : IReadOnlyList<Claim>
         Add(statement, ClaimKind.Statistical, reported, source, Over(values, seeds, v => v.Average()), relation, target, tolerance, unit, note, "mean", values, seeds ?? []);
 
     /// <summary>Adds a figure of the paper that cannot be measured here. It is printed and never counted.</summary>
-    /// <param name="statement">The claim in one sentence, not stated before.</param>
+    /// <param name="statement">The claim in one sentence; the same claim stated again replaces its measurement.</param>
     /// <param name="reported">The paper's value, as text.</param>
     /// <param name="source">Where the paper says it.</param>
     /// <param name="note">Why it cannot run here, or empty.</param>
@@ -156,9 +156,19 @@ public sealed class Claims : IReadOnlyList<Claim>
 
     internal Claim Append(Claim claim)
     {
-        if (claims.Any(c => c.Statement == claim.Statement))
-            throw new ArgumentException($"The claim \"{claim.Statement}\" is already stated; a statement names its claim, so each stands once.", "statement");
-        claims.Add(claim);
+        int place = claims.FindIndex(c => c.Statement == claim.Statement);
+        if (place < 0)
+        {
+            claims.Add(claim);
+            return claim;
+        }
+
+        // Running a notebook's cell again measures the same claim again.
+        Claim stated = claims[place];
+        if ((stated.Kind, stated.Reported, stated.Source, stated.Relation, stated.Unit) != (claim.Kind, claim.Reported, claim.Source, claim.Relation, claim.Unit)
+            || !stated.Target.Equals(claim.Target) || !stated.Tolerance.Equals(claim.Tolerance))
+            throw new ArgumentException($"The claim \"{claim.Statement}\" is already stated with another kind, source, relation or target; a statement names its claim, so each stands once.", "statement");
+        claims[place] = claim;
         return claim;
     }
 

@@ -46,7 +46,10 @@ internal static class ClaimsJson
                 // An element may be null whatever its type says: annotations are not checked inside a list.
                 if (entry is null)
                     throw new FormatException($"Claims: claim {claims.Count} is null.");
-                claims.Append(entry.ToClaim(claims.Count));
+                Claim claim = entry.ToClaim(claims.Count);
+                if (claims.Any(c => c.Statement == claim.Statement))
+                    throw new FormatException($"Claims: \"{claim.Statement}\" stands twice.");
+                claims.Append(claim);
             }
             if ((claims.Held, claims.Stated) != (document.Held, document.Stated))
                 throw new FormatException($"Claims: the file counts {document.Held} of {document.Stated}, its claims {claims.Held} of {claims.Stated}.");

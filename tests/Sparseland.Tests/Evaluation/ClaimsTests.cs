@@ -75,7 +75,8 @@ public class ClaimsTests
         claims.Check("there", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1);
         Refused("statement", () => claims.Check(" ", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1));
         Refused("statement", () => claims.Check(null!, ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1));
-        Refused("statement", () => claims.Check("there", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1));
+        Refused("statement", () => claims.Check("there", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 2));
+        Refused("statement", () => claims.Check("there", ClaimKind.Statistical, "-", "here", 1, Relation.Equal, 1));
         Refused("statement", () => claims.Report("there", "5x", "Fig. 1"));
         Refused("reported", () => claims.Report("new", "", "Fig. 1"));
         Refused("source", () => claims.Check("new", ClaimKind.Exact, "-", "", 1, Relation.Equal, 1));
@@ -98,6 +99,18 @@ public class ClaimsTests
         claims.Check("there", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1);
 
         static void Refused(string argument, Action action) => Assert.Equal(argument, Assert.ThrowsAny<ArgumentException>(action).ParamName);
+    }
+
+    [Fact]
+    public void The_same_claim_stated_again_keeps_its_place_and_takes_the_new_measurement()
+    {
+        Claims claims = Empty();
+        claims.Check("first", ClaimKind.Exact, "-", "here", 2, Relation.Equal, 1);
+        claims.Check("second", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1);
+        claims.Check("first", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1, note: "again");
+        Assert.Equal(["first", "second"], claims.Select(c => c.Statement));
+        Assert.Equal((ClaimOutcome.Held, "again"), (claims[0].Outcome, claims[0].Note));
+        Assert.Equal((2, 2), (claims.Held, claims.Stated));
     }
 
     [Fact]
