@@ -6,8 +6,8 @@ using Sparseland.Kernel.Running;
 namespace Sparseland.Kernel.Gallery;
 
 /// <summary>
-/// The ledger: every notebook with its picture, claims and seconds, as Markdown. It is made from the stored outputs
-/// alone and carries no date, so it changes only when a notebook does.
+/// The ledger: every notebook with its picture, claims, seconds and day of its run, as Markdown. It is made from the stored
+/// outputs alone, so it changes only when a notebook does.
 /// </summary>
 public static class Ledger
 {
@@ -79,9 +79,9 @@ public static class Ledger
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"{cards.Sum(c => c.Held)} of {cards.Sum(c => c.Stated)} claims held, in {cards.Count} notebook{(cards.Count == 1 ? "" : "s")}.\n\n");
-        text.Append("| notebook | claims held | time |\n| --- | --- | --- |\n");
+        text.Append("| | notebook | claims held | time |\n| --- | --- | --- | --- |\n");
         foreach (var card in cards)
-            text.Append(CultureInfo.InvariantCulture, $"| [{Cell(card.Notebook.Title)}](notebooks/{Address(card.Path)}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "notebooks/")} | [{Cell(card.Notebook.Title)}](notebooks/{Address(card.Path)}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} |\n");
         return text.ToString();
     }
 
@@ -91,19 +91,22 @@ public static class Ledger
         text.Append("# The notebooks\n\nEvery paper with its notebook, and how many of its claims held when the notebook ran last. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
         foreach (var chapter in cards.GroupBy(c => c.Chapter))
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | claims held | time | memory |\n| --- | --- | --- | --- | --- |\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | claims held | time | memory | run on |\n| --- | --- | --- | --- | --- | --- |\n");
             foreach (var card in chapter)
             {
                 var link = Address(card.Path);
-                var picture = card.Pictures.Count > 0 ? $"<a href=\"{link}\"><img src=\"{Address(Thumbnail(card))}\" width=\"160\" alt=\"\"></a>" : "";
                 var record = RunRecord.Read(card.Notebook);
-                text.Append(CultureInfo.InvariantCulture, $"| {picture} | [{Cell(card.Notebook.Title)}]({link}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} |\n");
+                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
             }
         }
 
         text.Append("\nA claim is held when the measurement satisfies it. Exploratory findings and figures at a scale that cannot run here are in the notebooks and not counted.\n");
         return text.ToString();
     }
+
+    private static string Picture(Card card, string folder) => card.Pictures.Count > 0
+        ? $"<a href=\"{folder}{Address(card.Path)}\"><img src=\"{folder}{Address(Thumbnail(card))}\" width=\"200\" alt=\"\"></a>"
+        : "";
 
     private static string Thumbnail(Card card) => Thumbnails + "/" + Path.ChangeExtension(card.Path, null).Replace('/', '-') + ".svg";
 

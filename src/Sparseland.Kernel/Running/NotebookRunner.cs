@@ -64,7 +64,10 @@ public sealed class NotebookRunner(RunOptions options)
 
         var scale = RunOptions.Name(options.Scale);
         if (status == RunStatus.Passed)
-            new RunRecord(RunRecord.HashOf(notebook), RunRecord.CurrentVersion, scale, watch.Elapsed.TotalSeconds, (long)Math.Round(peak / 1048576.0)).Write(notebook);
+            new RunRecord(RunRecord.HashOf(notebook), RunRecord.CurrentVersion, scale, watch.Elapsed.TotalSeconds, (long)Math.Round(peak / 1048576.0))
+            {
+                Date = DateOnly.FromDateTime(DateTime.UtcNow),
+            }.Write(notebook);
         else
             RunRecord.Remove(notebook);
 

@@ -15,7 +15,11 @@ namespace Sparseland.Kernel.Running;
 /// <param name="PeakMemoryMB">The most memory it held, in 2^20 bytes.</param>
 public sealed record RunRecord(string CodeHash, string LibraryVersion, string Scale, double Seconds, long PeakMemoryMB)
 {
+    /// <summary>The day of the run (UTC); null in files that do not say.</summary>
+    public DateOnly? Date { get; init; }
+
     private const string Key = "sparseland";
+    private const string DateFormat = "yyyy-MM-dd";
 
     /// <summary>The version of the library beside this program.</summary>
     public static string CurrentVersion { get; } = typeof(Evaluation.Claim).Assembly.GetName().Version!.ToString(3);
@@ -27,6 +31,9 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         var json = notebook.Metadata[Key];
         return json.Text("codeHash") is { } hash && json.Text("libraryVersion") is { } version && json.Text("scale") is { } scale
             ? new RunRecord(hash, version, scale, Number(json!["seconds"]), (long)Number(json["peakMemoryMB"]))
+            {
+                Date = DateOnly.TryParseExact(json.Text("date"), DateFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out var date) ? date : null,
+            }
             : null;
     }
 
@@ -37,6 +44,8 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         if (notebook.Metadata[Key] is not JsonObject json)
             notebook.Metadata.Set(Key, json = []);
         json.Set("codeHash", CodeHash);
+        if (Date is { } date)
+            json.Set("date", date.ToString(DateFormat, CultureInfo.InvariantCulture));
         json.Set("libraryVersion", LibraryVersion);
         json.Set("peakMemoryMB", PeakMemoryMB);
         json.Set("scale", Scale);
@@ -49,7 +58,7 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         ArgumentNullException.ThrowIfNull(notebook);
         if (notebook.Metadata[Key] is JsonObject json)
         {
-            foreach (var name in (string[])["codeHash", "libraryVersion", "peakMemoryMB", "scale", "seconds"])
+            foreach (var name in (string[])["codeHash", "date", "libraryVersion", "peakMemoryMB", "scale", "seconds"])
                 json.Remove(name);
             if (json.Count == 0)
                 notebook.Metadata.Remove(Key);
