@@ -21,17 +21,12 @@ public static class TensorProx
     public static Tensor Prox(this IPenalty penalty, Tensor z, double step)
     {
         ArgumentNullException.ThrowIfNull(z);
-        Tensor result = z.is_contiguous() ? z.clone() : z.contiguous();
-        try
-        {
-            penalty.ProxInPlace(result, step);
-            return result;
-        }
-        catch
-        {
-            result.Dispose();
-            throw;
-        }
+        using DisposeScope scope = NewDisposeScope();
+        Tensor source = z.contiguous();
+        Check(penalty, source);
+        Tensor result = empty_like(source);
+        Run(penalty, source, result, step);
+        return result.MoveToOuterDisposeScope();
     }
 
     /// <summary>Replaces z by prox(z, step).</summary>
@@ -42,8 +37,7 @@ public static class TensorProx
     public static void ProxInPlace(this IPenalty penalty, Tensor z, double step)
     {
         Check(penalty, z);
-        if (z.dtype == ScalarType.Float64) Run<double>(penalty, z, step);
-        else Run<float>(penalty, z, step);
+        Run(penalty, z, z, step);
     }
 
     /// <summary>pen(x) over all entries, summed in double in a fixed order.</summary>
@@ -58,50 +52,52 @@ public static class TensorProx
         return flat.dtype == ScalarType.Float64 ? Sum<double>(penalty, flat) : Sum<float>(penalty, flat);
     }
 
-    private static unsafe void Run<T>(IPenalty penalty, Tensor z, double step)
+    private static void Run(IPenalty penalty, Tensor source, Tensor result, double step)
+    {
+        if (source.dtype == ScalarType.Float64) Run<double>(penalty, source, result, step);
+        else Run<float>(penalty, source, result, step);
+    }
+
+    private static unsafe void Run<T>(IPenalty penalty, Tensor source, Tensor result, double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        Span<T> all = MemoryMarshal.Cast<byte, T>(z.bytes);
-        if (all.IsEmpty) return;
-        int chunk = ChunkOf(penalty), length = all.Length;
+        Span<T> from = MemoryMarshal.Cast<byte, T>(source.bytes), to = MemoryMarshal.Cast<byte, T>(result.bytes);
+        if (from.IsEmpty) return;
+        int chunk = ChunkOf(penalty), length = from.Length;
         if (length <= chunk)
         {
-            Apply(penalty, all, 0, step);
+            Apply<T>(penalty, from, to, 0, step);
             return;
         }
 
-        fixed (T* start = all)
+        fixed (T* first = from, firstResult = to)
         {
-            T* data = start;
+            T* input = first, output = firstResult;
             try
             {
                 Parallel.For(0, (length + chunk - 1) / chunk, c =>
                 {
-                    int from = c * chunk;
-                    Apply(penalty, new Span<T>(data + from, Math.Min(chunk, length - from)), from, step);
+                    int start = c * chunk, count = Math.Min(chunk, length - start);
+                    Apply(penalty, new ReadOnlySpan<T>(input + start, count), new Span<T>(output + start, count), start, step);
                 });
             }
             catch (AggregateException e) when (e.InnerExceptions.All(inner => inner is ArgumentException))
             {
-                throw new ArgumentException(e.InnerExceptions[0].Message, nameof(z), e.InnerExceptions[0]);
+                throw new ArgumentException(e.InnerExceptions[0].Message, "z", e.InnerExceptions[0]);
             }
         }
     }
 
-    private static void Apply<T>(IPenalty penalty, Span<T> part, int offset, double step)
+    private static void Apply<T>(IPenalty penalty, ReadOnlySpan<T> z, Span<T> result, int offset, double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (TensorPrimitives.IsNaNAny<T>(part))
-        {
-            int at = part.IndexOfAnyNaN();
-            throw new ArgumentException($"z is NaN at flat index {offset + at}.", "z");
-        }
-
-        int row = penalty.Length ?? part.Length;
-        for (int i = 0; i < part.Length; i += row) penalty.Prox<T>(part.Slice(i, row), step, part.Slice(i, row));
+        if (TensorPrimitives.IsNaNAny(z))
+            throw new ArgumentException($"z is NaN at flat index {offset + IndexOfNaN(z)}.", nameof(z));
+        int row = penalty.Length ?? z.Length;
+        for (int i = 0; i < z.Length; i += row) penalty.Prox(z.Slice(i, row), step, result.Slice(i, row));
     }
 
-    private static int IndexOfAnyNaN<T>(this Span<T> part)
+    private static int IndexOfNaN<T>(ReadOnlySpan<T> part)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         int i = 0;
