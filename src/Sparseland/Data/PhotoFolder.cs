@@ -4,13 +4,12 @@ using static TorchSharp.torch;
 namespace Sparseland.Data;
 
 /// <summary>
-/// The user's own photographs as a stack of grey images. Formats: PGM and PPM (see <see cref="Netpbm"/>), no JPEG or PNG;
-/// ImageMagick turns a folder of those into PGM with <c>magick mogrify -colorspace Gray -format pgm *.jpg</c>.
+/// The user's own photographs as a stack of grey images, in the formats of <see cref="PhotoFile"/>.
 /// </summary>
 public static class PhotoFolder
 {
     /// <summary>
-    /// Reads every .pgm and .ppm file of a folder, in ordinal order of the names. A photograph is averaged down by the
+    /// Reads every photograph of a folder, in ordinal order of the names. A photograph is averaged down by the
     /// largest whole factor that leaves both sides at least <paramref name="size"/> (which also averages out sensor noise),
     /// then cut to the middle square.
     /// </summary>
@@ -26,10 +25,10 @@ public static class PhotoFolder
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
         string[] files = [.. Directory.EnumerateFiles(folder)
-            .Where(file => Path.GetExtension(file).ToLowerInvariant() is ".pgm" or ".ppm")
+            .Where(file => PhotoFile.Extensions.Contains(Path.GetExtension(file).ToLowerInvariant()))
             .Order(StringComparer.Ordinal)];
         if (files.Length == 0)
-            throw new InvalidDataException($"{folder} holds no .pgm or .ppm file. JPEG and PNG are not read: convert them, for instance with \"magick mogrify -colorspace Gray -format pgm *.jpg\".");
+            throw new InvalidDataException($"{folder} holds no photograph: no file that ends in {string.Join(", ", PhotoFile.Extensions)}.");
         if ((long)files.Length * size * size > Array.MaxLength)
             throw new ArgumentOutOfRangeException(nameof(size), size, $"{files.Length} images of {size} x {size} have more than {Array.MaxLength} pixels.");
 
@@ -37,7 +36,7 @@ public static class PhotoFolder
         for (int i = 0; i < files.Length; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            GreyImage photo = Netpbm.Read(files[i]);
+            GreyImage photo = PhotoFile.Read(files[i]);
             if (Math.Min(photo.Height, photo.Width) < size)
                 throw new InvalidDataException($"{files[i]}: {photo.Height} x {photo.Width} is smaller than {size} x {size}.");
             Shrink(photo, size, values.AsSpan(i * size * size, size * size));

@@ -79,11 +79,53 @@ public sealed class PhotoFolderTests : IDisposable
             Assert.Equal(expected[i], values[4 + i], 4);
     }
 
+    // Both written by Python's Pillow: 3 x 2 RGB pixels of known values, and 8 x 8 of grey 128 at quality 95.
+    private const string Png = "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAHElEQVR4nGP4z8DA8J+BgeE/EyMDw3+G/8ZpZwE5LAZlswRLIgAAAABJRU5ErkJggg==";
+    private const string Jpeg = "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAIBAQEBAQIBAQECAgICAgQDAgICAgUEBAMEBgUGBgYFBgYGBwkIBgcJBwYGCAsICQoKCgoKBggLDAsKDAkKCgr/wAALCAAIAAgBAREA/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/9oACAEBAAA/ACv/2Q==";
+
+    [Fact]
+    public void Png_and_jpeg_are_read()
+    {
+        string png = Write("a.png", Convert.FromBase64String(Png)), jpeg = Write("b.JPG", Convert.FromBase64String(Jpeg));
+        GreyImage image = PhotoFile.Read(png);
+        Assert.Equal((2, 3), (image.Height, image.Width));
+        double[] expected = [0.299, 0.587, 0.114, 0, 1, (0.299 * 0.2) + (0.587 * 0.4) + (0.114 * 0.8)];
+        for (int i = 0; i < 6; i++)
+            Assert.Equal(expected[i], image.Pixels[i], 12);
+        Assert.All(PhotoFile.Read(jpeg).Pixels, value => Assert.Equal(128 / 255.0, value, 0.01));
+        using Tensor images = PhotoFolder.Load(folder, 2);
+        Assert.Equal([2, 2, 2], images.shape);
+    }
+
+    [Fact]
+    public void A_damaged_photograph_is_named()
+    {
+        byte[] png = Convert.FromBase64String(Png), jpeg = Convert.FromBase64String(Jpeg);
+        Refused(Write("text.png", "no picture"u8.ToArray()));
+        Refused(Write("empty.jpg", []));
+        Refused(Write("cut.png", png[..40]));
+        Refused(Write("cut.jpg", jpeg[..200]));
+        Refused(Write("without end.jpg", jpeg[..^2]));
+        Refused(Write("picture.gif", png));
+        byte[] huge = [.. png];
+        huge.AsSpan(16, 4).Fill(0x7f);
+        Refused(Write("huge.png", huge));
+
+        static void Refused(string path) => Assert.Contains(Path.GetFileName(path), Assert.Throws<InvalidDataException>(() => PhotoFile.Read(path)).Message);
+    }
+
+    private string Write(string name, byte[] bytes)
+    {
+        string path = Path.Combine(folder, name);
+        File.WriteAllBytes(path, bytes);
+        return path;
+    }
+
     [Fact]
     public void A_folder_without_usable_photographs_is_refused()
     {
         Assert.Throws<DirectoryNotFoundException>(() => PhotoFolder.Load(Path.Combine(folder, "none"), 8));
-        Assert.Contains("JPEG", Assert.Throws<InvalidDataException>(() => PhotoFolder.Load(folder, 8)).Message);
+        Assert.Contains(".jpg", Assert.Throws<InvalidDataException>(() => PhotoFolder.Load(folder, 8)).Message);
         Netpbm.Write(Path.Combine(folder, "small.pgm"), new GreyImage(2, 2, [0, 1, 1, 0]));
         Assert.Contains("smaller", Assert.Throws<InvalidDataException>(() => PhotoFolder.Load(folder, 8)).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => PhotoFolder.Load(folder, 1));
