@@ -46,16 +46,16 @@ internal sealed partial class SvgPicture
         return new SvgPicture(html[start..(end + 6)]);
     }
 
-    /// <summary>Centre of the only text that reads so.</summary>
-    public (double X, double Y) PlaceOf(string label)
+    /// <summary>Where a text stands: the only one that reads so, or the one nearest to a place.</summary>
+    public (double X, double Y) PlaceOf(string label, (double X, double Y)? nearestTo = null)
     {
-        XElement text = Assert.Single(Root.Descendants(Svg + "text"), t => t.Value == label);
-        return (N(text, "x"), N(text, "y"));
+        (double X, double Y)[] places = [.. Root.Descendants(Svg + "text").Where(t => t.Value == label).Select(t => (N(t, "x"), N(t, "y")))];
+        return nearestTo is var (x, y) ? places.MinBy(p => Math.Abs(p.X - x) + Math.Abs(p.Y - y)) : Assert.Single(places);
     }
 
     /// <summary>Centres of the round markers (those of a chart's first series) inside the plot, in drawing order.</summary>
-    public IReadOnlyList<(double X, double Y)> RoundMarks() =>
-        [.. PlotPaths().Select(p => Circle().Match((string)p.Attribute("d")!)).Where(m => m.Success)
+    public IReadOnlyList<(double X, double Y)> RoundMarks(bool everywhere = false) =>
+        [.. (everywhere ? Root.Descendants(Svg + "path") : PlotPaths()).Select(p => Circle().Match((string)p.Attribute("d")!)).Where(m => m.Success)
             .Select(m => (D(m.Groups[1].Value) + D(m.Groups[3].Value), D(m.Groups[2].Value)))];
 
     /// <summary>Everything drawn inside the plot as a path.</summary>
@@ -64,6 +64,9 @@ internal sealed partial class SvgPicture
     /// <summary>Corners of the plot's lines of a colour, one list per stretch without a gap.</summary>
     public IReadOnlyList<IReadOnlyList<(double X, double Y)>> Strokes(string colour) =>
         [.. PlotPaths().Where(p => (string?)p.Attribute("stroke") == colour && (string?)p.Attribute("fill") == "none").SelectMany(p => Corners((string)p.Attribute("d")!))];
+
+    /// <summary>Corners of a path of one stretch.</summary>
+    public static IReadOnlyList<(double X, double Y)> CornersOf(XElement path) => Assert.Single(Corners((string)path.Attribute("d")!));
 
     /// <summary>Rectangles of a colour, as in bars.</summary>
     public IReadOnlyList<Box> Rectangles(string colour) =>
