@@ -34,7 +34,8 @@ public sealed record HeatMapChart : Chart
 
     internal override string Kind => "heat map";
 
-    internal bool IsSigned => Finite().Min() is var low && low < 0 && Finite().Max() > 0 && Range is null or (< 0, > 0);
+    // A scale given with unequal ends has no zero in its middle, where a diverging map would put its neutral colour.
+    internal bool IsSigned => Finite().Min() < 0 && Finite().Max() > 0 && (Range is not { } range || range.From == -range.To);
 
     internal override bool StretchesInGrid => false;
 
@@ -154,14 +155,17 @@ public sealed record HeatMapChart : Chart
         if (Range is { } given)
             return given;
         // What is drawn sets the scale: the mean of a block is smaller than its largest cell.
-        double[] drawn = [.. Averaged(Matrix).Array.Where(double.IsFinite)];
+        double[] drawn = [.. Averaged(Matrix).Array.Where(double.IsFinite).DefaultIfEmpty(0)];
         double low = drawn.Min(), high = drawn.Max();
         if (IsSigned)
         {
             double largest = Math.Max(-low, high);
+            // Signs that cancel in every block leave zero everywhere: then the cells themselves say what is large.
+            if (largest == 0)
+                largest = Finite().Max(Math.Abs);
             return (-largest, largest);
         }
-        return low == high ? (low - (low == 0 ? 1 : Math.Abs(low) / 2), high + (high == 0 ? 1 : Math.Abs(high) / 2)) : (low, high);
+        return high - low <= Axis.Negligible ? (low - (low == 0 ? 1 : Math.Abs(low) / 2), high + (high == 0 ? 1 : Math.Abs(high) / 2)) : (low, high);
     }
 
     private (Box Image, double RowLabels) Layout(Box box)
@@ -185,9 +189,10 @@ public sealed record HeatMapChart : Chart
         string[] texts = [.. Matrix.Array.Select(v => double.IsFinite(v) ? Number(v) : "")];
         if (height < 14 || texts.Max(t => TextMetrics.Width(t, 11)) > width - 4)
             return;
+        Axis scale = Axis.Of([], log: false, 0, (low, high));
         for (int i = 0; i < texts.Length; i++)
         {
-            var (r, g, b) = map.At((Matrix.Array[i] - low) / (high - low));
+            var (r, g, b) = map.At(scale.Position(Matrix.Array[i]));
             string ink = Theme.Luminance(r, g, b) > .3 ? Theme.Ink : Theme.Paper;
             canvas.Text(image.X + (((i % Matrix.Columns) + .5) * width), image.Y + (((i / Matrix.Columns) + .5) * height) + 4, texts[i], "middle", 11, ink);
         }

@@ -49,7 +49,7 @@ public class GeometryTests
         var line = Assert.Single(picture.Strokes(First));
         Assert.Equal(101, line.Count);
         var top = line.MinBy(p => p.Y);
-        Assert.Equal(picture.PlaceOf("100").Y - 4, top.Y, .11);
+        Assert.Equal(picture.PlaceOf("100", nearestTo: (0, 0)).Y - 4, top.Y, .11);
         double left = line[0].X, right = line[^1].X;
         Assert.Equal(left + ((right - left) * .37), top.X, .11);
         Assert.Equal(right, picture.PlaceOf("100", nearestTo: (right, 1e9)).X, 20.0);
@@ -116,15 +116,13 @@ public class GeometryTests
     [Fact]
     public void Histogram_bins_agree_with_numpy()
     {
-        // numpy.histogram([0.1*i*i % 3 for i in range(50)], bins=7, range=(0, 2.8)), numpy 1.24: [10 5 5 6 5 9 7].
+        // numpy 1.24: numpy.histogram([0.1 * i * i % 3 for i in range(50)], bins=7, range=(0, 2.2))[0]
         double[] values = [.. Enumerable.Range(0, 50).Select(i => .1 * i * i % 3)];
-        HistogramChart chart = Chart.Histogram(values, bins: 7, range: (0, 2.8));
-        int[] expected = NumpyCounts;
+        HistogramChart chart = Chart.Histogram(values, bins: 7, range: (0, 2.2));
+        int[] expected = [9, 9, 3, 3, 2, 7, 10];
         Assert.Equal(expected, chart.Heights[0].Select(h => (int)h));
-        Assert.Contains($"{50 - expected.Sum()} values lie outside the range shown.", chart.ToString());
+        Assert.Contains("7 values lie outside the range shown.", chart.ToString());
     }
-
-    private static readonly int[] NumpyCounts = [0];
 
     [Fact]
     public void The_front_is_the_points_that_none_improves_in_both()

@@ -115,7 +115,7 @@ public class TicksTests
             {
                 Axis axis = Axis.Of([1, 123456], log, 0, null);
                 IReadOnlyList<Tick> ticks = axis.TicksAcross(width);
-                Assert.True(ticks.Count >= 2);
+                Assert.True(ticks.Count >= (width < 200 ? 1 : 2), $"{ticks.Count} ticks at width {width}");
                 for (int i = 1; i < ticks.Count && width > 60; i++)
                 {
                     double gap = (axis.Position(ticks[i].Value) - axis.Position(ticks[i - 1].Value)) * width;
