@@ -149,6 +149,13 @@ public class GeometryTests
     }
 
     [Fact]
+    public void The_name_of_the_better_corner_never_hides_a_point()
+    {
+        string svg = Chart.Pareto([("", new double[] { 0, 10 }, new double[] { 10, 0 })], best: Better.UpperLeft).ToSvg();
+        Assert.True(svg.IndexOf("↖ better", StringComparison.Ordinal) < svg.IndexOf($"fill=\"{First}\"", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_marked_line_stands_at_its_value()
     {
         XyChart chart = Chart.Scatter([("", new double[] { 0, 10 }, new double[] { 0, 10 })]).WithLine("paper", y: 6).WithLine("limit", x: 4);

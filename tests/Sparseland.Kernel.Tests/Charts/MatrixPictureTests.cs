@@ -68,6 +68,17 @@ public class MatrixPictureTests
     }
 
     [Fact]
+    public void Numbers_in_the_cells_have_the_decimals_of_the_largest()
+    {
+        Assert.Equal(["1.25", "0.00", "0", "−0.5"], CellTexts(new[,] { { 1.25, .001234567 }, { 0, -.5 } }));
+        Assert.Equal(["12,346", "3"], CellTexts(new[,] { { 12345.6, 3.2 } }));
+        Assert.Equal(["10⁻⁹", "2×10⁻⁹"], CellTexts(new[,] { { 1e-9, 2e-9 } }));
+    }
+
+    private static IEnumerable<string> CellTexts(double[,] matrix) =>
+        SvgPicture.Of(Chart.HeatMap(matrix)).Root.Descendants().Where(e => e.Name.LocalName == "text" && (string?)e.Attribute("font-size") == "11").Select(e => e.Value);
+
+    [Fact]
     public void Every_atom_is_scaled_to_its_own_largest_weight_with_zero_in_mid_grey()
     {
         var atoms = new double[,] { { 0, 1, -1, .5 }, { 0, 100, -100, 50 }, { 0, 0, 0, 0 } };

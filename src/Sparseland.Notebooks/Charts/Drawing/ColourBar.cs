@@ -21,7 +21,7 @@ internal static class ColourBar
             canvas.Line(bar.Right, y, bar.Right + 3, y, Theme.AxisLine);
             canvas.Text(bar.Right + 6, y + 4, tick.Label, fill: Theme.Muted);
         }
-        canvas.Text(TitleX(bar, title, bounds), bar.Y - 8, Shown(title, bounds), fill: Theme.Muted);
+        canvas.Text(TitleX(bar, title, bounds), bar.Y - 12, Shown(title, bounds), fill: Theme.Muted);
     }
 
     /// <summary>Where the title above the bar starts: moved left where it would leave the panel.</summary>
