@@ -12,7 +12,7 @@ internal static class CommonMistakes
     public static string? Find(double[] answer, double[] expected, double tolerance)
     {
         int count = answer.Length;
-        bool All(Func<int, double> right) => Enumerable.Range(0, count).All(i => Math.Abs(answer[i] - right(i)) <= tolerance * Math.Max(1, Math.Abs(right(i))));
+        bool All(Func<int, double> right) => Enumerable.Range(0, count).All(i => Exercise.Near(answer[i], right(i), tolerance));
         int bad = Array.FindIndex(answer, v => !double.IsFinite(v));
         if (bad >= 0 && double.IsFinite(expected[bad]))
         {
@@ -42,7 +42,7 @@ internal static class CommonMistakes
             return "The order is reversed.";
         if (count > 2 && SameSet(answer, expected, tolerance))
             return "All values are there, in another order.";
-        if (count > 2 && Enumerable.Range(0, count - 1).All(i => Math.Abs(answer[i] - expected[i + 1]) <= tolerance * Math.Max(1, Math.Abs(expected[i + 1]))))
+        if (count > 2 && Enumerable.Range(0, count - 1).All(i => Exercise.Near(answer[i], expected[i + 1], tolerance)))
             return "The values are shifted by one place.";
         return null;
     }
@@ -69,6 +69,6 @@ internal static class CommonMistakes
     private static bool SameSet(double[] a, double[] b, double tolerance)
     {
         double[] x = [.. a.Order()], y = [.. b.Order()];
-        return Enumerable.Range(0, x.Length).All(i => Math.Abs(x[i] - y[i]) <= tolerance * Math.Max(1, Math.Abs(y[i])));
+        return Enumerable.Range(0, x.Length).All(i => Exercise.Near(x[i], y[i], tolerance));
     }
 }

@@ -211,8 +211,9 @@ public static class Exercise
         return new ExerciseResult(what, ExerciseState.Wrong, findings);
     }
 
-    private static bool Near(double a, double b, double tolerance) =>
-        a.Equals(b) || Math.Abs(a - b) <= tolerance * Math.Max(1, Math.Abs(b));
+    // Beside ∞ every finite number is within any relative tolerance, so only ∞ itself will do there.
+    internal static bool Near(double a, double b, double tolerance) =>
+        a.Equals(b) || (double.IsFinite(b) && Math.Abs(a - b) <= tolerance * Math.Max(1, Math.Abs(b)));
 
     // Two different numbers must not look alike in the message.
     private static string Exactly(double value, double other) =>

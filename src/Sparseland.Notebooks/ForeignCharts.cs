@@ -123,7 +123,7 @@ internal static class ForeignCharts
             Array.Reverse(rows);
             Array.Reverse(rowNames);
         }
-        string[]? columnNames = traces[0]["x"] is null ? null : Texts(traces[0]["x"], rows[0].Length);
+        string[]? columnNames = traces[0]["x"] is null || rows.Length == 0 ? null : Texts(traces[0]["x"], rows[0].Length);
         return Chart.HeatMap(rows, AxisTitle(layout, "xaxis"), AxisTitle(layout, "yaxis"), title: Title(layout), rowNames: rowNames, columnNames: columnNames);
     }
 

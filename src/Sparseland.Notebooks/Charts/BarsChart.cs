@@ -108,7 +108,7 @@ public sealed record BarsChart : Chart
         if (LogY)
             return Axis.Of(values, log: true, .08, null);
         double low = Math.Min(0, values.Min()), high = Math.Max(0, values.Max());
-        double room = low == high ? 1 : .08 * (high - low);
+        double room = low == high ? 1 : (.08 * high) - (.08 * low);
         return Axis.Of([], log: false, 0, (low < 0 ? low - room : 0, high > 0 || low == 0 ? high + room : 0));
     }
 

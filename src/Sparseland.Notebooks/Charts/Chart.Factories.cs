@@ -232,6 +232,8 @@ public abstract partial record Chart
             throw new ArgumentException("A table needs at least one column.", nameof(headings));
         for (int row = 0; row < rows.Count; row++)
         {
+            if (rows[row] is null)
+                throw new ArgumentException($"Row {row} is null; a row is a list of cells.", nameof(rows));
             if (rows[row].Count != headings.Count)
                 throw new ArgumentException($"Row {row} has {rows[row].Count} cells for {headings.Count} columns.", nameof(rows));
         }

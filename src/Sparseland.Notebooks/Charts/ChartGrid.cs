@@ -87,6 +87,21 @@ public sealed record ChartGrid : Chart
                     Rename(copy, names, "xaxis", "yaxis");
                 data.Add(copy);
             }
+            if (Charts[i].Title.Length > 0)
+            {
+                // A figure has one title only, so the charts' own stand as notes above them.
+                layout["annotations"]!.AsArray().Add(new JsonObject
+                {
+                    ["text"] = Charts[i].Title,
+                    ["xref"] = "paper",
+                    ["yref"] = "paper",
+                    ["x"] = across[0],
+                    ["y"] = up[1],
+                    ["xanchor"] = "left",
+                    ["yanchor"] = "bottom",
+                    ["showarrow"] = false,
+                });
+            }
             foreach (string list in new[] { "shapes", "annotations" })
             {
                 foreach (JsonNode? item in figure["layout"]![list]?.AsArray() ?? [])

@@ -144,8 +144,10 @@ public sealed record CurvesChart : XyChart
         if (!Decimation.IsIncreasing(s.X))
             return [.. Enumerable.Range(0, s.Y.Count)];
         Axis axis = XAxis();
+        // One missing value stays after each run: without it Plotly would draw a line across the gap.
         return [.. Runs(k => double.IsFinite(s.Y[k]), s.Y.Count)
-            .SelectMany(run => Decimation.Line(k => columns * axis.Position(s.X[k]), k => s.Y[k], run.Start, run.End, 4))];
+            .SelectMany(run => Decimation.Line(k => columns * axis.Position(s.X[k]), k => s.Y[k], run.Start, run.End, 4)
+                .Concat(run.End < s.Y.Count ? [run.End] : []))];
     }
 
     private static IEnumerable<(int Start, int End)> Runs(Func<int, bool> present, int count)

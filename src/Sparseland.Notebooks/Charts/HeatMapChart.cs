@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Sparseland.Notebooks.Charts.Drawing;
 
@@ -34,7 +35,8 @@ public sealed record HeatMapChart : Chart
 
     internal override string Kind => "heat map";
 
-    internal bool IsSigned => Finite().Min() is var low && low < 0 && Finite().Max() > 0 && Range is null or (< 0, > 0);
+    // A scale given with unequal ends has no zero in its middle, where a diverging map would put its neutral colour.
+    internal bool IsSigned => Finite().Min() < 0 && Finite().Max() > 0 && (Range is not { } range || range.From == -range.To);
 
     internal override bool StretchesInGrid => false;
 
@@ -154,14 +156,17 @@ public sealed record HeatMapChart : Chart
         if (Range is { } given)
             return given;
         // What is drawn sets the scale: the mean of a block is smaller than its largest cell.
-        double[] drawn = [.. Averaged(Matrix).Array.Where(double.IsFinite)];
+        double[] drawn = [.. Averaged(Matrix).Array.Where(double.IsFinite).DefaultIfEmpty(0)];
         double low = drawn.Min(), high = drawn.Max();
         if (IsSigned)
         {
             double largest = Math.Max(-low, high);
+            // Signs that cancel in every block leave zero everywhere: then the cells themselves say what is large.
+            if (largest == 0)
+                largest = Finite().Max(Math.Abs);
             return (-largest, largest);
         }
-        return low == high ? (low - (low == 0 ? 1 : Math.Abs(low) / 2), high + (high == 0 ? 1 : Math.Abs(high) / 2)) : (low, high);
+        return high - low <= Axis.Negligible ? (low - (low == 0 ? 1 : Math.Abs(low) / 2), high + (high == 0 ? 1 : Math.Abs(high) / 2)) : (low, high);
     }
 
     private (Box Image, double RowLabels) Layout(Box box)
@@ -171,27 +176,37 @@ public sealed record HeatMapChart : Chart
         // Square cells, up to a bar so flat or so tall that the page could not hold it.
         double cell = Math.Min(available / Matrix.Columns, 420.0 / Matrix.Rows);
         double width = Math.Min(available, Math.Max(cell * Matrix.Columns, available * .25));
-        double height = Height is { } fixedHeight ? fixedHeight - 62 : Math.Clamp(cell * Matrix.Rows, 60, 420);
+        double height = Height is { } fixedHeight ? fixedHeight - 66 : Math.Clamp(cell * Matrix.Rows, 60, 420);
         if (Matrix.Columns <= 14)
             width = Math.Min(available, Math.Max(width, 52.0 * Matrix.Columns));
         if (Matrix.Rows <= 14 && Height is null)
             height = Math.Min(420, Math.Max(26.0 * Matrix.Rows, Math.Min(height, 44.0 * Matrix.Rows)));
-        return (new Box(box.X + labels, box.Y + (YTitle.Length + ValueTitle.Length > 0 ? 20 : 4), Math.Max(20, width), Math.Max(20, height)), labels);
+        return (new Box(box.X + labels, box.Y + (YTitle.Length + ValueTitle.Length > 0 ? 24 : 4), Math.Max(20, width), Math.Max(20, height)), labels);
     }
 
     private void DrawNumbers(Canvas canvas, Box image, ColourMap map, double low, double high)
     {
         double width = image.Width / Matrix.Columns, height = image.Height / Matrix.Rows;
-        string[] texts = [.. Matrix.Array.Select(v => double.IsFinite(v) ? Number(v) : "")];
+        double largest = Finite().Max(Math.Abs);
+        string[] texts = [.. Matrix.Array.Select(v => double.IsFinite(v) ? Number(v, largest) : "")];
         if (height < 14 || texts.Max(t => TextMetrics.Width(t, 11)) > width - 4)
             return;
+        Axis scale = Axis.Of([], log: false, 0, (low, high));
         for (int i = 0; i < texts.Length; i++)
         {
-            var (r, g, b) = map.At((Matrix.Array[i] - low) / (high - low));
+            var (r, g, b) = map.At(scale.Position(Matrix.Array[i]));
             string ink = Theme.Luminance(r, g, b) > .3 ? Theme.Ink : Theme.Paper;
             canvas.Text(image.X + (((i % Matrix.Columns) + .5) * width), image.Y + (((i / Matrix.Columns) + .5) * height) + 4, texts[i], "middle", 11, ink);
         }
     }
 
-    private static string Number(double value) => Math.Abs(value) is >= 1000 or 0 || Math.Abs(value) < .01 ? Ticks.Short(value) : Ticks.Short(Math.Round(value, Math.Abs(value) >= 100 ? 0 : Math.Abs(value) >= 10 ? 1 : 2));
+    // As many decimals in all cells as give the largest three digits; a small number among large ones would not fit otherwise.
+    private static string Number(double value, double largest)
+    {
+        if (largest is < 1e-3 or >= 1e5 || value == 0)
+            return Ticks.Short(value);
+        int decimals = Math.Clamp(2 - (int)Math.Floor(Math.Log10(largest)), 0, 5);
+        double rounded = Math.Round(value, decimals);
+        return rounded == 0 ? Math.Abs(rounded).ToString("F" + decimals, CultureInfo.InvariantCulture) : Ticks.Short(rounded);
+    }
 }

@@ -66,7 +66,7 @@ public sealed record HistogramChart : XyChart
 
     internal override Axis YAxis()
     {
-        double top = counts.Max(c => c.Max());
+        double top = counts.Max(c => c.Max()) is > 0 and var most ? most : 1;
         double smallest = counts.SelectMany(c => c).Where(v => v > 0).DefaultIfEmpty(1).Min();
         return Axis.Of([], LogY, 0, YRange ?? (LogY ? (smallest / 2, top * 1.5) : (0, top * 1.06)));
     }
@@ -122,12 +122,14 @@ public sealed record HistogramChart : XyChart
         double low = range?.From ?? sets.Min(v => v.Min()), high = range?.To ?? sets.Max(v => v.Max());
         if (low == high)
             (low, high) = (low - .5, high + .5);
-        int count = bins ?? FreedmanDiaconis(sets, high - low);
-        return [.. Enumerable.Range(0, count + 1).Select(i => i == count ? high : low + ((high - low) * i / count))];
+        int count = bins ?? FreedmanDiaconis(sets, low, high);
+        // The span between the largest numbers of both signs is no number itself; quarters of it are.
+        double quarter = (high / 4) - (low / 4);
+        return [.. Enumerable.Range(0, count + 1).Select(i => i == count ? high : double.IsFinite(high - low) ? low + ((high - low) * i / count) : low + (quarter / count * i * 2) + (quarter / count * i * 2))];
     }
 
     /// <summary>Freedman and Diaconis (1981): bins of width 2 IQR / n^(1/3), here at least 10 and at most 60.</summary>
-    private static int FreedmanDiaconis(double[][] sets, double span)
+    private static int FreedmanDiaconis(double[][] sets, double low, double high)
     {
         double width = double.PositiveInfinity;
         foreach (double[] values in sets)
@@ -137,25 +139,20 @@ public sealed record HistogramChart : XyChart
             if (spread > 0)
                 width = Math.Min(width, 2 * spread / Math.Cbrt(sorted.Length));
         }
-        return double.IsInfinity(width) ? 30 : (int)Math.Clamp(Math.Ceiling(span / width), 10, 60);
+        return double.IsInfinity(width) ? 30 : (int)Math.Clamp(Math.Ceiling((high / width) - (low / width)), 10, 60);
     }
 
     private double[] Count(double[] values, bool shares)
     {
-        int bins = Edges.Count - 1;
-        double low = Edges[0], high = Edges[^1];
+        double[] edges = [.. Edges];
+        int bins = edges.Length - 1;
         var result = new double[bins];
         foreach (double value in values)
         {
-            if (value < low || value > high)
+            if (value < edges[0] || value > edges[^1])
                 continue;
-            int bin = Math.Clamp((int)((value - low) / (high - low) * bins), 0, bins - 1);
-            // Rounding may put a value on the wrong side of the border that is shown.
-            if (value < Edges[bin])
-                bin--;
-            else if (bin < bins - 1 && value >= Edges[bin + 1])
-                bin++;
-            result[bin]++;
+            int at = Array.BinarySearch(edges, value);
+            result[Math.Clamp(at >= 0 ? at : ~at - 1, 0, bins - 1)]++;
         }
         if (shares)
         {

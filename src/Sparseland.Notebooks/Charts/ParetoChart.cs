@@ -65,6 +65,8 @@ public sealed record ParetoChart : XyChart
 
     internal override void DrawData(Canvas canvas, Plot plot)
     {
+        // First, so that it never hides a point that stands in the better corner.
+        DrawCorner(canvas, plot);
         var front = Front();
         var path = new PathData().Move(plot.X(front[0].X), plot.Y(front[0].Y));
         for (int k = 1; k < front.Count; k++)
@@ -83,7 +85,7 @@ public sealed record ParetoChart : XyChart
         }
     }
 
-    internal override void DrawLabels(Canvas canvas, Plot plot, Box right)
+    private void DrawCorner(Canvas canvas, Plot plot)
     {
         bool atRight = Best is Better.LowerRight or Better.UpperRight, atTop = Best is Better.UpperLeft or Better.UpperRight;
         string text = (atRight, atTop) switch
@@ -93,7 +95,7 @@ public sealed record ParetoChart : XyChart
             (false, true) => "↖ better",
             _ => "better ↗",
         };
-        canvas.HaloText(atRight ? plot.Area.Right - 6 : plot.Area.X + 6, atTop ? plot.Area.Y + 14 : plot.Area.Bottom - 8, text, atRight ? "end" : "start", Theme.Muted);
+        canvas.Text(atRight ? plot.Area.Right - 6 : plot.Area.X + 6, atTop ? plot.Area.Y + 14 : plot.Area.Bottom - 8, text, atRight ? "end" : "start", fill: Theme.Muted);
     }
 
     internal override JsonObject Figure(bool full)

@@ -14,13 +14,14 @@ internal static class ColourBar
         byte[] pixels = [.. Enumerable.Range(0, Steps).Select(i => (byte)(Steps - 1 - i))];
         canvas.Image(bar, Png.Indexed(pixels, 1, Steps, map.Palette(Steps)), "colour scale");
         canvas.Rect(bar, "none", Theme.AxisLine);
-        foreach (Tick tick in Ticks.Linear(low, high, Math.Max(2, (int)(bar.Height / 36))))
+        Axis scale = Axis.Of([], log: false, 0, (low, high));
+        foreach (Tick tick in scale.TicksFor(Math.Max(2, (int)(bar.Height / 36))))
         {
-            double y = bar.Bottom - ((tick.Value - low) / (high - low) * bar.Height);
+            double y = bar.Bottom - (scale.Position(tick.Value) * bar.Height);
             canvas.Line(bar.Right, y, bar.Right + 3, y, Theme.AxisLine);
             canvas.Text(bar.Right + 6, y + 4, tick.Label, fill: Theme.Muted);
         }
-        canvas.Text(TitleX(bar, title, bounds), bar.Y - 8, Shown(title, bounds), fill: Theme.Muted);
+        canvas.Text(TitleX(bar, title, bounds), bar.Y - 12, Shown(title, bounds), fill: Theme.Muted);
     }
 
     /// <summary>Where the title above the bar starts: moved left where it would leave the panel.</summary>

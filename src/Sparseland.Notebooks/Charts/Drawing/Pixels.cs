@@ -11,9 +11,10 @@ internal static class Pixels
     {
         int levels = values.Length <= 16_000 ? 128 : values.Length <= 40_000 ? 64 : 32;
         var pixels = new byte[values.Length];
+        Axis scale = Axis.Of([], log: false, 0, (low, high));
         for (int i = 0; i < values.Length; i++)
         {
-            double share = (values[i] - low) / (high - low);
+            double share = scale.Position(values[i]);
             pixels[i] = double.IsFinite(values[i]) ? (byte)Math.Round(Math.Clamp(share, 0, 1) * (levels - 1)) : (byte)levels;
         }
         return Png.Indexed(pixels, width, height, map.Palette(levels));

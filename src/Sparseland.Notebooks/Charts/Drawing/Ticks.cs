@@ -13,19 +13,16 @@ internal static class Ticks
     /// <summary>Multiples of 1, 2, 2.5 or 5 times a power of ten inside [min, max], about <paramref name="target"/> of them.</summary>
     public static IReadOnlyList<Tick> Linear(double min, double max, int target, bool wholeNumbers = false)
     {
-        double span = max - min;
-        double rough = span / Math.Max(1, target);
-        double power = Math.Pow(10, Math.Floor(Math.Log10(rough)));
-        double factor = rough / power;
-        double step = power * (factor <= 1.0000001 ? 1 : factor <= 2 ? 2 : factor <= 2.5 ? 2.5 : factor <= 5 ? 5 : 10);
-        if (wholeNumbers)
-            step = step < 1 ? 1 : step == 2.5 ? 2 : step;
+        // Of quarters, since the span itself may be larger than any number; no step leaves the range in which powers of ten exist.
+        double rough = Math.Clamp(((max / 4) - (min / 4)) / Math.Max(1, target), 1e-300, 1e307) * 4;
+        int power = (int)Math.Floor(Math.Log10(rough));
+        double factor = rough / Math.Pow(10, power);
+        double unit = factor <= 1.0000001 ? 1 : factor <= 2 ? 2 : factor <= 2.5 ? 2.5 : factor <= 5 ? 5 : 10;
+        if (wholeNumbers && power <= 0)
+            (unit, power) = power < 0 ? (1, 0) : (unit == 2.5 ? 2 : unit, 0);
+        double step = Scaled(unit, power);
         long first = (long)Math.Ceiling((min / step) - 1e-9), last = (long)Math.Floor((max / step) + 1e-9);
-        var values = new List<double>();
-        for (long k = first; k <= last; k++)
-            values.Add(Math.Round(k * step, 15 - Math.Clamp((int)Math.Ceiling(Math.Log10(Math.Max(Math.Abs(k * step), 1e-300))), 0, 15)));
-        if (values.Distinct().Count() != values.Count)
-            values = [.. Enumerable.Range(0, (int)(last - first + 1)).Select(k => (first + k) * step)];
+        double[] values = [.. Enumerable.Range(0, (int)(last - first + 1)).Select(k => Scaled((first + k) * unit, power))];
         double largest = Math.Max(Math.Abs(min), Math.Abs(max));
         return [.. values.Select(v => new Tick(v, Label(v, step, largest)))];
     }
@@ -40,15 +37,25 @@ internal static class Ticks
         {
             int every = Math.Max(1, (int)Math.Ceiling(decades / (double)Math.Max(2, target)));
             int start = low + ((((-low) % every) + every) % every);
+            if (start + every > high)
+                start = low;
             return [.. Enumerable.Range(0, decades).Select(k => start + (k * every)).Where(e => e <= high).Select(e => new Tick(Math.Pow(10, e), plain ? Plain(e) : e == 0 ? "1" : Power(e)))];
         }
         double[] steps = [1, 2, 5];
         List<Tick> fine = [.. from e in Enumerable.Range(low - 1, decades + 2)
                               from s in steps
                               let v = s * Math.Pow(10, e)
-                              where v >= min * (1 - 1e-9) && v <= max * (1 + 1e-9)
+                              where double.IsFinite(v) && v >= min * (1 - 1e-9) && v <= max * (1 + 1e-9)
                               select new Tick(v, plain ? Short(v) : Scientific(s, e))];
-        return fine.Count >= 3 ? fine : Linear(min, max, Math.Max(2, target));
+        if (fine.Count >= 3)
+            return fine;
+        // Fewer than two ticks would not say that the axis is logarithmic.
+        IReadOnlyList<Tick> even;
+        int wished = Math.Max(2, target);
+        do
+            even = Linear(min, max, wished++);
+        while (even.Count < 2 && wished < 20);
+        return even;
     }
 
     /// <summary>A number for a label or a sentence: four significant digits, thousands separated.</summary>
@@ -63,15 +70,15 @@ internal static class Ticks
         double size = Math.Abs(value);
         if (size is >= 1e6 or < 1e-4)
         {
-            int exponent = (int)Math.Floor(Math.Log10(size));
-            double mantissa = Math.Round(value / Math.Pow(10, exponent), 2);
-            if (Math.Abs(mantissa) >= 10)
-                (mantissa, exponent) = (mantissa / 10, exponent + 1);
-            return Scientific(mantissa, exponent);
+            string[] parts = value.ToString("0.##E0", CultureInfo.InvariantCulture).Split('E');
+            return Scientific(double.Parse(parts[0], CultureInfo.InvariantCulture), int.Parse(parts[1], CultureInfo.InvariantCulture));
         }
         int digits = Math.Max(0, 3 - (int)Math.Floor(Math.Log10(size)));
         return Minus(value.ToString("#,##0." + new string('#', digits), CultureInfo.InvariantCulture));
     }
+
+    // A quotient of whole numbers is rounded once: 3 / 10 is 0.3, but 3 * 0.1 is not.
+    private static double Scaled(double value, int power) => power >= 0 ? value * Math.Pow(10, power) : value / Math.Pow(10, -power);
 
     internal static string Label(double value, double step, double largest)
     {
@@ -83,8 +90,8 @@ internal static class Ticks
         {
             int exponent = (int)Math.Floor(Math.Log10(largest) + 1e-9);
             int digits = Math.Clamp(exponent - stepPower + extra, 0, 12);
-            string mantissa = (value / Math.Pow(10, exponent)).ToString("F" + digits.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
-            return Minus(mantissa) + "×" + Power(exponent);
+            string mantissa = Scaled(value, -exponent).ToString("F" + digits.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+            return exponent == 0 ? Minus(mantissa) : Minus(mantissa) + "×" + Power(exponent);
         }
         int decimals = Math.Max(0, -stepPower + extra);
         return Minus(value.ToString("N" + decimals.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture));
