@@ -120,9 +120,11 @@ public sealed class LiveProgress : IProgress<ProgressReport>, IDisposable
 
     private string Summary()
     {
-        string count = latest.Done > 0 ? $": {latest.Done.ToString("N0", CultureInfo.InvariantCulture)} {Unit}" : ": done";
-        string stopped = Cancel.IsCancellationRequested ? " (interrupted)"
-            : latest.Total > latest.Done && latest.Done > 0 ? $" of {latest.Total.ToString("N0", CultureInfo.InvariantCulture)}" : "";
+        string Number(long count) => count.ToString("N0", CultureInfo.InvariantCulture);
+        string done = Number(latest.Done) + (latest.Total > latest.Done ? $" of {Number(latest.Total)}" : "");
+        string unit = done == "1" && Unit.EndsWith('s') ? Unit[..^1] : Unit;
+        string count = latest.Done > 0 ? $": {done} {unit}" : ": done";
+        string stopped = Cancel.IsCancellationRequested ? " (interrupted)" : "";
         string message = latest.Message.Length > 0 ? $" ({latest.Message})" : "";
         return what + count + stopped + message;
     }

@@ -37,6 +37,7 @@ internal static partial class OutputHtml
         var text = NotebookJson.Lines(data["image/svg+xml"]) ?? NotebookJson.Lines(data["text/html"]);
         if (text is null)
             yield break;
+        text = ImageSource().Replace(text, image => Decoded(image.Groups[1].Value));
         for (var at = 0; (at = text.IndexOf("<svg", at, StringComparison.Ordinal)) >= 0;)
         {
             var end = EndOfElement(text, at);
@@ -76,6 +77,13 @@ internal static partial class OutputHtml
         return NotebookJson.Lines(data["text/plain"]) is { } text ? $"<pre>{Plain(text)}</pre>" : "";
     }
 
+    // What is no base64 is no picture; the page shows it as the notebook has it.
+    private static string Decoded(string base64)
+    {
+        var bytes = new byte[base64.Length];
+        return Convert.TryFromBase64String(base64, bytes, out var count) ? Encoding.UTF8.GetString(bytes, 0, count) : "";
+    }
+
     private static int EndOfElement(string text, int start)
     {
         var depth = 0;
@@ -97,6 +105,9 @@ internal static partial class OutputHtml
     }
 
     private static string Plain(string? text) => WebUtility.HtmlEncode(Ansi().Replace(text ?? "", ""));
+
+    [GeneratedRegex("<img src=\"data:image/svg\\+xml;base64,([A-Za-z0-9+/=]+)\"[^>]*>")]
+    private static partial Regex ImageSource();
 
     [GeneratedRegex(@"</?svg\b(?:[^>""']|""[^""]*""|'[^']*')*>")]
     private static partial Regex SvgTag();

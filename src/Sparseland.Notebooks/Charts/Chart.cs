@@ -87,7 +87,7 @@ public abstract partial record Chart : IMimeRenderable
     }
 
     /// <summary>
-    /// HTML with the SVG inside, a text description, and, for charts that gain from it and whose figure is small, the Plotly
+    /// HTML with the SVG as an image inside, a text description, and, for charts that gain from it and whose figure is small, the Plotly
     /// figure.
     /// </summary>
     public MimeBundle Render()
@@ -176,7 +176,12 @@ public abstract partial record Chart : IMimeRenderable
     internal virtual string Html(string? json)
     {
         string figure = json is not null && InteractiveCharts.Enabled ? InteractiveCharts.Attribute(json) : "";
-        return $"<figure class=\"{InteractiveCharts.FigureClass}\"{figure} style=\"margin:0 0 .6em 0;max-width:{Canvas.N(Width)}px\">{ToSvg()}</figure>";
+        // As the source of an image: pages remove svg elements from notebooks that are not trusted yet, which is every
+        // notebook of a fresh clone, but leave images alone.
+        string source = "data:image/svg+xml;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(ToSvg()));
+        string size = $"width=\"{Canvas.N(Width)}\" height=\"{Canvas.N(Math.Ceiling(TotalHeight(Width)))}\"";
+        return $"<figure class=\"{InteractiveCharts.FigureClass}\"{figure} style=\"margin:0 0 .6em 0;max-width:{Canvas.N(Width)}px\">"
+            + $"<img src=\"{source}\" alt=\"{Canvas.Escape(ToString())}\" {size} style=\"width:100%;height:auto;display:block\"></figure>";
     }
 
     /// <summary>Figures above this size stay out of the stored output: they would double a notebook for little.</summary>

@@ -33,7 +33,7 @@ public static class InteractiveCharts
           if(!api.ready)return;
           document.querySelectorAll('figure.sl-chart[data-sl-plotly]:not([data-sl-done])').forEach(function(f){
             f.setAttribute('data-sl-done','1');
-            var still=f.querySelector('svg'),box=document.createElement('div');
+            var still=f.querySelector('img'),box=document.createElement('div');
             try{
               var spec=JSON.parse(f.getAttribute('data-sl-plotly'));
               f.appendChild(box);

@@ -82,7 +82,7 @@ internal static class ClaimText
         return text.ToString();
     }
 
-    internal static string Number(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
+    internal static string Number(double value) => value.ToString("g4", CultureInfo.InvariantCulture);
 
     private static string[] Cells(Claim claim) =>
     [

@@ -142,7 +142,7 @@ public class ForeignChartTests
         Assert.Equal(chart.ToString(), chart.ToDisplayString("text/plain"));
         Assert.Equal(["text/html", "text/plain"], Formatter.GetPreferredMimeTypesFor(chart.GetType()));
         Assert.Equal(Exercise.Check("e", 1, 1).ToString(), Exercise.Check("e", 1, 1).ToDisplayString("text/plain"));
-        Assert.Contains("<svg", Plot.Line<double, double, string>(X, Y).ToDisplayString("text/html"), StringComparison.Ordinal);
+        Assert.Contains("<img src=\"data:image/svg+xml", Plot.Line<double, double, string>(X, Y).ToDisplayString("text/html"), StringComparison.Ordinal);
         JsonNode figure = JsonNode.Parse(Plot.Line<double, double, string>(X, Y).ToDisplayString(InteractiveCharts.MimeType))!;
         Assert.Single(figure["data"]!.AsArray());
     }

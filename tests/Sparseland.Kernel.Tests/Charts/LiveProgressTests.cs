@@ -52,7 +52,7 @@ public class LiveProgressTests
         LiveProgress early = InHost();
         early.Report(new ProgressReport(3, 10));
         early.Dispose();
-        Assert.Equal("Learning: 3 steps of 10 in 0.0 s", host.Events[^1].Text);
+        Assert.Equal("Learning: 3 of 10 steps in 0.0 s", host.Events[^1].Text);
         LiveProgress interrupted = InHost();
         interrupted.Report(new ProgressReport(3, 10));
         host.Cancel.Cancel();
@@ -93,7 +93,7 @@ public class LiveProgressTests
         LiveProgress progress = new("Learning", null, () => now, console);
         progress.Report(new ProgressReport(1, 2));
         progress.Dispose();
-        Assert.Equal("Learning: 1 steps of 2 in 0.0 s", console.ToString().TrimEnd());
+        Assert.Equal("Learning: 1 of 2 steps in 0.0 s", console.ToString().TrimEnd());
     }
 
     [Fact]
@@ -103,7 +103,7 @@ public class LiveProgressTests
         Parallel.For(0, 1000, i => progress.Report(new ProgressReport(7, 1000)));
         progress.Dispose();
         Assert.Equal(2, host.Events.Count);
-        Assert.StartsWith("Learning: 7 steps of 1,000", host.Events[1].Text);
+        Assert.StartsWith("Learning: 7 of 1,000 steps", host.Events[1].Text);
     }
 
     [Theory]

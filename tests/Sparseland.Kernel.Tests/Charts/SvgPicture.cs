@@ -41,9 +41,11 @@ internal sealed partial class SvgPicture
     /// <summary>The picture inside a chart's HTML.</summary>
     public static SvgPicture InHtml(string html)
     {
-        int start = html.IndexOf("<svg", StringComparison.Ordinal), end = html.LastIndexOf("</svg>", StringComparison.Ordinal);
-        Assert.True(start >= 0 && end > start, "There is no SVG in: " + html[..Math.Min(300, html.Length)]);
-        return new SvgPicture(html[start..(end + 6)]);
+        const string Source = "src=\"data:image/svg+xml;base64,";
+        int start = html.IndexOf(Source, StringComparison.Ordinal);
+        Assert.True(start >= 0, "There is no SVG in: " + html[..Math.Min(300, html.Length)]);
+        start += Source.Length;
+        return new SvgPicture(System.Text.Encoding.UTF8.GetString(Convert.FromBase64String(html[start..html.IndexOf('"', start)])));
     }
 
     /// <summary>Where a text stands: the only one that reads so, or the one nearest to a place.</summary>
