@@ -58,7 +58,7 @@ public class LiveProgressTests
         host.Cancel.Cancel();
         Assert.True(interrupted.Cancel.IsCancellationRequested);
         interrupted.Dispose();
-        Assert.Equal("Learning: 3 steps (interrupted) in 0.0 s", host.Events[^1].Text);
+        Assert.Equal("Learning: 3 of 10 steps (interrupted) in 0.0 s", host.Events[^1].Text);
     }
 
     [Fact]

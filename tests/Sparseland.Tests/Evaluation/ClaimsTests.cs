@@ -162,7 +162,7 @@ public class ClaimsTests
     [InlineData("\"held\":2", "\"held\":3", "counts")]
     [InlineData("\"title\":\"Toy\"", "\"title\":\"\"", "title")]
     [InlineData("\"title\":\"Toy\"", "\"title\":null", "title")]
-    [InlineData("\"statement\":\"second\"", "\"statement\":\"first\"", "already stated")]
+    [InlineData("\"statement\":\"second\"", "\"statement\":\"first\"", "stands twice")]
     [InlineData("\"statement\":\"second\"", "\"statement\":\"\"", "no statement")]
     [InlineData("\"unit\":", "\"unity\":", "unit")]
     [InlineData("\"claims\":[", "\"claims\":[null,", "null")]
