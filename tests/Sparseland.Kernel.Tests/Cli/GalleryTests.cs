@@ -63,6 +63,16 @@ public class GalleryTests
     }
 
     [Fact]
+    public void The_picture_of_a_chart_is_found_in_its_image()
+    {
+        var chart = Sparseland.Notebooks.Charts.Chart.Curve(new double[] { 3, 1, 2 }, x: "step", title: "A < B");
+        var html = (string)chart.Render().Data["text/html"]!;
+        JsonObject Output(string text) => new() { ["output_type"] = "display_data", ["data"] = new JsonObject { ["text/html"] = text } };
+        Assert.Equal(chart.ToSvg(), Assert.Single(OutputHtml.Pictures(Output(html))));
+        Assert.Empty(OutputHtml.Pictures(Output(html.Replace("base64,", "base64,=", StringComparison.Ordinal))));
+    }
+
+    [Fact]
     public void Markdown_pictures_and_attachments_are_put_into_the_page()
     {
         var folder = Notes.Folder();
