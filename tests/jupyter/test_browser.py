@@ -25,7 +25,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import support
 
-PATIENCE = 20
+PATIENCE = 40
 TOKEN = "reader"
 PICTURES = support.ROOT / "artifacts/jupyter"
 TEMPLATE = (support.ROOT / "src/Sparseland.Kernel/Notebooks/NotebookTemplate.cs").read_text(encoding="utf8")
