@@ -31,6 +31,9 @@ internal static class DoctorCommand
             table.AddRow(mark, Markup.Escape(finding.Thing), Markup.Escape(finding.Found), Markup.Escape(finding.Remedy));
         }
 
+        // A file or a pipe has no width; at Spectre's default of 80 a path would be cut into pieces.
+        if (Console.IsOutputRedirected)
+            AnsiConsole.Profile.Width = 160;
         AnsiConsole.Write(table);
         var failing = findings.Count(f => f.Health == Health.Fails);
         Console.WriteLine(failing == 0 ? "Notebooks run on this machine." : $"{failing} of the essential things do not work; see above.");
