@@ -55,4 +55,20 @@ internal struct SeededRandom
 
     /// <summary>Uniform on 0 .. exclusiveMaximum - 1 (at most 2^31 - 1 values, so the bias is below 2^-32).</summary>
     internal int NextInt(int exclusiveMaximum) => (int)Math.BigMul(NextBits(), (ulong)exclusiveMaximum, out _);
+
+    /// <summary>
+    /// Standard normal: the cosine half of Box and Muller (1958), two uniforms per draw. The sine half is not kept, so the
+    /// state stays four words and a draw depends on nothing but how many came before it.
+    /// </summary>
+    internal double NextGaussian() => Math.Sqrt(-2 * Math.Log(1 - NextDouble())) * Math.Cos(2 * Math.PI * NextDouble());
+
+    /// <summary>Fisher and Yates: <paramref name="items"/> in a uniformly random order.</summary>
+    internal void Shuffle<T>(Span<T> items)
+    {
+        for (int i = items.Length - 1; i > 0; i--)
+        {
+            int j = NextInt(i + 1);
+            (items[i], items[j]) = (items[j], items[i]);
+        }
+    }
 }
