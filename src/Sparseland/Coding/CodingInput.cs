@@ -33,6 +33,14 @@ internal static class CodingInput
 
     public static void CheckMatrix(Tensor matrix, string name, string shape)
     {
+        CheckShape(matrix, name, shape);
+        using var scope = NewDisposeScope();
+        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+    }
+
+    /// <summary>All of <see cref="CheckMatrix"/> but the values.</summary>
+    public static void CheckShape(Tensor matrix, string name, string shape)
+    {
         ArgumentNullException.ThrowIfNull(matrix, name);
         if (matrix.dim() != 2 || matrix.numel() == 0)
             throw new ArgumentException($"{name} must be a matrix {shape} that is not empty, but is [{string.Join(", ", matrix.shape)}].", name);
@@ -40,8 +48,6 @@ internal static class CodingInput
             throw new ArgumentException($"{name} is {matrix.dtype}; it must be Float32 or Float64.", name);
         if (matrix.device_type != DeviceType.CPU)
             throw new ArgumentException($"{name} is on {matrix.device_type}; move it to the CPU first.", name);
-        using var scope = NewDisposeScope();
-        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 
     /// <summary>The rows with unit Euclidean norm, as a new tensor.</summary>

@@ -5,7 +5,7 @@ namespace Sparseland.Penalties;
 /// <summary>
 /// Group lasso, l2,1: lambda sum_g w_g |x_g|_2 (Yuan and Lin 2006). Prox: z_g (1 - t lambda w_g/|z_g|)_+.
 /// </summary>
-public sealed record GroupLasso : IPenalty
+public sealed record GroupLasso : IGroupPenalty
 {
     private readonly GroupNorm _norm;
 
@@ -32,6 +32,10 @@ public sealed record GroupLasso : IPenalty
 
     /// <inheritdoc/>
     public int? Length => _norm.Groups.Length;
+
+    GroupPartition IGroupPenalty.Groups => _norm.Groups;
+
+    void IGroupPenalty.ProxGroup(int group, Span<double> z, double step) => _norm.ShrinkGroup(group, z, step * Strength);
 
     /// <inheritdoc/>
     public IPenalty WithStrength(double strength) => new GroupLasso(_norm, strength);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Numerics.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -47,6 +48,14 @@ internal sealed class GroupNorm
             T scale = Guard.To<T>(1 - cut / norm);
             foreach (int i in members) result[i] = isZero ? T.Zero : z[i] * scale;
         }
+    }
+
+    /// <summary>Shrinks the coefficients of one group in place.</summary>
+    public void ShrinkGroup(int group, Span<double> z, double amount)
+    {
+        double norm = TensorPrimitives.Norm<double>(z), cut = amount * _weights[group];
+        if (norm <= cut) z.Clear();
+        else TensorPrimitives.Multiply(z, 1 - cut / norm, z);
     }
 
     /// <summary>Distance for l1 lambda |x|_1 + l2 sum w_g |x_g|; l1 may be 0.</summary>
@@ -102,4 +111,13 @@ internal sealed class GroupNorm
         if (length != Groups.Length)
             throw new ArgumentException($"{name} holds {length} coefficients, but the groups partition {Groups.Length}.", name);
     }
+}
+
+/// <summary>A penalty that is a sum over the groups of a partition, for solvers that go group by group.</summary>
+internal interface IGroupPenalty : IPenalty
+{
+    GroupPartition Groups { get; }
+
+    /// <summary>The proximal operator of one group, in place.</summary>
+    void ProxGroup(int group, Span<double> z, double step);
 }

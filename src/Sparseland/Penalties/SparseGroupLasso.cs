@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// Sparse group lasso: lambda (share |x|_1 + (1 - share) sum_g w_g |x_g|_2) (Simon, Friedman, Hastie and Tibshirani 2013). Prox:
 /// soft thresholding of each coefficient, then shrinking each group, in this order; the composition is exact.
 /// </summary>
-public sealed record SparseGroupLasso : IPenalty
+public sealed record SparseGroupLasso : IGroupPenalty
 {
     private readonly GroupNorm _norm;
 
@@ -44,6 +44,14 @@ public sealed record SparseGroupLasso : IPenalty
 
     /// <inheritdoc/>
     public int? Length => _norm.Groups.Length;
+
+    GroupPartition IGroupPenalty.Groups => _norm.Groups;
+
+    void IGroupPenalty.ProxGroup(int group, Span<double> z, double step)
+    {
+        new L1(Strength * Share).Prox(z, step, z);
+        _norm.ShrinkGroup(group, z, step * Strength * (1 - Share));
+    }
 
     /// <inheritdoc/>
     public IPenalty WithStrength(double strength) => new SparseGroupLasso(_norm, strength, Share);

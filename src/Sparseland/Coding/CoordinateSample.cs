@@ -1,0 +1,215 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Sparseland.Solvers;
+
+namespace Sparseland.Coding;
+
+/// <summary>What all samples of a batch share. <paramref name="Width"/> is the atoms rounded up to whole vectors.</summary>
+internal sealed record SampleSettings(int Atoms, int Width, double Strength, double Ridge, bool HasGap, double Tolerance, int MaxIterations);
+
+/// <summary>One thread's memory for coordinate descent on one sample after another.</summary>
+internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
+    where TPenalty : struct, ICoordinatePenalty
+{
+    // The first working set holds what violates at least this share of the worst violation; smaller shares mean fewer, larger sets.
+    private const double Share = 0.4;
+    private readonly TPenalty _penalty;
+    private readonly SampleSettings _settings;
+    private readonly double* _gram;
+    private readonly double* _correlations;
+    private readonly double* _violations;
+    private readonly double* _negated;
+    private readonly double* _a;
+    private readonly double* _c;
+    private readonly double* _norm;
+    private readonly int* _set;
+    private readonly bool* _member;
+    private double* _compact;
+    private int _capacity;
+    private int _count;
+
+    public CoordinateSample(TPenalty penalty, SampleSettings settings, double* gram)
+    {
+        (_penalty, _settings) = (penalty, settings);
+        _gram = gram;
+        int width = settings.Width;
+        _correlations = New(width);
+        _violations = New(width);
+        _negated = New(width);
+        _a = New(width);
+        _c = New(width);
+        _norm = New(width);
+        _set = (int*)New(width);
+        _member = (bool*)New(width);
+        Reserve(Math.Min(width, 32));
+    }
+
+    /// <summary>Gap over ||x||^2, or residual over the largest correlation.</summary>
+    public double Certificate { get; private set; }
+
+    public int Sweeps { get; private set; }
+
+    public void Dispose()
+    {
+        foreach (nint block in (ReadOnlySpan<nint>)[(nint)_correlations, (nint)_violations, (nint)_negated, (nint)_a, (nint)_c, (nint)_norm, (nint)_set, (nint)_member, (nint)_compact])
+            NativeMemory.AlignedFree((void*)block);
+    }
+
+    /// <summary>Solves one sample. False where the iteration limit came first.</summary>
+    /// <param name="q">D x [width].</param>
+    /// <param name="squaredNorm">||x||^2.</param>
+    /// <param name="code">Where to start, receives the code [atoms].</param>
+    /// <param name="warm">Whether the start is not zero.</param>
+    public bool Solve(double* q, double squaredNorm, double* code, bool warm)
+    {
+        int atoms = _settings.Atoms, width = _settings.Width;
+        new Span<bool>(_member, width).Clear();
+        (_count, Sweeps) = (0, 0);
+        double largest = 0;
+        for (int j = 0; j < atoms; j++) largest = Math.Max(largest, Math.Abs(q[j]));
+        if (warm)
+        {
+            for (int j = 0; j < atoms; j++)
+            {
+                if (code[j] != 0) Include(j, code[j]);
+            }
+        }
+
+        while (true)
+        {
+            Correlate(q);
+            double worst = Violations(code);
+            Certificate = largest == 0 ? 0 : _settings.HasGap ? Gap(q, squaredNorm) / squaredNorm : worst / largest;
+            if (!double.IsFinite(Certificate)) throw new DivergenceException("A code left the finite numbers.");
+            bool done = Certificate <= _settings.Tolerance || worst == 0;
+            if (done || Sweeps >= _settings.MaxIterations)
+            {
+                new Span<double>(code, atoms).Clear();
+                for (int i = 0; i < _count; i++) code[_set[i]] = _a[i];
+                return done;
+            }
+
+            for (int j = 0; j < atoms; j++)
+            {
+                if (_violations[j] >= Share * worst && !_member[j]) Include(j, 0);
+            }
+
+            for (int i = 0; i < _count; i++) _c[i] = _correlations[_set[i]];
+            double target = Math.Max(0.01 * worst, 1e-15 * largest);
+            while (Sweeps < _settings.MaxIterations)
+            {
+                Sweeps++;
+                if (Sweep() <= target) break;
+            }
+        }
+    }
+
+    private static double* New(int count)
+    {
+        var memory = (double*)NativeMemory.AlignedAlloc((nuint)count * sizeof(double), 64);
+        new Span<double>(memory, count).Clear();
+        return memory;
+    }
+
+    private double Sweep()
+    {
+        double largest = 0;
+        for (int i = 0; i < _count; i++)
+        {
+            double a = _a[i], norm = _norm[i];
+            double moved = _penalty.Prox(_set[i], a + _c[i] / norm, 1 / norm), delta = moved - a;
+            if (delta == 0) continue;
+            _a[i] = moved;
+            Vector512<double> factor = Vector512.Create(-delta);
+            double* row = _compact + (long)i * _capacity;
+            for (int j = 0; j < _count; j += 8)
+                Vector512.FusedMultiplyAdd(factor, Vector512.Load(row + j), Vector512.Load(_c + j)).Store(_c + j);
+            largest = Math.Max(largest, Math.Abs(delta) * norm);
+        }
+
+        return largest;
+    }
+
+    /// <summary>All correlations, c = q - a G, from scratch.</summary>
+    private void Correlate(double* q)
+    {
+        for (int i = 0; i < _count; i++) _negated[_set[i]] = -_a[i];
+        SparseRows.Accumulate(_negated, q, _gram, _correlations, _settings.Width);
+        for (int i = 0; i < _count; i++) _negated[_set[i]] = 0;
+    }
+
+    /// <summary>Fixed-point residual of every atom. Borrows the code's memory for the coefficients.</summary>
+    private double Violations(double* code)
+    {
+        int atoms = _settings.Atoms, stride = _settings.Width + 1;
+        new Span<double>(code, atoms).Clear();
+        for (int i = 0; i < _count; i++) code[_set[i]] = _a[i];
+        double worst = 0;
+        for (int j = 0; j < atoms; j++)
+        {
+            double norm = _gram[(long)j * stride];
+            double violation = Math.Abs(_penalty.Prox(j, code[j] + _correlations[j] / norm, 1 / norm) - code[j]) * norm;
+            _violations[j] = violation;
+            worst = Math.Max(worst, violation);
+        }
+
+        return worst;
+    }
+
+    /// <summary>The gap of Solvers.Certificate, from the Gram form: ||r||^2 = ||x||^2 - a^T q - a^T c.</summary>
+    private double Gap(double* q, double squaredNorm)
+    {
+        double aq = 0, ac = 0, aa = 0, value = 0;
+        for (int i = 0; i < _count; i++)
+        {
+            int j = _set[i];
+            double a = _a[i];
+            aq += a * q[j];
+            ac += a * _correlations[j];
+            aa += a * a;
+            value += _penalty.Value(j, a);
+        }
+
+        double needed = 0, ridge = _settings.Ridge;
+        if (ridge == 0)
+        {
+            for (int j = 0; j < _settings.Atoms; j++) needed = Math.Max(needed, _penalty.Needed(j, _correlations[j]));
+        }
+        else
+        {
+            for (int i = 0; i < _count; i++) _correlations[_set[i]] -= ridge * _a[i];
+            for (int j = 0; j < _settings.Atoms; j++) needed = Math.Max(needed, _penalty.Needed(j, _correlations[j]));
+            for (int i = 0; i < _count; i++) _correlations[_set[i]] += ridge * _a[i];
+        }
+
+        double residual = Math.Max(0, squaredNorm - aq - ac), scale = needed <= _settings.Strength ? 1 : _settings.Strength / needed;
+        return residual / 2 + value - scale * (squaredNorm - aq - scale * (residual + ridge * aa) / 2);
+    }
+
+    /// <summary>Adds an atom to the working set.</summary>
+    private void Include(int atom, double value)
+    {
+        if (_count == _capacity) Reserve(Math.Min(_settings.Width, 2 * _capacity));
+        int at = _count++, width = _settings.Width;
+        (_set[at], _member[atom], _a[at]) = (atom, true, value);
+        double* gramRow = _gram + (long)atom * width, row = _compact + (long)at * _capacity;
+        for (int i = 0; i <= at; i++)
+        {
+            double g = gramRow[_set[i]];
+            row[i] = g;
+            _compact[(long)i * _capacity + at] = g;
+        }
+
+        _norm[at] = gramRow[atom];
+    }
+
+    private void Reserve(int capacity)
+    {
+        capacity = (capacity + 7) / 8 * 8;
+        double* grown = New(capacity * capacity);
+        for (int i = 0; i < _count; i++) new Span<double>(_compact + (long)i * _capacity, _count).CopyTo(new Span<double>(grown + (long)i * capacity, _count));
+        if (_compact is not null) NativeMemory.AlignedFree(_compact);
+        _compact = grown;
+        _capacity = capacity;
+    }
+}

@@ -1,0 +1,150 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using Sparseland.Coding;
+using Sparseland.Penalties;
+
+namespace Sparseland.Solvers;
+
+/// <summary>
+/// Coordinate descent with a working set for w/2 ||x - D a||^2 + pen(a), w = 1 or 1/m: a_j &lt;- prox(a_j + d_j^T r/||d_j||^2) with step
+/// 1/(w ||d_j||^2), coefficient by coefficient (Friedman, Hastie and Tibshirani 2010), group by group for the group penalties (Yuan and
+/// Lin 2006). Only the coordinates that violate optimality most are worked on, on their Gram matrix (Massias, Gramfort and Salmon 2018);
+/// the certificate is taken over all of them.
+/// </summary>
+/// <remarks>
+/// Convex penalties stop on the duality gap. The others stop where every coordinate is a fixed point of its own proximal step within
+/// the tolerance: a stationary point, and coordinate-wise a global minimum; no certificate of the whole is possible. Duplicated atoms
+/// share their weight in the order of the sweep; nothing becomes infinite. Memory grows with the square of the working set.
+/// </remarks>
+/// <param name="options">Tolerance and limits; an iteration is one sweep over the working set.</param>
+/// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
+{
+    private const int SmallestWorkingSet = 64;
+
+    /// <summary>Tolerance and limits.</summary>
+    public SolverOptions Options { get; } = SolverOptions.Checked(options);
+
+    /// <inheritdoc/>
+    public string Name => "coordinate descent";
+
+    /// <inheritdoc/>
+    public SolveResult Solve(
+        IDataFit fit,
+        IPenalty penalty,
+        ReadOnlySpan<double> initial = default,
+        IProgress<ProgressReport>? progress = null,
+        CancellationToken cancel = default)
+    {
+        double[] a = SolverInput.Start(fit, penalty, initial);
+        if (fit is not LeastSquares { Map: DenseMap map } squares)
+            throw new ArgumentException("Coordinate descent needs LeastSquares over a DenseMap; use ProximalGradient for other data fits.", nameof(fit));
+        return new Run(squares, map, penalty, a, Options).Solve(progress, cancel);
+    }
+
+    private sealed class Run(LeastSquares fit, DenseMap map, IPenalty penalty, double[] a, SolverOptions options)
+    {
+        private readonly long _start = Stopwatch.GetTimestamp();
+        private readonly List<SolvePoint> _trace = [];
+        private readonly double _weight = fit.Curvature;
+        private readonly double[] _fitted = new double[map.Outputs];
+        private readonly double[] _residual = new double[map.Outputs];
+        private readonly double[] _correlations = new double[map.Inputs];
+        private readonly double[] _violations = new double[map.Inputs];
+        private readonly WorkingSet _set = new(map);
+        private readonly bool _hasGap = Certificate.HasGap(penalty);
+        private readonly IBlocks _blocks = Blocks(map, penalty, fit.Curvature);
+
+        public SolveResult Solve(IProgress<ProgressReport>? progress, CancellationToken cancel)
+        {
+            int sweeps = 0;
+            double limit = double.NaN, gradientScale = 0;
+            while (true)
+            {
+                cancel.ThrowIfCancellationRequested();
+                map.Apply(a, _fitted);
+                TensorPrimitives.Subtract(fit.Target, _fitted, _residual);
+                map.Adjoint(_residual, _correlations);
+                if (double.IsNaN(limit))
+                {
+                    gradientScale = GradientScale();
+                    limit = options.Tolerance * (_hasGap ? _weight * fit.SquaredNorm : gradientScale);
+                }
+
+                double worst = _blocks.Violations(a, _correlations, _violations);
+                double certificate = _hasGap ? Gap() : worst;
+                _trace.Add(new SolvePoint(sweeps, fit.Value(_fitted) + penalty.Value<double>(a), certificate, Stopwatch.GetElapsedTime(_start).TotalSeconds));
+                bool done = certificate <= limit;
+                if (done || sweeps >= options.MaxIterations)
+                {
+                    return new SolveResult(
+                        a, _trace, _hasGap ? certificate : null, _hasGap ? null : certificate, sweeps, done ? StopReason.Converged : StopReason.IterationLimit);
+                }
+
+                progress?.Report(new ProgressReport(sweeps, options.MaxIterations, $"{Name}: {_set.Count} coordinates, certificate {certificate:E1}"));
+                Extend();
+                _set.Load(a, _correlations);
+
+                // Well below what the outer look still sees, so that the next one tells of new coordinates, not of unfinished work. Below
+                // rounding there is nothing to gain.
+                double target = Math.Max((_hasGap ? 1e-3 : 0.1) * worst, 1e-15 * gradientScale);
+                for (int sweep = 0; sweeps < options.MaxIterations; sweep++)
+                {
+                    sweeps++;
+                    if (sweep % 100 == 99) cancel.ThrowIfCancellationRequested();
+                    if (_blocks.Sweep(_set) <= target) break;
+                }
+
+                _set.Store(a);
+            }
+        }
+
+        private string Name => penalty.Name;
+
+        private double GradientScale()
+        {
+            double[] gradient = new double[map.Inputs];
+            map.Adjoint(fit.Target, gradient);
+            return _weight * Math.Abs(TensorPrimitives.MaxMagnitude<double>(gradient));
+        }
+
+        private double Gap() => Certificate.DualGap(
+            penalty, a, _correlations, TensorPrimitives.SumOfSquares<double>(_residual), TensorPrimitives.Dot(fit.Target, _residual), _weight);
+
+        /// <summary>Adds the support and the worst violators, twice the support at most.</summary>
+        private void Extend()
+        {
+            int support = 0;
+            for (int j = 0; j < a.Length; j++)
+            {
+                if (a[j] == 0) continue;
+                support++;
+                _violations[j] = double.PositiveInfinity;
+            }
+
+            int room = support + Math.Max(SmallestWorkingSet, support);
+            int[] candidates = [.. Enumerable.Range(0, a.Length).Where(j => _violations[j] > 0 && (a[j] != 0 || !_set.Contains(j)))];
+            if (candidates.Length > room)
+            {
+                Array.Sort(candidates, (i, j) => _violations[j].CompareTo(_violations[i]) is not 0 and int order ? order : i.CompareTo(j));
+                Array.Resize(ref candidates, room);
+            }
+
+            _set.Add(_blocks.Whole(candidates));
+        }
+
+        private static IBlocks Blocks(DenseMap map, IPenalty penalty, double weight)
+        {
+            IPenalty inner = penalty is NonNegative constrained ? constrained.Inner : penalty;
+            if (inner is IGroupPenalty groups) return new GroupBlocks(map, groups, penalty, weight);
+            if (CoordinatePenalties.TryRun(penalty, new Make(map, penalty, weight), out IBlocks? blocks)) return blocks!;
+            throw new ArgumentException($"The {penalty.Name} couples its coefficients; use ProximalGradient.", nameof(penalty));
+        }
+
+        private sealed class Make(DenseMap map, IPenalty penalty, double weight) : ICoordinateWork<IBlocks>
+        {
+            public IBlocks Run<TPenalty>(TPenalty coordinate)
+                where TPenalty : struct, ICoordinatePenalty => new Coordinates<TPenalty>(map, penalty, coordinate, weight);
+        }
+    }
+}
