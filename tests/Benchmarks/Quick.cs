@@ -9,7 +9,8 @@ namespace Benchmarks;
 /// <param name="PeerName">Who the other is.</param>
 /// <param name="Peer">The other's way; its result is as complete as ours. Null where the peer is not installed.</param>
 /// <param name="Target">How many times faster ours should be; 0 where no target is stated.</param>
-public sealed record Comparison(string Name, Action Ours, string PeerName, Action? Peer, double Target = 0);
+/// <param name="Note">What the two results were, printed after the times: a ratio counts only for the same work.</param>
+public sealed record Comparison(string Name, Action Ours, string PeerName, Action? Peer, double Target = 0, Func<string>? Note = null);
 
 /// <summary>A benchmark class that also takes part in quick mode. It needs a parameterless constructor.</summary>
 public interface IQuickBenchmark
@@ -44,6 +45,8 @@ internal static class Quick
                 if (!whole && !Matches(comparison.Name, filter))
                     continue;
                 Console.WriteLine(Measure(comparison));
+                if (comparison.Note is not null)
+                    Console.WriteLine($"  {comparison.Note()}");
                 run++;
             }
         }

@@ -12,7 +12,9 @@ namespace Sparseland.Coding;
 /// <param name="Values">[samples, k]: their coefficients, 0 where a sample stopped early.</param>
 /// <param name="Atoms">Number of atoms of the dictionary.</param>
 /// <param name="ResidualNormSquared">||x - a D||^2 of each sample [samples], from the recursion.</param>
-/// <param name="StoppedEarly">Samples that stopped before k atoms: residual zero, or the next atom depends on those selected.</param>
+/// <param name="StoppedEarly">
+/// Samples that stopped before k atoms, or above the wanted error: residual zero, or the next atom depends on those selected.
+/// </param>
 public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Tensor ResidualNormSquared, int StoppedEarly) : IDisposable
 {
     /// <summary>The codes as a dense tensor [samples, atoms].</summary>
@@ -34,7 +36,7 @@ public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Ten
 }
 
 /// <summary>
-/// Orthogonal matching pursuit with exactly k atoms for many samples (Tropp and Gilbert 2007), on the Gram matrix with a
+/// Orthogonal matching pursuit with k atoms, or down to an error, for many samples (Tropp and Gilbert 2007), on the Gram matrix with a
 /// progressive Cholesky factor (Rubinstein, Zibulevsky and Elad 2008).
 /// </summary>
 /// <remarks>
@@ -64,10 +66,30 @@ public static unsafe class BatchOmp
                 nameof(atomsPerSample), atomsPerSample, $"atomsPerSample must be from 1 to min(atoms, features) = {most}.");
         }
 
-        return X.dtype == ScalarType.Float64 ? Run<double>(X, dictionary, atomsPerSample, cancel) : Run<float>(X, dictionary, atomsPerSample, cancel);
+        return X.dtype == ScalarType.Float64
+            ? Run<double>(X, dictionary, atomsPerSample, 0, cancel)
+            : Run<float>(X, dictionary, atomsPerSample, 0, cancel);
     }
 
-    private static PursuitResult Run<T>(Tensor X, Tensor dictionary, int k, CancellationToken cancel)
+    /// <summary>Codes with as many atoms as it takes to bring ||x - a D||^2 down to an error: tol of scikit-learn, eps of SPAMS.</summary>
+    /// <param name="X">[samples, features], float32 or float64.</param>
+    /// <param name="dictionary">[atoms, features] of the same type.</param>
+    /// <param name="squaredError">Wanted ||x - a D||^2 of each sample: the square of the norm, not the norm. Positive.</param>
+    /// <param name="cancel">Checked between blocks.</param>
+    /// <returns>k is the most atoms that could be needed, min(atoms, features).</returns>
+    /// <exception cref="ArgumentException">Shapes, types or values do not fit, or the error is not positive and finite.</exception>
+    public static PursuitResult EncodeToError(Tensor X, Tensor dictionary, double squaredError, CancellationToken cancel = default)
+    {
+        CodingInput.Check(X, dictionary);
+        if (!(squaredError > 0) || !double.IsFinite(squaredError))
+            throw new ArgumentOutOfRangeException(nameof(squaredError), squaredError, "squaredError must be positive and finite.");
+        int most = (int)Math.Min(dictionary.shape[0], dictionary.shape[1]);
+        return X.dtype == ScalarType.Float64
+            ? Run<double>(X, dictionary, most, squaredError, cancel)
+            : Run<float>(X, dictionary, most, squaredError, cancel);
+    }
+
+    private static PursuitResult Run<T>(Tensor X, Tensor dictionary, int k, double squaredError, CancellationToken cancel)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         using var scope = NewDisposeScope();
@@ -99,7 +121,7 @@ public static unsafe class BatchOmp
                         {
                             long at = (long)start + s;
                             bool whole = work.Pursue(
-                                (T*)gp, (T*)qp + (long)s * width, width, k, (long*)ip + at * k, (T*)vp + at * k, (T*)rp + at);
+                                (T*)gp, (T*)qp + (long)s * width, width, k, T.CreateTruncating(squaredError), (long*)ip + at * k, (T*)vp + at * k, (T*)rp + at);
                             if (!whole) work.Early++;
                         }
 
@@ -137,13 +159,13 @@ public static unsafe class BatchOmp
             NativeMemory.AlignedFree(_projections);
         }
 
-        /// <summary>Pursues one sample, whose correlations are overwritten. False where it stopped before k atoms.</summary>
-        public bool Pursue(T* gram, T* correlations, int width, int k, long* indices, T* values, T* residual)
+        /// <summary>Pursues one sample, whose correlations are overwritten. False where it stopped before k atoms and above the error.</summary>
+        public bool Pursue(T* gram, T* correlations, int width, int k, T squaredError, long* indices, T* values, T* residual)
         {
             T tolerance = T.CreateTruncating(typeof(T) == typeof(double) ? 1e-14 : 1e-6);
             T floor = *residual * T.CreateTruncating(typeof(T) == typeof(double) ? 1e-30 : 1e-13);
             int count = 0;
-            while (count < k)
+            while (count < k && (*residual > squaredError || squaredError == T.Zero))
             {
                 int atom = LargestMagnitude(correlations, width);
                 T top = correlations[atom];
@@ -166,7 +188,7 @@ public static unsafe class BatchOmp
             }
 
             Solve(values, count, k);
-            return count == k;
+            return squaredError > T.Zero ? *residual <= squaredError : count == k;
         }
 
         /// <summary>w_k = (G_j - sum_i L_ki w_i)/L_kk and correlations -= c_k w_k, in one pass.</summary>

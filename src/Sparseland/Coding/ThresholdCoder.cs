@@ -16,7 +16,7 @@ namespace Sparseland.Coding;
 /// <param name="penalty">pen, applied to each sample's code.</param>
 /// <param name="options">Step, stopping rule, trace; null takes the paper's.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
-public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? options = null)
+public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? options = null) : ISparseCoder
 {
     /// <summary>pen.</summary>
     public IPenalty Penalty { get; } = penalty ?? throw new ArgumentNullException(nameof(penalty));
@@ -82,6 +82,16 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
             ? Run<double>(X, dictionary, initial, normSquared, step, progress, cancel)
             : Run<float>(X, dictionary, initial, normSquared, step, progress, cancel);
     }
+
+    /// <inheritdoc/>
+    public string Name => $"{Penalty.Name}, iterative thresholding";
+
+    /// <inheritdoc/>
+    public Tensor Codes(Tensor X, Tensor dictionary, Tensor? initial = null, CancellationToken cancel = default)
+        => Encode(X, dictionary, initial, cancel: cancel).Codes;
+
+    /// <inheritdoc/>
+    public double PenaltyOf(Tensor codes) => Penalty.Value(codes);
 
     private CodingResult Run<T>(
         Tensor X, Tensor dictionary, Tensor? initial, double normSquared, double step, IProgress<ProgressReport>? progress, CancellationToken cancel)

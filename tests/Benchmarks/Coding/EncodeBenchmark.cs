@@ -37,28 +37,29 @@ public class EncodeBenchmark : IQuickBenchmark
         (Tensor X, Tensor D) = Planted(20000, 64, 256, 5);
         python?.Put("X", X);
         python?.Put("D", D);
-        yield return new Comparison(
-            "batch OMP, 20,000 x 64, 256 atoms, k = 5", () => BatchOmp.Encode(X, D, 5).ToDense().Dispose(), $"{Name}(omp)",
-            python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='omp', n_nonzero_coefs=5)"), 10);
-        if (python is not null)
+        string EqualCodes()
         {
             using PursuitResult ours = BatchOmp.Encode(X, D, 5);
-            Console.WriteLine($"  equal supports: {EqualSupports(ours.ToDense(), python.Get("C")):P3} of the samples (wanted: 99.9 %)");
+            using Tensor dense = ours.ToDense();
+            return python is null ? "" : $"equal supports: {EqualSupports(dense, python.Get("C")):P3} of the samples (wanted: 99.9 %)";
         }
 
         var coder = new CoordinateCoder(new L1(0.05));
-        yield return new Comparison(
-            "batch lasso, 20,000 x 64, 256 atoms, alpha = 0.05", () => coder.Encode(X, D).Dispose(), $"{Name}(lasso_cd)",
-            python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='lasso_cd', alpha=0.05)"), 8);
-        using CoordinateCodes codes = coder.Encode(X, D);
-        double objective = Objective(X, D, codes.Codes);
-        Console.WriteLine($"  objective {objective:F6}, largest gap {codes.Certificates.Max():E1} of ||x||^2, {codes.Sweeps.Average():F1} sweeps on average");
-        if (python is not null)
+        string Objectives()
         {
+            using CoordinateCodes codes = coder.Encode(X, D);
+            string ours = $"objective {Objective(X, D, codes.Codes):F6}, largest gap {codes.Certificates.Max():E1} of ||x||^2, {codes.Sweeps.Average():F1} sweeps on average";
+            if (python is null) return ours;
             using Tensor theirs = tensor(python.Get("C"), codes.Codes.shape);
-            Console.WriteLine($"  scikit-learn's objective {Objective(X, D, theirs):F6}");
+            return $"{ours}; scikit-learn's objective {Objective(X, D, theirs):F6}";
         }
 
+        yield return new Comparison(
+            "batch OMP, 20,000 x 64, 256 atoms, k = 5", () => BatchOmp.Encode(X, D, 5).ToDense().Dispose(), $"{Name}(omp)",
+            python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='omp', n_nonzero_coefs=5)"), 10, EqualCodes);
+        yield return new Comparison(
+            "batch lasso, 20,000 x 64, 256 atoms, alpha = 0.05", () => coder.Encode(X, D).Dispose(), $"{Name}(lasso_cd)",
+            python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='lasso_cd', alpha=0.05)"), 8, Objectives);
         foreach (int samples in new[] { 2000, 8000, 32000 }) yield return Cost(samples, 256, 5);
         foreach (int atoms in new[] { 128, 512, 2048 }) yield return Cost(8000, atoms, 5);
         foreach (int k in new[] { 2, 8, 32 }) yield return Cost(8000, 256, k);
