@@ -21,6 +21,23 @@ internal static class CodingInput
             throw new ArgumentException($"X is {X.dtype} and the dictionary {dictionary.dtype}; they must have one type.", nameof(dictionary));
     }
 
+    /// <summary>X ~ A D: three matrices of one type that fit each other.</summary>
+    public static void CheckFactors(Tensor X, Tensor codes, Tensor dictionary)
+    {
+        CheckMatrix(X, nameof(X), "[samples, features]");
+        CheckMatrix(codes, nameof(codes), "[samples, atoms]");
+        CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
+        if (codes.shape[0] != X.shape[0] || codes.shape[1] != dictionary.shape[0] || X.shape[1] != dictionary.shape[1])
+        {
+            throw new ArgumentException(
+                $"X [{X.shape[0]}, {X.shape[1]}] (samples, features), codes [{codes.shape[0]}, {codes.shape[1]}] (samples, atoms) and dictionary " +
+                $"[{dictionary.shape[0]}, {dictionary.shape[1]}] (atoms, features) do not fit each other.", nameof(codes));
+        }
+
+        if (codes.dtype != X.dtype || dictionary.dtype != X.dtype)
+            throw new ArgumentException($"X is {X.dtype}, codes {codes.dtype}, dictionary {dictionary.dtype}; they must have one type.", nameof(codes));
+    }
+
     public static void CheckDictionary(Tensor dictionary)
     {
         CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");

@@ -109,7 +109,15 @@ public sealed class CoordinateCoder : ISparseCoder
             if (double.IsPositiveInfinity(Penalty.Value(initial))) throw new ArgumentException($"initial breaks the constraint of the {Penalty.Name}.", nameof(initial));
         }
 
-        return _batch.Encode(X, dictionary, initial, progress, cancel);
+        CheckStep(dictionary);
+        try
+        {
+            return _batch.Encode(X, dictionary, initial, progress, cancel);
+        }
+        catch (AggregateException several) when (several.InnerException is DivergenceException first)
+        {
+            throw new DivergenceException(first.Message);
+        }
     }
 
     /// <inheritdoc/>
@@ -118,6 +126,15 @@ public sealed class CoordinateCoder : ISparseCoder
 
     /// <inheritdoc/>
     public double PenaltyOf(Tensor codes) => Penalty.Value(codes);
+
+    // The largest step belongs to the smallest atom; a penalty that refuses it should do so before any work.
+    private void CheckStep(Tensor dictionary)
+    {
+        using var scope = NewDisposeScope();
+        double norm = dictionary.to(ScalarType.Float64).norm(1).min().item<double>();
+        double[] probe = new double[Penalty.Length ?? 1];
+        Penalty.Prox<double>(probe, 1 / (norm * norm), probe);
+    }
 
     private sealed class Make(CoordinateCoder coder) : ICoordinateWork<IBatch>
     {

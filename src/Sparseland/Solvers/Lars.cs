@@ -94,6 +94,13 @@ public static class Lars
                 {
                     // |c_j - d u_j| meets lambda - d.
                     double meets = (lambda - sign * c[j]) / (1 - sign * u[j]);
+                    if (j != left && Math.Abs(1 - sign * u[j]) <= 1e-10 && lambda - sign * c[j] <= 1e-10 * lambda)
+                    {
+                        // Tied with the support for good: a copy of an atom, or of a combination.
+                        excluded.Add(j);
+                        break;
+                    }
+
                     if (j == left && meets <= 1e-10 * lambda) continue;
                     if (1 - sign * u[j] > 1e-14 && meets >= 0 && meets < step) (step, entering, leaving) = (meets, j, -1);
                 }
@@ -108,6 +115,7 @@ public static class Lars
 
             left = leaving;
             lambda -= step;
+            if (lambda <= 1e-12 * knots[0]) lambda = 0;
 
             // From scratch, so that rounding does not add up along the path.
             map.Apply(a, fitted);
@@ -116,7 +124,7 @@ public static class Lars
             TensorPrimitives.Multiply(c, weight, c);
             knots.Add(lambda);
             path.Add((double[])a.Clone());
-            if (entering < 0 && leaving < 0) break;
+            if (lambda == 0 || (entering < 0 && leaving < 0)) break;
         }
 
         return new LarsPath([.. knots], [.. path], [.. excluded]);
