@@ -1,0 +1,100 @@
+using Sparseland.Coding;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Bayes;
+
+/// <summary>
+/// Sparse Bayesian learning for y = Phi x + n (Tipping 2001; Wipf and Rao 2004): every coefficient has its own prior variance gamma_i,
+/// and the gamma that maximise the evidence p(y) are sparse. With several columns in y it is M-SBL (Wipf and Rao 2007): one gamma_i for
+/// a row of x, gamma_i = ||mu_i||^2 / snapshots + Sigma_ii.
+/// </summary>
+/// <remarks>
+/// One iteration prunes, factors C = s2 I + Phi diag(gamma) Phi^H and updates gamma, O(m^2 a + m^3) for a active columns. Equal columns
+/// keep equal gamma and share their coefficient evenly. Components that vanish do so like 1/iteration: pruning decides when they are zero.
+/// </remarks>
+public static class EmSbl
+{
+    /// <summary>Learns the prior variances and returns the posterior.</summary>
+    /// <param name="Phi">[measurements, coefficients], float64 or complex128, no zero column.</param>
+    /// <param name="y">[measurements], or [measurements, snapshots] for M-SBL; the type of Phi.</param>
+    /// <param name="options">Defaults: noise learned, EM, gamma below 1e-3 of the largest pruned.</param>
+    /// <param name="progress">Reported after each iteration.</param>
+    /// <param name="cancel">Checked before each iteration.</param>
+    /// <exception cref="ArgumentException">Shapes, types or values do not fit.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; <see cref="EmSblOptions.OnIteration"/> has seen the last state.</exception>
+    public static SblResult Recover(
+        Tensor Phi, Tensor y, EmSblOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        options ??= new();
+        options.Validate();
+        BayesInput.CheckSystem(Phi, y);
+        if (options.StartGamma is { } start) BayesInput.CheckGamma(start, Phi.shape[1], nameof(EmSblOptions.StartGamma));
+        using var scope = NewDisposeScope();
+        int n = (int)Phi.shape[1];
+        Tensor data = y.reshape(y.shape[0], -1), columns = Phi;
+        double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma, n)];
+        double noise = BayesInput.StartOf(options.Noise, y), floor = Math.Max(1e-10 * BayesInput.MeanSquare(y), double.Epsilon);
+        int[] active = [.. Enumerable.Range(0, n)];
+        var cost = new List<double>();
+        StopReason reason = StopReason.IterationLimit;
+        int iteration = 0;
+        while (iteration < options.MaxIterations)
+        {
+            cancel.ThrowIfCancellationRequested();
+            (active, columns) = Prune(Phi, gamma, active, columns, options.PruneRatio);
+            if (active.Length == 0)
+            {
+                reason = StopReason.Converged;
+                break;
+            }
+
+            using var inner = NewDisposeScope();
+            using var system = new WhitenedSystem(columns, data, [.. active.Select(i => gamma[i])], noise);
+            cost.Add(system.Cost);
+            double change = 0, size = 0;
+            for (int k = 0; k < active.Length; k++)
+            {
+                double old = system.Gamma[k], next = Next(options.Update, old, system.CorrelationSquared[k], system.Leverage[k]);
+                change += (next - old) * (next - old);
+                size += old * old;
+                gamma[active[k]] = next;
+            }
+
+            // The floor keeps C regular when the model fits the data without a rest.
+            if (options.Noise.IsLearned) noise = Math.Max(system.NextNoise(columns, data, noise), floor);
+            iteration++;
+            options.OnIteration?.Invoke(new(iteration, [.. gamma], noise, cost[^1]));
+            progress?.Report(new(iteration, options.MaxIterations, $"{active.Length} of {n} coefficients"));
+            if (change <= options.Tolerance * options.Tolerance * size)
+            {
+                reason = StopReason.Converged;
+                break;
+            }
+        }
+
+        GaussianPosterior posterior = GaussianPosterior.Solve(Phi, y, gamma, noise, options.Covariance).ToOuterScope();
+        cost.Add(posterior.Cost);
+        return new(posterior, gamma, noise, cost, [.. cost.Select(c => GaussianPosterior.Evidence(c, y))], iteration, reason);
+    }
+
+    /// <summary>|mu|^2 = gamma^2 Q, Sigma = gamma - gamma^2 S, 1 - Sigma / gamma = gamma S: neither update divides by a difference.</summary>
+    private static double Next(SblUpdate update, double gamma, double correlationSquared, double leverage) => update == SblUpdate.Em
+        ? gamma * ((gamma * correlationSquared) + Math.Max(0, 1 - (gamma * leverage)))
+        : gamma * correlationSquared / leverage;
+
+    private static (int[] Active, Tensor Columns) Prune(Tensor Phi, double[] gamma, int[] active, Tensor columns, double ratio)
+    {
+        double cut = ratio * (active.Length == 0 ? 0 : active.Max(i => gamma[i]));
+        int[] kept = [.. active.Where(i => gamma[i] > 0 && gamma[i] >= cut)];
+        if (kept.Length == active.Length) return (active, columns);
+        for (int k = 0, next = 0; k < active.Length; k++)
+        {
+            if (next < kept.Length && kept[next] == active[k]) next++;
+            else gamma[active[k]] = 0;
+        }
+
+        if (columns.Handle != Phi.Handle) columns.Dispose();
+        return (kept, kept.Length == 0 ? Phi : Phi.index_select(1, tensor(kept, dtype: ScalarType.Int64)));
+    }
+}

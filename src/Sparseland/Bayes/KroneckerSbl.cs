@@ -1,0 +1,145 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Bayes;
+
+/// <summary>
+/// Sparse Bayesian learning where dictionary and support are Kronecker products (He and Joseph, "Bayesian algorithms for
+/// Kronecker-structured sparse vector recovery with application to IRS-MIMO channel estimation", IEEE Trans. Signal Processing 2024). The
+/// prior variances are gamma_1 (x) ... (x) gamma_I: sum N_i of them instead of prod N_i. The values of x need not factor.
+/// </summary>
+/// <remarks>
+/// Each iteration prunes each factor, computes the posterior factor by factor (<see cref="KroneckerPosterior"/>) and updates the factors
+/// (<see cref="KroneckerMStep"/>). Neither the dictionary nor a covariance of all coefficients is ever formed.
+/// </remarks>
+public static class KroneckerSbl
+{
+    /// <summary>Learns the factors of gamma and returns the posterior.</summary>
+    /// <param name="dictionary">Two or more factors.</param>
+    /// <param name="y">[measurements], the dictionary's type.</param>
+    /// <param name="options">Defaults: SVD update, noise learned.</param>
+    /// <param name="progress">Reported after each iteration.</param>
+    /// <param name="cancel">Checked before each iteration.</param>
+    /// <exception cref="ArgumentException">Lengths, types or values do not fit.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; <see cref="KroneckerSblOptions.OnIteration"/> has seen the last state.</exception>
+    public static KroneckerSblResult Fit(
+        KroneckerDictionary dictionary, Tensor y, KroneckerSblOptions? options = null, IProgress<ProgressReport>? progress = null,
+        CancellationToken cancel = default)
+    {
+        options ??= new();
+        ArgumentNullException.ThrowIfNull(dictionary);
+        int count = dictionary.Factors.Count;
+        options.Validate(count);
+        dictionary.Check(y, nameof(y), dictionary.Measurements, "measurements");
+        if (options.StartGammas is { } start) dictionary.CheckGammas(start, nameof(KroneckerSblOptions.StartGammas));
+        using var scope = NewDisposeScope();
+        double[][] gammas = Start(dictionary, options);
+        Tensor[] factors = [.. dictionary.Factors];
+        int[][] kept = [.. gammas.Select(g => Enumerable.Range(0, g.Length).ToArray())];
+        double noise = BayesInput.StartOf(options.Noise, y), floor = Math.Max(1e-10 * BayesInput.MeanSquare(y), double.Epsilon);
+        var cost = new List<double>();
+        KroneckerSblStatus status = KroneckerSblStatus.IterationLimit;
+        int iteration = 0, cycles = 0;
+        while (iteration < options.MaxIterations && status == KroneckerSblStatus.IterationLimit)
+        {
+            cancel.ThrowIfCancellationRequested();
+            double[] before = ModeProduct.Kron(gammas);
+            if (!Prune(dictionary, options, gammas, kept, factors))
+            {
+                status = KroneckerSblStatus.AllPruned;
+                break;
+            }
+
+            using var inner = NewDisposeScope();
+            double[][] active = [.. gammas.Select((g, i) => kept[i].Select(a => g[a]).ToArray())];
+            using KroneckerPosterior posterior = KroneckerPosterior.Solve(factors, active, y, noise);
+            cost.Add(posterior.Cost);
+            (double[][] next, int spent) = Update(options, posterior.SecondMoments(), active, kept);
+            cycles += spent;
+            for (int i = 0; i < count; i++)
+            {
+                for (int a = 0; a < next[i].Length; a++) gammas[i][kept[i][a]] = next[i][a];
+            }
+
+            // The floor keeps C regular when the model fits the data without a rest.
+            if (options.Noise.IsLearned) noise = Math.Max((posterior.ResidualSquared + (noise * posterior.Explained)) / y.shape[0], floor);
+            iteration++;
+            options.OnIteration?.Invoke(new(iteration, [.. gammas.Select(g => g.ToArray())], noise, posterior.Cost, spent));
+            progress?.Report(new(iteration, options.MaxIterations, string.Join(" x ", kept.Select(k => k.Length))));
+            if (KroneckerMStep.Distance(ModeProduct.Kron(gammas), before) <= options.Tolerance * KroneckerMStep.Norm(before))
+                status = KroneckerSblStatus.Converged;
+        }
+
+        if (status == KroneckerSblStatus.AllPruned)
+        {
+            foreach (double[] gamma in gammas) Array.Clear(gamma);
+            kept = [.. gammas.Select(_ => Array.Empty<int>())];
+        }
+
+        // Zeros in gamma leave the formulas as they are, so the last posterior has full length by itself.
+        KroneckerPosterior last = KroneckerPosterior.Solve(dictionary.Factors, gammas, y, noise);
+        cost.Add(last.Cost);
+        return new(last.Mean.MoveToOuterDisposeScope(), last.VarianceDiagonal, gammas, kept, noise, cost, iteration, cycles, status);
+    }
+
+    private static double[][] Start(KroneckerDictionary dictionary, KroneckerSblOptions options)
+    {
+        if (options.StartGammas is { } given) return [.. given.Select(g => g.ToArray())];
+        double[][] gammas = [.. dictionary.Factors.Select(f => Enumerable.Repeat(1.0, (int)f.shape[1]).ToArray())];
+        if (options.Update == KroneckerUpdate.PatternCoupled)
+        {
+            // As in the reference: g = 1 and gamma = C g, without the unit norms of the other methods.
+            for (int i = 0; i < gammas.Length; i++)
+            {
+                double beta = options.Coupling[i];
+                int size = gammas[i].Length;
+                for (int a = 0; a < size; a++) gammas[i][a] = 1 + (a > 0 ? beta : 0) + (a < size - 1 ? beta : 0);
+            }
+
+            return gammas;
+        }
+
+        double scale = 1;
+        foreach (double[] gamma in gammas[..^1])
+        {
+            double norm = Math.Sqrt(gamma.Length);
+            Array.Fill(gamma, 1 / norm);
+            scale *= norm;
+        }
+
+        Array.Fill(gammas[^1], scale);
+        return gammas;
+    }
+
+    /// <summary>False where nothing is left of a factor.</summary>
+    private static bool Prune(KroneckerDictionary dictionary, KroneckerSblOptions options, double[][] gammas, int[][] kept, Tensor[] factors)
+    {
+        double below = options.PruneBelow ?? (options.Update == KroneckerUpdate.PatternCoupled ? 1e-4 : 0);
+        bool keepsAll = options.PruneRatios is { } ratios && ratios.All(r => r == 0) && below == 0;
+        for (int i = 0; i < gammas.Length; i++)
+        {
+            double[] gamma = gammas[i];
+            double largest = kept[i].Max(a => gamma[a]), cut = Math.Max(options.RatioOf(i) * largest, below);
+            if (largest == 0) return false;
+            if (keepsAll) continue;
+            int[] rest = [.. kept[i].Where(a => gamma[a] > 0 && gamma[a] >= cut)];
+            if (rest.Length == 0) return false;
+            if (rest.Length == kept[i].Length) continue;
+            foreach (int a in kept[i].Except(rest)) gamma[a] = 0;
+            kept[i] = rest;
+            factors[i] = dictionary.Factors[i].index_select(1, tensor(rest, dtype: ScalarType.Int64));
+        }
+
+        return true;
+    }
+
+    private static (double[][] Gammas, int Cycles) Update(KroneckerSblOptions options, double[] moments, double[][] active, int[][] kept) =>
+        options.Update switch
+        {
+            KroneckerUpdate.Svd => (KroneckerMStep.Project(moments, [.. active.Select(g => g.Length)]), 0),
+            KroneckerUpdate.OneSweep => KroneckerMStep.Alternate(moments, active, 0, 1),
+            KroneckerUpdate.PatternCoupled => KroneckerMStep.AlternateCoupled(
+                moments, active, options.Coupling, kept, options.InnerTolerance ?? 1e-4, options.MaxInnerCycles ?? 10),
+            _ => KroneckerMStep.Alternate(moments, active, options.InnerTolerance ?? 1e-5, options.MaxInnerCycles ?? 1000),
+        };
+}
