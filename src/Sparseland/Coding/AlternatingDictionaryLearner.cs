@@ -106,7 +106,7 @@ public sealed class AlternatingDictionaryLearner : IDisposable
         int replaced = 0;
         if (Options.ReplaceAtoms)
         {
-            double[] use = codes.ne(0).sum(0).to(ScalarType.Float64).data<double>().ToArray();
+            double[] use = codes.ne(0).to(ScalarType.Float64).sum([0L]).data<double>().ToArray();
             List<int> superfluous = Atoms.Superfluous(next, use, 1, Options.DuplicateCosine);
             if (superfluous.Count > 0) replaced = Atoms.Replace(next, superfluous, X, X.sub(codes.mm(next)), Options.Seed, Iterations).Count;
         }
