@@ -49,19 +49,24 @@ internal static class NonNegativeLeastSquares
                 }
 
                 double length = 1;
+                int blocking = -1;
                 for (int i = 0; i < n; i++)
                 {
-                    if (passive[i] && free[i] <= 0) length = Math.Min(length, g[i] / (g[i] - free[i]));
+                    if (!passive[i] || free[i] > 0) continue;
+                    double reach = g[i] > 0 ? g[i] / (g[i] - free[i]) : 0;
+                    if (reach < length) (length, blocking) = (reach, i);
                 }
 
                 for (int i = 0; i < n; i++)
                 {
                     if (!passive[i]) continue;
                     g[i] += length * (free[i] - g[i]);
-                    if (length < 1 && free[i] <= 0 && g[i] <= 1e-15 * Math.Abs(free[i])) (g[i], passive[i]) = (0, false);
+
+                    // The blocking one leaves whatever rounding left of it: every round makes the set smaller, so this ends.
+                    if (i == blocking || (length < 1 && free[i] <= 0 && g[i] <= 1e-15 * Math.Abs(free[i]))) (g[i], passive[i]) = (0, false);
                 }
 
-                if (length == 1)
+                if (blocking < 0)
                 {
                     Array.Clear(banned);
                     break;
