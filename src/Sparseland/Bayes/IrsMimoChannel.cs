@@ -42,11 +42,9 @@ public sealed record IrsMimoChannel(
         Tensor irsGains = Gains(ref random, grid, arrival, spread), baseGains = Gains(ref random, grid, atBase, spread);
         Tensor patterns = tensor(Signs(ref random, options.Elements * options.Patterns))
             .view(options.Elements, options.Patterns).div(Math.Sqrt(options.Elements)).to(ScalarType.ComplexFloat64);
-        int symbols = options.MobileAntennas * options.Pilots;
-        Tensor pilots = complex(tensor(Signs(ref random, symbols)), tensor(Signs(ref random, symbols)))
-            .view(options.MobileAntennas, options.Pilots).div(Math.Sqrt(2.0 * options.MobileAntennas));
-
-        Tensor aMobile = Steering(options.MobileAntennas, grid), aIrs = Steering(options.Elements, grid), aBase = Steering(options.BaseAntennas, grid);
+        Tensor aMobile = Steering(options.MobileAntennas, grid);
+        Tensor pilots = Pilots(ref random, options, aMobile);
+        Tensor aIrs = Steering(options.Elements, grid), aBase = Steering(options.BaseAntennas, grid);
         double toIrs = Math.Sqrt((double)options.MobileAntennas * options.Elements / spread);
         double toBase = Math.Sqrt((double)options.BaseAntennas * options.Elements / spread);
         Tensor h1 = aIrs.mv(irsGains).unsqueeze(1).mm(Column(aMobile, mobile).mH).mul(toIrs);
@@ -82,6 +80,18 @@ public sealed record IrsMimoChannel(
         using var scope = NewDisposeScope();
         Tensor rebuilt = _cascade!.Apply(estimate).view(Channel.shape);
         return rebuilt.sub(Channel).abs().square().sum([1]).div(Channel.abs().square().sum([1])).mean().item<double>();
+    }
+
+    /// <summary>QPSK pilots; those that are blind to an angle of the grid, all orthogonal to its steering vector, are drawn again.</summary>
+    private static Tensor Pilots(ref SeededRandom random, IrsMimoOptions options, Tensor steering)
+    {
+        int symbols = options.MobileAntennas * options.Pilots;
+        while (true)
+        {
+            Tensor pilots = complex(tensor(Signs(ref random, symbols)), tensor(Signs(ref random, symbols)))
+                .view(options.MobileAntennas, options.Pilots).div(Math.Sqrt(2.0 * options.MobileAntennas));
+            if (pilots.t().mm(steering.conj()).abs().pow(2).sum([0L]).min().item<double>() > 1e-12) return pilots;
+        }
     }
 
     /// <summary>exp(j pi (2k/R - 1) n)/sqrt(size) [size, R].</summary>
