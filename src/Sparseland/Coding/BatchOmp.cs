@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Sparseland.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -99,7 +100,7 @@ public static unsafe class BatchOmp
         Tensor norms = dictionary.norm(1, keepdim: true);
         Tensor unit = zeros([width, dictionary.shape[1]], dtype: X.dtype);
         unit.narrow(0, 0, atoms).copy_(dictionary.div(norms));
-        Tensor gram = unit.mm(unit.t()), transposed = unit.t();
+        Tensor transposed = unit.t().contiguous(), gram = SmallProduct.Multiply(unit, transposed);
         Tensor indices = full([samples, k], -1L, dtype: ScalarType.Int64), values = zeros([samples, k], dtype: X.dtype);
         Tensor residuals = X.mul(X).sum(1);
         int early = 0;
@@ -110,7 +111,7 @@ public static unsafe class BatchOmp
             {
                 cancel.ThrowIfCancellationRequested();
                 int count = Math.Min(SamplesPerBlock, samples - from), start = from;
-                using Tensor correlations = X.narrow(0, from, count).mm(transposed);
+                using Tensor rows = X.narrow(0, from, count), correlations = SmallProduct.Multiply(rows, transposed);
                 fixed (byte* q = correlations.bytes)
                 {
                     nint qp = (nint)q;

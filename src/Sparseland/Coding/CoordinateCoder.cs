@@ -1,3 +1,4 @@
+using Sparseland.Kernels;
 using Sparseland.Penalties;
 using Sparseland.Solvers;
 using TorchSharp;
@@ -151,7 +152,7 @@ public sealed class CoordinateCoder : ISparseCoder
             int samples = (int)X.shape[0], atoms = (int)dictionary.shape[0], width = (atoms + 7) / 8 * 8;
             Tensor padded = zeros([width, dictionary.shape[1]], dtype: ScalarType.Float64);
             padded.narrow(0, 0, atoms).copy_(dictionary);
-            Tensor gram = padded.mm(padded.t()), transposed = padded.t(), codes = empty([samples, atoms], dtype: X.dtype);
+            Tensor transposed = padded.t().contiguous(), gram = SmallProduct.Multiply(padded, transposed), codes = empty([samples, atoms], dtype: X.dtype);
             double[] certificates = new double[samples];
             int[] sweeps = new int[samples];
             int unfinished = 0;
@@ -166,9 +167,9 @@ public sealed class CoordinateCoder : ISparseCoder
                     using var block = NewDisposeScope();
                     int count = Math.Min(SamplesPerBlock, samples - from), start = from;
                     Tensor rows = X.narrow(0, from, count).to(ScalarType.Float64), norms = rows.mul(rows).sum(1);
-                    Tensor correlations = rows.mm(transposed), found = empty([count, atoms], dtype: ScalarType.Float64);
-                    if (initial is null) found.zero_();
-                    else found.copy_(initial.narrow(0, from, count));
+                    Tensor correlations = SmallProduct.Multiply(rows, transposed);
+                    Tensor found = X.dtype == ScalarType.Float64 ? codes.narrow(0, from, count) : empty([count, atoms], dtype: ScalarType.Float64);
+                    if (initial is not null) found.copy_(initial.narrow(0, from, count));
                     fixed (byte* q = correlations.bytes, norm = norms.bytes, target = found.bytes)
                     {
                         (nint qp, nint np, nint tp) = ((nint)q, (nint)norm, (nint)target);
@@ -186,7 +187,7 @@ public sealed class CoordinateCoder : ISparseCoder
                         }, work => work.Dispose());
                     }
 
-                    codes.narrow(0, from, count).copy_(found);
+                    if (X.dtype != ScalarType.Float64) codes.narrow(0, from, count).copy_(found);
                     progress?.Report(new ProgressReport(from + count, samples, coder.Name));
                 }
             }

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Sparseland.IO;
+using Sparseland.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -67,10 +68,10 @@ public sealed class OnlineDictionaryLearner : IDisposable
         using var scope = NewDisposeScope();
         double samples = batch.shape[0], t = Batches + 1.0;
         double theta = t < samples ? t * samples : samples * samples + t - samples, beta = (theta + 1 - samples) / (theta + 1);
-        Tensor codes = Coder.Codes(batch, Dictionary, null, cancel).contiguous(), residual = batch.sub(codes.mm(Dictionary));
+        Tensor codes = Coder.Codes(batch, Dictionary, null, cancel).contiguous(), residual = batch.sub(SmallProduct.Multiply(codes, Dictionary));
         double error = residual.mul(residual).sum().item<double>();
-        double objective = (error / 2 + Coder.PenaltyOf(codes)) / samples, active = codes.count_nonzero().item<long>() / samples;
-        Tensor codeSums = _codeSums.mul(beta), sampleSums = _sampleSums.mul(beta), next = Dictionary.clone();
+        double objective = (error / 2 + Coder.PenaltyOf(codes)) / samples, active = (codes.numel() - MemoryMarshal.Cast<byte, double>(codes.bytes).Count(0)) / samples;
+        Tensor codeSums = Scaled(_codeSums, beta), sampleSums = Scaled(_sampleSums, beta), next = Scaled(Dictionary, 1);
         Accumulate(codes, batch.contiguous(), codeSums, sampleSums);
         UpdateAtoms(next, codeSums, sampleSums);
         int replaced = Options.ReplaceAtoms ? Replace(next, codeSums, sampleSums, batch, residual) : 0;
@@ -159,6 +160,14 @@ public sealed class OnlineDictionaryLearner : IDisposable
         _sampleSums.Dispose();
     }
 
+    // On this thread: see SmallProduct for what libtorch's team of threads costs at this size.
+    private static Tensor Scaled(Tensor values, double factor)
+    {
+        Tensor result = empty(values.shape, dtype: ScalarType.Float64);
+        TensorPrimitives.Multiply(MemoryMarshal.Cast<byte, double>(values.bytes), factor, MemoryMarshal.Cast<byte, double>(result.bytes));
+        return result;
+    }
+
     /// <summary>A += sum a a^T, B += sum a x^T, by the few non-zeros of each code.</summary>
     private static void Accumulate(Tensor codes, Tensor batch, Tensor codeSums, Tensor sampleSums)
     {
@@ -197,7 +206,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
         {
             int count = Math.Min(Block, atoms - from);
             using Tensor rows = codeSums.narrow(0, from, count), target = sampleSums.narrow(0, from, count);
-            using Tensor gradient = target.addmm(rows, dictionary, 1, -1);
+            using Tensor product = SmallProduct.Multiply(rows, dictionary), gradient = target.sub(product);
             Span<double> g = MemoryMarshal.Cast<byte, double>(gradient.bytes);
             for (int j = 0; j < count; j++)
             {
