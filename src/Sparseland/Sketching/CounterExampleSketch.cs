@@ -34,14 +34,17 @@ public sealed class CounterExampleSketch : Sketch
         double norm = Math.Sqrt(v.Sum(x => x * x));
         for (int i = 1; i < d; i++) v[i] /= norm;
         Direction = v;
-        using var scope = NewDisposeScope();
-        Tensor M = eye(d + 1, dtype: ScalarType.Float64);
+        int size = d + 1;
+        double[] entries = new double[size * size];
+        for (int i = 0; i < size; i++) entries[(i * size) + i] = 1;
         for (int i = 1; i < d; i++)
         {
-            M[0, i] = M[i, 0] = tensor(-Perturbation * v[i]);
-            M[i, d] = M[d, i] = tensor(Perturbation * v[i]);
+            entries[i] = entries[i * size] = -Perturbation * v[i];
+            entries[(i * size) + d] = entries[(d * size) + i] = Perturbation * v[i];
         }
 
+        using var scope = NewDisposeScope();
+        Tensor M = tensor(entries, [size, size]);
         (Tensor values, Tensor vectors) = linalg.eigh(M);
         _entries = TensorMemory.Read<double>(vectors.mul(values.sqrt()).mm(vectors.t())).ToArray();
     }
@@ -57,9 +60,10 @@ public sealed class CounterExampleSketch : Sketch
     {
         int d = Inputs - 1;
         using var scope = NewDisposeScope();
-        Tensor b = zeros([d + 1], dtype: ScalarType.Float64);
-        b[d] = tensor(1.0);
-        return HardInstance.OnIdentity(Inputs, d, [.. Enumerable.Range(0, d + 1)], b);
+        double[] last = new double[d + 1];
+        last[d] = 1;
+        Tensor b = tensor(last);
+        return HardInstance.OnIdentity(Inputs, d, [.. Enumerable.Range(0, d + 1)], b).MovedToOuterScope();
     }
 
     private protected override void Multiply(Tensor X, Tensor result)

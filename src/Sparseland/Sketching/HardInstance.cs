@@ -46,11 +46,7 @@ public static class HardInstance
         for (int i = 0; i < numbers.Length; i++) numbers[i] = random.NextGaussian();
         using var scope = NewDisposeScope();
         Tensor all = tensor(numbers, [inputs, unknowns + 1]);
-        RegressionProblem problem = RegressionProblem.From(all.narrow(1, 0, unknowns).contiguous(), all.select(1, unknowns).contiguous());
-        problem.A.MoveToOuterDisposeScope();
-        problem.B.MoveToOuterDisposeScope();
-        problem.Solution.MoveToOuterDisposeScope();
-        return problem;
+        return RegressionProblem.From(all.narrow(1, 0, unknowns).contiguous(), all.select(1, unknowns).contiguous()).MovedToOuterScope();
     }
 
     /// <summary>A = [I_d; 0] on its rows and b on the same: x* is the head of b, r its tail.</summary>
@@ -58,8 +54,7 @@ public static class HardInstance
     {
         using var scope = NewDisposeScope();
         double norm = b.narrow(0, d, rows.Length - d).norm().item<double>();
-        return new(
-            inputs, rows, eye(rows.Length, d, dtype: ScalarType.Float64).MoveToOuterDisposeScope(), b.clone().MoveToOuterDisposeScope(),
-            b.narrow(0, 0, d).clone().MoveToOuterDisposeScope(), norm, 1);
+        return new RegressionProblem(
+            inputs, rows, eye(rows.Length, d, dtype: ScalarType.Float64), b.clone(), b.narrow(0, 0, d).clone(), norm, 1).MovedToOuterScope();
     }
 }

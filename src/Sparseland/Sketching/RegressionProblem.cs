@@ -39,8 +39,7 @@ public sealed record RegressionProblem(
 
         // Rounding leaves about 1e-16 of b where the fit is exact.
         if (norm <= 1e-13 * b.norm().item<double>()) norm = 0;
-        return new(
-            (int)A.shape[0], null, A.clone().MoveToOuterDisposeScope(), b.clone().MoveToOuterDisposeScope(), x.MoveToOuterDisposeScope(), norm, 1 / smallest);
+        return new RegressionProblem((int)A.shape[0], null, A.clone(), b.clone(), x, norm, 1 / smallest).MovedToOuterScope();
     }
 
     /// <summary>A [n, d] and b [n] with their zero rows. The caller disposes them.</summary>
@@ -52,6 +51,14 @@ public sealed record RegressionProblem(
         return (
             zeros([Inputs, Unknowns], dtype: ScalarType.Float64).index_copy(0, rows, A).MoveToOuterDisposeScope(),
             zeros([Inputs], dtype: ScalarType.Float64).index_copy(0, rows, B).MoveToOuterDisposeScope());
+    }
+
+    internal RegressionProblem MovedToOuterScope()
+    {
+        A.MoveToOuterDisposeScope();
+        B.MoveToOuterDisposeScope();
+        Solution.MoveToOuterDisposeScope();
+        return this;
     }
 
     /// <inheritdoc/>
