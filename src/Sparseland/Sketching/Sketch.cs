@@ -28,13 +28,17 @@ public abstract class Sketch : ISketch
     /// <inheritdoc/>
     public Tensor Apply(Tensor X)
     {
-        SketchInput.CheckValues(X, nameof(X), "[inputs] or [inputs, columns]", 1, 2);
+        SketchInput.CheckShape(X, nameof(X), "[inputs] or [inputs, columns]", 1, 2);
         if (X.shape[0] != Inputs)
             throw new ArgumentException($"X has {X.shape[0]} rows, but {Name} has {Inputs} inputs.", nameof(X));
         using var scope = NewDisposeScope();
         Tensor block = X.detach().reshape(Inputs, -1).contiguous();
         Tensor result = zeros([Outputs, block.shape[1]], dtype: ScalarType.Float64);
         Multiply(block, result);
+
+        // No sketch has a zero column, so a value that is not finite reaches the result, which is far smaller to look through than X.
+        if (!SketchInput.IsFinite(result))
+            throw new ArgumentException("X holds a value that is not finite, or values so large that their sums are not.", nameof(X));
         return (X.dim() == 1 ? result.view(Outputs) : result).MoveToOuterDisposeScope();
     }
 
@@ -87,7 +91,7 @@ public abstract class Sketch : ISketch
     /// <summary>S as a matrix [m, n], entry by entry and not by the fast product: for tests and pictures. The caller disposes it.</summary>
     public Tensor ToDense() => Columns([.. Enumerable.Range(0, Inputs)]);
 
-    /// <summary>result := S X; X [n, columns] contiguous and finite, result [m, columns] zeros.</summary>
+    /// <summary>result := S X; X [n, columns] contiguous, result [m, columns] zeros.</summary>
     private protected abstract void Multiply(Tensor X, Tensor result);
 
     /// <summary>q := S^T r; q holds zeros.</summary>

@@ -51,7 +51,8 @@ public class SketchBenchmark : IQuickBenchmark
                     $"Hadamard transform, {n} x {Columns} float64",
                     () =>
                     {
-                        work.copy_(x).Dispose();
+                        using var scope = NewDisposeScope();
+                        work.copy_(x);
                         Hadamard.TransformInPlace(work);
                     },
                     way == "fwht" ? "NumPy reshape" : "NumPy reshape in place",
@@ -86,7 +87,8 @@ public class SketchBenchmark : IQuickBenchmark
         var seconds = new List<double>();
         for (int i = 0; i < 5; i++)
         {
-            work.copy_(x).Dispose();
+            using var scope = NewDisposeScope();
+            work.copy_(x);
             long start = Stopwatch.GetTimestamp();
             Hadamard.TransformInPlace(work);
             seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
