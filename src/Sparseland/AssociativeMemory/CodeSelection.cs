@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using Sparseland.Data;
 
@@ -82,10 +83,11 @@ public static class CodeSelection
     /// <param name="mu">[Q K], positive.</param>
     /// <param name="k">Cells per module.</param>
     /// <returns>[Q K]; each module sums to 1.</returns>
-    /// <exception cref="ArgumentException">The cells are not whole modules.</exception>
+    /// <exception cref="ArgumentException">The cells are not whole modules, or a weight is not positive and finite.</exception>
     public static double[] Probabilities(ReadOnlySpan<double> mu, int k)
     {
         Modules(mu.Length, k);
+        if (!(TensorPrimitives.Min(mu) > 0) || !double.IsFinite(TensorPrimitives.Sum(mu))) throw new ArgumentException("Win weights must be positive and finite.", nameof(mu));
         double[] rho = mu.ToArray();
         Normalize(rho, k);
         return rho;
@@ -97,11 +99,12 @@ public static class CodeSelection
     /// <param name="seed">Same seed and stream, same draw.</param>
     /// <param name="stream">Tells draws of one seed apart.</param>
     /// <returns>[Q], cell numbers.</returns>
-    /// <exception cref="ArgumentException">The cells are not whole modules.</exception>
+    /// <exception cref="ArgumentException">The cells are not whole modules, or a probability is negative or NaN.</exception>
     public static int[] Draw(ReadOnlySpan<double> rho, int k, long seed, long stream = 0)
     {
         var random = new SeededRandom(seed, stream);
         var winners = new int[Modules(rho.Length, k)];
+        if (!(TensorPrimitives.Min(rho) >= 0)) throw new ArgumentException("A probability is negative or NaN.", nameof(rho));
         for (int q = 0; q < winners.Length; q++)
         {
             double left = random.NextDouble();
@@ -122,7 +125,7 @@ public static class CodeSelection
     /// <param name="seed">Of the ties.</param>
     /// <param name="stream">Tells draws of one seed apart.</param>
     /// <returns>[Q], cell numbers.</returns>
-    /// <exception cref="ArgumentException">The cells are not whole modules.</exception>
+    /// <exception cref="ArgumentException">The cells are not whole modules, or a value is NaN.</exception>
     public static int[] DrawMax(ReadOnlySpan<double> v, int k, long seed, long stream = 0)
     {
         var random = new SeededRandom(seed, stream);
@@ -130,21 +133,12 @@ public static class CodeSelection
         for (int q = 0; q < winners.Length; q++)
         {
             ReadOnlySpan<double> module = v.Slice(q * k, k);
-            int best = 0, ties = 1;
-            for (int cell = 1; cell < k; cell++)
+            double top = TensorPrimitives.Max(module);
+            if (double.IsNaN(top)) throw new ArgumentException($"V is NaN in module {q}.", nameof(v));
+            int ties = CountEqual(module, top), best = 0;
+            for (int skip = ties == 1 ? 0 : random.NextInt(ties); skip > 0 || module[best] != top; best++)
             {
-                if (module[cell] > module[best]) (best, ties) = (cell, 1);
-                else if (module[cell] == module[best]) ties++;
-            }
-
-            if (ties > 1)
-            {
-                double top = module[best];
-                for (int skip = random.NextInt(ties); skip > 0 || module[best] != top;)
-                {
-                    if (module[best] == top) skip--;
-                    best++;
-                }
+                if (module[best] == top) skip--;
             }
 
             winners[q] = (q * k) + best;
@@ -166,10 +160,7 @@ public static class CodeSelection
             double top = TensorPrimitives.Max(module);
             if (top == 0) continue;
             counted++;
-            foreach (double value in module)
-            {
-                if (value == top) tied++;
-            }
+            tied += CountEqual(module, top);
         }
 
         return counted == 0 ? 0 : (int)Math.Round((double)tied / counted);
@@ -199,10 +190,22 @@ public static class CodeSelection
         for (int at = 0; at < mu.Length; at += k)
         {
             Span<double> module = mu.Slice(at, k);
-            double sum = 0;
-            foreach (double weight in module) sum += weight;
-            TensorPrimitives.Divide(module, sum, module);
+            TensorPrimitives.Divide(module, TensorPrimitives.Sum<double>(module), module);
         }
+    }
+
+    private static int CountEqual(ReadOnlySpan<double> values, double value)
+    {
+        int count = 0, i = 0;
+        Vector<long> equal = default;
+        var wanted = new Vector<double>(value);
+        for (; i + Vector<double>.Count <= values.Length; i += Vector<double>.Count) equal -= Vector.Equals(new Vector<double>(values[i..]), wanted);
+        for (; i < values.Length; i++)
+        {
+            if (values[i] == value) count++;
+        }
+
+        return count + (int)Vector.Sum(equal);
     }
 
     private static int Modules(int cells, int k)

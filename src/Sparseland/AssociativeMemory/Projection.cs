@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Numerics;
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 
 namespace Sparseland.AssociativeMemory;
@@ -65,7 +66,10 @@ public sealed class Projection
         Weights.CountOver(active, counts.AsSpan(0, Cells));
 
         // boost * count / normalizer, in this order: count / normalizer is exactly 1 for a full match.
-        for (int i = 0; i < support.Length; i++) support[i] = Math.Min(1, boost * counts[i] / normalizer);
+        TensorPrimitives.ConvertTruncating<int, double>(counts.AsSpan(0, Cells), support);
+        if (boost != 1) TensorPrimitives.Multiply(support, boost, support);
+        TensorPrimitives.Divide(support, normalizer, support);
+        if (boost * active.Length > normalizer) TensorPrimitives.Min(support, 1, support);
         ArrayPool<int>.Shared.Return(counts);
     }
 
