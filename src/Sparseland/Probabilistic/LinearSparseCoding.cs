@@ -89,19 +89,20 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
 
     private sealed class Point : PointPosterior
     {
+        /// <summary>Posterior weights below this add nothing to a sum in double precision.</summary>
+        private const double Negligible = 1e-17;
         private readonly Context _context;
-        private readonly double[] _correlation, _energy, _self, _cross, _mean, _below, _first, _second;
+        private readonly double[] _energy, _fields, _cross, _mean, _below, _first, _second;
 
         public Point(Context context)
             : base(context.Model.Components, context.Values.Length, context.States)
         {
             _context = context;
             StateSet states = context.States;
-            _correlation = new double[Components];
             _mean = new double[Components];
             _energy = new double[states.Total];
             _below = new double[states.Total];
-            _self = new double[states.Singles];
+            _fields = new double[states.Singles * states.Active];
             _cross = new double[states.Singles * states.Singles];
             _first = new double[states.Candidates];
             _second = new double[states.Candidates * states.Candidates];
@@ -116,7 +117,7 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
             LogLikelihood[0] = zero;
             for (int h = 0; h < Components; h++)
             {
-                double q = _correlation[h] = TensorPrimitives.Dot(model.Row(h), y), length = _context.Gram[(h * Components) + h];
+                double q = TensorPrimitives.Dot(model.Row(h), y), length = _context.Gram[(h * Components) + h];
                 double best = double.NegativeInfinity;
                 for (int v = 0; v < Values; v++)
                 {
@@ -131,19 +132,8 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
 
             SelectCandidates();
             FillLocal(precision, zero);
-            StateSet states = States;
-            ReadOnlySpan<int> parent = states.Parent, slot = states.Slot;
-            int singles = states.Singles;
-            Span<double> multiple = LogLikelihood.AsSpan(FirstMultiple);
-            _self.CopyTo(_energy, 0);
-            for (int state = singles; state < states.Total; state++)
-            {
-                ReadOnlySpan<double> row = _cross.AsSpan(slot[state] * singles, singles);
-                double energy = _energy[parent[state]] + _self[slot[state]];
-                foreach (int link in states.Chain(parent[state])) energy -= row[slot[link]];
-                _energy[state] = energy;
-                multiple[state - singles] = zero + energy;
-            }
+            Descend(0, 0, 0, 0);
+            TensorPrimitives.Add(_energy.AsSpan(States.Singles), zero, LogLikelihood.AsSpan(FirstMultiple));
         }
 
         public override void Accumulate(ReadOnlySpan<double> y, Span<double> sums)
@@ -176,6 +166,25 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
         }
 
         /// <summary>
+        /// Energies of all states below one. The field of a state is what each further slot would add to it; its children are neighbours, so
+        /// they cost one addition of vectors.
+        /// </summary>
+        private void Descend(int depth, int firstChild, int from, double energy)
+        {
+            int singles = States.Singles, count = singles - from;
+            ReadOnlySpan<double> field = _fields.AsSpan((depth * singles) + from, count);
+            TensorPrimitives.Add(field, energy, _energy.AsSpan(firstChild, count));
+            if (depth + 1 == States.Active) return;
+            for (int child = firstChild, slot = from; slot < singles; child++, slot++)
+            {
+                int next = slot - (slot % Values) + Values, left = singles - next;
+                if (left == 0) break;
+                TensorPrimitives.Subtract(field[(next - from)..], _cross.AsSpan((slot * singles) + next, left), _fields.AsSpan(((depth + 1) * singles) + next, left));
+                Descend(depth + 1, States.FirstChild[child], next, _energy[child]);
+            }
+        }
+
+        /// <summary>
         /// Each state passes its weight to its parent, so that a state knows the weight of all states that contain it; a pair of active
         /// candidates is then counted once, at the state where the later of the two was added.
         /// </summary>
@@ -192,7 +201,7 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
             for (int state = states.Total - 1; state >= 0; state--)
             {
                 double below = _below[state];
-                if (below == 0) continue;
+                if (below < Negligible) continue;
                 (int position, int v) = Math.DivRem(slot[state], Values);
                 double weighted = below * values[v];
                 sums[v] += below;
@@ -238,13 +247,13 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
             int candidates = States.Candidates, singles = States.Singles;
             for (int i = 0; i < candidates; i++)
             {
-                for (int v = 0; v < Values; v++) _self[(i * Values) + v] = LogLikelihood[1 + (Candidates[i] * Values) + v] - zero;
+                for (int v = 0; v < Values; v++) _fields[(i * Values) + v] = LogLikelihood[1 + (Candidates[i] * Values) + v] - zero;
                 for (int j = 0; j < i; j++)
                 {
                     double overlap = precision * _context.Gram[(Candidates[i] * Components) + Candidates[j]];
                     for (int v = 0; v < Values; v++)
                     {
-                        for (int u = 0; u < Values; u++) _cross[(((i * Values) + v) * singles) + (j * Values) + u] = overlap * _context.Values[v] * _context.Values[u];
+                        for (int u = 0; u < Values; u++) _cross[(((j * Values) + u) * singles) + (i * Values) + v] = overlap * _context.Values[v] * _context.Values[u];
                     }
                 }
             }

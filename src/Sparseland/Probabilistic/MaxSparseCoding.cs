@@ -170,7 +170,8 @@ public abstract class MaxSparseCoding : TruncatedSparseCoder
             }
 
             SelectCandidates();
-            Locate();
+            if (_context.Table is null) _table.Fill(Candidates);
+            else Locate(_table.States, _place);
             for (int state = States.Singles; state < States.Total; state++)
             {
                 int place = _place[state];
@@ -219,23 +220,6 @@ public abstract class MaxSparseCoding : TruncatedSparseCoder
             // The expected squared error, back from the log-likelihoods.
             likelihood += Weight[0] * LogLikelihood[0];
             sums[1] += 2 * _context.Model.Sigma * _context.Model.Sigma * (_highest - likelihood);
-        }
-
-        /// <summary>Where each state stands in the table: in the table of all components by descending its tree, else in the point's own.</summary>
-        private void Locate()
-        {
-            if (_context.Table is null)
-            {
-                _table.Fill(Candidates);
-                return;
-            }
-
-            ReadOnlySpan<int> parent = States.Parent, slot = States.Slot, child = _table.States.FirstChild;
-            for (int state = 0; state < States.Total; state++)
-            {
-                int up = parent[state], component = Candidates[slot[state]];
-                _place[state] = up < 0 ? component : child[_place[up]] + component - Candidates[slot[up]] - 1;
-            }
         }
     }
 }

@@ -144,6 +144,17 @@ internal abstract class PointPosterior
         Array.Sort(Candidates);
     }
 
+    /// <summary>Where the point's states stand in a tree over all components, found by descending it.</summary>
+    protected void Locate(StateSet all, int[] place)
+    {
+        ReadOnlySpan<int> parent = States.Parent, slot = States.Slot, child = all.FirstChild;
+        for (int state = 0; state < States.Total; state++)
+        {
+            int up = parent[state], component = Candidates[slot[state]];
+            place[state] = up < 0 ? component : child[place[up]] + component - Candidates[slot[up]] - 1;
+        }
+    }
+
     protected double WeightOf(int treeState) => Weight[FirstMultiple + treeState - States.Singles];
 
     private static double SoftMax(ReadOnlySpan<double> log, Span<double> weights)

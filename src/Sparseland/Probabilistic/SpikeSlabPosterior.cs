@@ -24,6 +24,9 @@ internal readonly record struct SpikeSlabLayout(int Components, int Features)
 /// </summary>
 internal sealed class SpikeSlabContext : IPosteriorContext
 {
+    /// <summary>Factors over all components are made where they have at most so many numbers.</summary>
+    private const double MostTableNumbers = 1e6;
+
     public SpikeSlabContext(SpikeSlabSparseCoding model, StateSet states, double[] scaled, double[] precision)
     {
         (Model, States, Scaled, Precision, Layout) = (model, states, scaled, precision, new(model.Components, model.Features));
@@ -44,6 +47,10 @@ internal sealed class SpikeSlabContext : IPosteriorContext
         }
 
         LogNormaliser = -0.5 * ((features * Math.Log(2 * Math.PI)) - precision.Sum(Math.Log));
+        double all = StateSet.CountStates(components, states.Active) + components;
+        if (all > Truncation.MostStates || all * (states.Active + 3) > MostTableNumbers) return;
+        Table = new SpikeSlabFactors(this, StateSet.Build(components, states.Active));
+        Table.Fill([.. Enumerable.Range(0, components)]);
     }
 
     public SpikeSlabSparseCoding Model { get; }
@@ -73,9 +80,59 @@ internal sealed class SpikeSlabContext : IPosteriorContext
 
     public double LogNormaliser { get; }
 
+    /// <summary>Factors of all states of all components, where there are few enough.</summary>
+    public SpikeSlabFactors? Table { get; }
+
     public int SumsLength => Layout.Length;
 
     public PointPosterior NewPoint() => new SpikeSlabPosterior(this);
+}
+
+/// <summary>The Cholesky rows of all states of a tree over some components, and what they add to the log-joint. None depends on the data.</summary>
+internal sealed class SpikeSlabFactors(SpikeSlabContext context, StateSet states)
+{
+    private readonly double[] _rows = new double[states.Total * states.Active];
+
+    public StateSet States => states;
+
+    /// <summary>The part of log p(y|s) - log p(y|0) that is the same for all y.</summary>
+    public double[] Constant { get; } = new double[states.Total];
+
+    /// <summary>log p(s).</summary>
+    public double[] LogPrior { get; } = new double[states.Total];
+
+    /// <summary>The last row of L of a state.</summary>
+    public ReadOnlySpan<double> Row(int state) => _rows.AsSpan(state * states.Active, states.Active);
+
+    /// <summary>Computes all states.</summary>
+    /// <param name="components">The component of each candidate of the tree.</param>
+    public void Fill(ReadOnlySpan<int> components)
+    {
+        int stride = states.Active, count = context.Model.Components;
+        ReadOnlySpan<int> slot = states.Slot, parents = states.Parent;
+        for (int state = 0; state < states.Total; state++)
+        {
+            ReadOnlySpan<int> chain = states.Chain(state);
+            int depth = chain.Length - 1, component = components[slot[state]], parent = parents[state];
+            Span<double> row = _rows.AsSpan(state * stride, stride);
+            ReadOnlySpan<double> information = context.Information.AsSpan(component * count, count);
+            double square = information[component];
+            for (int i = 0; i < depth; i++)
+            {
+                ReadOnlySpan<double> above = _rows.AsSpan(chain[i] * stride, stride);
+                double value = information[components[slot[chain[i]]]];
+                for (int m = 0; m < i; m++) value -= row[m] * above[m];
+                row[i] = value /= above[i];
+                square -= value * value;
+            }
+
+            // M >= Psi^-1, so the pivot is positive but for rounding.
+            square = Math.Max(square, 1e-14 * information[component]);
+            row[depth] = Math.Sqrt(square);
+            Constant[state] = context.Constant[component] - (0.5 * Math.Log(square)) + (parent < 0 ? 0 : Constant[parent]);
+            LogPrior[state] = context.LogOdds[component] + (parent < 0 ? context.LogZero : LogPrior[parent]);
+        }
+    }
 }
 
 /// <summary>The posterior of one point.</summary>
@@ -83,7 +140,9 @@ internal sealed class SpikeSlabPosterior : PointPosterior
 {
     private const double Negligible = 1e-17;
     private readonly SpikeSlabContext _context;
-    private readonly double[] _eta, _rows, _forward, _energy, _prior, _scaled, _mean, _inverse, _first, _square;
+    private readonly SpikeSlabFactors _factors;
+    private readonly int[] _place;
+    private readonly double[] _eta, _forward, _fit, _scaled, _mean, _inverse, _first, _square;
 
     public SpikeSlabPosterior(SpikeSlabContext context)
         : base(context.Model.Components, 1, context.States)
@@ -91,10 +150,10 @@ internal sealed class SpikeSlabPosterior : PointPosterior
         _context = context;
         int active = States.Active;
         _eta = new double[Components];
-        _rows = new double[States.Total * active];
+        _factors = context.Table ?? new SpikeSlabFactors(context, States);
+        _place = [.. Enumerable.Range(0, States.Total)];
         _forward = new double[States.Total];
-        _energy = new double[States.Total];
-        _prior = new double[States.Total];
+        _fit = new double[States.Total];
         _scaled = new double[context.Model.Features];
         _mean = new double[active];
         _inverse = new double[active * active];
@@ -119,13 +178,22 @@ internal sealed class SpikeSlabPosterior : PointPosterior
         }
 
         SelectCandidates();
-        int first = FirstMultiple - States.Singles;
+        if (_context.Table is null) _factors.Fill(Candidates);
+        else Locate(_factors.States, _place);
+        ReadOnlySpan<int> slot = States.Slot, parent = States.Parent;
         for (int state = 0; state < States.Total; state++)
         {
-            AppendRow(state);
-            if (state < States.Singles) continue;
-            LogLikelihood[first + state] = zero + _energy[state];
-            LogPrior[first + state] = _context.LogZero + _prior[state];
+            // The entry of u that the last component appends.
+            int place = _place[state], depth = States.Depth[state] - 1;
+            ReadOnlySpan<double> row = _factors.Row(place);
+            ReadOnlySpan<int> chain = States.Chain(state);
+            double right = _eta[Candidates[slot[state]]];
+            for (int i = 0; i < depth; i++) right -= row[i] * _forward[chain[i]];
+            double u = _forward[state] = right / row[depth];
+            double fit = _fit[state] = (0.5 * u * u) + (depth == 0 ? 0 : _fit[parent[state]]);
+            if (depth == 0) continue;
+            LogLikelihood[FirstMultiple + state - States.Singles] = zero + fit + _factors.Constant[place];
+            LogPrior[FirstMultiple + state - States.Singles] = _factors.LogPrior[place];
         }
     }
 
@@ -190,41 +258,13 @@ internal sealed class SpikeSlabPosterior : PointPosterior
         }
     }
 
-    /// <summary>The row of L and the entry of u that the last component of a state adds to those of its parent.</summary>
-    private void AppendRow(int state)
-    {
-        ReadOnlySpan<int> chain = States.Chain(state);
-        int depth = chain.Length - 1, stride = States.Active, component = Candidates[States.Slot[state]];
-        Span<double> row = _rows.AsSpan(state * stride, stride);
-        ReadOnlySpan<double> information = _context.Information.AsSpan(component * Components, Components);
-        double square = information[component], right = _eta[component];
-        for (int i = 0; i < depth; i++)
-        {
-            ReadOnlySpan<double> above = _rows.AsSpan(chain[i] * stride, stride);
-            double value = information[Candidates[States.Slot[chain[i]]]];
-            for (int m = 0; m < i; m++) value -= row[m] * above[m];
-            row[i] = value /= above[i];
-            square -= value * value;
-            right -= value * _forward[chain[i]];
-        }
-
-        // M >= Psi^-1, so the pivot is positive but for rounding.
-        square = Math.Max(square, 1e-14 * information[component]);
-        row[depth] = Math.Sqrt(square);
-        _forward[state] = right / row[depth];
-        double gain = (0.5 * ((right * right / square) - Math.Log(square))) + _context.Constant[component];
-        int parent = States.Parent[state];
-        _energy[state] = gain + (parent < 0 ? 0 : _energy[parent]);
-        _prior[state] = _context.LogOdds[component] + (parent < 0 ? 0 : _prior[parent]);
-    }
-
     /// <summary>L^-1 of a state, row by row, and kappa = L^-T u.</summary>
     private void Invert(ReadOnlySpan<int> chain)
     {
         int size = chain.Length, stride = States.Active;
         for (int i = 0; i < size; i++)
         {
-            ReadOnlySpan<double> row = _rows.AsSpan(chain[i] * stride, stride);
+            ReadOnlySpan<double> row = _factors.Row(_place[chain[i]]);
             for (int j = 0; j < i; j++)
             {
                 double value = 0;
