@@ -1,3 +1,4 @@
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -22,6 +22,18 @@ public static class SparsityMeasures
     }
 
     /// <summary>
+    /// <see cref="Gini"/> times n/(n - 1): 0 when all magnitudes are equal, 1 when one alone is not zero, whatever n is.
+    /// </summary>
+    /// <param name="values">At least two values, finite, not all zero.</param>
+    /// <exception cref="ArgumentException">There are fewer, all are zero, or one is not finite.</exception>
+    public static double RescaledGini(ReadOnlySpan<double> values)
+    {
+        if (values.Length < 2)
+            throw new ArgumentException($"The rescaled Gini index needs at least two values, not {values.Length}.", nameof(values));
+        return Gini(values) * values.Length / (values.Length - 1);
+    }
+
+    /// <summary>
     /// Hoyer's measure, (sqrt(n) - ||c||_1 / ||c||_2) / (sqrt(n) - 1) (Hoyer 2004): 0 when all magnitudes are equal, 1 when
     /// one alone is not zero.
     /// </summary>

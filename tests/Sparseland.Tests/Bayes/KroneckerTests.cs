@@ -1,5 +1,6 @@
 using Sparseland.Bayes;
 using Sparseland.Coding;
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 

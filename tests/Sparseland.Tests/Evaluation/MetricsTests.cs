@@ -121,6 +121,40 @@ public class MetricsTests
     }
 
     [Fact]
+    public void Rescaled_Gini_goes_from_zero_to_one()
+    {
+        foreach (int n in new[] { 2, 3, 6, 50 })
+        {
+            double[] one = new double[n], even = new double[n];
+            one[n / 2] = -0.3;
+            Array.Fill(even, 7.0);
+            Assert.Equal(1, SparsityMeasures.RescaledGini(one), 14);
+            Assert.Equal(0, SparsityMeasures.RescaledGini(even), 14);
+        }
+
+        Assert.Equal(0.7333, SparsityMeasures.RescaledGini([0.7, 0.2, 0.1, 0]), 4);
+        Assert.Equal(11.0 / 15, SparsityMeasures.RescaledGini([0.1, 0.7, 0, 0.2]), 14);
+        Assert.Throws<ArgumentException>(() => SparsityMeasures.RescaledGini([1]));
+        Assert.Throws<ArgumentException>(() => SparsityMeasures.RescaledGini([0, 0]));
+        Assert.Throws<ArgumentException>(() => SparsityMeasures.RescaledGini([1, double.NaN]));
+    }
+
+    [Fact]
+    public void Spearman_sees_order_only()
+    {
+        double[] x = [3, 1, 2, 5, 4], y = [.. x.Select(Math.Exp)];
+        Assert.Equal(1, RankCorrelation.Spearman(x, y), 14);
+        Assert.Equal(-1, RankCorrelation.Spearman(x, [.. x.Select(v => -v)]), 14);
+
+        // scipy.stats.spearmanr, with ties.
+        Assert.Equal(0.6702887344438079, RankCorrelation.Spearman([1, 2, 2, 3, 5, 5, 5], [2, 1, 4, 4, 3, 6, 7]), 14);
+        Assert.Equal(double.NaN, RankCorrelation.Spearman([1, 1, 1], [1, 2, 3]));
+        Assert.Throws<ArgumentException>(() => RankCorrelation.Spearman([1], [1]));
+        Assert.Throws<ArgumentException>(() => RankCorrelation.Spearman([1, 2], [1, 2, 3]));
+        Assert.Contains("y[1]", Assert.Throws<ArgumentException>(() => RankCorrelation.Spearman([1, 2], [1, double.NaN])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Gini_and_Hoyer()
     {
         // numpy: the mean absolute difference form of Gini, sum |a_i - a_j| / (2 n^2 mean), and Hoyer's formula.

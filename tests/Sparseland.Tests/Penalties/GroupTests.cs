@@ -6,7 +6,11 @@ public class GroupTests
 {
     private static readonly GroupPartition Groups = GroupPartition.FromLabels([0, 1, 0, 1, 1, 2]);
 
-    public static TheoryData<string> Names() => ["group", "sparse group", "non-negative group", "non-negative sparse group"];
+    public static TheoryData<string> Names() =>
+        ["group", "sparse group", "non-negative group", "non-negative sparse group", "envelope", "envelope of one", "non-negative envelope"];
+
+    // No strength makes the envelope zero: see GroupEnvelopeTests.
+    public static TheoryData<string> NamesWithLargest() => ["group", "sparse group", "non-negative group", "non-negative sparse group"];
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -77,7 +81,7 @@ public class GroupTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
+    [MemberData(nameof(NamesWithLargest))]
     public void Largest_useful_strength_is_where_zero_begins_to_stay(string name)
     {
         double[] gradient = [0.3, -1.7, 0.9, 0.2, -0.8, -0.1], result = new double[6];
@@ -138,6 +142,9 @@ public class GroupTests
     {
         "group" => new GroupLasso(Groups, strength),
         "sparse group" => new SparseGroupLasso(Groups, strength, 0.4, [1, 1.3, 0.7]),
+        "envelope" => new GroupEnvelope(Groups, 2, strength, [1, 1.7, 0.6]),
+        "envelope of one" => new GroupEnvelope(Groups, 1, strength),
+        "non-negative envelope" => new NonNegative(new GroupEnvelope(Groups, 1, strength, [1, 0.5, 2])),
         "non-negative group" => new NonNegative(new GroupLasso(Groups, strength)),
         _ => new NonNegative(new SparseGroupLasso(Groups, strength, 0.4)),
     };

@@ -1,25 +1,32 @@
-namespace Sparseland.Bayes;
+namespace Sparseland.Solvers;
 
-/// <summary>min ||C g - b|| over g >= 0 by the active-set method of Lawson and Hanson (1974, ch. 23), for small symmetric C.</summary>
+/// <summary>min ||C g - b|| over g >= 0 by the active-set method of Lawson and Hanson (1974, ch. 23), for few unknowns.</summary>
 internal static class NonNegativeLeastSquares
 {
+    /// <summary>The solution for C [rows, unknowns] and b [rows].</summary>
     public static double[] Solve(double[,] c, ReadOnlySpan<double> b)
     {
-        int n = b.Length;
+        int rows = b.Length, n = c.GetLength(1);
         double[,] gram = new double[n, n];
         double[] target = new double[n];
-        double scale = 0;
         for (int i = 0; i < n; i++)
         {
-            for (int r = 0; r < n; r++) target[i] += c[r, i] * b[r];
+            for (int r = 0; r < rows; r++) target[i] += c[r, i] * b[r];
             for (int j = 0; j < n; j++)
             {
-                for (int r = 0; r < n; r++) gram[i, j] += c[r, i] * c[r, j];
+                for (int r = 0; r < rows; r++) gram[i, j] += c[r, i] * c[r, j];
             }
-
-            scale = Math.Max(scale, Math.Abs(target[i]));
         }
 
+        return SolveGram(gram, target);
+    }
+
+    /// <summary>The same from C^T C and C^T b, which is all the method needs.</summary>
+    public static double[] SolveGram(double[,] gram, double[] target)
+    {
+        int n = target.Length;
+        double scale = 0;
+        for (int i = 0; i < n; i++) scale = Math.Max(scale, Math.Abs(target[i]));
         double[] g = new double[n];
         bool[] passive = new bool[n], banned = new bool[n];
         for (int step = 0; step < 3 * n; step++)

@@ -1,0 +1,210 @@
+using Sparseland.Coding;
+using Sparseland.IO;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>Groups and what is asked of them.</summary>
+/// <param name="Groups">Groups of one layer, or of several under one k.</param>
+/// <param name="Regularizer">The penalty on their norms.</param>
+public sealed record RegularizedGroups(GroupSpec Groups, IGroupRegularizer Regularizer);
+
+/// <summary>
+/// Proximal stochastic gradient descent: theta = prox_{eta pen}(theta - eta m), m = momentum m + gradient. The prox has eta times the
+/// strength, so a small step never decides anything at once; and momentum carries the gradient of the loss only, never the shrinkage.
+/// </summary>
+/// <remarks>
+/// Every parameter that is trained is either in a group or named as free: a batch-norm scale that was forgotten would keep its channel
+/// alive. The prox runs on one thread, one pass over the parameters for the norms and one to scale them, and is the same bit by
+/// bit for a seed; libtorch's gradients are so for one number of threads.
+/// </remarks>
+public sealed class ProximalSgd : IDisposable
+{
+    private readonly (string Name, Parameter Value, Tensor Momentum)[] _parameters;
+    private readonly (RegularizedGroups Part, double[] Scales)[] _parts;
+    private readonly int[] _free;
+
+    /// <summary>Sets it up; nothing changes yet.</summary>
+    /// <param name="model">The network; its trainable parameters must be on the CPU.</param>
+    /// <param name="parts">Groups with their penalties; they must not overlap.</param>
+    /// <param name="free">
+    /// Names of the parameters without a penalty, or names of modules for all below them: "head" stands for "head.weight" and "head.bias".
+    /// </param>
+    /// <param name="learningRate">eta, positive.</param>
+    /// <param name="momentum">From 0 to below 1.</param>
+    /// <exception cref="ArgumentException">
+    /// A number is out of its range; a parameter is neither in a group nor free, or both; groups overlap or are not the model's; a name
+    /// is nobody's; k does not fit the groups.
+    /// </exception>
+    public ProximalSgd(
+        nn.Module model, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free, double learningRate, double momentum = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(parts);
+        ArgumentNullException.ThrowIfNull(free);
+        if (!(momentum >= 0 && momentum < 1)) throw new ArgumentOutOfRangeException(nameof(momentum), momentum, "momentum must be from 0 to below 1.");
+        (LearningRate, Momentum) = (learningRate, momentum);
+        (string Name, Parameter Value)[] all = [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
+        _free = Match(all, parts, free);
+        foreach (RegularizedGroups part in parts) part.Regularizer.Validate(part.Groups.Count);
+        using (no_grad())
+            _parameters = [.. all.Select(p => (p.Name, p.Value, zeros_like(p.Value).DetachFromDisposeScope()))];
+        _parts = [.. parts.Select(part => (part, new double[part.Groups.Count]))];
+    }
+
+    /// <summary>eta; may change between steps.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not positive and finite.</exception>
+    public double LearningRate
+    {
+        get;
+        set => field = value > 0 && double.IsFinite(value)
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(LearningRate), value, "LearningRate must be positive and finite.");
+    }
+
+    /// <summary>Share of the last direction that the next one keeps.</summary>
+    public double Momentum { get; }
+
+    /// <summary>Groups with their penalties.</summary>
+    public IReadOnlyList<RegularizedGroups> Parts => [.. _parts.Select(part => part.Part)];
+
+    /// <summary>Momentum of each parameter by name: with the parameters and the learning rate, all the state there is.</summary>
+    public IReadOnlyDictionary<string, Tensor> State => _parameters.ToDictionary(p => p.Name, p => p.Momentum);
+
+    /// <summary>Gradient step, then prox.</summary>
+    /// <exception cref="DivergenceException">A parameter is not finite after the gradient step; the message names it. No prox was made.</exception>
+    public void Step()
+    {
+        GradientStep();
+        Prox();
+    }
+
+    /// <summary>The gradient step alone: m = momentum m + gradient, theta = theta - eta m. A parameter without a gradient stays.</summary>
+    public void GradientStep()
+    {
+        using (no_grad())
+        using (NewDisposeScope())
+        {
+            foreach ((_, Parameter value, Tensor momentum) in _parameters)
+            {
+                if (value.grad is not { } gradient) continue;
+                if (Momentum == 0)
+                {
+                    value.add_(gradient, alpha: -LearningRate);
+                    continue;
+                }
+
+                momentum.mul_(Momentum).add_(gradient);
+                value.add_(momentum, alpha: -LearningRate);
+            }
+        }
+    }
+
+    /// <summary>The proximal step alone, prox of eta times each penalty. All norms are looked at before anything is changed.</summary>
+    /// <exception cref="DivergenceException">A parameter is not finite; the message names it. Nothing was changed.</exception>
+    public void Prox()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        foreach ((RegularizedGroups part, double[] scales) in _parts)
+        {
+            part.Groups.Norms(scales);
+            for (int j = 0; j < scales.Length; j++)
+            {
+                if (!double.IsFinite(scales[j])) throw Diverged(part.Groups, j);
+            }
+        }
+
+        foreach (int i in _free)
+        {
+            if (!_parameters[i].Value.isfinite().all().item<bool>()) throw Diverged(_parameters[i].Name, "");
+        }
+
+        foreach ((RegularizedGroups part, double[] scales) in _parts)
+        {
+            part.Regularizer.Scales(scales, LearningRate, scales);
+            part.Groups.Scale(scales);
+        }
+    }
+
+    /// <summary>Sum of the penalties at the parameters as they are.</summary>
+    public double Penalty() => _parts.Sum(part => part.Part.Regularizer.Value(part.Part.Groups.Norms()));
+
+    /// <summary>Takes over momenta from <see cref="State"/> of an equal optimizer.</summary>
+    /// <param name="state">Momentum of each parameter by name.</param>
+    /// <exception cref="ArgumentException">A parameter is missing or has another shape.</exception>
+    public void Load(IReadOnlyDictionary<string, Tensor> state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        foreach ((string name, _, Tensor momentum) in _parameters)
+        {
+            if (!state.TryGetValue(name, out Tensor? saved) || !saved.shape.SequenceEqual(momentum.shape))
+                throw new ArgumentException($"The state has no momentum of shape [{string.Join(", ", momentum.shape)}] for {name}.", nameof(state));
+        }
+
+        using (no_grad())
+        using (NewDisposeScope())
+        {
+            foreach ((string name, _, Tensor momentum) in _parameters) momentum.copy_(state[name]);
+        }
+    }
+
+    /// <summary>Frees the momenta; the network stays.</summary>
+    public void Dispose()
+    {
+        foreach ((_, _, Tensor momentum) in _parameters) momentum.Dispose();
+    }
+
+    /// <summary>Checks that every parameter has one place; gives those of the free ones.</summary>
+    private static int[] Match((string Name, Parameter Value)[] all, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free)
+    {
+        var owner = new Dictionary<nint, string>();
+        foreach (RegularizedGroups part in parts)
+        {
+            ArgumentNullException.ThrowIfNull(part?.Groups, nameof(parts));
+            ArgumentNullException.ThrowIfNull(part.Regularizer, nameof(parts));
+            foreach (IGrouping<nint, GroupSlice> slices in part.Groups.Slices.GroupBy(slice => slice.Address))
+            {
+                if (!owner.TryAdd(slices.Key, part.Groups.Name))
+                    throw new ArgumentException($"{slices.First().Name} is in the groups of {owner[slices.Key]} and of {part.Groups.Name}; groups must not overlap.", nameof(parts));
+            }
+        }
+
+        foreach (string name in free)
+        {
+            if (!all.Any(p => IsUnder(p.Name, name)))
+                throw new ArgumentException($"No trainable parameter is \"{name}\" or below it; there are {string.Join(", ", all.Select(p => p.Name))}.", nameof(free));
+        }
+
+        var places = new List<int>();
+        var lost = new List<string>();
+        for (int i = 0; i < all.Length; i++)
+        {
+            bool isFree = free.Any(name => IsUnder(all[i].Name, name)), isGrouped = owner.Remove(Address(all[i].Value), out string? group);
+            if (isFree && isGrouped) throw new ArgumentException($"{all[i].Name} is free and in the groups of {group}; it can be only one.", nameof(free));
+            if (isFree) places.Add(i);
+            else if (!isGrouped) lost.Add(all[i].Name);
+        }
+
+        if (lost.Count > 0)
+            throw new ArgumentException($"{string.Join(", ", lost)}: neither in a group nor free. Put it into a group, or name it in free.", nameof(free));
+        if (owner.Count > 0)
+            throw new ArgumentException($"The groups of {owner.Values.First()} have a parameter that is not trained in this model.", nameof(parts));
+        return [.. places];
+
+        static bool IsUnder(string name, string module) => name == module || name.StartsWith(module + ".", StringComparison.Ordinal);
+    }
+
+    private static unsafe nint Address(Tensor value) => (nint)TensorMemory.Address(value);
+
+    private DivergenceException Diverged(GroupSpec groups, int group)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        string name = groups.Slices.First(slice => !slice.Parameter.isfinite().all().item<bool>()).Name;
+        return Diverged(name, $" (group {group} of {groups.Name})");
+    }
+
+    private DivergenceException Diverged(string name, string where)
+        => new($"After the gradient step {name}{where} is not finite; take a learning rate below {LearningRate:G3}.");
+}
