@@ -47,11 +47,19 @@ public static class DotNetDocs
         if (files.Count == 0) throw new ArgumentException("There is no file to read.", nameof(files));
         var elements = new XElement[files.Count][];
         int done = 0;
-        Parallel.For(0, files.Count, new ParallelOptions { CancellationToken = cancel }, i =>
+        try
         {
-            elements[i] = Read(files[i]);
-            progress?.Report(new(Interlocked.Increment(ref done), files.Count, Path.GetFileName(files[i])));
-        });
+            Parallel.For(0, files.Count, new ParallelOptions { CancellationToken = cancel }, i =>
+            {
+                elements[i] = Read(files[i]);
+                progress?.Report(new(Interlocked.Increment(ref done), files.Count, Path.GetFileName(files[i])));
+            });
+        }
+        catch (AggregateException several)
+        {
+            // One broken file is enough to say.
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(several.InnerExceptions[0]);
+        }
 
         var seen = new HashSet<string>(StringComparer.Ordinal);
         List<XElement> all = [.. elements.SelectMany(e => e).Where(e => DocId.KindOf((string?)e.Attribute("name") ?? "") is not null && seen.Add((string)e.Attribute("name")!))];
