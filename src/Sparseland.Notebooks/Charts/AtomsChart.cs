@@ -71,7 +71,8 @@ public sealed record AtomsChart : Chart
     private double Scale(double width)
     {
         // Whole multiples keep all pixels of one size, where there is room for at least two.
-        double scale = Math.Min(width / PixelWidth, 5);
+        // Few small patches are enlarged further: a mosaic of a hand's breadth can be read.
+        double scale = Math.Min(width / PixelWidth, Math.Max(5, 240.0 / PixelWidth));
         return scale >= 2 ? Math.Floor(scale) : scale;
     }
 
