@@ -139,13 +139,16 @@ public class MacrocolumnBenchmark : IQuickBenchmark
             int[][] codes = [.. mac.StoreAll(stored).Select(c => c.Winners)];
             var search = new NearestItem(Inputs);
             foreach (int[] item in stored) search.Store(item);
-            int[][] noisy = [.. stored[..cues].Select((item, i) => BinaryPatterns.WithOverlap(item, Inputs, 90, i))];
+
+            // Old items and new ones: cells that froze early keep the oldest well.
+            int[] asked = [.. Enumerable.Range(0, cues).Select(i => i * (count / cues))];
+            int[][] noisy = [.. asked.Select(i => BinaryPatterns.WithOverlap(stored[i], Inputs, 90, i))];
             double recalled = 0;
             int found = 0;
             yield return new Comparison(
                 $"recall {cues} noisy cues, {count} items stored",
-                () => recalled = noisy.Select((cue, i) => CodeMetrics.Overlap(mac.Recall(cue, tie: i).Winners, codes[i])).Average(),
-                "nearest item by Hamming distance", () => found = noisy.Where((cue, i) => search.Nearest(cue).Item == i).Count(),
+                () => recalled = noisy.Select((cue, i) => CodeMetrics.Overlap(mac.Recall(cue, tie: i).Winners, codes[asked[i]])).Average(),
+                "nearest item by Hamming distance", () => found = noisy.Where((cue, i) => search.Nearest(cue).Item == asked[i]).Count(),
                 Note: () => $"right: {Percent(recalled)} of the winners, {Percent((double)found / cues)} of the nearest items; weight density {Percent(mac.WeightDensity)}");
             if (count == 2000)
             {
