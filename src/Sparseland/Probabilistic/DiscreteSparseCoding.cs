@@ -70,17 +70,17 @@ public sealed class DiscreteSparseCoding : LinearSparseCoding
 
     private protected override LinearSparseCoding With(double[] weights, double sigma, ReadOnlySpan<double> counts, int points, int active)
     {
-        // Every component that has no other value is zero, candidate or not.
-        double total = (double)points * Components, rest = total;
+        // How often a component is active is corrected for the truncation as in the other models; which value it then has needs no correction.
+        double found = 0;
+        for (int v = 0; v < Values.Count; v++) found += counts[v];
+        double activity = NextActivity(Components, Activity, active, found / points);
         double[] shares = new double[_values.Length];
         for (int k = 0, v = 0; k < shares.Length; k++)
         {
-            if (k == Zero) continue;
-            rest -= counts[v];
-            shares[k] = counts[v++] / total;
+            if (k != Zero) shares[k] = found > 0 ? activity * counts[v++] / found : 0;
         }
 
-        shares[Zero] = rest / total;
+        shares[Zero] = 1 - activity;
         return new DiscreteSparseCoding(_values, Floored(shares), sigma, (weights, Features));
     }
 

@@ -40,7 +40,7 @@ public abstract class LinearSparseCoding : TruncatedSparseCoder
 
         // The noise is that of the new W. A perfect fit would make every other state impossible for ever; the floor keeps it finite.
         double rest = NormalEquations.Residuals(squares, moments, products, weights).Sum(), floor = 1e-6 * Math.Sqrt(TensorPrimitives.Sum(squares) / (points * (double)Features));
-        double sigma = Math.Max(Math.Sqrt(rest / (points * (double)Features)), Math.Max(floor, double.Epsilon));
+        double sigma = Math.Max(Math.Sqrt(rest / (points * (double)Features)), Math.Max(floor, LeastSigma));
         return With(weights, sigma, sums[..Values.Count], points, active);
     }
 

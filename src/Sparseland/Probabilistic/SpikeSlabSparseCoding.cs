@@ -184,7 +184,7 @@ public sealed class SpikeSlabSparseCoding : TruncatedSparseCoder
         double[] rest = NormalEquations.Residuals(squares, moments, products, weights);
         double floor = 1e-12 * TensorPrimitives.Sum(squares) / (points * (double)Features);
         double[] noise = Noise == NoiseShape.Scalar ? [rest.Sum() / (points * (double)Features)] : [.. rest.Select(r => r / points)];
-        return new SpikeSlabSparseCoding((weights, Features), activities, means, variances, [.. noise.Select(v => Math.Max(v, Math.Max(floor, double.Epsilon)))]);
+        return new SpikeSlabSparseCoding((weights, Features), activities, means, variances, [.. noise.Select(v => Math.Max(v, Math.Max(floor, LeastSigma * LeastSigma)))]);
     }
 
     internal override TruncatedSparseCoder Perturb(Annealing noise, ref SeededRandom random)

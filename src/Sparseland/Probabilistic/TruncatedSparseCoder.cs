@@ -18,6 +18,9 @@ public abstract class TruncatedSparseCoder
     /// <summary>Probabilities stay this far from 0 and 1.</summary>
     internal const double LeastProbability = 1e-5;
 
+    /// <summary>Noise stays above this even where all data are zero, so that its precision is finite.</summary>
+    internal const double LeastSigma = 1e-100;
+
     private protected TruncatedSparseCoder(double[] weights, int features, double sigma)
     {
         (Weights, Features, Components, Sigma) = (weights, features, weights.Length / features, sigma);
