@@ -1,0 +1,46 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>Causal attention of several query heads per key and value head (Vaswani et al. 2017; Ainslie et al. 2023).</summary>
+internal static class Attention
+{
+    /// <summary>softmax(Q K^T / sqrt(headDim)) V, each token over itself and those before it.</summary>
+    /// <param name="q">[batch, heads, tokens, headDim].</param>
+    /// <param name="k">[batch, keyValueHeads, keys, headDim]; the last keys are those of the tokens.</param>
+    /// <param name="v">[batch, keyValueHeads, keys, headDim].</param>
+    /// <param name="layer">Block, for the hook.</param>
+    /// <param name="hook">Sees the pattern, if it wants it, and the heads' outputs.</param>
+    /// <returns>[batch, heads, tokens, headDim].</returns>
+    public static Tensor Causal(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook)
+    {
+        long tokens = q.shape[2], keys = k.shape[2], shared = q.shape[1] / k.shape[1];
+        if (shared > 1)
+        {
+            k = k.repeat_interleave(shared, 1);
+            v = v.repeat_interleave(shared, 1);
+        }
+
+        Tensor output;
+        if (hook is not null && hook.Wants(new(layer, Activation.AttentionPattern)))
+        {
+            Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(q.shape[3])).view(q.shape[0], q.shape[1], tokens, keys);
+            if (tokens > 1) scores = scores.masked_fill(Future(tokens, keys), double.NegativeInfinity);
+            Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
+            output = pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
+        }
+        else if (tokens == keys || tokens == 1)
+        {
+            output = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: tokens > 1);
+        }
+        else
+        {
+            output = nn.functional.scaled_dot_product_attention(q, k, v, Future(tokens, keys).logical_not());
+        }
+
+        return hook.At(layer, Activation.HeadOutputs, output);
+    }
+
+    private static Tensor Future(long tokens, long keys) => ones([tokens, keys], dtype: ScalarType.Bool).triu(keys - tokens + 1);
+}

@@ -1,0 +1,85 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>A decoder that predicts the next token: what Llama, GPT-2 and GPT-NeoX share.</summary>
+public abstract class LanguageModel : nn.Module<Tensor, Tensor>
+{
+    /// <summary>Names the module.</summary>
+    /// <param name="name">Name.</param>
+    protected LanguageModel(string name)
+        : base(name)
+    {
+    }
+
+    /// <summary>Tokens of the vocabulary.</summary>
+    public abstract int Vocabulary { get; }
+
+    /// <summary>Longest sequence in tokens.</summary>
+    public abstract int Context { get; }
+
+    /// <summary>Blocks.</summary>
+    public abstract int Layers { get; }
+
+    /// <summary>Width of the residual stream.</summary>
+    public abstract int Width { get; }
+
+    /// <summary>Logits of the next token at every place.</summary>
+    /// <param name="input">Token ids [batch, tokens], int64.</param>
+    /// <returns>[batch, tokens, vocabulary].</returns>
+    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, or more tokens than the context.</exception>
+    public override Tensor forward(Tensor input) => Logits(input);
+
+    /// <summary>Logits of the next token at every place.</summary>
+    /// <param name="ids">Token ids [batch, tokens], int64.</param>
+    /// <param name="hook">Reads and replaces activations; null for none.</param>
+    /// <param name="cache">Holds the tokens before these and takes these in; null for none.</param>
+    /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs.</param>
+    /// <returns>[batch, tokens, vocabulary].</returns>
+    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, or a hook's shape.</exception>
+    public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
+    {
+        CheckIds(ids, cache?.Count ?? 0);
+        using var scope = NewDisposeScope();
+        Tensor x = Embed(ids, cache?.Count ?? 0);
+        for (int layer = 0; layer < Layers; layer++)
+        {
+            using var inner = NewDisposeScope();
+            Tensor before = hook.At(layer, Activation.ResidualBefore, x);
+            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, hook, cache));
+
+            // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
+            x = after.MoveToOuterDisposeScope();
+        }
+
+        cache?.Advance((int)ids.shape[1]);
+        if (lastOnly) x = x.narrow(1, x.shape[1] - 1, 1);
+        return Head(x).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>An empty cache for this model.</summary>
+    /// <param name="batch">Sequences.</param>
+    public abstract KeyValueCache NewCache(long batch = 1);
+
+    /// <summary>Embeds tokens that begin at a position.</summary>
+    private protected abstract Tensor Embed(Tensor ids, int position);
+
+    /// <summary>One block, from the residual stream before it to the one after it.</summary>
+    private protected abstract Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache);
+
+    /// <summary>Last norm and logits.</summary>
+    private protected abstract Tensor Head(Tensor x);
+
+    private void CheckIds(Tensor ids, int before)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        if (ids.dim() != 2 || ids.numel() == 0) throw new ArgumentException($"ids must be [batch, tokens] and not empty, but are [{string.Join(", ", ids.shape)}].", nameof(ids));
+        if (ids.dtype != ScalarType.Int64) throw new ArgumentException($"ids are {ids.dtype}; token ids are Int64.", nameof(ids));
+        if (before + ids.shape[1] > Context)
+            throw new ArgumentException($"{before + ids.shape[1]} tokens are more than the context of {Context}; cut the sequence into windows.", nameof(ids));
+        using var scope = NewDisposeScope();
+        long low = ids.min().item<long>(), high = ids.max().item<long>();
+        if (low < 0 || high >= Vocabulary) throw new ArgumentException($"Token ids run from 0 to {Vocabulary - 1}, but there is {(low < 0 ? low : high)}.", nameof(ids));
+    }
+}

@@ -1,0 +1,126 @@
+using Sparseland.Data;
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>How the next token is chosen.</summary>
+public sealed record GenerationOptions
+{
+    /// <summary>Most new tokens.</summary>
+    public int NewTokens { get; init; } = 100;
+
+    /// <summary>Logits are divided by this; 0 always takes the most probable token.</summary>
+    public double Temperature { get; init; } = 0.8;
+
+    /// <summary>Only the k most probable tokens; null for all.</summary>
+    public int? TopK { get; init; }
+
+    /// <summary>Only the most probable tokens that together have this probability (Holtzman et al. 2020); 1 for all.</summary>
+    public double TopP { get; init; } = 1;
+
+    /// <summary>Stops after this token; null goes on to the end.</summary>
+    public int? StopAt { get; init; }
+
+    /// <summary>Seed of the choice.</summary>
+    public long Seed { get; init; } = 1;
+
+    internal void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(NewTokens);
+        if (!(Temperature >= 0) || !double.IsFinite(Temperature)) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be finite and not negative.");
+        if (TopK is < 1) throw new ArgumentOutOfRangeException(nameof(TopK), TopK, "TopK must be at least 1.");
+        if (!(TopP > 0 && TopP <= 1)) throw new ArgumentOutOfRangeException(nameof(TopP), TopP, "TopP must lie above 0 and not above 1.");
+    }
+}
+
+/// <summary>Goes on with a text, token by token. When the context is full its older half is dropped and the rest is read anew.</summary>
+public static class TextGenerator
+{
+    /// <summary>New tokens after some others.</summary>
+    /// <param name="model">The model; used in the mode that it is in.</param>
+    /// <param name="prompt">Tokens to go on from, at least one; of a longer one than the context only the last count.</param>
+    /// <param name="options">How tokens are chosen, and how many.</param>
+    /// <param name="hook">Replaces activations on the way: steering.</param>
+    /// <param name="progress">Tokens made.</param>
+    /// <param name="cancel">Checked before each token.</param>
+    /// <exception cref="ArgumentException">An empty prompt, or an option out of its range.</exception>
+    public static IReadOnlyList<int> Generate(
+        LanguageModel model, IReadOnlyList<int> prompt, GenerationOptions? options = null, IActivationHook? hook = null,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(prompt);
+        if (prompt.Count == 0) throw new ArgumentException("The prompt is empty; start with the token that ends a text.", nameof(prompt));
+        options ??= new();
+        options.Validate();
+        using IDisposable off = no_grad();
+        using KeyValueCache cache = model.NewCache();
+        var random = new SeededRandom(options.Seed, 500);
+        List<int> seen = [.. prompt.Skip(Math.Max(0, prompt.Count - model.Context))], made = [];
+        var next = new List<int>(seen);
+        while (made.Count < options.NewTokens)
+        {
+            cancel.ThrowIfCancellationRequested();
+            if (cache.Count + next.Count > model.Context)
+            {
+                cache.Truncate(0);
+                next = seen[^(model.Context / 2)..];
+                seen = [.. next];
+            }
+
+            float[] logits = Logits(model, next, hook, cache);
+            int token = Choose(logits, options, ref random);
+            made.Add(token);
+            if (token == options.StopAt) break;
+            seen.Add(token);
+            next = [token];
+            progress?.Report(new(made.Count, options.NewTokens));
+        }
+
+        return made;
+    }
+
+    /// <summary>Chooses a token from logits.</summary>
+    /// <param name="logits">Logits [vocabulary], finite.</param>
+    /// <param name="options">Temperature, top-k, top-p.</param>
+    /// <param name="random">Moves on by one draw; unused at temperature 0.</param>
+    /// <exception cref="ArgumentException">A logit is NaN.</exception>
+    internal static int Choose(ReadOnlySpan<float> logits, GenerationOptions options, ref SeededRandom random)
+    {
+        if (options.Temperature == 0) return (int)Select.TopK(logits, Budget.Global(1)).ColumnIndices[0];
+        int k = Math.Min(options.TopK ?? logits.Length, logits.Length);
+        int[] order = [.. Enumerable.Range(0, logits.Length)];
+        float[] keys = [.. logits];
+        for (int i = 0; i < keys.Length; i++)
+        {
+            if (float.IsNaN(keys[i])) throw new ArgumentException($"The logit of token {i} is NaN.", nameof(logits));
+            keys[i] = -keys[i];
+        }
+
+        // Stable for equal logits: the lower id first.
+        Array.Sort(order, (i, j) => keys[i].CompareTo(keys[j]) is not 0 and int by ? by : i.CompareTo(j));
+        double[] weight = new double[k];
+        double sum = 0, top = logits[order[0]];
+        for (int r = 0; r < k; r++) sum += weight[r] = Math.Exp((logits[order[r]] - top) / options.Temperature);
+        double kept = 0;
+        int count = 0;
+        while (count < k && (count == 0 || kept < options.TopP * sum)) kept += weight[count++];
+        double draw = random.NextDouble() * kept;
+        for (int r = 0; r < count - 1; r++)
+        {
+            draw -= weight[r];
+            if (draw < 0) return order[r];
+        }
+
+        return order[count - 1];
+    }
+
+    private static float[] Logits(LanguageModel model, List<int> tokens, IActivationHook? hook, KeyValueCache cache)
+    {
+        using var scope = NewDisposeScope();
+        Tensor ids = tensor(tokens.Select(t => (long)t).ToArray(), [1, tokens.Count]);
+        return model.Logits(ids, hook, cache, lastOnly: true).flatten().to(ScalarType.Float32).contiguous().data<float>().ToArray();
+    }
+}
