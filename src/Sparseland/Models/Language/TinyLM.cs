@@ -163,6 +163,10 @@ public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
 {
     private readonly double _epsilon;
 
+    // Module.to puts a parameter of the new type or device into the field of this name.
+    [TorchSharp.Utils.ComponentName(Name = "weight")]
+    private Parameter _weight;
+
     /// <summary>A norm with weights of one.</summary>
     /// <param name="width">Size of the last dimension.</param>
     /// <param name="epsilon">eps.</param>
@@ -170,12 +174,12 @@ public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
         : base(nameof(RootMeanSquareNorm))
     {
         _epsilon = epsilon;
-        Weight = Parameter(ones(width));
-        register_parameter("weight", Weight);
+        _weight = Parameter(ones(width));
+        register_parameter("weight", _weight);
     }
 
     /// <summary>The weights [width].</summary>
-    public Parameter Weight { get; }
+    public Parameter Weight => _weight;
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => input.mul(input.square().mean([-1L], keepdim: true).add(_epsilon).rsqrt()).mul(Weight);
