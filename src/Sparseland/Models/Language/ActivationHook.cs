@@ -63,7 +63,7 @@ public interface IActivationHook
 
     /// <summary>Called with the value at a wanted place.</summary>
     /// <param name="site">The place.</param>
-    /// <param name="value">Its value; it belongs to the model and lives until the call of the model ends: clone what is to be kept.</param>
+    /// <param name="value">Its value; it and all tensors made here live until the call of the model ends; keep clone().DetachFromDisposeScope(), or use an <see cref="ActivationRecorder"/>.</param>
     /// <returns>What takes its place, of the same shape; null or the value itself leaves it.</returns>
     Tensor? Visit(ActivationSite site, Tensor value);
 }
@@ -80,7 +80,7 @@ public static class ActivationHook
         return new Function(other => other == site, (_, value) => replace(value));
     }
 
-    /// <summary>Reads the values at some places; the function clones what it keeps.</summary>
+    /// <summary>Reads the values at some places. Tensors made in the function live until the call of the model ends; to keep values use an <see cref="ActivationRecorder"/>.</summary>
     /// <param name="wants">Which places.</param>
     /// <param name="read">Is given place and value.</param>
     public static IActivationHook Read(Func<ActivationSite, bool> wants, Action<ActivationSite, Tensor> read)

@@ -16,6 +16,14 @@ internal static class Attention
     public static Tensor Causal(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook)
     {
         long tokens = q.shape[2], keys = k.shape[2], shared = q.shape[1] / k.shape[1];
+        bool patternWanted = hook is not null && hook.Wants(new(layer, Activation.AttentionPattern));
+        if (tokens == 1 && !patternWanted)
+        {
+            // A single token sees every key, so the heads that share keys can stand where tokens stand: no key is copied.
+            Tensor heads = q.reshape(q.shape[0], k.shape[1], shared, q.shape[3]);
+            return hook.At(layer, Activation.HeadOutputs, nn.functional.scaled_dot_product_attention(heads, k, v).reshape(q.shape));
+        }
+
         if (shared > 1)
         {
             k = k.repeat_interleave(shared, 1);
@@ -23,24 +31,24 @@ internal static class Attention
         }
 
         Tensor output;
-        if (hook is not null && hook.Wants(new(layer, Activation.AttentionPattern)))
+        if (patternWanted)
         {
             Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(q.shape[3])).view(q.shape[0], q.shape[1], tokens, keys);
-            if (tokens > 1) scores = scores.masked_fill(Future(tokens, keys), double.NegativeInfinity);
+            if (tokens > 1) scores = scores.masked_fill(Future(tokens, keys, q.device), double.NegativeInfinity);
             Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
             output = pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
         }
-        else if (tokens == keys || tokens == 1)
+        else if (tokens == keys)
         {
-            output = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: tokens > 1);
+            output = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true);
         }
         else
         {
-            output = nn.functional.scaled_dot_product_attention(q, k, v, Future(tokens, keys).logical_not());
+            output = nn.functional.scaled_dot_product_attention(q, k, v, Future(tokens, keys, q.device).logical_not());
         }
 
         return hook.At(layer, Activation.HeadOutputs, output);
     }
 
-    private static Tensor Future(long tokens, long keys) => ones([tokens, keys], dtype: ScalarType.Bool).triu(keys - tokens + 1);
+    private static Tensor Future(long tokens, long keys, Device device) => ones([tokens, keys], dtype: ScalarType.Bool, device: device).triu(keys - tokens + 1);
 }

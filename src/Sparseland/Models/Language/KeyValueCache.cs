@@ -4,11 +4,12 @@ using static TorchSharp.torch;
 namespace Sparseland.Models.Language;
 
 /// <summary>
-/// Keys and values of the tokens that a decoder has seen, so that each new token costs one step. Memory for the whole context is
-/// taken once, so a step copies nothing but its own keys and values.
+/// Keys and values of the tokens that a decoder has seen, so that each new token costs one step. Memory doubles when it is full, up to
+/// the context, so most steps copy nothing but their own keys and values.
 /// </summary>
 public sealed class KeyValueCache : IDisposable
 {
+    private const int FirstTokens = 256;
     private readonly Tensor[] _keys;
     private readonly Tensor[] _values;
 
@@ -19,9 +20,13 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="context">Most tokens.</param>
     /// <param name="headDim">Width of a head.</param>
     /// <param name="type">Element type.</param>
-    public KeyValueCache(int layers, long batch, int heads, int context, int headDim, ScalarType type = ScalarType.Float32)
+    /// <param name="device">Where it lives; CPU when null.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
+    public KeyValueCache(int layers, long batch, int heads, int context, int headDim, ScalarType type = ScalarType.Float32, Device? device = null)
     {
-        Tensor New() => empty([batch, heads, context, headDim], dtype: type).DetachFromDisposeScope();
+        foreach ((string name, long value) in new[] { (nameof(layers), layers), (nameof(batch), batch), (nameof(heads), heads), (nameof(context), context), (nameof(headDim), headDim) })
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
+        Tensor New() => empty([batch, heads, Math.Min(context, FirstTokens), headDim], dtype: type, device: device).DetachFromDisposeScope();
         (_keys, _values, Context) = ([.. Enumerable.Range(0, layers).Select(_ => New())], [.. Enumerable.Range(0, layers).Select(_ => New())], context);
     }
 
@@ -30,6 +35,9 @@ public sealed class KeyValueCache : IDisposable
 
     /// <summary>Most tokens.</summary>
     public int Context { get; }
+
+    /// <summary>Sequences.</summary>
+    public long Batch => _keys[0].shape[0];
 
     /// <summary>Forgets all tokens from a place on; the memory stays.</summary>
     /// <param name="count">Tokens to keep, at most <see cref="Count"/>.</param>
@@ -47,19 +55,37 @@ public sealed class KeyValueCache : IDisposable
         foreach (Tensor tensor in _keys.Concat(_values)) tensor.Dispose();
     }
 
-    /// <summary>Stores the new tokens of a block and returns all keys and values up to them.</summary>
-    internal (Tensor Keys, Tensor Values) Extend(int layer, Tensor keys, Tensor values)
+    /// <summary>Refuses a cache that was made for another model or another number of sequences.</summary>
+    internal void CheckFits(int layers, long batch, int heads, int headDim)
     {
-        long added = keys.shape[2];
-        using (no_grad())
+        long[] shape = _keys[0].shape;
+        if (_keys.Length != layers || shape[0] != batch || shape[1] != heads || shape[3] != headDim)
         {
-            using Tensor k = _keys[layer].narrow(2, Count, added), v = _values[layer].narrow(2, Count, added);
-            k.copy_(keys);
-            v.copy_(values);
+            throw new ArgumentException(
+                $"The cache is for {_keys.Length} blocks, {shape[0]} sequences and {shape[1]} heads of {shape[3]}; {layers} blocks, {batch} sequences and {heads} heads of {headDim} are needed.", "cache");
         }
-
-        return (_keys[layer].narrow(2, 0, Count + added), _values[layer].narrow(2, 0, Count + added));
     }
 
+    /// <summary>Stores the new tokens of a block and returns all keys and values up to them.</summary>
+    internal (Tensor Keys, Tensor Values) Extend(int layer, Tensor keys, Tensor values) => (Extend(ref _keys[layer], keys), Extend(ref _values[layer], values));
+
     internal void Advance(int tokens) => Count += tokens;
+
+    private Tensor Extend(ref Tensor held, Tensor added)
+    {
+        using IDisposable off = no_grad();
+        long all = Count + added.shape[2];
+        if (all > held.shape[2])
+        {
+            Tensor larger = empty([held.shape[0], held.shape[1], Math.Min(Context, Math.Max(all, 2 * held.shape[2])), held.shape[3]], dtype: held.dtype, device: held.device).DetachFromDisposeScope();
+            using Tensor old = held.narrow(2, 0, Count), begin = larger.narrow(2, 0, Count);
+            begin.copy_(old);
+            held.Dispose();
+            held = larger;
+        }
+
+        using Tensor place = held.narrow(2, Count, added.shape[2]);
+        place.copy_(added);
+        return held.narrow(2, 0, all);
+    }
 }

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Sparseland.Models.Language;
@@ -25,6 +26,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>Width of the residual stream.</summary>
     public abstract int Width { get; }
 
+    /// <summary>Embeddings of the tokens [vocabulary, dModel]; where embeddings are tied, also the unembedding.</summary>
+    public abstract Parameter Embeddings { get; }
+
+    /// <summary>Key and value heads of a block, and how wide each is.</summary>
+    private protected abstract (int Heads, int HeadDim) KeyValueShape { get; }
+
     /// <summary>Logits of the next token at every place.</summary>
     /// <param name="input">Token ids [batch, tokens], int64.</param>
     /// <returns>[batch, tokens, vocabulary].</returns>
@@ -37,11 +44,13 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <param name="cache">Holds the tokens before these and takes these in; null for none.</param>
     /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs.</param>
     /// <returns>[batch, tokens, vocabulary].</returns>
-    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, or a hook's shape.</exception>
+    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, or a hook's shape.</exception>
     public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
     {
         CheckIds(ids, cache?.Count ?? 0);
+        cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         using var scope = NewDisposeScope();
+        if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
         for (int layer = 0; layer < Layers; layer++)
         {
@@ -50,17 +59,31 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
             Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, hook, cache));
 
             // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
-            x = after.MoveToOuterDisposeScope();
+            x = inner.MoveToOuter(after);
         }
 
         cache?.Advance((int)ids.shape[1]);
         if (lastOnly) x = x.narrow(1, x.shape[1] - 1, 1);
-        return Head(x).MoveToOuterDisposeScope();
+        return scope.MoveToOuter(Head(x));
     }
 
     /// <summary>An empty cache for this model.</summary>
     /// <param name="batch">Sequences.</param>
-    public abstract KeyValueCache NewCache(long batch = 1);
+    public KeyValueCache NewCache(long batch = 1) =>
+        new(Layers, batch, KeyValueShape.Heads, Context, KeyValueShape.HeadDim, Embeddings.dtype, Embeddings.device);
+
+    /// <summary>Last norm and logits of a residual stream: what the model would say if it ended there.</summary>
+    /// <param name="residual">Residual stream after a block [batch, tokens, dModel].</param>
+    /// <returns>[batch, tokens, vocabulary].</returns>
+    /// <exception cref="ArgumentException">Another width.</exception>
+    public Tensor Unembed(Tensor residual)
+    {
+        ArgumentNullException.ThrowIfNull(residual);
+        if (residual.dim() != 3 || residual.shape[2] != Width)
+            throw new ArgumentException($"residual must be [batch, tokens, {Width}], but is [{string.Join(", ", residual.shape)}].", nameof(residual));
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(Head(residual));
+    }
 
     /// <summary>Embeds tokens that begin at a position.</summary>
     private protected abstract Tensor Embed(Tensor ids, int position);

@@ -78,14 +78,15 @@ public sealed record LlamaConfig
         fields.Refuse("hidden_act", "silu");
         fields.RefuseTrue("attention_bias");
         fields.RefuseTrue("mlp_bias");
-        fields.RefuseObject("rope_scaling");
+        fields.RefuseObject("quantization_config");
+        fields.RefuseScaledPositions();
         int heads = fields.Integer("num_attention_heads");
         return fields.Checked(new LlamaConfig
         {
             Vocabulary = fields.Integer("vocab_size"), Width = fields.Integer("hidden_size"), MlpWidth = fields.Integer("intermediate_size"),
             Layers = fields.Integer("num_hidden_layers"), Heads = heads, KeyValueHeads = fields.Integer("num_key_value_heads", heads),
             HeadWidth = fields.OptionalInteger("head_dim"), Context = fields.Integer("max_position_embeddings"),
-            NormEpsilon = fields.Number("rms_norm_eps", 1e-6), RopeTheta = fields.Number("rope_theta", 10_000), TiedEmbeddings = fields.Flag("tie_word_embeddings", false),
+            NormEpsilon = fields.Number("rms_norm_eps", 1e-6), RopeTheta = fields.Rope("rope_theta", fields.Number("rope_theta", 10_000)), TiedEmbeddings = fields.Flag("tie_word_embeddings", false),
         }, c => c.Validate());
     }
 }

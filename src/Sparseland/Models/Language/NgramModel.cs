@@ -60,8 +60,10 @@ public sealed class NgramModel
     /// <summary>p(token | history).</summary>
     /// <param name="history">Tokens before it; only the last order - 1 count.</param>
     /// <param name="token">The token.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The token is not of the vocabulary.</exception>
     public double Probability(ReadOnlySpan<int> history, int token)
     {
+        if ((uint)token >= (uint)Vocabulary) throw new ArgumentOutOfRangeException(nameof(token), token, $"Tokens run from 0 to {Vocabulary - 1}.");
         double p = 1.0 / Vocabulary;
         Span<int> gram = stackalloc int[Order];
         for (int n = 0; n < Order && n <= history.Length; n++)
@@ -79,6 +81,7 @@ public sealed class NgramModel
 
     /// <summary>Loss over a text, every token but the first predicted from those before it.</summary>
     /// <param name="text">The text.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A token is not of the vocabulary.</exception>
     public TextLoss Loss(TokenText text)
     {
         ArgumentNullException.ThrowIfNull(text);

@@ -21,23 +21,25 @@ public static class Perplexity
     /// </summary>
     /// <param name="model">The model; left in the mode it was in.</param>
     /// <param name="text">The text.</param>
-    /// <param name="length">Tokens of a window; the model's context where null.</param>
+    /// <param name="length">Tokens of a window; the model's context where null. A shorter text is one window.</param>
     /// <param name="stride">From window to window; half a window where null. <paramref name="length"/> is fastest, 1 the fairest.</param>
-    /// <param name="batch">Windows at once.</param>
+    /// <param name="batch">Windows at once; as many as keep the logits within 2^26 numbers, at most 16, where null.</param>
     /// <param name="hook">Replaces activations: what does a change of them cost?</param>
     /// <param name="progress">Windows done.</param>
     /// <param name="cancel">Checked between batches.</param>
-    /// <exception cref="ArgumentException">A number is out of its range, or the text is shorter than a window.</exception>
+    /// <exception cref="ArgumentException">A number is out of its range, or a token outside the vocabulary.</exception>
     public static TextLoss Of(
-        LanguageModel model, TokenText text, int? length = null, int? stride = null, int batch = 16, IActivationHook? hook = null,
+        LanguageModel model, TokenText text, int? length = null, int? stride = null, int? batch = null, IActivationHook? hook = null,
         IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(text);
+        if (length is { } wanted && (wanted < 1 || wanted > model.Context))
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"length must be from 1 to the context of {model.Context}.");
         int window = Math.Min(length ?? model.Context, text.Count - 1), step = stride ?? Math.Max(1, window / 2);
-        if (window < 1 || window > model.Context) throw new ArgumentOutOfRangeException(nameof(length), length, $"length must be from 1 to the context of {model.Context}.");
         if (step < 1 || step > window) throw new ArgumentOutOfRangeException(nameof(stride), stride, $"stride must be from 1 to the window of {window}.");
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
+        int together = batch ?? (int)Math.Clamp((1L << 26) / ((long)window * model.Vocabulary), 1, 16);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(together, nameof(batch));
         var starts = new List<int>();
         for (int start = 0; ; start += step)
         {
@@ -49,7 +51,7 @@ public static class Perplexity
         model.eval();
         try
         {
-            return Sum(model, text, [.. starts], window, batch, hook, progress, cancel);
+            return Sum(model, text, [.. starts], window, together, hook, progress, cancel);
         }
         finally
         {
@@ -69,6 +71,7 @@ public static class Perplexity
             using var scope = NewDisposeScope();
             int[] some = starts[from..Math.Min(starts.Length, from + batch)];
             (Tensor ids, Tensor next) = text.Windows(some, window);
+            next = next.to(model.Embeddings.device);
             Tensor losses = nn.functional.cross_entropy(model.Logits(ids, hook).flatten(0, 1), next.flatten(), reduction: nn.Reduction.None).view(some.Length, window).to(ScalarType.Float64);
             for (int w = 0; w < some.Length; w++)
             {

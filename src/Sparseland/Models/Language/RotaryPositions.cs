@@ -9,8 +9,8 @@ namespace Sparseland.Models.Language;
 /// </summary>
 internal sealed class RotaryPositions : IDisposable
 {
-    private readonly Tensor _cos;
-    private readonly Tensor _sin;
+    private Tensor _cos;
+    private Tensor _sin;
     private readonly int _turned;
 
     /// <summary>Angles for all positions.</summary>
@@ -34,12 +34,23 @@ internal sealed class RotaryPositions : IDisposable
     public Tensor Apply(Tensor x, int from)
     {
         long tokens = x.shape[2], width = x.shape[3];
+        if (x.device_type != _cos.device_type) Move(x.device);
         Tensor cos = _cos.narrow(0, from, tokens), sin = _sin.narrow(0, from, tokens);
         if (x.dtype != cos.dtype) (cos, sin) = (cos.to(x.dtype), sin.to(x.dtype));
         Tensor part = _turned == width ? x : x.narrow(3, 0, _turned);
         Tensor swapped = cat([part.narrow(3, _turned / 2, _turned / 2).neg(), part.narrow(3, 0, _turned / 2)], 3);
         Tensor turned = part.mul(cos).add(swapped.mul(sin));
         return _turned == width ? turned : cat([turned, x.narrow(3, _turned, width - _turned)], 3);
+    }
+
+    /// <summary>Follows the model to another device.</summary>
+    private void Move(Device device)
+    {
+        (Tensor cos, Tensor sin) = (_cos, _sin);
+        _cos = cos.to(device).DetachFromDisposeScope();
+        _sin = sin.to(device).DetachFromDisposeScope();
+        cos.Dispose();
+        sin.Dispose();
     }
 
     public void Dispose()

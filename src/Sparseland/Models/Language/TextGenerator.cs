@@ -66,7 +66,7 @@ public static class TextGenerator
             if (cache.Count + next.Count > model.Context)
             {
                 cache.Truncate(0);
-                next = seen[^(model.Context / 2)..];
+                next = seen[^Math.Max(1, model.Context / 2)..];
                 seen = [.. next];
             }
 
@@ -83,38 +83,53 @@ public static class TextGenerator
     }
 
     /// <summary>Chooses a token from logits.</summary>
-    /// <param name="logits">Logits [vocabulary], finite.</param>
+    /// <param name="logits">Logits [vocabulary]; minus infinity forbids a token.</param>
     /// <param name="options">Temperature, top-k, top-p.</param>
     /// <param name="random">Moves on by one draw; unused at temperature 0.</param>
-    /// <exception cref="ArgumentException">A logit is NaN.</exception>
+    /// <exception cref="ArgumentException">A logit is NaN or plus infinity, or all are minus infinity.</exception>
     internal static int Choose(ReadOnlySpan<float> logits, GenerationOptions options, ref SeededRandom random)
     {
         if (options.Temperature == 0) return (int)Select.TopK(logits, Budget.Global(1)).ColumnIndices[0];
-        int k = Math.Min(options.TopK ?? logits.Length, logits.Length);
-        int[] order = [.. Enumerable.Range(0, logits.Length)];
-        float[] keys = [.. logits];
-        for (int i = 0; i < keys.Length; i++)
+        (int[] ids, float top) = Candidates(logits, options);
+        double[] weight = new double[ids.Length];
+        double sum = 0;
+        for (int r = 0; r < ids.Length; r++) sum += weight[r] = Math.Exp((logits[ids[r]] - top) / options.Temperature);
+        double kept = sum;
+        int count = ids.Length;
+        if (options.TopP < 1)
         {
-            if (float.IsNaN(keys[i])) throw new ArgumentException($"The logit of token {i} is NaN.", nameof(logits));
-            keys[i] = -keys[i];
+            (kept, count) = (0, 0);
+            while (count < ids.Length && (count == 0 || kept < options.TopP * sum)) kept += weight[count++];
         }
 
-        // Stable for equal logits: the lower id first.
-        Array.Sort(order, (i, j) => keys[i].CompareTo(keys[j]) is not 0 and int by ? by : i.CompareTo(j));
-        double[] weight = new double[k];
-        double sum = 0, top = logits[order[0]];
-        for (int r = 0; r < k; r++) sum += weight[r] = Math.Exp((logits[order[r]] - top) / options.Temperature);
-        double kept = 0;
-        int count = 0;
-        while (count < k && (count == 0 || kept < options.TopP * sum)) kept += weight[count++];
         double draw = random.NextDouble() * kept;
         for (int r = 0; r < count - 1; r++)
         {
             draw -= weight[r];
-            if (draw < 0) return order[r];
+            if (draw < 0) return ids[r];
         }
 
-        return order[count - 1];
+        return ids[count - 1];
+    }
+
+    /// <summary>Tokens to choose from and the highest logit: the most probable first where top-k or top-p asks, the lower id first among equals.</summary>
+    private static (int[] Ids, float Top) Candidates(ReadOnlySpan<float> logits, GenerationOptions options)
+    {
+        float top = float.NegativeInfinity;
+        for (int i = 0; i < logits.Length; i++)
+        {
+            if (float.IsNaN(logits[i]) || float.IsPositiveInfinity(logits[i])) throw new ArgumentException($"The logit of token {i} is {logits[i]}.", nameof(logits));
+            top = Math.Max(top, logits[i]);
+        }
+
+        if (float.IsNegativeInfinity(top)) throw new ArgumentException("Every logit is minus infinity: no token is possible.", nameof(logits));
+        int k = Math.Min(options.TopK ?? logits.Length, logits.Length);
+        int[] ids = k < logits.Length ? Select.TopK(logits, Budget.Global(k)).ColumnIndices.ToArray() : [.. Enumerable.Range(0, logits.Length)];
+        if (options.TopP == 1) return (ids, top);
+        var keys = new (float Key, int Id)[ids.Length];
+        for (int r = 0; r < ids.Length; r++) keys[r] = (-logits[ids[r]], ids[r]);
+        Array.Sort(keys);
+        return (Array.ConvertAll(keys, p => p.Id), top);
     }
 
     private static float[] Logits(LanguageModel model, List<int> tokens, IActivationHook? hook, KeyValueCache cache)

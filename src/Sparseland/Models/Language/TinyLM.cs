@@ -23,25 +23,25 @@ public sealed class TinyLM : LanguageModel
     /// <param name="seed">Seed of the weights.</param>
     /// <exception cref="ArgumentException">Sizes do not fit each other.</exception>
     public TinyLM(LlamaConfig config, long seed = 1)
+        : this(config, device: null) =>
+        WeightStart.Normal(this, seed, 0.02, name => name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal) ? 1 / Math.Sqrt(2 * config.Layers) : 1);
+
+    /// <summary>A decoder whose matrices are still to come, on the device "meta", or are whatever TorchSharp makes them.</summary>
+    internal TinyLM(LlamaConfig config, Device? device)
         : base(nameof(TinyLM))
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         Config = config;
-        _embedding = Embedding(config.Vocabulary, config.Width);
-        _blocks = [.. Enumerable.Range(0, config.Layers).Select(_ => new LlamaBlock(config))];
+        _embedding = Embedding(config.Vocabulary, config.Width, device: device);
+        _blocks = [.. Enumerable.Range(0, config.Layers).Select(_ => new LlamaBlock(config, device))];
         _norm = new RootMeanSquareNorm(config.Width, config.NormEpsilon);
-        _head = config.TiedEmbeddings ? null : Linear(config.Width, config.Vocabulary, hasBias: false);
+        _head = config.TiedEmbeddings ? null : Linear(config.Width, config.Vocabulary, hasBias: false, device: device);
         _positions = new RotaryPositions(config.Context, config.HeadDim, config.RopeTheta);
 
         // The names of Hugging Face: model.embed_tokens, model.layers.0.self_attn.q_proj, ..., model.norm, lm_head.
-        var body = new Body();
-        body.Register("embed_tokens", _embedding);
-        body.Register("layers", ModuleList<Module>([.. _blocks]));
-        body.Register("norm", _norm);
-        register_module("model", body);
+        register_module("model", new NamedModules(("embed_tokens", _embedding), ("layers", ModuleList<Module>([.. _blocks])), ("norm", _norm)));
         if (_head is not null) register_module("lm_head", _head);
-        WeightStart.Normal(this, seed, 0.02, name => name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal) ? 1 / Math.Sqrt(2 * config.Layers) : 1);
     }
 
     /// <summary>Sizes.</summary>
@@ -59,15 +59,16 @@ public sealed class TinyLM : LanguageModel
     /// <inheritdoc/>
     public override int Width => Config.Width;
 
-    /// <summary>Embeddings of the tokens [vocabulary, dModel]; with tied embeddings also the unembedding.</summary>
-    public Parameter Embeddings => _embedding.weight!;
+    /// <inheritdoc/>
+    public override Parameter Embeddings => _embedding.weight!;
 
     /// <summary>The blocks.</summary>
     public IReadOnlyList<LlamaBlock> Blocks => _blocks;
 
-    /// <inheritdoc/>
-    public override KeyValueCache NewCache(long batch = 1) =>
-        new(Layers, batch, Config.KeyValueHeads, Context, Config.HeadDim, Embeddings.dtype);
+    /// <summary>Names of tensors as files have them.</summary>
+    internal static WeightLayout Layout(LlamaConfig config) => new("model.", _ => false, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "lm_head.weight"));
+
+    private protected override (int Heads, int HeadDim) KeyValueShape => (Config.KeyValueHeads, Config.HeadDim);
 
     private protected override Tensor Embed(Tensor ids, int position) => _embedding.call(ids);
 
@@ -81,11 +82,6 @@ public sealed class TinyLM : LanguageModel
         if (disposing) _positions.Dispose();
         base.Dispose(disposing);
     }
-
-    private sealed class Body() : Module("model")
-    {
-        public void Register(string name, Module module) => register_module(name, module);
-    }
 }
 
 /// <summary>One block of <see cref="TinyLM"/>.</summary>
@@ -93,20 +89,20 @@ public sealed class LlamaBlock : Module
 {
     private readonly LlamaConfig _config;
 
-    internal LlamaBlock(LlamaConfig config)
+    internal LlamaBlock(LlamaConfig config, Device? device)
         : base(nameof(LlamaBlock))
     {
         _config = config;
         int queries = config.Heads * config.HeadDim, keys = config.KeyValueHeads * config.HeadDim;
-        (Query, Key, Value) = (Linear(config.Width, queries, hasBias: false), Linear(config.Width, keys, hasBias: false), Linear(config.Width, keys, hasBias: false));
-        Output = Linear(queries, config.Width, hasBias: false);
-        (Gate, Up) = (Linear(config.Width, config.MlpWidth, hasBias: false), Linear(config.Width, config.MlpWidth, hasBias: false));
-        Down = Linear(config.MlpWidth, config.Width, hasBias: false);
+        Linear Matrix(int from, int to) => Linear(from, to, hasBias: false, device: device);
+        (Query, Key, Value) = (Matrix(config.Width, queries), Matrix(config.Width, keys), Matrix(config.Width, keys));
+        Output = Matrix(queries, config.Width);
+        (Gate, Up, Down) = (Matrix(config.Width, config.MlpWidth), Matrix(config.Width, config.MlpWidth), Matrix(config.MlpWidth, config.Width));
         (AttentionNorm, MlpNorm) = (new RootMeanSquareNorm(config.Width, config.NormEpsilon), new RootMeanSquareNorm(config.Width, config.NormEpsilon));
         register_module("input_layernorm", AttentionNorm);
-        register_module("self_attn", new Part(("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output)));
+        register_module("self_attn", new NamedModules(("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output)));
         register_module("post_attention_layernorm", MlpNorm);
-        register_module("mlp", new Part(("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)));
+        register_module("mlp", new NamedModules(("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)));
     }
 
     /// <summary>Matrix of the queries [heads * headDim, dModel].</summary>
@@ -160,21 +156,16 @@ public sealed class LlamaBlock : Module
     }
 
     private static Tensor Mix(Tensor heads) => heads.transpose(1, 2).flatten(2, 3);
-
-    private sealed class Part : Module
-    {
-        public Part(params (string Name, Module Module)[] parts)
-            : base(nameof(Part))
-        {
-            foreach ((string name, Module module) in parts) register_module(name, module);
-        }
-    }
 }
 
 /// <summary>x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019), over the last dimension.</summary>
 public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
 {
     private readonly double _epsilon;
+
+    // Module.to puts a parameter of the new type or device into the field of this name.
+    [TorchSharp.Utils.ComponentName(Name = "weight")]
+    private Parameter _weight;
 
     /// <summary>A norm with weights of one.</summary>
     /// <param name="width">Size of the last dimension.</param>
@@ -183,12 +174,12 @@ public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
         : base(nameof(RootMeanSquareNorm))
     {
         _epsilon = epsilon;
-        Weight = Parameter(ones(width));
-        register_parameter("weight", Weight);
+        _weight = Parameter(ones(width));
+        register_parameter("weight", _weight);
     }
 
     /// <summary>The weights [width].</summary>
-    public Parameter Weight { get; }
+    public Parameter Weight => _weight;
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => input.mul(input.square().mean([-1L], keepdim: true).add(_epsilon).rsqrt()).mul(Weight);

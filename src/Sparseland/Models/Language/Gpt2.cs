@@ -1,0 +1,134 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>
+/// GPT-2 (Radford et al. 2019): blocks of x += Attention(norm(x)), x += MLP(norm(x)) with layer norms, learned positions, and an MLP
+/// proj(gelu(fc(x))). Parameters have the names of Hugging Face's GPT2LMHeadModel. Its files hold matrices as [in, out]; here they
+/// are [out, in] as in every other model, turned when they are read.
+/// </summary>
+public sealed class Gpt2 : LanguageModel
+{
+    private readonly Embedding _tokens;
+    private readonly Embedding _positions;
+    private readonly Gpt2Block[] _blocks;
+    private readonly LayerNorm _norm;
+    private readonly Linear? _head;
+
+    /// <summary>A decoder with random weights: normal with deviation 0.02, those that add to the residual stream divided by sqrt(2 layers).</summary>
+    /// <param name="config">Sizes.</param>
+    /// <param name="seed">Seed of the weights.</param>
+    /// <exception cref="ArgumentException">Sizes do not fit each other.</exception>
+    public Gpt2(Gpt2Config config, long seed = 1)
+        : this(config, device: null) =>
+        WeightStart.Normal(this, seed, 0.02, name => name.EndsWith("c_proj.weight", StringComparison.Ordinal) ? 1 / Math.Sqrt(2 * config.Layers) : 1);
+
+    /// <summary>A decoder whose matrices are still to come, on the device "meta", or are whatever TorchSharp makes them.</summary>
+    internal Gpt2(Gpt2Config config, Device? device)
+        : base(nameof(Gpt2))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
+        Config = config;
+        (_tokens, _positions) = (Embedding(config.Vocabulary, config.Width, device: device), Embedding(config.Context, config.Width, device: device));
+        _blocks = [.. Enumerable.Range(0, config.Layers).Select(_ => new Gpt2Block(config, device))];
+        _norm = LayerNorm(config.Width, config.NormEpsilon);
+        _head = config.TiedEmbeddings ? null : Linear(config.Width, config.Vocabulary, hasBias: false, device: device);
+        register_module("transformer", new NamedModules(("wte", _tokens), ("wpe", _positions), ("h", ModuleList<Module>([.. _blocks])), ("ln_f", _norm)));
+        if (_head is not null) register_module("lm_head", _head);
+    }
+
+    /// <summary>Sizes.</summary>
+    public Gpt2Config Config { get; }
+
+    /// <inheritdoc/>
+    public override int Vocabulary => Config.Vocabulary;
+
+    /// <inheritdoc/>
+    public override int Context => Config.Context;
+
+    /// <inheritdoc/>
+    public override int Layers => Config.Layers;
+
+    /// <inheritdoc/>
+    public override int Width => Config.Width;
+
+    /// <inheritdoc/>
+    public override Parameter Embeddings => _tokens.weight!;
+
+    /// <summary>The blocks.</summary>
+    public IReadOnlyList<Gpt2Block> Blocks => _blocks;
+
+    /// <summary>Names of tensors as files have them; "attn.bias" is the causal mask of older files.</summary>
+    internal static WeightLayout Layout(Gpt2Config config) => new(
+        "transformer.",
+        name => name.Contains(".c_", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal),
+        name => name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "lm_head.weight"));
+
+    private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
+
+    private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids).add(_positions.weight!.narrow(0, position, ids.shape[1]));
+
+    private protected override Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
+
+    private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+}
+
+/// <summary>One block of <see cref="Gpt2"/>.</summary>
+public sealed class Gpt2Block : Module
+{
+    private readonly Gpt2Config _config;
+
+    internal Gpt2Block(Gpt2Config config, Device? device)
+        : base(nameof(Gpt2Block))
+    {
+        _config = config;
+        (AttentionNorm, MlpNorm) = (LayerNorm(config.Width, config.NormEpsilon), LayerNorm(config.Width, config.NormEpsilon));
+        (QueryKeyValue, Output) = (Linear(config.Width, 3 * config.Width, device: device), Linear(config.Width, config.Width, device: device));
+        (Up, Down) = (Linear(config.Width, config.MlpWidth, device: device), Linear(config.MlpWidth, config.Width, device: device));
+        register_module("ln_1", AttentionNorm);
+        register_module("attn", new NamedModules(("c_attn", QueryKeyValue), ("c_proj", Output)));
+        register_module("ln_2", MlpNorm);
+        register_module("mlp", new NamedModules(("c_fc", Up), ("c_proj", Down)));
+    }
+
+    /// <summary>Queries of all heads, then keys, then values [3 dModel, dModel].</summary>
+    public Linear QueryKeyValue { get; }
+
+    /// <summary>Mixes the heads [dModel, dModel].</summary>
+    public Linear Output { get; }
+
+    /// <summary>First matrix of the MLP [mlpWidth, dModel].</summary>
+    public Linear Up { get; }
+
+    /// <summary>Last matrix of the MLP [dModel, mlpWidth].</summary>
+    public Linear Down { get; }
+
+    /// <summary>Norm before the attention.</summary>
+    public LayerNorm AttentionNorm { get; }
+
+    /// <summary>Norm before the MLP.</summary>
+    public LayerNorm MlpNorm { get; }
+
+    internal Tensor Run(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
+    {
+        Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
+        x = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attend(layer, normed, hook, cache).transpose(1, 2).flatten(2, 3)));
+        normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
+        Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
+        Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up, TorchSharp.Modules.GELU.Approximate.tanh));
+        return x + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
+    }
+
+    private Tensor Attend(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
+    {
+        Tensor[] parts = QueryKeyValue.call(x).chunk(3, 2);
+        Tensor Split(Tensor part) => part.reshape(x.shape[0], x.shape[1], _config.Heads, _config.HeadDim).transpose(1, 2);
+        Tensor q = hook.At(layer, Activation.Queries, Split(parts[0])), k = hook.At(layer, Activation.Keys, Split(parts[1])), v = hook.At(layer, Activation.Values, Split(parts[2]));
+        if (cache is not null) (k, v) = cache.Extend(layer, k, v);
+        return Attention.Causal(q, k, v, layer, hook);
+    }
+}

@@ -1,0 +1,145 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>
+/// GPT-NeoX (Black et al. 2022), the architecture of Pythia: attention and MLP side by side, x += Attention(norm1(x)) + MLP(norm2(x)),
+/// rotary positions on a part of each head, one matrix for queries, keys and values. Parameters have the names of Hugging Face's
+/// GPTNeoXForCausalLM.
+/// </summary>
+public sealed class GptNeoX : LanguageModel
+{
+    private readonly Embedding _tokens;
+    private readonly GptNeoXBlock[] _blocks;
+    private readonly LayerNorm _norm;
+    private readonly Linear? _head;
+    private readonly RotaryPositions _positions;
+
+    /// <summary>A decoder with random weights: normal with deviation 0.02, those that add to the residual stream divided by sqrt(2 layers).</summary>
+    /// <param name="config">Sizes.</param>
+    /// <param name="seed">Seed of the weights.</param>
+    /// <exception cref="ArgumentException">Sizes do not fit each other.</exception>
+    public GptNeoX(GptNeoXConfig config, long seed = 1)
+        : this(config, device: null) =>
+        WeightStart.Normal(this, seed, 0.02, name => name.EndsWith("dense.weight", StringComparison.Ordinal) || name.EndsWith("4h_to_h.weight", StringComparison.Ordinal) ? 1 / Math.Sqrt(2 * config.Layers) : 1);
+
+    /// <summary>A decoder whose matrices are still to come, on the device "meta", or are whatever TorchSharp makes them.</summary>
+    internal GptNeoX(GptNeoXConfig config, Device? device)
+        : base(nameof(GptNeoX))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
+        Config = config;
+        _tokens = Embedding(config.Vocabulary, config.Width, device: device);
+        _blocks = [.. Enumerable.Range(0, config.Layers).Select(_ => new GptNeoXBlock(config, device))];
+        _norm = LayerNorm(config.Width, config.NormEpsilon);
+        _head = config.TiedEmbeddings ? null : Linear(config.Width, config.Vocabulary, hasBias: false, device: device);
+        _positions = new RotaryPositions(config.Context, config.Turned, config.RopeTheta);
+        register_module("gpt_neox", new NamedModules(("embed_in", _tokens), ("layers", ModuleList<Module>([.. _blocks])), ("final_layer_norm", _norm)));
+        if (_head is not null) register_module("embed_out", _head);
+    }
+
+    /// <summary>Sizes.</summary>
+    public GptNeoXConfig Config { get; }
+
+    /// <inheritdoc/>
+    public override int Vocabulary => Config.Vocabulary;
+
+    /// <inheritdoc/>
+    public override int Context => Config.Context;
+
+    /// <inheritdoc/>
+    public override int Layers => Config.Layers;
+
+    /// <inheritdoc/>
+    public override int Width => Config.Width;
+
+    /// <inheritdoc/>
+    public override Parameter Embeddings => _tokens.weight!;
+
+    /// <summary>The blocks.</summary>
+    public IReadOnlyList<GptNeoXBlock> Blocks => _blocks;
+
+    /// <summary>Names of tensors as files have them; "attention.bias" is the causal mask of older files.</summary>
+    internal static WeightLayout Layout(GptNeoXConfig config) => new(
+        "gpt_neox.",
+        _ => false,
+        name => name.EndsWith(".attention.bias", StringComparison.Ordinal) || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal)
+            || name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "embed_out.weight"));
+
+    private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
+
+    private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids);
+
+    private protected override Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, _positions, hook, cache);
+
+    private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _positions.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>One block of <see cref="GptNeoX"/>.</summary>
+public sealed class GptNeoXBlock : Module
+{
+    private readonly GptNeoXConfig _config;
+
+    internal GptNeoXBlock(GptNeoXConfig config, Device? device)
+        : base(nameof(GptNeoXBlock))
+    {
+        _config = config;
+        (AttentionNorm, MlpNorm) = (LayerNorm(config.Width, config.NormEpsilon), LayerNorm(config.Width, config.NormEpsilon));
+        (QueryKeyValue, Output) = (Linear(config.Width, 3 * config.Width, device: device), Linear(config.Width, config.Width, device: device));
+        (Up, Down) = (Linear(config.Width, config.MlpWidth, device: device), Linear(config.MlpWidth, config.Width, device: device));
+        register_module("input_layernorm", AttentionNorm);
+        register_module("post_attention_layernorm", MlpNorm);
+        register_module("attention", new NamedModules(("query_key_value", QueryKeyValue), ("dense", Output)));
+        register_module("mlp", new NamedModules(("dense_h_to_4h", Up), ("dense_4h_to_h", Down)));
+    }
+
+    /// <summary>Head after head its query, key and value [3 dModel, dModel].</summary>
+    public Linear QueryKeyValue { get; }
+
+    /// <summary>Mixes the heads [dModel, dModel].</summary>
+    public Linear Output { get; }
+
+    /// <summary>First matrix of the MLP [mlpWidth, dModel].</summary>
+    public Linear Up { get; }
+
+    /// <summary>Last matrix of the MLP [dModel, mlpWidth].</summary>
+    public Linear Down { get; }
+
+    /// <summary>Norm before the attention.</summary>
+    public LayerNorm AttentionNorm { get; }
+
+    /// <summary>Norm before the MLP.</summary>
+    public LayerNorm MlpNorm { get; }
+
+    internal Tensor Run(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    {
+        Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
+        Tensor after = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attend(layer, normed, positions, hook, cache).transpose(1, 2).flatten(2, 3)));
+        normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(_config.ParallelResidual ? x : after));
+        Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
+        Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up));
+        return after + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
+    }
+
+    private Tensor Attend(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    {
+        int from = cache?.Count ?? 0;
+        Tensor[] parts = QueryKeyValue.call(x).view(x.shape[0], x.shape[1], _config.Heads, 3L * _config.HeadDim).transpose(1, 2).chunk(3, 3);
+        Tensor q = hook.At(layer, Activation.Queries, positions.Apply(parts[0], from));
+        Tensor k = hook.At(layer, Activation.Keys, positions.Apply(parts[1], from));
+        Tensor v = hook.At(layer, Activation.Values, parts[2]);
+        if (cache is not null) (k, v) = cache.Extend(layer, k, v);
+        return Attention.Causal(q, k, v, layer, hook);
+    }
+}

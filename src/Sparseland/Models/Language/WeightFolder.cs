@@ -1,0 +1,163 @@
+using System.Text.Json;
+using Sparseland.IO;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models.Language;
+
+/// <summary>How an architecture's files name its tensors.</summary>
+/// <param name="Prefix">Leading part of names that files of the body alone leave out.</param>
+/// <param name="Turned">Names of matrices that files hold as [in, out].</param>
+/// <param name="Ignored">Names in files that are no weights: masks, frequencies, a second copy of tied embeddings.</param>
+internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored);
+
+/// <summary>The safetensors files of a model's folder, one or several, open for reading.</summary>
+internal sealed class WeightFolder : IDisposable
+{
+    private const string Single = "model.safetensors", Index = "model.safetensors.index.json";
+    private readonly Dictionary<string, SafeTensorsFile> _files = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SafeTensorsFile> _byTensor = new(StringComparer.Ordinal);
+    private readonly string _folder;
+
+    private WeightFolder(string folder) => _folder = folder;
+
+    /// <summary>Opens model.safetensors, or the files that model.safetensors.index.json names, and checks their headers.</summary>
+    /// <exception cref="FileNotFoundException">A file is missing.</exception>
+    /// <exception cref="InvalidDataException">A file or the index is broken, or they contradict each other.</exception>
+    public static WeightFolder Open(string folder)
+    {
+        var weights = new WeightFolder(folder);
+        try
+        {
+            string index = Path.Combine(folder, Index);
+            if (File.Exists(Path.Combine(folder, Single)))
+            {
+                SafeTensorsFile file = weights.File_(Single);
+                foreach (string name in file.Names) weights._byTensor.Add(name, file);
+            }
+            else if (File.Exists(index))
+            {
+                weights.ReadIndex(index);
+            }
+            else
+            {
+                string hint = Directory.EnumerateFiles(folder, "*.bin").Any() ? " It holds .bin files, which are pickles that could run code; convert them to safetensors." : "";
+                throw new FileNotFoundException($"'{folder}' holds neither {Single} nor {Index}.{hint}", Path.Combine(folder, Single));
+            }
+
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing, of a wrong shape or type, or not one of this architecture; nothing has been read.</exception>
+    public void Fill(LanguageModel model, WeightLayout layout, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
+        (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout);
+        Dictionary<string, Action<Parameter>> places = Places(model);
+        long done = 0, total = plan.Sum(p => p.Info.ByteLength);
+        using IDisposable off = no_grad();
+        foreach ((string name, Parameter parameter, SafeTensorInfo info) in plan)
+        {
+            cancel.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            Tensor read = _byTensor[info.Name].Load(info.Name);
+            if (layout.Turned(name)) read = read.t();
+            if (parameter.device_type == DeviceType.META) places[name](new Parameter(read.to(ScalarType.Float32).contiguous().DetachFromDisposeScope()));
+            else parameter.copy_(read);
+            done += info.ByteLength;
+            progress?.Report(new(done, total, name));
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (SafeTensorsFile file in _files.Values) file.Dispose();
+    }
+
+    /// <summary>Which tensor of the files each parameter is; everything is checked here, before anything is read.</summary>
+    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(LanguageModel model, WeightLayout layout)
+    {
+        var left = _byTensor.Keys.Where(name => !layout.Ignored(name)).ToHashSet(StringComparer.Ordinal);
+        var plan = new List<(string, Parameter, SafeTensorInfo)>();
+        foreach ((string name, Parameter parameter) in model.named_parameters())
+        {
+            string stored = _byTensor.ContainsKey(name) || !name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name : name[layout.Prefix.Length..];
+            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
+            SafeTensorInfo info = file.Info(stored);
+            long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
+            if (!info.Shape.SequenceEqual(expected))
+                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}].");
+            if (info.Type is not (SafeTensorType.F16 or SafeTensorType.BF16 or SafeTensorType.F32 or SafeTensorType.F64))
+                throw new InvalidDataException($"{file.Path}: {info} is of a type that weights cannot have here; float32, float16, bfloat16 and float64 are known.");
+            left.Remove(stored);
+            plan.Add((name, parameter, info));
+        }
+
+        if (left.Count > 0)
+        {
+            string first = left.Order(StringComparer.Ordinal).First();
+            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a {model.GetName()} of this config does not have, the first of them '{first}'.");
+        }
+
+        // In the order of the files, so that the disk is read in one go.
+        return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>How a module takes a parameter in place of the empty one it has.</summary>
+    private static Dictionary<string, Action<Parameter>> Places(LanguageModel model)
+    {
+        var places = new Dictionary<string, Action<Parameter>>(StringComparer.Ordinal);
+        foreach ((string name, nn.Module module) in model.named_modules())
+        {
+            switch (module)
+            {
+                case Linear linear:
+                    places[$"{name}.weight"] = p => linear.weight = p;
+                    places[$"{name}.bias"] = p => linear.bias = p;
+                    break;
+                case Embedding embedding:
+                    places[$"{name}.weight"] = p => embedding.weight = p;
+                    break;
+            }
+        }
+
+        return places;
+    }
+
+    private void ReadIndex(string path)
+    {
+        JsonElement map;
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
+            map = document.RootElement.GetProperty("weight_map").Clone();
+            foreach (JsonProperty entry in map.EnumerateObject())
+            {
+                string name = entry.Value.GetString()!;
+                if (name.Length == 0 || name != Path.GetFileName(name) || name.Contains('\\', StringComparison.Ordinal)) throw new InvalidDataException($"{path}: '{name}' is no file beside the index.");
+                SafeTensorsFile file = File_(name);
+                if (!file.Names.Contains(entry.Name)) throw new InvalidDataException($"{path} says that '{entry.Name}' is in {name}, but it is not.");
+                _byTensor[entry.Name] = file;
+            }
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or NullReferenceException)
+        {
+            throw new InvalidDataException($"{path} is no index of safetensors files: {error.Message}", error);
+        }
+    }
+
+    private SafeTensorsFile File_(string name)
+    {
+        if (_files.TryGetValue(name, out SafeTensorsFile? open)) return open;
+        string path = Path.Combine(_folder, name);
+        if (!File.Exists(path)) throw new FileNotFoundException($"'{_folder}' lacks {name}, which its index names.", path);
+        return _files[name] = SafeTensorsFile.Open(path);
+    }
+}
