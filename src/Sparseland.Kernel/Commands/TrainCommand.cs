@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using Sparseland.Coding;
 using Sparseland.Data.Documentation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Models.Language;
@@ -36,7 +37,7 @@ internal static class TrainCommand
         var keyHeads = new Option<int>("--key-heads") { Description = "Key and value heads.", DefaultValueFactory = _ => plain.Config.KeyValueHeads };
         var context = new Option<int>("--context") { Description = "Longest sequence.", DefaultValueFactory = _ => plain.Config.Context };
         var evaluate = new Option<long>("--evaluate-every") { Description = "Steps between evaluations.", DefaultValueFactory = _ => plain.Training.EvaluateEvery };
-        var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => plain.Training.CheckpointEvery };
+        var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => 100 };
         var half = new Option<bool>("--bfloat16") { Description = "Compute gradients in bfloat16; faster where the processor has it (AVX-512 BF16, AMX)." };
         var threads = new Option<int?>("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
         var keep = new Option<bool>("--keep") { Description = "Keep the checkpoint of the training when it is done." };
@@ -112,7 +113,22 @@ internal static class TrainCommand
         }
 
         Say($"{model.named_parameters().Sum(p => p.parameter.numel()):N0} parameters, {steps:N0} steps of {options.Batch * options.Config.Context:N0} tokens");
-        TrainingResult result = loop.Run(new Lines(Say), cancel);
+        TrainingResult result;
+        try
+        {
+            result = loop.Run(new Lines(Say), cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            Console.Error.WriteLine($"sparseland train: stopped after step {loop.Done:N0}; go on with --resume.");
+            return Guard.Stopped;
+        }
+        catch (DivergenceException e)
+        {
+            Console.Error.WriteLine($"sparseland train: {e.Message}");
+            return Guard.Bad;
+        }
+
         Say("measures");
         TinyLMFigures figures = TinyLMFigures.Measure(model, text, cancel: cancel);
         TinyLMRecipe.Save(request.Folder, model, text.Tokenizer);

@@ -38,6 +38,7 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
             ? (match, p.parameter)
             : throw new ArgumentException($"The copy has {p.name} of {p.parameter.dtype} and shape [{string.Join(", ", p.parameter.shape)}]; the network must have it too, and new tensors must be bfloat16.", nameof(another)))];
         if (_pairs.Length != own.Count) throw new ArgumentException($"The network has {own.Count} parameters, but the copy {_pairs.Length}.", nameof(another));
+        if (Model.named_buffers().Any()) throw new ArgumentException("The network has buffers (batch norm): the copy's would change, and not the network's.", nameof(another));
     }
 
     /// <summary>The copy.</summary>

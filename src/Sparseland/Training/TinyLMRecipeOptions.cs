@@ -19,7 +19,7 @@ public sealed record TinyLMRecipeOptions
     public bool Bfloat16 { get; init; }
 
     /// <summary>Learning rate, schedule, decay, clipping, seed; steps, evaluations and checkpoint are set by the recipe.</summary>
-    public TrainingOptions Training { get; init; } = new() { LearningRate = 2e-3, WarmUp = 200, Plateau = 0.6, FinalRate = 0.02, WeightDecay = 0.1, EvaluateEvery = 250, CheckpointEvery = 100 };
+    public TrainingOptions Training { get; init; } = new() { LearningRate = 2e-3, WarmUp = 200, Plateau = 0.6, FinalRate = 0.02, WeightDecay = 0.1, EvaluateEvery = 250 };
 
     /// <summary>Held-out tokens of an evaluation on the way; the last figure is of all of them.</summary>
     public int EvaluationTokens { get; init; } = 32 * 256;
