@@ -1,0 +1,134 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Sparseland.Data.Documentation;
+using Sparseland.Kernel.Notebooks;
+using Sparseland.Models.Language;
+using Sparseland.Models.Tokenizers;
+using Sparseland.Training;
+
+namespace Sparseland.Kernel.Commands;
+
+/// <summary>The command <c>sparseland train</c>: makes the models that are shipped in data/.</summary>
+internal static class TrainCommand
+{
+    /// <summary>Makes the command.</summary>
+    public static Command Create() => new("train", "Make a model that the notebooks share.") { TinyLm() };
+
+    private static Command TinyLm()
+    {
+        TinyLMRecipeOptions plain = new();
+        var output = new Option<string>("--out") { Description = "Folder for the model.", Required = true };
+        var docs = new Option<string?>("--docs") { Description = "Folder of the .NET SDK (it holds packs/) or of documentation files; by default it is searched." };
+        var resume = new Option<bool>("--resume") { Description = "Go on from the checkpoint in the folder, with the same options." };
+        var steps = new Option<long?>("--steps") { Description = "Steps of the training." };
+        var minutes = new Option<double?>("--minutes") { Description = "Time for the training instead of steps: as many steps as fit, from the pace of the first ones. [default: 80]" };
+        var batch = new Option<int>("--batch") { Description = "Windows a step.", DefaultValueFactory = _ => plain.Batch };
+        var rate = new Option<double>("--rate") { Description = "Highest learning rate.", DefaultValueFactory = _ => plain.Training.LearningRate };
+        var warmUp = new Option<long>("--warm-up") { Description = "Steps of warm-up.", DefaultValueFactory = _ => plain.Training.WarmUp };
+        var plateau = new Option<double>("--plateau") { Description = "Share of the steps at the highest rate.", DefaultValueFactory = _ => plain.Training.Plateau };
+        var seed = new Option<long>("--seed") { Description = "Seed of weights and order.", DefaultValueFactory = _ => plain.Training.Seed };
+        var vocabulary = new Option<int>("--vocabulary") { Description = "Tokens of the vocabulary.", DefaultValueFactory = _ => plain.Config.Vocabulary };
+        var layers = new Option<int>("--layers") { Description = "Blocks.", DefaultValueFactory = _ => plain.Config.Layers };
+        var width = new Option<int>("--width") { Description = "Width of the residual stream.", DefaultValueFactory = _ => plain.Config.Width };
+        var mlp = new Option<int>("--mlp") { Description = "Width of the MLPs.", DefaultValueFactory = _ => plain.Config.MlpWidth };
+        var heads = new Option<int>("--heads") { Description = "Query heads.", DefaultValueFactory = _ => plain.Config.Heads };
+        var keyHeads = new Option<int>("--key-heads") { Description = "Key and value heads.", DefaultValueFactory = _ => plain.Config.KeyValueHeads };
+        var context = new Option<int>("--context") { Description = "Longest sequence.", DefaultValueFactory = _ => plain.Config.Context };
+        var evaluate = new Option<long>("--evaluate-every") { Description = "Steps between evaluations.", DefaultValueFactory = _ => plain.Training.EvaluateEvery };
+        var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => plain.Training.CheckpointEvery };
+        var keep = new Option<bool>("--keep") { Description = "Keep the checkpoint of the training when it is done." };
+        var command = new Command("tinylm", "Train the small language model on the reference documentation of .NET.")
+        {
+            output, docs, resume, steps, minutes, batch, rate, warmUp, plateau, seed, vocabulary, layers, width, mlp, heads, keyHeads, context, evaluate, checkpoint, keep,
+        };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(steps) is not null && result.GetValue(minutes) is not null) result.AddError("--steps and --minutes exclude each other.");
+        });
+        command.SetAction((parsed, cancel) => Guard.RunAsync("train", () => Task.FromResult(Train(
+            new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value))),
+            plain with
+            {
+                Batch = parsed.GetValue(batch),
+                Config = plain.Config with
+                {
+                    Vocabulary = parsed.GetValue(vocabulary), Layers = parsed.GetValue(layers), Width = parsed.GetValue(width), MlpWidth = parsed.GetValue(mlp),
+                    Heads = parsed.GetValue(heads), KeyValueHeads = parsed.GetValue(keyHeads), Context = parsed.GetValue(context),
+                },
+                EvaluationTokens = Math.Max(plain.EvaluationTokens, parsed.GetValue(context)),
+                Training = plain.Training with
+                {
+                    Steps = parsed.GetValue(steps) ?? long.MaxValue, LearningRate = parsed.GetValue(rate), WarmUp = parsed.GetValue(warmUp), Plateau = parsed.GetValue(plateau),
+                    Seed = parsed.GetValue(seed), EvaluateEvery = parsed.GetValue(evaluate), CheckpointEvery = parsed.GetValue(checkpoint),
+                    Checkpoint = Path.Combine(parsed.GetValue(output)!, TinyLMRecipe.CheckpointFile),
+                },
+            },
+            cancel))));
+        return command;
+    }
+
+    private static int Train(Request request, TinyLMRecipeOptions options, CancellationToken cancel)
+    {
+        options.Validate();
+        string checkpoint = options.Training.Checkpoint!, plan = Path.Combine(request.Folder, "steps.txt");
+        if (!request.Resume && File.Exists(checkpoint))
+            throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");
+        Directory.CreateDirectory(request.Folder);
+        AtomicFile.CheckFolder(request.Folder);
+        var watch = Stopwatch.StartNew();
+        void Say(string text) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {text}");
+
+        IReadOnlyList<DocMember> members = DotNetDocs.Load(DotNetDocs.FindFiles(request.Docs), cancel: cancel);
+        Say($"{members.Count:N0} members of the documentation");
+        string tokenizerFile = Path.Combine(request.Folder, "tokenizer.json");
+        TextTokenizer? known = request.Resume && File.Exists(tokenizerFile) ? TokenizerFile.Load(tokenizerFile) : null;
+        TinyLMText text = TinyLMRecipe.Prepare(members, options, known, cancel: cancel);
+        TokenizerFile.Save(tokenizerFile, text.Tokenizer.Model);
+        Say($"{text.Training.Count:N0} training tokens, {text.HeldOut.Count:N0} held out");
+
+        // A plan that was measured once stays: the schedule of a resumed training must be that of its beginning.
+        long steps = request.Steps ?? (request.Resume && File.Exists(plan)
+            ? long.Parse(File.ReadAllText(plan), CultureInfo.InvariantCulture)
+            : TinyLMRecipe.StepsIn(text, options, TimeSpan.FromMinutes(request.Minutes), cancel: cancel));
+        AtomicFile.Write(plan, steps.ToString(CultureInfo.InvariantCulture) + "\n");
+        options = options with { Training = options.Training with { Steps = steps } };
+        using var model = new TinyLM(options.Config, options.Training.Seed);
+        using TrainingLoop loop = TinyLMRecipe.Loop(model, text, options);
+        if (request.Resume && File.Exists(checkpoint))
+        {
+            loop.Load(checkpoint);
+            Say($"goes on after step {loop.Done:N0}");
+        }
+
+        Say($"{model.named_parameters().Sum(p => p.parameter.numel()):N0} parameters, {steps:N0} steps of {options.Batch * options.Config.Context:N0} tokens");
+        TrainingResult result = loop.Run(new Lines(Say), cancel);
+        Say("measures");
+        TinyLMFigures figures = TinyLMFigures.Measure(model, text, cancel: cancel);
+        TinyLMRecipe.Save(request.Folder, model, text.Tokenizer);
+        AtomicFile.Write(Path.Combine(request.Folder, "README.md"), TinyLMSheet.Of(model, text, options, result, figures, request.Command, cancel));
+        if (!request.Keep)
+        {
+            File.Delete(checkpoint);
+            File.Delete(plan);
+        }
+
+        Say(FormattableString.Invariant($"held-out perplexity {figures.Model.Perplexity:F2}, n-grams {figures.Ngram.Perplexity:F2}, uniform {Math.Exp(figures.Uniform):F0}; the model is in {request.Folder}"));
+        return Guard.Good;
+    }
+
+    /// <summary>A line every half minute, and the last one.</summary>
+    private sealed class Lines(Action<string> say) : IProgress<ProgressReport>
+    {
+        private long _last = Stopwatch.GetTimestamp();
+
+        public void Report(ProgressReport value)
+        {
+            if (value.Done < value.Total && Stopwatch.GetElapsedTime(_last) < TimeSpan.FromSeconds(30)) return;
+            _last = Stopwatch.GetTimestamp();
+            say(FormattableString.Invariant($"step {value.Done:N0} of {value.Total:N0}: {value.Message}"));
+        }
+    }
+
+    private sealed record Request(string Folder, string? Docs, bool Resume, long? Steps, double Minutes, bool Keep, string Command);
+}

@@ -1,0 +1,115 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): with m and v the decaying means of the gradient and of its
+/// square, theta = (1 - rate lambda) theta - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
+/// </summary>
+public sealed class AdamW : IDisposable
+{
+    private readonly List<Slot> _slots = [];
+
+    /// <summary>Prepares the moments, all zero.</summary>
+    /// <param name="model">Its parameters that require a gradient are stepped.</param>
+    /// <param name="weightDecay">lambda.</param>
+    /// <param name="beta1">Decay of m.</param>
+    /// <param name="beta2">Decay of v.</param>
+    /// <param name="epsilon">eps.</param>
+    /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>.</param>
+    /// <exception cref="ArgumentException">The model has no parameter that requires a gradient.</exception>
+    public AdamW(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        new TrainingOptions { WeightDecay = weightDecay, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon }.Validate();
+        (WeightDecay, Beta1, Beta2, Epsilon) = (weightDecay, beta1, beta2, epsilon);
+        HashSet<string> embeddings = [.. model.named_modules().Where(m => m.module is Embedding).Select(m => m.name + ".weight")];
+        foreach ((string name, Parameter parameter) in model.named_parameters())
+        {
+            if (!parameter.requires_grad) continue;
+            bool decays = decayAll || (parameter.dim() > 1 && !embeddings.Contains(name));
+            using IDisposable off = no_grad();
+            _slots.Add(new(name, parameter, decays, zeros_like(parameter).DetachFromDisposeScope(), zeros_like(parameter).DetachFromDisposeScope()));
+        }
+
+        if (_slots.Count == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+    }
+
+    /// <summary>lambda.</summary>
+    public double WeightDecay { get; }
+
+    /// <summary>Decay of the mean of the gradients.</summary>
+    public double Beta1 { get; }
+
+    /// <summary>Decay of the mean of their squares.</summary>
+    public double Beta2 { get; }
+
+    /// <summary>eps.</summary>
+    public double Epsilon { get; }
+
+    /// <summary>t, the steps done.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>The parameters by name.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _slots.Select(s => (s.Name, s.Parameter));
+
+    /// <summary>Names of the parameters that decay.</summary>
+    public IEnumerable<string> Decaying => _slots.Where(s => s.Decays).Select(s => s.Name);
+
+    /// <summary>The moments by name: "first.NAME" is m of a parameter, "second.NAME" its v. They belong to the optimizer.</summary>
+    public IReadOnlyDictionary<string, Tensor> State =>
+        _slots.SelectMany(s => new[] { ("first." + s.Name, s.First), ("second." + s.Name, s.Second) }).ToDictionary(p => p.Item1, p => p.Item2);
+
+    /// <summary>One step with the gradients that the parameters hold; a parameter without one stays.</summary>
+    /// <param name="rate">Learning rate.</param>
+    public void Step(double rate)
+    {
+        using IDisposable off = no_grad();
+        Count++;
+        double first = 1 - Math.Pow(Beta1, Count), second = Math.Sqrt(1 - Math.Pow(Beta2, Count));
+        foreach (Slot slot in _slots)
+        {
+            using Tensor? gradient = slot.Parameter.grad;
+            if (gradient is null) continue;
+            using DisposeScope scope = NewDisposeScope();
+            if (slot.Decays && WeightDecay > 0) slot.Parameter.mul_(1 - (rate * WeightDecay));
+            slot.First.mul_(Beta1).add_(gradient, alpha: 1 - Beta1);
+            slot.Second.mul_(Beta2).addcmul_(gradient, gradient, 1 - Beta2);
+            slot.Parameter.addcdiv_(slot.First, slot.Second.sqrt().div_(second).add_(Epsilon), -rate / first);
+        }
+    }
+
+    /// <summary>Takes over moments.</summary>
+    /// <param name="state">As <see cref="State"/>.</param>
+    /// <param name="count">t.</param>
+    /// <exception cref="ArgumentException">A moment is missing or has another shape.</exception>
+    public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        IReadOnlyDictionary<string, Tensor> own = State;
+        foreach ((string name, Tensor value) in own)
+        {
+            if (!state.TryGetValue(name, out Tensor? other) || !other.shape.SequenceEqual(value.shape))
+                throw new ArgumentException($"The state has no {name} of shape [{string.Join(", ", value.shape)}].", nameof(state));
+        }
+
+        using IDisposable off = no_grad();
+        foreach ((string name, Tensor value) in own) value.copy_(state[name]);
+        Count = count;
+    }
+
+    /// <summary>Frees the moments; the parameters stay.</summary>
+    public void Dispose()
+    {
+        foreach (Slot slot in _slots)
+        {
+            slot.First.Dispose();
+            slot.Second.Dispose();
+        }
+    }
+
+    private sealed record Slot(string Name, Parameter Parameter, bool Decays, Tensor First, Tensor Second);
+}
