@@ -24,14 +24,14 @@ public sealed record TexturedShapesOptions
     /// <summary>Most blobs that lie over the rim of the shape, from 0 to 4; their number is uniform from 0 on. Default 2.</summary>
     public int Occluders { get; init; } = 2;
 
-    /// <summary>Distance between the mean colours of shape and background, at least: in RGB from 0 to 1, from 0 to 1. Default 0.25.</summary>
-    public double Contrast { get; init; } = 0.25;
+    /// <summary>Distance between the mean colours of shape and background, at least: in RGB from 0 to 1, from 0 to 1. Default 0.2.</summary>
+    public double Contrast { get; init; } = 0.2;
 
     /// <summary>Strength of the textures: largest change of a colour either way, from 0 to 0.5. Default 0.2.</summary>
     public double Texture { get; init; } = 0.2;
 
-    /// <summary>Standard deviation of the noise added to each value before clipping to 0 .. 1; from 0 to 1. Default 0.05.</summary>
-    public double Noise { get; init; } = 0.05;
+    /// <summary>Standard deviation of the noise added to each value before clipping to 0 .. 1; from 0 to 1. Default 0.08.</summary>
+    public double Noise { get; init; } = 0.08;
 
     /// <summary>Refuses what has no meaning.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of its range; the message says which and why.</exception>

@@ -221,8 +221,8 @@ public sealed class VisionBlock : Module<Tensor, Tensor>
 
     private (Tensor Q, Tensor K, Tensor V) Split(Tensor x)
     {
-        long n = x.shape[0], tokens = x.shape[1];
-        Tensor parts = QueryKeyValue.call(x).view(n, tokens, 3, _heads, -1).permute(2, 0, 3, 1, 4);
-        return (parts[0], parts[1], parts[2]);
+        // unbind, not three selections: its gradient is one copy, theirs would be three additions to zeros.
+        Tensor[] parts = QueryKeyValue.call(x).view(x.shape[0], x.shape[1], 3, _heads, -1).unbind(2);
+        return (parts[0].transpose(1, 2), parts[1].transpose(1, 2), parts[2].transpose(1, 2));
     }
 }
