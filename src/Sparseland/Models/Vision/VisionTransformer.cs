@@ -59,7 +59,8 @@ public sealed record VisionTransformerOptions
 /// <remarks>
 /// Names: embed, positions, block1.norm1, qkv, out, norm2, up, down, ..., norm, head. The mean over the tokens stands for the paper's
 /// class token: simpler, and no worse at this size (Beyer, Zhai and Kolesnikov 2022). Matrices start normal with variance 1 / inputs,
-/// those that add to the residual stream divided by sqrt(2 layers); the weights depend on the seed alone.
+/// those that add to the residual stream divided by sqrt(2 layers), positions as sines and cosines of row and column; the weights depend
+/// on the seed alone.
 /// </remarks>
 public sealed class VisionTransformer : Module<Tensor, Tensor>
 {
@@ -136,6 +137,21 @@ public sealed class VisionTransformer : Module<Tensor, Tensor>
         return patches.mul(2).sub(1).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Sines and cosines of the row and of the column, waves of 4 to 40 patches: what is near is alike from the start.</summary>
+    private float[] Waves()
+    {
+        int width = Options.Width, side = Options.Side / Options.Patch;
+        var waves = new float[Options.Tokens * width];
+        for (int i = 0; i < waves.Length; i++)
+        {
+            (int token, int feature) = Math.DivRem(i, width);
+            int place = feature % 4 < 2 ? token / side : token % side;
+            double frequency = Math.PI / 2 * Math.Pow(10, -(feature / 4) / (width / 4.0));
+            waves[i] = (float)(0.5 * Math.Sin((place * frequency) + (feature % 2 * Math.PI / 2)));
+        }
+        return waves;
+    }
+
     private void Start(long seed)
     {
         using var generator = new Generator(unchecked((ulong)seed));
@@ -144,7 +160,7 @@ public sealed class VisionTransformer : Module<Tensor, Tensor>
         double residual = 1 / Math.Sqrt(2 * Options.Layers);
         foreach ((string name, Parameter parameter) in named_parameters())
         {
-            if (name == "positions") parameter.copy_(randn(parameter.shape, generator: generator).mul_(0.1));
+            if (name == "positions") parameter.copy_(tensor(Waves(), parameter.shape));
             else if (parameter.dim() > 1)
             {
                 bool adds = name.EndsWith("out.weight", StringComparison.Ordinal) || name.EndsWith("down.weight", StringComparison.Ordinal);
