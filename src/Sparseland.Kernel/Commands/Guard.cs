@@ -24,7 +24,7 @@ internal static class Guard
         }
         catch (OperationCanceledException)
         {
-            await Console.Error.WriteLineAsync($"sparseland {command}: stopped; notebooks that were not finished are unchanged.").ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"sparseland {command}: stopped; what was not finished is unchanged.").ConfigureAwait(false);
             return Stopped;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or InvalidDataException or FormatException or InvalidOperationException)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using Sparseland.Coding;
 using Sparseland.Data.Documentation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Models.Language;
@@ -36,21 +37,24 @@ internal static class TrainCommand
         var keyHeads = new Option<int>("--key-heads") { Description = "Key and value heads.", DefaultValueFactory = _ => plain.Config.KeyValueHeads };
         var context = new Option<int>("--context") { Description = "Longest sequence.", DefaultValueFactory = _ => plain.Config.Context };
         var evaluate = new Option<long>("--evaluate-every") { Description = "Steps between evaluations.", DefaultValueFactory = _ => plain.Training.EvaluateEvery };
-        var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => plain.Training.CheckpointEvery };
+        var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => 100 };
+        var half = new Option<bool>("--bfloat16") { Description = "Compute gradients in bfloat16; faster where the processor has it (AVX-512 BF16, AMX)." };
+        var threads = new Option<int?>("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
         var keep = new Option<bool>("--keep") { Description = "Keep the checkpoint of the training when it is done." };
         var command = new Command("tinylm", "Train the small language model on the reference documentation of .NET.")
         {
-            output, docs, resume, steps, minutes, batch, rate, warmUp, plateau, seed, vocabulary, layers, width, mlp, heads, keyHeads, context, evaluate, checkpoint, keep,
+            output, docs, resume, steps, minutes, batch, rate, warmUp, plateau, seed, vocabulary, layers, width, mlp, heads, keyHeads, context, evaluate, checkpoint, half, threads, keep,
         };
         command.Validators.Add(result =>
         {
             if (result.GetValue(steps) is not null && result.GetValue(minutes) is not null) result.AddError("--steps and --minutes exclude each other.");
         });
         command.SetAction((parsed, cancel) => Guard.RunAsync("train", () => Task.FromResult(Train(
-            new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value))),
+            new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(threads), parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value))),
             plain with
             {
                 Batch = parsed.GetValue(batch),
+                Bfloat16 = parsed.GetValue(half),
                 Config = plain.Config with
                 {
                     Vocabulary = parsed.GetValue(vocabulary), Layers = parsed.GetValue(layers), Width = parsed.GetValue(width), MlpWidth = parsed.GetValue(mlp),
@@ -71,6 +75,12 @@ internal static class TrainCommand
     private static int Train(Request request, TinyLMRecipeOptions options, CancellationToken cancel)
     {
         options.Validate();
+        if (request.Threads is { } wanted)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(wanted, "--threads");
+            TorchSharp.torch.set_num_threads(wanted);
+        }
+
         string checkpoint = options.Training.Checkpoint!, plan = Path.Combine(request.Folder, "steps.txt");
         if (!request.Resume && File.Exists(checkpoint))
             throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");
@@ -94,7 +104,8 @@ internal static class TrainCommand
         AtomicFile.Write(plan, steps.ToString(CultureInfo.InvariantCulture) + "\n");
         options = options with { Training = options.Training with { Steps = steps } };
         using var model = new TinyLM(options.Config, options.Training.Seed);
-        using TrainingLoop loop = TinyLMRecipe.Loop(model, text, options);
+        using Bfloat16Copy<TinyLM>? copy = options.Bfloat16 ? TinyLMRecipe.Copy(model) : null;
+        using TrainingLoop loop = TinyLMRecipe.Loop(model, text, options, copy);
         if (request.Resume && File.Exists(checkpoint))
         {
             loop.Load(checkpoint);
@@ -102,7 +113,22 @@ internal static class TrainCommand
         }
 
         Say($"{model.named_parameters().Sum(p => p.parameter.numel()):N0} parameters, {steps:N0} steps of {options.Batch * options.Config.Context:N0} tokens");
-        TrainingResult result = loop.Run(new Lines(Say), cancel);
+        TrainingResult result;
+        try
+        {
+            result = loop.Run(new Lines(Say), cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            Console.Error.WriteLine($"sparseland train: stopped after step {loop.Done:N0}; go on with --resume.");
+            return Guard.Stopped;
+        }
+        catch (DivergenceException e)
+        {
+            Console.Error.WriteLine($"sparseland train: {e.Message}");
+            return Guard.Bad;
+        }
+
         Say("measures");
         TinyLMFigures figures = TinyLMFigures.Measure(model, text, cancel: cancel);
         TinyLMRecipe.Save(request.Folder, model, text.Tokenizer);
@@ -130,5 +156,5 @@ internal static class TrainCommand
         }
     }
 
-    private sealed record Request(string Folder, string? Docs, bool Resume, long? Steps, double Minutes, bool Keep, string Command);
+    private sealed record Request(string Folder, string? Docs, bool Resume, long? Steps, double Minutes, int? Threads, bool Keep, string Command);
 }

@@ -55,7 +55,8 @@ public static class TinyLMRecipe
     /// <param name="model">A new model of the options' sizes.</param>
     /// <param name="text">From <see cref="Prepare"/>.</param>
     /// <param name="options">Batches and schedule.</param>
-    public static TrainingLoop Loop(TinyLM model, TinyLMText text, TinyLMRecipeOptions options)
+    /// <param name="copy">A copy in bfloat16 that computes the gradients; null trains in float32 alone. It stays the caller's.</param>
+    public static TrainingLoop Loop(TinyLM model, TinyLMText text, TinyLMRecipeOptions options, Bfloat16Copy<TinyLM>? copy = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(text);
@@ -63,8 +64,17 @@ public static class TinyLMRecipe
         options.Validate();
         TokenText some = text.HeldOut.Count <= options.EvaluationTokens + 1 ? text.HeldOut : new TokenText(text.HeldOut.Ids[..(options.EvaluationTokens + 1)].ToArray());
         return new TrainingLoop(
-            model, new TextBatches(text.Training, options.Batch, options.Config.Context, options.Training.Seed), Losses.CrossEntropy(model), options.Training,
-            new() { Evaluate = cancel => Perplexity.Of(model, some, stride: Math.Min(options.Config.Context, some.Count - 1), cancel: cancel).Loss });
+            model, new TextBatches(text.Training, options.Batch, options.Config.Context, options.Training.Seed), copy is null ? Losses.CrossEntropy(model) : copy.CrossEntropy,
+            options.Training with { Variant = copy is null ? "float32" : "bfloat16" },
+            new() { OnGradients = copy is null ? null : _ => copy.HandOver(), Evaluate = cancel => Perplexity.Of(model, some, stride: Math.Min(options.Config.Context, some.Count - 1), cancel: cancel).Loss });
+    }
+
+    /// <summary>A copy of a model in bfloat16, for <see cref="Loop"/>.</summary>
+    /// <param name="model">The model.</param>
+    public static Bfloat16Copy<TinyLM> Copy(TinyLM model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return new(model, () => new TinyLM(model.Config));
     }
 
     /// <summary>How many steps fit in a time, from the pace of a few steps of a model that is thrown away.</summary>
@@ -79,7 +89,8 @@ public static class TinyLMRecipe
         if (time <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(time), time, "time must be positive.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(trial);
         using var model = new TinyLM(options.Config, options.Training.Seed);
-        using TrainingLoop loop = Loop(model, text, options with { Training = options.Training with { Steps = trial + 2, WarmUp = 0, EvaluateEvery = 0, CheckpointEvery = 0, Checkpoint = null } });
+        using Bfloat16Copy<TinyLM>? copy = options.Bfloat16 ? Copy(model) : null;
+        using TrainingLoop loop = Loop(model, text, options with { Training = options.Training with { Steps = trial + 2, WarmUp = 0, EvaluateEvery = 0, CheckpointEvery = 0, Checkpoint = null } }, copy);
         loop.Step(cancel);
         loop.Step(cancel);
         var watch = Stopwatch.StartNew();

@@ -6,17 +6,20 @@ namespace Sparseland.Training;
 /// <summary>How <see cref="TinyLMRecipe"/> makes its checkpoint.</summary>
 public sealed record TinyLMRecipeOptions
 {
-    /// <summary>Sizes of the model; its vocabulary is that of the tokenizer, too.</summary>
-    public LlamaConfig Config { get; init; } = new();
+    /// <summary>Sizes of the model; the vocabulary is the tokenizer's too.</summary>
+    public LlamaConfig Config { get; init; } = new() { Width = 256, MlpWidth = 512, Layers = 4, Heads = 4, KeyValueHeads = 2 };
 
     /// <summary>How the documentation is split.</summary>
     public DocCorpusOptions Corpus { get; init; } = new();
 
     /// <summary>Windows of a mini-batch, each as long as the context.</summary>
-    public int Batch { get; init; } = 16;
+    public int Batch { get; init; } = 8;
+
+    /// <summary>Computes losses and gradients in bfloat16, see <see cref="Bfloat16Copy{TModel}"/>; the weights stay float32.</summary>
+    public bool Bfloat16 { get; init; }
 
     /// <summary>Learning rate, schedule, decay, clipping, seed; steps, evaluations and checkpoint are set by the recipe.</summary>
-    public TrainingOptions Training { get; init; } = new() { LearningRate = 4e-3, WarmUp = 100, FinalRate = 0.02, WeightDecay = 0.1, EvaluateEvery = 250, CheckpointEvery = 100 };
+    public TrainingOptions Training { get; init; } = new() { LearningRate = 2e-3, WarmUp = 200, Plateau = 0.6, FinalRate = 0.02, WeightDecay = 0.1, EvaluateEvery = 250 };
 
     /// <summary>Held-out tokens of an evaluation on the way; the last figure is of all of them.</summary>
     public int EvaluationTokens { get; init; } = 32 * 256;

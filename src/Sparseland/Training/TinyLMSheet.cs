@@ -61,7 +61,7 @@ public static class TinyLMSheet
         Line($"| held-out text | {Numbers(text.HeldOutNumbers)}, {text.HeldOut.Count:N0} tokens; other types, and no article whose words stand in the training text |");
         Line($"| split | {options.Corpus.HeldOut.ToString("P0", CultureInfo.InvariantCulture)} of the types held out, seed {options.Corpus.Seed}, without {string.Join(", ", options.Corpus.Without)} |");
         Line($"| training | {steps:N0} steps of {perStep:N0} tokens ({steps * perStep:N0} tokens, {(double)steps * perStep / text.Training.Count:F2} passes), {result.Seconds:N0} s on {TorchSharp.torch.get_num_threads()} threads ({steps * perStep / Math.Max(result.Seconds, 1e-9):N0} tokens per second) |");
-        Line($"| optimizer | AdamW, rate {training.LearningRate:G3} after {training.WarmUp} steps of warm-up, plateau {training.Plateau:G3}, then a cosine to {training.LearningRate * training.FinalRate:G3}; betas {training.Beta1:G3} and {training.Beta2:G3}, decay {training.WeightDecay:G3} on matrices, gradients clipped at {training.ClipNorm:G3}, seed {training.Seed} |\n");
+        Line($"| optimizer | AdamW, rate {training.LearningRate:G3} after {training.WarmUp} steps of warm-up, plateau {training.Plateau:G3}, then a cosine to {training.LearningRate * training.FinalRate:G3}; betas {training.Beta1:G3} and {training.Beta2:G3}, decay {training.WeightDecay:G3} on matrices, gradients clipped at {training.ClipNorm:G3}, {(options.Bfloat16 ? "products in bfloat16, weights in float32" : "float32")}, seed {training.Seed} |\n");
         Line($"## Held-out text\n");
         Line($"| | loss (nats per token) | perplexity |\n| --- | --- | --- |");
         Line($"| this model | {figures.Model.Loss:F4} | {figures.Model.Perplexity:F2} |");

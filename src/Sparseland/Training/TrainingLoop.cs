@@ -41,7 +41,7 @@ public sealed class TrainingLoop : IDisposable
         (Model, _batches, _loss, _hooks) = (model, batches, loss, hooks ?? new());
         if (Options.EvaluateEvery > 0 && _hooks.Evaluate is null)
             throw new ArgumentException($"EvaluateEvery is {Options.EvaluateEvery}, but the hooks have no Evaluate.", nameof(hooks));
-        Optimizer = new AdamW(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll);
+        Optimizer = new AdamWOptimizer(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll);
         _parameters = [.. Optimizer.Parameters.Select(p => p.Parameter)];
     }
 
@@ -49,7 +49,7 @@ public sealed class TrainingLoop : IDisposable
     public nn.Module Model { get; }
 
     /// <summary>The optimizer with its moments.</summary>
-    public AdamW Optimizer { get; }
+    public AdamWOptimizer Optimizer { get; }
 
     /// <summary>Settings.</summary>
     public TrainingOptions Options { get; }

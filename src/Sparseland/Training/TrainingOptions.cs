@@ -59,6 +59,9 @@ public sealed record TrainingOptions
     /// <summary>Seed of what the network draws (dropout); the order of the data has the seed of its source.</summary>
     public long Seed { get; init; } = 1;
 
+    /// <summary>What else makes a training what it is ("bfloat16"): a checkpoint is not taken up under another variant.</summary>
+    public string Variant { get; init; } = "";
+
     /// <summary>Learning rate of a step: linear warm-up, plateau, half a cosine (Loshchilov and Hutter 2017).</summary>
     /// <param name="step">Steps done before it, from 0.</param>
     public double RateOf(long step)
@@ -75,6 +78,7 @@ public sealed record TrainingOptions
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Steps);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Accumulate);
+        ArgumentNullException.ThrowIfNull(Variant);
         if (WarmUp < 0 || WarmUp >= Steps) throw new ArgumentOutOfRangeException(nameof(WarmUp), WarmUp, $"WarmUp must be from 0 to below the {Steps} steps.");
         Check(LearningRate > 0 && double.IsFinite(LearningRate), LearningRate, nameof(LearningRate), "be positive and finite");
         Check(Plateau is >= 0 and <= 1, Plateau, nameof(Plateau), "be from 0 to 1");
@@ -95,6 +99,7 @@ public sealed record TrainingOptions
     {
         [nameof(WeightDecay)] = Text(WeightDecay), [nameof(DecayAll)] = DecayAll.ToString(), [nameof(Beta1)] = Text(Beta1), [nameof(Beta2)] = Text(Beta2),
         [nameof(Epsilon)] = Text(Epsilon), [nameof(ClipNorm)] = Text(ClipNorm), [nameof(Accumulate)] = Text(Accumulate), [nameof(Seed)] = Seed.ToString(CultureInfo.InvariantCulture),
+        [nameof(Variant)] = Variant,
     };
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);

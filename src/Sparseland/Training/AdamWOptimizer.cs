@@ -8,7 +8,7 @@ namespace Sparseland.Training;
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): with m and v the decaying means of the gradient and of its
 /// square, theta = (1 - rate lambda) theta - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
 /// </summary>
-public sealed class AdamW : IDisposable
+public sealed class AdamWOptimizer : IDisposable
 {
     private readonly List<Slot> _slots = [];
 
@@ -20,7 +20,7 @@ public sealed class AdamW : IDisposable
     /// <param name="epsilon">eps.</param>
     /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>.</param>
     /// <exception cref="ArgumentException">The model has no parameter that requires a gradient.</exception>
-    public AdamW(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
+    public AdamWOptimizer(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         new TrainingOptions { WeightDecay = weightDecay, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon }.Validate();
