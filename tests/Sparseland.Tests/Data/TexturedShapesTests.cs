@@ -51,7 +51,10 @@ public class TexturedShapesTests
         using LabelledImages train = TexturedShapes.Generate(6000, seed: 1), test = TexturedShapes.Generate(1000, seed: 2);
         using var scope = NewDisposeScope();
         Assert.InRange(Ridge(train.Images.mean([2, 3]), test.Images.mean([2, 3])), 0.05, 0.16);
-        Assert.InRange(Ridge(train.Flat(), test.Flat()), 0.08, 0.5);
+        // Halved, for the test's time.
+        Assert.InRange(Ridge(Half(train), Half(test)), 0.08, 0.4);
+
+        Tensor Half(LabelledImages set) => nn.functional.avg_pool2d(set.Images, 2).flatten(1);
 
         double Ridge(Tensor x, Tensor z)
         {
@@ -75,15 +78,15 @@ public class TexturedShapesTests
         Tensor peak = inside.flatten(1).max(1).values.unsqueeze(1).unsqueeze(2);
         double[] area = inside.div(peak).sum([1, 2]).to(ScalarType.Float64).data<double>().ToArray();
         long[] labels = set.Labels.data<long>().ToArray();
-        // Disk, square and cross by the formulas of their areas; all images of a class agree.
-        Check("disk", Math.PI * 9.5 * 9.5, 4);
-        Check("ring", Math.PI * (100 - (5.2 * 5.2)), 5);
-        Check("square", 16.8 * 16.8, 1);
-        Check("cross", (20 * 6.8 * 2) - (6.8 * 6.8), 1);
-        Check("triangle", 20.4 * 18.3 / 2, 1);
+        // By the formulas of their areas, to a fifth of a pixel all along the rim: circles have corners, and heights are multiples of 1/4.
+        Check("disk", Math.PI * 9.5 * 9.5);
+        Check("ring", Math.PI * (100 - (5.2 * 5.2)));
+        Check("square", 16.8 * 16.8);
+        Check("cross", (20 * 6.8 * 2) - (6.8 * 6.8));
+        Check("triangle", 20.4 * 18.3 / 2);
         foreach (string name in set.ClassNames) Assert.InRange(Of(name).Max() - Of(name).Min(), 0, 0.01);
 
-        void Check(string name, double expected, double tolerance) => Assert.InRange(Of(name).Average(), expected - tolerance, expected + tolerance);
+        void Check(string name, double expected) => Assert.InRange(Of(name).Average(), expected - 6, expected + 6);
 
         double[] Of(string name) => [.. area.Where((_, i) => set.ClassNames[(int)labels[i]] == name)];
     }

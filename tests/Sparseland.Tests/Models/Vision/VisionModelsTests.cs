@@ -37,8 +37,8 @@ public class VisionModelsTests
             random.manual_seed(2);
             using nn.Module again = make(5), other = make(6);
             foreach (((string name, TorchSharp.Modules.Parameter a), (_, TorchSharp.Modules.Parameter b)) in first.named_parameters().Zip(again.named_parameters()))
-                Assert.True(a.equal(b).ToBoolean(), name);
-            Assert.Contains(first.parameters().Zip(other.parameters()), p => !p.First.equal(p.Second).ToBoolean());
+                Assert.True(a.eq(b).all().ToBoolean(), name);
+            Assert.Contains(first.parameters().Zip(other.parameters()), p => !p.First.eq(p.Second).all().ToBoolean());
         }
     }
 
@@ -86,15 +86,6 @@ public class VisionModelsTests
 
         // Fresh running means are 0 and variances 1.
         Tensor Norm(Tensor z, string name) => z.div(Math.Sqrt(1 + 1e-5)).mul(w[name + ".weight"].view(1, -1, 1, 1)).add(w[name + ".bias"].view(1, -1, 1, 1));
-    }
-
-    [Fact]
-    public void A_fresh_residual_block_adds_nothing()
-    {
-        using var scope = NewDisposeScope();
-        using var network = new ResNet(seed: 4);
-        Tensor x = rand(2, 16, 8, 8);
-        Assert.Equal(0, network.Blocks[0].call(x).sub(x).abs().max().ToSingle());
     }
 
     [Fact]
