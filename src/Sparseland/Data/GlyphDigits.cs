@@ -8,15 +8,7 @@ namespace Sparseland.Data;
 /// </summary>
 /// <param name="Images">[samples, 28, 28], float32, ink 1 on paper 0.</param>
 /// <param name="Labels">[samples], int64, 0 to 9.</param>
-public sealed record GlyphDigitSet(Tensor Images, Tensor Labels) : IDisposable
-{
-    /// <summary>Frees both tensors.</summary>
-    public void Dispose()
-    {
-        Images.Dispose();
-        Labels.Dispose();
-    }
-}
+public sealed record GlyphDigitSet(Tensor Images, Tensor Labels) : LabelledImages(Images, Labels, GlyphDigits.ClassNames);
 
 /// <summary>
 /// Makes digits with a pen: each class has one or two ways to write it, given as control points of strokes; a sample moves
@@ -28,6 +20,9 @@ public static class GlyphDigits
 {
     /// <summary>Rows and columns of an image.</summary>
     public const int Size = 28;
+
+    /// <summary>"0" to "9".</summary>
+    public static IReadOnlyList<string> ClassNames { get; } = [.. Enumerable.Range(0, 10).Select(d => $"{d}")];
 
     /// <summary>Draws <paramref name="samples"/> digits; classes are drawn uniformly at random.</summary>
     /// <param name="samples">How many, at least 1.</param>

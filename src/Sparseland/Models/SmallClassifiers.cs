@@ -77,7 +77,9 @@ public static class SmallClassifiers
         throw new ArgumentException($"There is no layer {name}; there are {string.Join(", ", network.named_children().Select(c => c.name))}.", nameof(name));
     }
 
-    private static Sequential Start(Sequential network, long seed)
+    /// <summary>Gives the weights their first values, in the order of their names' registration.</summary>
+    internal static T Start<T>(T network, long seed)
+        where T : Module
     {
         using Generator generator = new(unchecked((ulong)seed));
         using IDisposable off = no_grad();
