@@ -50,7 +50,7 @@ internal static class TrainCommand
             if (result.GetValue(steps) is not null && result.GetValue(minutes) is not null) result.AddError("--steps and --minutes exclude each other.");
         });
         command.SetAction((parsed, cancel) => Guard.RunAsync("train", () => Task.FromResult(Train(
-            new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(threads), parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value))),
+            new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(threads), parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value).Where(t => t is not ("--resume" or "--keep")))),
             plain with
             {
                 Batch = parsed.GetValue(batch),
@@ -131,8 +131,9 @@ internal static class TrainCommand
 
         Say("measures");
         TinyLMFigures figures = TinyLMFigures.Measure(model, text, cancel: cancel);
-        TinyLMRecipe.Save(request.Folder, model, text.Tokenizer);
+        LanguageModelFolder.Save(request.Folder, model, text.Tokenizer);
         AtomicFile.Write(Path.Combine(request.Folder, "README.md"), TinyLMSheet.Of(model, text, options, result, figures, request.Command, cancel));
+        AtomicFile.Write(Path.Combine(request.Folder, TinyLMSheet.CurveFile), TinyLMSheet.CurveCsv(result.History));
         if (!request.Keep)
         {
             File.Delete(checkpoint);

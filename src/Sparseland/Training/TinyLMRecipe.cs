@@ -22,9 +22,6 @@ public sealed record TinyLMText(TextTokenizer Tokenizer, TokenText Training, Tok
 /// </summary>
 public static class TinyLMRecipe
 {
-    /// <summary>Name of the file of the weights.</summary>
-    public const string WeightsFile = "model.safetensors";
-
     /// <summary>Name of the file that a stopped training goes on from.</summary>
     public const string CheckpointFile = "training.safetensors";
 
@@ -96,30 +93,5 @@ public static class TinyLMRecipe
         var watch = Stopwatch.StartNew();
         for (int i = 0; i < trial; i++) loop.Step(cancel);
         return Math.Max(options.Training.WarmUp + 1, (long)(time / watch.Elapsed * trial));
-    }
-
-    /// <summary>Writes config.json, tokenizer.json and, last, model.safetensors: a folder as Hugging Face has them.</summary>
-    /// <param name="folder">Made where it is missing.</param>
-    /// <param name="model">The model.</param>
-    /// <param name="tokenizer">Its tokenizer.</param>
-    /// <exception cref="IOException">A file cannot be written.</exception>
-    public static void Save(string folder, TinyLM model, TextTokenizer tokenizer)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(tokenizer);
-        Directory.CreateDirectory(folder);
-        WriteText(Path.Combine(folder, "config.json"), model.Config.ToJson());
-        TokenizerFile.Save(Path.Combine(folder, "tokenizer.json"), tokenizer.Model);
-        SafeTensors.Save(
-            Path.Combine(folder, WeightsFile), model.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter), new Dictionary<string, string> { ["format"] = "pt" });
-    }
-
-    /// <summary>Writes a text file that appears only when it is whole.</summary>
-    internal static void WriteText(string path, string text)
-    {
-        string temporary = $"{path}.{Path.GetRandomFileName()}.tmp";
-        File.WriteAllText(temporary, text, new UTF8Encoding(false));
-        File.Move(temporary, path, overwrite: true);
     }
 }

@@ -28,6 +28,11 @@ public sealed record TinyLMFigures(TextLoss Model, TextLoss Ngram, double Unifor
 /// <summary>The data sheet of a checkpoint: everything that one must know to judge it or to make it again.</summary>
 public static class TinyLMSheet
 {
+    /// <summary>Name of the file of the curve.</summary>
+    public const string CurveFile = "curve.csv";
+
+    private const int CurveRows = 120;
+
     private static readonly string[] s_openings = ["List<T>.", "Gets or sets the ", "Throws "];
 
     /// <summary>Writes the sheet.</summary>
@@ -87,6 +92,16 @@ public static class TinyLMSheet
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(lines);
         return [.. history.Chunk(Math.Max(1, (history.Count + lines - 1) / lines)).Select(part =>
             (part[^1].Step, part.Average(s => s.Loss), part.LastOrDefault(s => s.Evaluation is not null)?.Evaluation, part[^1].LearningRate))];
+    }
+
+    /// <summary>The curve as a table with a heading: steps, training loss, held-out loss (empty where it was not measured), learning rate.</summary>
+    /// <param name="history">All steps.</param>
+    public static string CurveCsv(IReadOnlyList<StepReport> history)
+    {
+        var csv = new StringBuilder("step,training loss,held-out loss,learning rate\n");
+        foreach ((long step, double loss, double? heldOut, double rate) in Curve(history, CurveRows))
+            csv.Append(CultureInfo.InvariantCulture, $"{step},{loss:F4},{heldOut?.ToString("F4", CultureInfo.InvariantCulture)},{rate:G4}\n");
+        return csv.ToString();
     }
 
     private static string Sample(TinyLM model, TinyLMText text, string opening, int tokens, CancellationToken cancel)

@@ -19,7 +19,7 @@ public class TrainTests
         Assert.True(code == 0, error);
         Assert.Contains("held-out perplexity", text, StringComparison.Ordinal);
         Assert.Contains("step 9 of 9: loss ", text, StringComparison.Ordinal);
-        Assert.Equal(["README.md", "config.json", "model.safetensors", "tokenizer.json"], Directory.GetFiles(Path.Combine(folder, "whole")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(["README.md", "config.json", "curve.csv", "model.safetensors", "tokenizer.json"], Directory.GetFiles(Path.Combine(folder, "whole")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.Contains("--steps 9", File.ReadAllText(Path.Combine(folder, "whole", "README.md")), StringComparison.Ordinal);
 
         (code, _, error) = await Command.RunAsync(folder, [.. Tiny, "--out", "part", "--steps", "5", "--keep"]);

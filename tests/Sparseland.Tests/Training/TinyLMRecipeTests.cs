@@ -34,7 +34,7 @@ public class TinyLMRecipeTests
         Assert.Equal(figures.Model.Tokens, figures.Ngram.Tokens);
         Assert.Equal(Math.Log(300), figures.Uniform, 1e-12);
         Assert.True(figures.Model.Loss < figures.Uniform);
-        TinyLMRecipe.Save(folder, model, text.Tokenizer);
+        LanguageModelFolder.Save(folder, model, text.Tokenizer);
         Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         Assert.Equal(Tiny.Config, LlamaConfig.FromJson(File.ReadAllText(Path.Combine(folder, "config.json"))) with { HeadWidth = null });
         Assert.Equal(text.Tokenizer.Model.Tokens, TokenizerFile.Load(folder).Model.Tokens);
