@@ -50,5 +50,22 @@ internal static class Attention
         return hook.At(layer, Activation.HeadOutputs, output);
     }
 
+    /// <summary>From [batch, tokens, heads * width] to [batch, heads, tokens, width].</summary>
+    public static Tensor Split(Tensor x, int heads)
+    {
+        long[] shape = x.shape;
+        long width = shape[2] / heads;
+
+        // Of a single token the two orders are the same.
+        return shape[1] == 1 ? x.reshape(shape[0], heads, 1, width) : x.reshape(shape[0], shape[1], heads, width).transpose(1, 2);
+    }
+
+    /// <summary>From [batch, heads, tokens, width] to [batch, tokens, heads * width].</summary>
+    public static Tensor Join(Tensor heads)
+    {
+        long[] shape = heads.shape;
+        return shape[2] == 1 ? heads.reshape(shape[0], 1, shape[1] * shape[3]) : heads.transpose(1, 2).reshape(shape[0], shape[2], shape[1] * shape[3]);
+    }
+
     private static Tensor Future(long tokens, long keys, Device device) => ones([tokens, keys], dtype: ScalarType.Bool, device: device).triu(keys - tokens + 1);
 }

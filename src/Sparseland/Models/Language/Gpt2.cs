@@ -72,7 +72,7 @@ public sealed class Gpt2 : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids).add(_positions.weight!.narrow(0, position, ids.shape[1]));
 
-    private protected override Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
 
     private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
 }
@@ -116,7 +116,7 @@ public sealed class Gpt2Block : Module
     internal Tensor Run(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        x = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attend(layer, normed, hook, cache).transpose(1, 2).flatten(2, 3)));
+        x = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attention.Join(Attend(layer, normed, hook, cache))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
         Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up, TorchSharp.Modules.GELU.Approximate.tanh));
@@ -126,7 +126,7 @@ public sealed class Gpt2Block : Module
     private Tensor Attend(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor[] parts = QueryKeyValue.call(x).chunk(3, 2);
-        Tensor Split(Tensor part) => part.reshape(x.shape[0], x.shape[1], _config.Heads, _config.HeadDim).transpose(1, 2);
+        Tensor Split(Tensor part) => Attention.Split(part, _config.Heads);
         Tensor q = hook.At(layer, Activation.Queries, Split(parts[0])), k = hook.At(layer, Activation.Keys, Split(parts[1])), v = hook.At(layer, Activation.Values, Split(parts[2]));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
         return Attention.Causal(q, k, v, layer, hook);

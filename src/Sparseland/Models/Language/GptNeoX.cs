@@ -74,7 +74,9 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids);
 
-    private protected override Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, _positions, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
+
+    private protected override Rotation? Rotate(int from, long tokens) => _positions.At(from, tokens, Embeddings.dtype, Embeddings.device);
 
     private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
 
@@ -122,22 +124,21 @@ public sealed class GptNeoXBlock : Module
     /// <summary>Norm before the MLP.</summary>
     public LayerNorm MlpNorm { get; }
 
-    internal Tensor Run(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor after = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attend(layer, normed, positions, hook, cache).transpose(1, 2).flatten(2, 3)));
+        Tensor after = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(_config.ParallelResidual ? x : after));
         Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up));
         return after + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
     }
 
-    private Tensor Attend(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
-        int from = cache?.Count ?? 0;
-        Tensor[] parts = QueryKeyValue.call(x).view(x.shape[0], x.shape[1], _config.Heads, 3L * _config.HeadDim).transpose(1, 2).chunk(3, 3);
-        Tensor q = hook.At(layer, Activation.Queries, positions.Apply(parts[0], from));
-        Tensor k = hook.At(layer, Activation.Keys, positions.Apply(parts[1], from));
+        Tensor[] parts = Attention.Split(QueryKeyValue.call(x), _config.Heads).chunk(3, 3);
+        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(parts[0]));
+        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(parts[1]));
         Tensor v = hook.At(layer, Activation.Values, parts[2]);
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
         return Attention.Causal(q, k, v, layer, hook);

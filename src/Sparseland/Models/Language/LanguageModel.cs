@@ -52,11 +52,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
+        Rotation? rotation = Rotate(cache?.Count ?? 0, ids.shape[1]);
         for (int layer = 0; layer < Layers; layer++)
         {
             using var inner = NewDisposeScope();
             Tensor before = hook.At(layer, Activation.ResidualBefore, x);
-            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, hook, cache));
+            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, rotation, hook, cache));
 
             // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
             x = inner.MoveToOuter(after);
@@ -89,7 +90,10 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     private protected abstract Tensor Embed(Tensor ids, int position);
 
     /// <summary>One block, from the residual stream before it to the one after it.</summary>
-    private protected abstract Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache);
+    private protected abstract Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache);
+
+    /// <summary>How queries and keys are turned at some positions; null where positions are learned.</summary>
+    private protected virtual Rotation? Rotate(int from, long tokens) => null;
 
     /// <summary>Last norm and logits.</summary>
     private protected abstract Tensor Head(Tensor x);

@@ -9,9 +9,9 @@ namespace Sparseland.Models.Language;
 /// </summary>
 internal sealed class RotaryPositions : IDisposable
 {
+    private readonly int _turned;
     private Tensor _cos;
     private Tensor _sin;
-    private readonly int _turned;
 
     /// <summary>Angles for all positions.</summary>
     /// <param name="context">Positions.</param>
@@ -23,24 +23,27 @@ internal sealed class RotaryPositions : IDisposable
         using var scope = NewDisposeScope();
         Tensor frequency = pow(theta, arange(0, turned, 2, dtype: ScalarType.Float64).div(-turned));
         Tensor angles = arange(context, dtype: ScalarType.Float64).outer(frequency);
-        Tensor both = cat([angles, angles], 1);
-        _cos = both.cos().to(ScalarType.Float32).DetachFromDisposeScope();
-        _sin = both.sin().to(ScalarType.Float32).DetachFromDisposeScope();
+        Tensor cos = angles.cos(), sin = angles.sin();
+        _cos = cat([cos, cos], 1).to(ScalarType.Float32).DetachFromDisposeScope();
+        _sin = cat([sin.neg(), sin], 1).to(ScalarType.Float32).DetachFromDisposeScope();
     }
 
-    /// <summary>Turns the tokens of positions from, from + 1, ...</summary>
-    /// <param name="x">[batch, heads, tokens, headDim].</param>
+    /// <summary>The turn of the tokens at positions from, from + 1, ...; the same for all blocks.</summary>
     /// <param name="from">Position of the first token.</param>
-    public Tensor Apply(Tensor x, int from)
+    /// <param name="tokens">Tokens.</param>
+    /// <param name="type">Element type of the model.</param>
+    /// <param name="device">Where the model is.</param>
+    public Rotation At(int from, long tokens, ScalarType type, Device device)
     {
-        long tokens = x.shape[2], width = x.shape[3];
-        if (x.device_type != _cos.device_type) Move(x.device);
+        if (_cos.device_type != device.type) Move(device);
         Tensor cos = _cos.narrow(0, from, tokens), sin = _sin.narrow(0, from, tokens);
-        if (x.dtype != cos.dtype) (cos, sin) = (cos.to(x.dtype), sin.to(x.dtype));
-        Tensor part = _turned == width ? x : x.narrow(3, 0, _turned);
-        Tensor swapped = cat([part.narrow(3, _turned / 2, _turned / 2).neg(), part.narrow(3, 0, _turned / 2)], 3);
-        Tensor turned = part.mul(cos).add(swapped.mul(sin));
-        return _turned == width ? turned : cat([turned, x.narrow(3, _turned, width - _turned)], 3);
+        return cos.dtype == type ? new(cos, sin, _turned) : new(cos.to(type), sin.to(type), _turned);
+    }
+
+    public void Dispose()
+    {
+        _cos.Dispose();
+        _sin.Dispose();
     }
 
     /// <summary>Follows the model to another device.</summary>
@@ -52,10 +55,23 @@ internal sealed class RotaryPositions : IDisposable
         cos.Dispose();
         sin.Dispose();
     }
+}
 
-    public void Dispose()
+/// <summary>Angles of some tokens.</summary>
+/// <param name="Cos">Cosines [tokens, turned], each pair's twice.</param>
+/// <param name="Sin">Sines [tokens, turned], negative for the first of each pair.</param>
+/// <param name="Turned">Leading entries of a head that are turned.</param>
+internal readonly record struct Rotation(Tensor Cos, Tensor Sin, int Turned)
+{
+    /// <summary>Turns the heads.</summary>
+    /// <param name="x">[batch, heads, tokens, headDim].</param>
+    public Tensor Apply(Tensor x)
     {
-        _cos.Dispose();
-        _sin.Dispose();
+        long width = x.size(3);
+        if (Turned == width) return Turn(x);
+        return cat([Turn(x.narrow(3, 0, Turned)), x.narrow(3, Turned, width - Turned)], 3);
     }
+
+    // Rolling by half a head puts the other one of a pair in each place.
+    private Tensor Turn(Tensor x) => x.mul(Cos).add(x.roll(Turned / 2, -1).mul(Sin));
 }

@@ -72,7 +72,9 @@ public sealed class TinyLM : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _embedding.call(ids);
 
-    private protected override Tensor Block(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, _positions, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
+
+    private protected override Rotation? Rotate(int from, long tokens) => _positions.At(from, tokens, Embeddings.dtype, Embeddings.device);
 
     private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
 
@@ -132,10 +134,10 @@ public sealed class LlamaBlock : Module
     /// <summary>Norm before the MLP.</summary>
     public RootMeanSquareNorm MlpNorm { get; }
 
-    internal Tensor Run(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor attention = Output.call(Mix(Attend(layer, normed, positions, hook, cache)));
+        Tensor attention = Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache)));
         x = x + hook.At(layer, Activation.AttentionOutput, attention);
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
         Tensor gate = hook.At(layer, Activation.MlpGate, Gate.call(normed)), up = hook.At(layer, Activation.MlpUp, Up.call(normed));
@@ -143,25 +145,21 @@ public sealed class LlamaBlock : Module
         return x + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
     }
 
-    private Tensor Attend(int layer, Tensor x, RotaryPositions positions, IActivationHook? hook, KeyValueCache? cache)
+    private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
-        long batch = x.shape[0], tokens = x.shape[1];
-        int from = cache?.Count ?? 0;
-        Tensor Split(Linear projection, int heads) => projection.call(x).view(batch, tokens, heads, _config.HeadDim).transpose(1, 2);
-        Tensor q = hook.At(layer, Activation.Queries, positions.Apply(Split(Query, _config.Heads), from));
-        Tensor k = hook.At(layer, Activation.Keys, positions.Apply(Split(Key, _config.KeyValueHeads), from));
+        Tensor Split(Linear projection, int heads) => Attention.Split(projection.call(x), heads);
+        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Split(Query, _config.Heads)));
+        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Split(Key, _config.KeyValueHeads)));
         Tensor v = hook.At(layer, Activation.Values, Split(Value, _config.KeyValueHeads));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
         return Attention.Causal(q, k, v, layer, hook);
     }
-
-    private static Tensor Mix(Tensor heads) => heads.transpose(1, 2).flatten(2, 3);
 }
 
 /// <summary>x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019), over the last dimension.</summary>
 public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
 {
-    private readonly double _epsilon;
+    private readonly Scalar _epsilon;
 
     // Module.to puts a parameter of the new type or device into the field of this name.
     [TorchSharp.Utils.ComponentName(Name = "weight")]
@@ -173,7 +171,7 @@ public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
     public RootMeanSquareNorm(int width, double epsilon)
         : base(nameof(RootMeanSquareNorm))
     {
-        _epsilon = epsilon;
+        _epsilon = epsilon.ToScalar();
         _weight = Parameter(ones(width));
         register_parameter("weight", _weight);
     }

@@ -208,11 +208,11 @@ public class LanguageModelTests
         using var scope = NewDisposeScope();
         using var rotary = new RotaryPositions(10, 4, 100);
         Tensor x = tensor(new float[] { 1, 2, 3, 4, 5, 6 }, [1, 1, 1, 6]);
-        double[] y = TinyModels.Numbers(rotary.Apply(x, 7));
+        double[] y = TinyModels.Numbers(rotary.At(7, 1, ScalarType.Float32, CPU).Apply(x));
         // Frequencies 1 and 100^(-1/2) = 0.1, so angles 7 and 0.7; pairs (1, 3) and (2, 4); the last two stay.
         double[] byHand = [Math.Cos(7) - (3 * Math.Sin(7)), (2 * Math.Cos(0.7)) - (4 * Math.Sin(0.7)), (3 * Math.Cos(7)) + Math.Sin(7), (4 * Math.Cos(0.7)) + (2 * Math.Sin(0.7)), 5, 6];
         for (int i = 0; i < 6; i++) Assert.Equal(byHand[i], y[i], 1e-5);
-        Assert.Equal(Enumerable.Range(1, 6).Select(i => (double)i), TinyModels.Numbers(rotary.Apply(x, 0)));
+        Assert.Equal(Enumerable.Range(1, 6).Select(i => (double)i), TinyModels.Numbers(rotary.At(0, 1, ScalarType.Float32, CPU).Apply(x)));
     }
 
     [Fact]
@@ -222,7 +222,8 @@ public class LanguageModelTests
         using var rotary = new RotaryPositions(50, 8, 10_000);
         using var generator = new Generator(5);
         Tensor q = randn([1, 1, 1, 8], generator: generator), k = randn([1, 1, 1, 8], generator: generator);
-        double At(int i, int j) => rotary.Apply(q, i).mul(rotary.Apply(k, j)).sum().item<float>();
+        Tensor Turned(Tensor x, int i) => rotary.At(i, 1, ScalarType.Float32, CPU).Apply(x);
+        double At(int i, int j) => Turned(q, i).mul(Turned(k, j)).sum().item<float>();
         Assert.Equal(At(9, 4), At(45, 40), 1e-4);
         Assert.Equal(At(3, 11), At(23, 31), 1e-4);
         Assert.True(Math.Abs(At(9, 4) - At(9, 5)) > 1e-3);
