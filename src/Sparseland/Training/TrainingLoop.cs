@@ -14,7 +14,9 @@ namespace Sparseland.Training;
 /// </summary>
 /// <remarks>
 /// Cancelling leaves the network after its last whole step, and writes a checkpoint if there is a file for it. A loss that is not finite
-/// stops before the step that it would spoil; only what a forward pass itself changes (batch norm's running means) has seen it.
+/// stops before the step that it would spoil; only what a forward pass itself changes (batch norm's running means) has seen it. What a
+/// network draws (dropout) comes from libtorch's one generator, which each step seeds: two networks with dropout that train at once in one
+/// process disturb each other.
 /// </remarks>
 public sealed class TrainingLoop : IDisposable
 {

@@ -7,6 +7,11 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Tests.Training;
 
+/// <summary>Dropout draws from libtorch's one generator: nothing else of the process may draw meanwhile.</summary>
+[CollectionDefinition(nameof(LoneGenerator), DisableParallelization = true)]
+public sealed class LoneGenerator;
+
+[Collection(nameof(LoneGenerator))]
 public sealed class TrainingLoopTests : IDisposable
 {
     private static readonly TrainingOptions Short = new() { Steps = 12, LearningRate = 0.02, WarmUp = 3, Accumulate = 2, Seed = 4 };
