@@ -6,8 +6,8 @@ public sealed record TexturedShapesOptions
     /// <summary>Largest rotation either way in degrees, from 0 to 45. Default 25.</summary>
     public double Rotation { get; init; } = 25;
 
-    /// <summary>Smallest radius of a shape, at least 4. Default 8.</summary>
-    public double MinRadius { get; init; } = 8;
+    /// <summary>Smallest radius of a shape, at least 4. Default 7.</summary>
+    public double MinRadius { get; init; } = 7;
 
     /// <summary>Largest radius of a shape, not below <see cref="MinRadius"/> and at most 16. Default 12.</summary>
     public double MaxRadius { get; init; } = 12;
@@ -30,8 +30,8 @@ public sealed record TexturedShapesOptions
     /// <summary>Strength of the textures: largest change of a colour either way, from 0 to 0.5. Default 0.2.</summary>
     public double Texture { get; init; } = 0.2;
 
-    /// <summary>Standard deviation of the noise added to each value before clipping to 0 .. 1; from 0 to 1. Default 0.08.</summary>
-    public double Noise { get; init; } = 0.08;
+    /// <summary>Standard deviation of the noise added to each value before clipping to 0 .. 1; from 0 to 1. Default 0.1.</summary>
+    public double Noise { get; init; } = 0.1;
 
     /// <summary>Refuses what has no meaning.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of its range; the message says which and why.</exception>
