@@ -4,8 +4,14 @@ namespace Sparseland.Training;
 
 /// <summary>
 /// How the small image classifiers are trained wherever they appear, so that chapters can be compared: AdamW, a tenth of the steps to
-/// warm up, half a cosine down to 0. What each reaches and what it takes is in the remarks of the methods, for 20,000 generated images.
+/// warm up, half a cosine down to 0.
 /// </summary>
+/// <remarks>
+/// Measured on 4,000 unseen images after 20,000, one libtorch thread of an AMD EPYC core: linear on <see cref="GlyphDigitsOptions.Hurried"/>
+/// digits 79 to 81 % and the perceptron with 128 and 64 hidden units 97.4 to 98.1 %, a few seconds each; on textured shapes the ResNet 87 to
+/// 91 % in 100 s of processor time and the transformer 51 % in 190 s: three epochs are far too few for a network that must learn what a
+/// neighbour is. A linear classifier of shapes stays near chance (11 to 13 %).
+/// </remarks>
 public static class VisionRecipes
 {
     /// <summary>Images of a mini-batch.</summary>
