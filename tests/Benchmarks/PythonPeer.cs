@@ -17,13 +17,26 @@ internal sealed class PythonPeer : IDisposable
         for line in sys.stdin:
             try:
                 exec(json.loads(line), scope)
-                answer = "ok"
+                answer = scope.pop("answer", "ok")
             except Exception:
                 answer = traceback.format_exc()
             print(json.dumps(answer), flush=True)
         """;
 
+    // Netlib's reference BLAS (Debian's libblas3) is tens of times slower than any library a user would compute with: a ratio against it
+    // says nothing. /proc/self/maps is Linux's; elsewhere NumPy and PyTorch bring a library of their own.
+    private const string Inspect = """
+        import os, sys
+        maps = open("/proc/self/maps").read().split() if os.path.exists("/proc/self/maps") else []
+        libraries = sorted({os.path.realpath(m) for m in maps if m.startswith("/") and ".cpython" not in m and any(b in os.path.basename(m) for b in ("blas", "mkl", "blis", "atlas"))})
+        if any("/blas/libblas.so" in m for m in libraries):
+            raise RuntimeError("NumPy here computes with the reference BLAS, which is no peer: apt-get install libopenblas0-pthread")
+        answer = "Python " + sys.version.split()[0] + "".join(", " + m + " " + sys.modules[m].__version__ for m in ("numpy", "scipy", "sklearn", "torch") if m in sys.modules)
+        answer += "".join(", " + "/".join(m.split("/")[-2:]) for m in libraries)
+        """;
+
     private static readonly string[] s_interpreters = ["/usr/bin/python3", "python3", "python"];
+    private static readonly HashSet<string> s_told = [];
     private readonly Process _process;
     private readonly string _folder = Directory.CreateTempSubdirectory("peer").FullName;
 
@@ -31,6 +44,7 @@ internal sealed class PythonPeer : IDisposable
 
     /// <summary>Starts Python with a module, or returns null where no Python has it.</summary>
     /// <param name="imports">Statements that must succeed, such as "import numpy".</param>
+    /// <exception cref="InvalidOperationException">Its NumPy computes with the reference BLAS.</exception>
     public static PythonPeer? Start(string imports)
     {
         foreach (string interpreter in s_interpreters)
@@ -43,7 +57,14 @@ internal sealed class PythonPeer : IDisposable
             try
             {
                 var peer = new PythonPeer(Process.Start(start)!);
-                if (peer.Ask(imports) == "ok") return peer;
+                if (peer.Ask(imports) == "ok")
+                {
+                    string versions = peer.Ask(Inspect);
+                    if (versions.StartsWith("Traceback", StringComparison.Ordinal)) throw new InvalidOperationException($"Python: {versions}");
+                    if (s_told.Add(versions)) Console.WriteLine($"peer: {versions}");
+                    return peer;
+                }
+
                 peer.Dispose();
             }
             catch (System.ComponentModel.Win32Exception)
