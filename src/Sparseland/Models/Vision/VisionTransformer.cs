@@ -8,6 +8,9 @@ namespace Sparseland.Models.Vision;
 /// <summary>Sizes of a <see cref="VisionTransformer"/>. The defaults have 0.46 M parameters.</summary>
 public sealed record VisionTransformerOptions
 {
+    /// <summary>For images of digits, one channel of 28 x 28: patches of 7 x 7, 16 tokens, 0.45 M parameters.</summary>
+    public static VisionTransformerOptions Digits { get; } = new() { Channels = 1, Side = 28, Patch = 7 };
+
     /// <summary>Channels of the images. Default 3.</summary>
     public int Channels { get; init; } = 3;
 

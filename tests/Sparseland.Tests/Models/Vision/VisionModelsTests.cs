@@ -15,12 +15,14 @@ public class VisionModelsTests
     {
         using var resnet = new ResNet();
         using var vit = new VisionTransformer();
+        using var digits = new VisionTransformer(VisionTransformerOptions.Digits);
         // By hand: stem, per stage (first block, others), batch norms, shortcuts, head.
         int conv = (3 * 16 * 9) + (6 * 16 * 16 * 9) + (16 * 32 * 9) + (5 * 32 * 32 * 9) + (32 * 64 * 9) + (5 * 64 * 64 * 9) + (16 * 32) + (32 * 64);
         int norms = 2 * (16 + (6 * 16) + (7 * 32) + (7 * 64));
         Assert.Equal(conv + norms + (64 * 10) + 10, Count(resnet));
         int block = (4 * 96) + (96 * 288) + 288 + (96 * 96) + 96 + (96 * 384) + 384 + (384 * 96) + 96;
         Assert.Equal((48 * 96) + 96 + (64 * 96) + (4 * block) + (2 * 96) + (96 * 10) + 10, Count(vit));
+        Assert.Equal((49 * 96) + 96 + (16 * 96) + (4 * block) + (2 * 96) + (96 * 10) + 10, Count(digits));
         Assert.All(resnet.parameters().Concat(vit.parameters()), p => Assert.Equal(ScalarType.Float32, p.dtype));
     }
 
@@ -147,7 +149,7 @@ public class VisionModelsTests
     public void A_short_training_of_a_small_transformer_beats_chance()
     {
         using GlyphDigitSet train = GlyphDigits.Generate(2000, 1), test = GlyphDigits.Generate(300, 2);
-        using var network = new VisionTransformer(new() { Channels = 1, Side = 28, Patch = 7, Width = 32, Layers = 2, Heads = 2, MlpWidth = 64 });
+        using var network = new VisionTransformer(VisionTransformerOptions.Digits with { Width = 32, Layers = 2, Heads = 2, MlpWidth = 64 });
         SampleBatches batches = VisionRecipes.Batches(train);
         using var loop = new TrainingLoop(network, batches, Losses.CrossEntropy(network), VisionRecipes.VisionTransformer(batches, epochs: 5) with { LearningRate = 0.005 });
         loop.Run();
