@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
+using Sparseland.Notebooks;
 
 namespace Notebooks.Tests;
 
@@ -20,6 +21,7 @@ public partial class ReadmeTests
             foreach (var block in blocks)
                 notebook.Add("code", block);
             File.WriteAllText(path, notebook.ToText());
+            Environment.SetEnvironmentVariable(SeriesData.FolderVariable, Path.Combine(Series.Root, "data"));
             var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(2) }).RunAsync(path);
             Assert.True(run.Status == RunStatus.Passed, $"block {run.FailedCell}: {string.Join('\n', run.Error?.Traceback ?? [])}");
         }
