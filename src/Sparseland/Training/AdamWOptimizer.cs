@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -8,9 +9,10 @@ namespace Sparseland.Training;
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): with m and v the decaying means of the gradient and of its
 /// square, theta = (1 - rate lambda) theta - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
 /// </summary>
-public sealed class AdamWOptimizer : IDisposable
+public sealed class AdamWOptimizer : IOptimizer
 {
-    private readonly List<Slot> _slots = [];
+    private readonly Slot[] _slots;
+    private readonly bool _decayAll;
 
     /// <summary>Prepares the moments, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
@@ -26,16 +28,14 @@ public sealed class AdamWOptimizer : IDisposable
         new TrainingOptions { WeightDecay = weightDecay, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon }.Validate();
         (WeightDecay, Beta1, Beta2, Epsilon) = (weightDecay, beta1, beta2, epsilon);
         HashSet<string> embeddings = [.. model.named_modules().Where(m => m.module is Embedding).Select(m => m.name + ".weight")];
-        foreach ((string name, Parameter parameter) in model.named_parameters())
-        {
-            if (!parameter.requires_grad) continue;
-            bool decays = decayAll || (parameter.dim() > 1 && !embeddings.Contains(name));
-            using IDisposable off = no_grad();
-            _slots.Add(new(name, parameter, decays, zeros_like(parameter).DetachFromDisposeScope(), zeros_like(parameter).DetachFromDisposeScope()));
-        }
-
-        if (_slots.Count == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+        _decayAll = decayAll;
+        _slots = [.. OptimizerState.Trainable(model).Select(p => new Slot(
+            p.Name, p.Parameter, decayAll || (p.Parameter.dim() > 1 && !embeddings.Contains(p.Name)), OptimizerState.Zeros(p.Parameter), OptimizerState.Zeros(p.Parameter)))];
+        if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
     }
+
+    /// <inheritdoc/>
+    public string Name => "adamw";
 
     /// <summary>lambda.</summary>
     public double WeightDecay { get; }
@@ -49,10 +49,16 @@ public sealed class AdamWOptimizer : IDisposable
     /// <summary>eps.</summary>
     public double Epsilon { get; }
 
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>
+    {
+        [nameof(WeightDecay)] = Text(WeightDecay), [nameof(TrainingOptions.DecayAll)] = _decayAll.ToString(), [nameof(Beta1)] = Text(Beta1), [nameof(Beta2)] = Text(Beta2), [nameof(Epsilon)] = Text(Epsilon),
+    };
+
     /// <summary>t, the steps done.</summary>
     public long Count { get; private set; }
 
-    /// <summary>The parameters by name.</summary>
+    /// <inheritdoc/>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters => _slots.Select(s => (s.Name, s.Parameter));
 
     /// <summary>Names of the parameters that decay.</summary>
@@ -62,8 +68,7 @@ public sealed class AdamWOptimizer : IDisposable
     public IReadOnlyDictionary<string, Tensor> State =>
         _slots.SelectMany(s => new[] { ("first." + s.Name, s.First), ("second." + s.Name, s.Second) }).ToDictionary(p => p.Item1, p => p.Item2);
 
-    /// <summary>One step with the gradients that the parameters hold; a parameter without one stays.</summary>
-    /// <param name="rate">Learning rate.</param>
+    /// <inheritdoc/>
     public void Step(double rate)
     {
         using IDisposable off = no_grad();
@@ -81,23 +86,10 @@ public sealed class AdamWOptimizer : IDisposable
         }
     }
 
-    /// <summary>Takes over moments.</summary>
-    /// <param name="state">As <see cref="State"/>.</param>
-    /// <param name="count">t.</param>
-    /// <exception cref="ArgumentException">A moment is missing or has another shape.</exception>
+    /// <inheritdoc/>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        ArgumentNullException.ThrowIfNull(state);
-        ArgumentOutOfRangeException.ThrowIfNegative(count);
-        IReadOnlyDictionary<string, Tensor> own = State;
-        foreach ((string name, Tensor value) in own)
-        {
-            if (!state.TryGetValue(name, out Tensor? other) || !other.shape.SequenceEqual(value.shape))
-                throw new ArgumentException($"The state has no {name} of shape [{string.Join(", ", value.shape)}].", nameof(state));
-        }
-
-        using IDisposable off = no_grad();
-        foreach ((string name, Tensor value) in own) value.copy_(state[name]);
+        OptimizerState.CopyInto(State, state, count);
         Count = count;
     }
 
@@ -110,6 +102,8 @@ public sealed class AdamWOptimizer : IDisposable
             slot.Second.Dispose();
         }
     }
+
+    private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
 
     private sealed record Slot(string Name, Parameter Parameter, bool Decays, Tensor First, Tensor Second);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparseland.Coding;
 using Sparseland.IO;
 using TorchSharp;
@@ -20,11 +21,11 @@ public sealed record RegularizedGroups(GroupSpec Groups, IGroupRegularizer Regul
 /// alive. The prox runs on one thread, one pass over the parameters for the norms and one to scale them, and is the same bit by
 /// bit for a seed; libtorch's gradients are so for one number of threads.
 /// </remarks>
-public sealed class ProximalSgd : IDisposable
+public sealed class ProximalSgd : IOptimizer
 {
-    private readonly (string Name, Parameter Value, Tensor Momentum)[] _parameters;
+    private readonly SgdOptimizer _gradient;
     private readonly (RegularizedGroups Part, double[] Scales)[] _parts;
-    private readonly int[] _free;
+    private readonly (string Name, Parameter Parameter)[] _free;
 
     /// <summary>Sets it up; nothing changes yet.</summary>
     /// <param name="model">The network; its trainable parameters must be on the CPU.</param>
@@ -32,98 +33,89 @@ public sealed class ProximalSgd : IDisposable
     /// <param name="free">
     /// Names of the parameters without a penalty, or names of modules for all below them: "head" stands for "head.weight" and "head.bias".
     /// </param>
-    /// <param name="learningRate">eta, positive.</param>
     /// <param name="momentum">From 0 to below 1.</param>
     /// <exception cref="ArgumentException">
     /// A number is out of its range; a parameter is neither in a group nor free, or both; groups overlap or are not the model's; a name
     /// is nobody's; k does not fit the groups.
     /// </exception>
-    public ProximalSgd(
-        nn.Module model, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free, double learningRate, double momentum = 0)
+    public ProximalSgd(nn.Module model, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free, double momentum = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(free);
-        if (!(momentum >= 0 && momentum < 1)) throw new ArgumentOutOfRangeException(nameof(momentum), momentum, "momentum must be from 0 to below 1.");
-        (LearningRate, Momentum) = (learningRate, momentum);
-        (string Name, Parameter Value)[] all = [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
-        _free = Match(all, parts, free);
+        _free = Match(OptimizerState.Trainable(model), parts, free);
         foreach (RegularizedGroups part in parts) part.Regularizer.Validate(part.Groups.Count);
-        using (no_grad())
-            _parameters = [.. all.Select(p => (p.Name, p.Value, zeros_like(p.Value).DetachFromDisposeScope()))];
+        _gradient = new SgdOptimizer(model, momentum);
         _parts = [.. parts.Select(part => (part, new double[part.Groups.Count]))];
     }
 
-    /// <summary>eta; may change between steps.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">Not positive and finite.</exception>
-    public double LearningRate
-    {
-        get;
-        set => field = value > 0 && double.IsFinite(value)
-            ? value
-            : throw new ArgumentOutOfRangeException(nameof(LearningRate), value, "LearningRate must be positive and finite.");
-    }
+    /// <inheritdoc/>
+    public string Name => "proximal-sgd";
 
     /// <summary>Share of the last direction that the next one keeps.</summary>
-    public double Momentum { get; }
+    public double Momentum => _gradient.Momentum;
+
+    /// <summary>Momentum, groups and kinds of penalties.</summary>
+    public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>
+    {
+        [nameof(Momentum)] = Momentum.ToString("R", CultureInfo.InvariantCulture), [nameof(Parts)] = string.Join("; ", Parts.Select(part => $"{part.Groups.Name}, {part.Groups.Count} groups, {part.Regularizer.GetType().Name}")),
+    };
+
+    /// <inheritdoc/>
+    public long Count => _gradient.Count;
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _gradient.Parameters;
 
     /// <summary>Groups with their penalties.</summary>
     public IReadOnlyList<RegularizedGroups> Parts => [.. _parts.Select(part => part.Part)];
 
-    /// <summary>Momentum of each parameter by name: with the parameters and the learning rate, all the state there is.</summary>
-    public IReadOnlyDictionary<string, Tensor> State => _parameters.ToDictionary(p => p.Name, p => p.Momentum);
+    /// <summary>Momentum of each parameter by its name.</summary>
+    public IReadOnlyDictionary<string, Tensor> State => _gradient.State;
 
     /// <summary>Gradient step, then prox.</summary>
+    /// <param name="rate">eta, not negative.</param>
     /// <exception cref="DivergenceException">A parameter is not finite after the gradient step; the message names it. No prox was made.</exception>
-    public void Step()
+    public void Step(double rate)
     {
-        GradientStep();
-        Prox();
+        GradientStep(rate);
+        Prox(rate);
     }
 
     /// <summary>The gradient step alone: m = momentum m + gradient, theta = theta - eta m. A parameter without a gradient stays.</summary>
-    public void GradientStep()
+    /// <param name="rate">eta, not negative.</param>
+    public void GradientStep(double rate)
     {
-        using (no_grad())
-        using (NewDisposeScope())
-        {
-            foreach ((_, Parameter value, Tensor momentum) in _parameters)
-            {
-                if (value.grad is not { } gradient) continue;
-                if (Momentum == 0)
-                {
-                    value.add_(gradient, alpha: -LearningRate);
-                    continue;
-                }
-
-                momentum.mul_(Momentum).add_(gradient);
-                value.add_(momentum, alpha: -LearningRate);
-            }
-        }
+        CheckRate(rate);
+        _gradient.Step(rate);
     }
 
     /// <summary>The proximal step alone, prox of eta times each penalty. All norms are looked at before anything is changed.</summary>
+    /// <param name="rate">eta, not negative.</param>
     /// <exception cref="DivergenceException">A parameter is not finite; the message names it. Nothing was changed.</exception>
-    public void Prox()
+    public void Prox(double rate)
     {
+        CheckRate(rate);
         using DisposeScope scope = NewDisposeScope();
         foreach ((RegularizedGroups part, double[] scales) in _parts)
         {
             part.Groups.Norms(scales);
             for (int j = 0; j < scales.Length; j++)
             {
-                if (!double.IsFinite(scales[j])) throw Diverged(part.Groups, j);
+                if (!double.IsFinite(scales[j])) throw Diverged(part.Groups, j, rate);
             }
         }
 
-        foreach (int i in _free)
+        foreach ((string name, Parameter value) in _free)
         {
-            if (!_parameters[i].Value.isfinite().all().item<bool>()) throw Diverged(_parameters[i].Name, "");
+            if (!value.isfinite().all().item<bool>()) throw Diverged(name, "", rate);
         }
 
+        // What a schedule may end with; the prox of nothing changes nothing.
+        if (rate == 0) return;
         foreach ((RegularizedGroups part, double[] scales) in _parts)
         {
-            part.Regularizer.Scales(scales, LearningRate, scales);
+            part.Regularizer.Scales(scales, rate, scales);
             part.Groups.Scale(scales);
         }
     }
@@ -131,33 +123,19 @@ public sealed class ProximalSgd : IDisposable
     /// <summary>Sum of the penalties at the parameters as they are.</summary>
     public double Penalty() => _parts.Sum(part => part.Part.Regularizer.Value(part.Part.Groups.Norms()));
 
-    /// <summary>Takes over momenta from <see cref="State"/> of an equal optimizer.</summary>
-    /// <param name="state">Momentum of each parameter by name.</param>
-    /// <exception cref="ArgumentException">A parameter is missing or has another shape.</exception>
-    public void Load(IReadOnlyDictionary<string, Tensor> state)
-    {
-        ArgumentNullException.ThrowIfNull(state);
-        foreach ((string name, _, Tensor momentum) in _parameters)
-        {
-            if (!state.TryGetValue(name, out Tensor? saved) || !saved.shape.SequenceEqual(momentum.shape))
-                throw new ArgumentException($"The state has no momentum of shape [{string.Join(", ", momentum.shape)}] for {name}.", nameof(state));
-        }
-
-        using (no_grad())
-        using (NewDisposeScope())
-        {
-            foreach ((string name, _, Tensor momentum) in _parameters) momentum.copy_(state[name]);
-        }
-    }
+    /// <inheritdoc/>
+    public void Load(IReadOnlyDictionary<string, Tensor> state, long count) => _gradient.Load(state, count);
 
     /// <summary>Frees the momenta; the network stays.</summary>
-    public void Dispose()
+    public void Dispose() => _gradient.Dispose();
+
+    private static void CheckRate(double rate)
     {
-        foreach ((_, _, Tensor momentum) in _parameters) momentum.Dispose();
+        if (!(rate >= 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(rate), rate, "rate must be finite and not negative.");
     }
 
     /// <summary>Checks that every parameter has one place; gives those of the free ones.</summary>
-    private static int[] Match((string Name, Parameter Value)[] all, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free)
+    private static (string Name, Parameter Parameter)[] Match((string Name, Parameter Parameter)[] all, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free)
     {
         var owner = new Dictionary<nint, string>();
         foreach (RegularizedGroups part in parts)
@@ -177,13 +155,13 @@ public sealed class ProximalSgd : IDisposable
                 throw new ArgumentException($"No trainable parameter is \"{name}\" or below it; there are {string.Join(", ", all.Select(p => p.Name))}.", nameof(free));
         }
 
-        var places = new List<int>();
+        var places = new List<(string Name, Parameter Parameter)>();
         var lost = new List<string>();
         for (int i = 0; i < all.Length; i++)
         {
-            bool isFree = free.Any(name => IsUnder(all[i].Name, name)), isGrouped = owner.Remove(Address(all[i].Value), out string? group);
+            bool isFree = free.Any(name => IsUnder(all[i].Name, name)), isGrouped = owner.Remove(Address(all[i].Parameter), out string? group);
             if (isFree && isGrouped) throw new ArgumentException($"{all[i].Name} is free and in the groups of {group}; it can be only one.", nameof(free));
-            if (isFree) places.Add(i);
+            if (isFree) places.Add(all[i]);
             else if (!isGrouped) lost.Add(all[i].Name);
         }
 
@@ -198,13 +176,13 @@ public sealed class ProximalSgd : IDisposable
 
     private static unsafe nint Address(Tensor value) => (nint)TensorMemory.Address(value);
 
-    private DivergenceException Diverged(GroupSpec groups, int group)
+    private static DivergenceException Diverged(GroupSpec groups, int group, double rate)
     {
         using DisposeScope scope = NewDisposeScope();
         string name = groups.Slices.First(slice => !slice.Parameter.isfinite().all().item<bool>()).Name;
-        return Diverged(name, $" (group {group} of {groups.Name})");
+        return Diverged(name, $" (group {group} of {groups.Name})", rate);
     }
 
-    private DivergenceException Diverged(string name, string where)
-        => new($"After the gradient step {name}{where} is not finite; take a learning rate below {LearningRate:G3}.");
+    private static DivergenceException Diverged(string name, string where, double rate)
+        => new($"After the gradient step {name}{where} is not finite; take a learning rate below {rate:G3}.");
 }

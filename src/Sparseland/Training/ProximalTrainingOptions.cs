@@ -24,26 +24,19 @@ public sealed record ProximalTrainingOptions
     /// <summary>Seed of the order of the samples.</summary>
     public long Seed { get; init; }
 
-    /// <summary>eta of an epoch.</summary>
-    /// <param name="epoch">From 0.</param>
-    public double RateOf(int epoch) => LearningRate * Math.Pow(DropTo, DropAt.Count(share => epoch >= share * Epochs));
-
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
     public void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Epochs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BatchSize);
-        if (!(LearningRate > 0) || !double.IsFinite(LearningRate))
-            throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate, "LearningRate must be positive and finite.");
         if (!(Momentum >= 0 && Momentum < 1)) throw new ArgumentOutOfRangeException(nameof(Momentum), Momentum, "Momentum must be from 0 to below 1.");
-        ArgumentNullException.ThrowIfNull(DropAt);
-        for (int i = 0; i < DropAt.Count; i++)
-        {
-            if (!(DropAt[i] > (i == 0 ? 0 : DropAt[i - 1]) && DropAt[i] < 1))
-                throw new ArgumentException($"DropAt[{i}] is {DropAt[i]}; the shares must ascend between 0 and 1.", nameof(DropAt));
-        }
-
-        if (!(DropTo > 0 && DropTo <= 1)) throw new ArgumentOutOfRangeException(nameof(DropTo), DropTo, "DropTo must lie above 0 and not above 1.");
+        ToLoop(1).Validate();
     }
+
+    /// <summary>The same for <see cref="TrainingLoop"/>.</summary>
+    internal TrainingOptions ToLoop(long stepsPerEpoch) => new()
+    {
+        Steps = Epochs * stepsPerEpoch, LearningRate = LearningRate, FinalRate = 1, DropAt = DropAt, DropTo = DropTo, WeightDecay = 0, ClipNorm = double.PositiveInfinity, Seed = Seed,
+    };
 }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Training;
 
-/// <summary>The file that a training goes on from: safetensors with model.*, adamw.*, history and notes of what training it was.</summary>
+/// <summary>The file that a training goes on from: safetensors with model.*, the optimizer's state under its name, history and notes of what training it was.</summary>
 internal static class TrainingCheckpoint
 {
     private const string Kind = "sparseland.training.1";
@@ -16,8 +16,8 @@ internal static class TrainingCheckpoint
         using DisposeScope scope = NewDisposeScope();
         var tensors = new Dictionary<string, Tensor> { ["history"] = Table(loop.History) };
         foreach ((string name, Tensor value) in ModelState(loop.Model)) tensors["model." + name] = value;
-        foreach ((string name, Tensor value) in loop.Optimizer.State) tensors["adamw." + name] = value;
-        var notes = new Dictionary<string, string>(loop.Options.Identity().Select(p => KeyValuePair.Create("option." + p.Key, p.Value)))
+        foreach ((string name, Tensor value) in loop.Optimizer.State) tensors[$"{loop.Optimizer.Name}.{name}"] = value;
+        var notes = new Dictionary<string, string>(loop.Identity().Select(p => KeyValuePair.Create("option." + p.Key, p.Value)))
         {
             ["kind"] = Kind, ["data"] = data, ["step"] = loop.Done.ToString(CultureInfo.InvariantCulture), ["seconds"] = loop.Seconds.ToString("R", CultureInfo.InvariantCulture),
         };
@@ -33,7 +33,7 @@ internal static class TrainingCheckpoint
         Dictionary<string, Tensor> all = file.LoadAll();
         (string Name, Tensor Value)[] model = [.. ModelState(loop.Model)];
         IReadOnlyDictionary<string, Tensor> moments = loop.Optimizer.State;
-        foreach ((string name, Tensor value) in model.Select(s => ("model." + s.Name, s.Value)).Concat(moments.Select(s => ("adamw." + s.Key, s.Value))))
+        foreach ((string name, Tensor value) in model.Select(s => ("model." + s.Name, s.Value)).Concat(moments.Select(s => ($"{loop.Optimizer.Name}.{s.Key}", s.Value))))
         {
             if (!all.TryGetValue(name, out Tensor? saved) || !saved.shape.SequenceEqual(value.shape) || saved.dtype != value.dtype)
                 throw Other(path, $"it has no {name} of type {value.dtype} and shape [{string.Join(", ", value.shape)}]");
@@ -53,7 +53,7 @@ internal static class TrainingCheckpoint
             foreach ((string name, Tensor value) in model) value.copy_(all["model." + name]);
         }
 
-        loop.Optimizer.Load(moments.Keys.ToDictionary(name => name, name => all["adamw." + name]), step);
+        loop.Optimizer.Load(moments.Keys.ToDictionary(name => name, name => all[$"{loop.Optimizer.Name}.{name}"]), step);
         return (history, double.Parse(file.Metadata["seconds"], CultureInfo.InvariantCulture));
     }
 
@@ -62,7 +62,7 @@ internal static class TrainingCheckpoint
         string Note(string key) => file.Metadata.TryGetValue(key, out string? text) ? text : throw new InvalidDataException($"'{file.Path}' is no checkpoint of a training: its notes have no '{key}'.");
         if (Note("kind") != Kind) throw new InvalidDataException($"'{file.Path}' is of the kind '{Note("kind")}'; known is '{Kind}'.");
         if (Note("data") != data) throw Other(file.Path, $"its data were '{Note("data")}', not '{data}'");
-        foreach ((string name, string value) in loop.Options.Identity())
+        foreach ((string name, string value) in loop.Identity())
         {
             if (Note("option." + name) != value) throw Other(file.Path, $"{name} was {Note("option." + name)}, not {value}");
         }

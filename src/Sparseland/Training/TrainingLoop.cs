@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Training;
 
 /// <summary>
-/// The training loop of all networks here: mini-batches, gradients, clipping, AdamW, with evaluations and checkpoints on the way. Each
+/// The training loop of all networks here: mini-batches, gradients, clipping, AdamW or another optimizer, with evaluations and checkpoints on the way. Each
 /// <see cref="Step"/> depends on the parameters, the moments and its number alone, so a training that was stopped or killed goes on from
 /// its checkpoint as if nothing had happened, bit for bit (with the same number of libtorch threads).
 /// </summary>
@@ -24,6 +24,7 @@ public sealed class TrainingLoop : IDisposable
     private readonly Func<Batch, Tensor> _loss;
     private readonly TrainingHooks _hooks;
     private readonly Parameter[] _parameters;
+    private readonly IOptimizer? _own;
     private readonly List<StepReport> _history = [];
 
     /// <summary>Prepares a training.</summary>
@@ -32,8 +33,10 @@ public sealed class TrainingLoop : IDisposable
     /// <param name="loss">From a mini-batch to its mean loss, one number; see <see cref="Losses"/>.</param>
     /// <param name="options">Steps, learning rates, clipping, checkpoints.</param>
     /// <param name="hooks">Evaluation and callbacks; null for none.</param>
+    /// <param name="optimizer">Another optimizer than AdamW, of the same model; it stays the caller's.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or nothing requires a gradient.</exception>
-    public TrainingLoop(nn.Module model, IBatchSource batches, Func<Batch, Tensor> loss, TrainingOptions? options = null, TrainingHooks? hooks = null)
+    public TrainingLoop(
+        nn.Module model, IBatchSource batches, Func<Batch, Tensor> loss, TrainingOptions? options = null, TrainingHooks? hooks = null, IOptimizer? optimizer = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batches);
@@ -43,15 +46,20 @@ public sealed class TrainingLoop : IDisposable
         (Model, _batches, _loss, _hooks) = (model, batches, loss, hooks ?? new());
         if (Options.EvaluateEvery > 0 && _hooks.Evaluate is null)
             throw new ArgumentException($"EvaluateEvery is {Options.EvaluateEvery}, but the hooks have no Evaluate.", nameof(hooks));
-        Optimizer = new AdamWOptimizer(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll);
+        _own = optimizer is null ? new AdamWOptimizer(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll) : null;
+        Optimizer = optimizer ?? _own!;
+        if (Optimizer.Count != 0) throw new ArgumentException($"The optimizer has made {Optimizer.Count} steps; a training begins with a new one, or takes a checkpoint up.", nameof(optimizer));
+        HashSet<nint> own = [.. model.parameters().Select(p => p.Handle)];
+        if (Optimizer.Parameters.FirstOrDefault(p => !own.Contains(p.Parameter.Handle)) is { Parameter: not null } strange)
+            throw new ArgumentException($"The optimizer steps {strange.Name}, which is no parameter of the network.", nameof(optimizer));
         _parameters = [.. Optimizer.Parameters.Select(p => p.Parameter)];
     }
 
     /// <summary>The network.</summary>
     public nn.Module Model { get; }
 
-    /// <summary>The optimizer with its moments.</summary>
-    public AdamWOptimizer Optimizer { get; }
+    /// <summary>The optimizer with its state.</summary>
+    public IOptimizer Optimizer { get; }
 
     /// <summary>Settings.</summary>
     public TrainingOptions Options { get; }
@@ -156,8 +164,11 @@ public sealed class TrainingLoop : IDisposable
         Seconds = seconds;
     }
 
-    /// <summary>Frees the moments; the network stays.</summary>
-    public void Dispose() => Optimizer.Dispose();
+    /// <summary>Frees the moments of the loop's own optimizer; the network stays, and so does an optimizer that was given.</summary>
+    public void Dispose() => _own?.Dispose();
+
+    /// <summary>What decides where a training goes, but its schedule: a checkpoint is taken up only where all of this is the same.</summary>
+    internal IEnumerable<KeyValuePair<string, string>> Identity() => [KeyValuePair.Create("Optimizer", Optimizer.Name), .. Optimizer.Settings, .. Options.Identity()];
 
     /// <summary>Evaluates after a step that asks for it, also when a resumed training was cancelled between the two.</summary>
     private void EvaluateIfDue(CancellationToken cancel)

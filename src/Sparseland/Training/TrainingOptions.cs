@@ -16,14 +16,20 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Share of the steps after the warm-up during which the learning rate stays at its highest, from 0 to 1; then half a cosine takes it
-    /// down. A training that is still on this plateau may be taken up with another number of steps.
+    /// down. A training that is still on this plateau, and has no drops, may be taken up with another number of steps.
     /// </summary>
     public double Plateau { get; init; }
 
     /// <summary>The last learning rate as a share of the highest, from 0 to 1.</summary>
     public double FinalRate { get; init; } = 0.1;
 
-    /// <summary>lambda of AdamW: each step shrinks a decaying parameter by the factor 1 - rate lambda.</summary>
+    /// <summary>Where the learning rate is multiplied with <see cref="DropTo"/> besides, as shares of the steps, ascending; none by default.</summary>
+    public IReadOnlyList<double> DropAt { get; init; } = [];
+
+    /// <summary>What the learning rate is multiplied with at each drop, above 0 and at most 1.</summary>
+    public double DropTo { get; init; } = 0.1;
+
+    /// <summary>lambda of AdamW, the optimizer where no other is given: each step shrinks a decaying parameter by the factor 1 - rate lambda.</summary>
     public double WeightDecay { get; init; } = 0.1;
 
     /// <summary>
@@ -62,15 +68,9 @@ public sealed record TrainingOptions
     /// <summary>What else makes a training what it is ("bfloat16"): a checkpoint is not taken up under another variant.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary>Learning rate of a step: linear warm-up, plateau, half a cosine (Loshchilov and Hutter 2017).</summary>
+    /// <summary>Learning rate of a step: linear warm-up, plateau, half a cosine (Loshchilov and Hutter 2017); times the drops before it.</summary>
     /// <param name="step">Steps done before it, from 0.</param>
-    public double RateOf(long step)
-    {
-        if (step < WarmUp) return LearningRate * (step + 1) / WarmUp;
-        double start = WarmUp + (Plateau * (Steps - WarmUp)), length = Steps - 1 - start;
-        double share = step < start ? 0 : length <= 0 ? 1 : Math.Min(1, (step - start) / length);
-        return LearningRate * (FinalRate + ((1 - FinalRate) * 0.5 * (1 + Math.Cos(Math.PI * share))));
-    }
+    public double RateOf(long step) => Smooth(step) * Math.Pow(DropTo, DropAt.Count(share => step >= share * Steps));
 
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
@@ -83,6 +83,14 @@ public sealed record TrainingOptions
         Check(LearningRate > 0 && double.IsFinite(LearningRate), LearningRate, nameof(LearningRate), "be positive and finite");
         Check(Plateau is >= 0 and <= 1, Plateau, nameof(Plateau), "be from 0 to 1");
         Check(FinalRate is >= 0 and <= 1, FinalRate, nameof(FinalRate), "be from 0 to 1");
+        ArgumentNullException.ThrowIfNull(DropAt);
+        for (int i = 0; i < DropAt.Count; i++)
+        {
+            if (!(DropAt[i] > (i == 0 ? 0 : DropAt[i - 1]) && DropAt[i] < 1))
+                throw new ArgumentException($"DropAt[{i}] is {DropAt[i]}; the shares must ascend between 0 and 1.", nameof(DropAt));
+        }
+
+        Check(DropTo is > 0 and <= 1, DropTo, nameof(DropTo), "lie above 0 and not above 1");
         Check(WeightDecay >= 0 && LearningRate * WeightDecay < 1, WeightDecay, nameof(WeightDecay), "not be negative, and LearningRate * WeightDecay must be below 1");
         Check(Beta1 is >= 0 and < 1, Beta1, nameof(Beta1), "be from 0 to below 1");
         Check(Beta2 is >= 0 and < 1, Beta2, nameof(Beta2), "be from 0 to below 1");
@@ -97,10 +105,16 @@ public sealed record TrainingOptions
     /// <summary>What decides where a training goes, but its schedule: a checkpoint is taken up only where all of this is the same.</summary>
     internal IReadOnlyDictionary<string, string> Identity() => new Dictionary<string, string>
     {
-        [nameof(WeightDecay)] = Text(WeightDecay), [nameof(DecayAll)] = DecayAll.ToString(), [nameof(Beta1)] = Text(Beta1), [nameof(Beta2)] = Text(Beta2),
-        [nameof(Epsilon)] = Text(Epsilon), [nameof(ClipNorm)] = Text(ClipNorm), [nameof(Accumulate)] = Text(Accumulate), [nameof(Seed)] = Seed.ToString(CultureInfo.InvariantCulture),
-        [nameof(Variant)] = Variant,
+        [nameof(ClipNorm)] = Text(ClipNorm), [nameof(Accumulate)] = Text(Accumulate), [nameof(Seed)] = Seed.ToString(CultureInfo.InvariantCulture), [nameof(Variant)] = Variant,
     };
+
+    private double Smooth(long step)
+    {
+        if (step < WarmUp) return LearningRate * (step + 1) / WarmUp;
+        double start = WarmUp + (Plateau * (Steps - WarmUp)), length = Steps - 1 - start;
+        double share = step < start ? 0 : length <= 0 ? 1 : Math.Min(1, (step - start) / length);
+        return LearningRate * (FinalRate + ((1 - FinalRate) * 0.5 * (1 + Math.Cos(Math.PI * share))));
+    }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
 

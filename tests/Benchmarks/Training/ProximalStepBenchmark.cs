@@ -67,7 +67,7 @@ public class ProximalStepBenchmark : IQuickBenchmark
     {
         private readonly Sequential _plain;
         private readonly Sequential _network;
-        private readonly ProximalTraining _training;
+        private readonly ProximalSgd _optimizer;
         private readonly optim.Optimizer _sgd;
         private readonly Tensor _x;
         private readonly Tensor _labels;
@@ -77,11 +77,11 @@ public class ProximalStepBenchmark : IQuickBenchmark
             Name = name;
             (_plain, _network) = (make(), make());
             RegularizedGroups[] parts = [.. groups(_network).Select(spec => new RegularizedGroups(spec, new EnvelopeRegularizer(KeepGroups.Share(0.25), 0.1)))];
-            _training = new ProximalTraining(_network, parts, ["head"], new() { BatchSize = Batch, LearningRate = Rate });
-            _sgd = optim.SGD(_plain.parameters(), Rate, weight_decay: 0.1);
+                        _sgd = optim.SGD(_plain.parameters(), Rate, weight_decay: 0.1);
             using var generator = new Generator(3);
             _x = randn([Batch, .. sample], generator: generator);
             _labels = randint(0, 10, [Batch], dtype: ScalarType.Int64, generator: generator);
+            _optimizer = new ProximalSgd(_network, parts, ["head"]);
         }
 
         public string Name { get; }
@@ -90,38 +90,43 @@ public class ProximalStepBenchmark : IQuickBenchmark
         {
             for (int i = 0; i < Batches; i++)
             {
-                _training.Backward(_x, _labels);
-                _training.Optimizer.Step();
+                Gradients(_network);
+                _optimizer.Step(Rate);
             }
         }
 
         public void ProxOnly()
         {
-            for (int i = 0; i < Batches; i++) _training.Optimizer.Prox();
+            for (int i = 0; i < Batches; i++) _optimizer.Prox(Rate);
         }
 
         public void Gradients()
         {
-            for (int i = 0; i < Batches; i++) _training.Backward(_x, _labels);
+            for (int i = 0; i < Batches; i++) Gradients(_network);
         }
 
         public void Sgd()
         {
             for (int i = 0; i < Batches; i++)
             {
-                using DisposeScope scope = NewDisposeScope();
-                _plain.zero_grad();
-                Tensor loss = nn.functional.cross_entropy(_plain.call(_x), _labels);
-                loss.backward();
-                loss.item<float>();
+                Gradients(_plain);
                 _sgd.step();
             }
+        }
+
+        private void Gradients(Sequential network)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            network.zero_grad();
+            Tensor loss = nn.functional.cross_entropy(network.call(_x), _labels);
+            loss.backward();
+            loss.item<float>();
         }
 
         public void Dispose()
         {
             _sgd.Dispose();
-            _training.Dispose();
+            _optimizer.Dispose();
             _plain.Dispose();
             _network.Dispose();
             _x.Dispose();

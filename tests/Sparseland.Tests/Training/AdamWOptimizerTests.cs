@@ -23,10 +23,10 @@ public class AdamWOptimizerTests
             adam.Step(rates[t]);
         }
 
-        Close([0.40593486648161, -0.9016566067882248, 1.8924454390109566, 0.33713207951176016], surface.P);
-        Close([0.009973445138959477, -0.28783089714278376, 0.2102206730269404], surface.Q);
-        Close([1.0110035982691368, -0.2729000716530793, 0.9866118049029572, -0.2729000716530793], adam.State["first.p"]);
-        Close([1.3892413187158328, 0.10276514715954628, 1.319692912466307, 0.10276514715954628], adam.State["second.p"]);
+        Surface.Close([0.40593486648161, -0.9016566067882248, 1.8924454390109566, 0.33713207951176016], surface.P);
+        Surface.Close([0.009973445138959477, -0.28783089714278376, 0.2102206730269404], surface.Q);
+        Surface.Close([1.0110035982691368, -0.2729000716530793, 0.9866118049029572, -0.2729000716530793], adam.State["first.p"]);
+        Surface.Close([1.3892413187158328, 0.10276514715954628, 1.319692912466307, 0.10276514715954628], adam.State["second.p"]);
         Assert.Equal(5, adam.Count);
     }
 
@@ -76,10 +76,10 @@ public class AdamWOptimizerTests
         var b = new Parameter(zeros(2, dtype: ScalarType.Float64)) { grad = tensor(new[] { 0.0, 4 }) };
         var none = new Parameter(zeros(2));
         Assert.Equal(5, GradientNorm.Clip([a, none, b], 7), 1e-12);
-        Close([3, 0], a.grad!);
+        Surface.Close([3, 0], a.grad!);
         Assert.Equal(5, GradientNorm.Clip([a, none, b], 1), 1e-12);
-        Close([0.6, 0], a.grad!);
-        Close([0, 0.8], b.grad!);
+        Surface.Close([0.6, 0], a.grad!);
+        Surface.Close([0, 0.8], b.grad!);
         Assert.Equal(1, GradientNorm.Of([a, b]), 1e-12);
         Assert.Equal(0, GradientNorm.Of([none]));
         Assert.Throws<ArgumentOutOfRangeException>("limit", () => GradientNorm.Clip([a], 0));
@@ -107,30 +107,5 @@ public class AdamWOptimizerTests
         Assert.Throws<ArgumentException>("model", () => new AdamWOptimizer(nothing));
         using var adam = new AdamWOptimizer(network);
         Assert.Throws<ArgumentException>("state", () => adam.Load(new Dictionary<string, Tensor>(), 1));
-    }
-
-    private static void Close(double[] expected, Tensor values)
-    {
-        double[] actual = TrainingData.Numbers(values.detach());
-        Assert.Equal(expected.Length, actual.Length);
-        for (int i = 0; i < expected.Length; i++) Assert.Equal(expected[i], actual[i], 1e-12);
-    }
-
-    private sealed class Surface : nn.Module
-    {
-        public Surface()
-            : base(nameof(Surface))
-        {
-            P = new Parameter(tensor(new[] { 0.5, -1, 2, 0.25 }, [2, 2]));
-            Q = new Parameter(tensor(new[] { 0.1, -0.2, 0.3 }));
-            register_parameter("p", P);
-            register_parameter("q", Q);
-        }
-
-        public Parameter P { get; }
-
-        public Parameter Q { get; }
-
-        public Tensor Loss(int t) => P.square().sum().mul(0.5).add(P[0].mul(P[1]).sum()).add(Q.pow(3).sum()).add(Q.sum().mul(0.1 * (t + 1))).add(P[0, 0].mul(Q[0]));
     }
 }

@@ -16,22 +16,22 @@ public class ProximalSgdTests
         using Sequential network = TrainingData.Mlp(ScalarType.Float64);
         (Tensor X, Tensor labels) = TrainingData.Blobs(32, 8, 3, 1, ScalarType.Float64);
         RegularizedGroups part = TrainingData.Envelope(network, 4, 0.5);
-        using var optimizer = new ProximalSgd(network, [part], ["head"], 0.1, 0.9);
+        using var optimizer = new ProximalSgd(network, [part], ["head"], 0.9);
         Linear fc1 = TrainingData.Fc1(network), head = network.Layer<Linear>("head");
         Tensor momentum = zeros_like(fc1.weight.detach()), headMomentum = zeros_like(head.weight.detach());
         for (int step = 0; step < 4; step++)
         {
-            optimizer.LearningRate = 0.1 / (1 + step);
+            double rate = 0.1 / (1 + step);
             network.zero_grad();
             nn.functional.cross_entropy(network.call(X), labels).backward();
             momentum = momentum.mul(0.9).add(fc1.weight.grad!);
             headMomentum = headMomentum.mul(0.9).add(head.weight.grad!);
-            Tensor weight = fc1.weight.detach().sub(momentum.mul(optimizer.LearningRate)), headWeight = head.weight.detach().sub(headMomentum.mul(optimizer.LearningRate));
-            optimizer.GradientStep();
+            Tensor weight = fc1.weight.detach().sub(momentum.mul(rate)), headWeight = head.weight.detach().sub(headMomentum.mul(rate));
+            optimizer.GradientStep(rate);
             Assert.All(TrainingData.Numbers(weight).Zip(TrainingData.Numbers(fc1.weight.detach())), p => Assert.Equal(p.First, p.Second, 1e-14));
             double[] scales = part.Groups.Norms();
-            part.Regularizer.Scales(scales, optimizer.LearningRate, scales);
-            optimizer.Prox();
+            part.Regularizer.Scales(scales, rate, scales);
+            optimizer.Prox(rate);
             double[] expected = TrainingData.Numbers(weight.mul(tensor(scales).unsqueeze(1))), found = TrainingData.Numbers(fc1.weight.detach());
             for (int i = 0; i < expected.Length; i++) Assert.Equal(expected[i], found[i], 1e-14);
             Assert.All(TrainingData.Numbers(headWeight).Zip(TrainingData.Numbers(head.weight.detach())), p => Assert.Equal(p.First, p.Second, 1e-14));
@@ -46,8 +46,8 @@ public class ProximalSgdTests
         using var scope = NewDisposeScope();
         using Sequential network = TrainingData.Mlp(ScalarType.Float64);
         double[] before = TrainingData.Numbers(TrainingData.Fc1(network).weight.detach());
-        using var optimizer = new ProximalSgd(network, [TrainingData.Envelope(network, 16, 0.3)], ["head"], 0.5);
-        optimizer.Prox();
+        using var optimizer = new ProximalSgd(network, [TrainingData.Envelope(network, 16, 0.3)], ["head"]);
+        optimizer.Prox(0.5);
         double[] after = TrainingData.Numbers(TrainingData.Fc1(network).weight.detach());
         for (int i = 0; i < before.Length; i++) Assert.Equal(before[i] / (1 + (0.5 * 0.3)), after[i], 1e-14);
     }
@@ -60,22 +60,25 @@ public class ProximalSgdTests
         BatchNorm2d bn1 = network.Layer<BatchNorm2d>("bn1"), bn2 = network.Layer<BatchNorm2d>("bn2");
         IGroupRegularizer half = new EnvelopeRegularizer(KeepGroups.Share(0.5), 0.1);
         RegularizedGroups one = new(GroupSpec.Filters(first, bn1), half), two = new(GroupSpec.Filters(second, bn2), half);
-        using (new ProximalSgd(network, [one, two], ["head"], 0.1))
-        using (new ProximalSgd(network, [new(GroupSpec.Together(one.Groups, two.Groups), half)], ["head.weight", "head.bias"], 0.1))
+        using (new ProximalSgd(network, [one, two], ["head"]))
+        using (new ProximalSgd(network, [new(GroupSpec.Together(one.Groups, two.Groups), half)], ["head.weight", "head.bias"]))
         {
             // Both are complete.
         }
 
         string Message(IReadOnlyList<RegularizedGroups> parts, params string[] free)
-            => Assert.Throws<ArgumentException>(() => new ProximalSgd(network, parts, free, 0.1)).Message;
+            => Assert.Throws<ArgumentException>(() => new ProximalSgd(network, parts, free)).Message;
         Assert.Contains("bn2.weight, bn2.bias: neither", Message([one, new(GroupSpec.Filters(second), half)], "head"));
         Assert.Contains("it can be only one", Message([one, two], "head", "bn1"));
         Assert.Contains("overlap", Message([one, one, two], "head"));
         Assert.Contains("No trainable parameter is \"hea\"", Message([one, two], "hea"));
         Assert.Contains("not trained in this model", Message([one, two, new(GroupSpec.Filters(other.Layer<Conv2d>("conv1")), half)], "head"));
         Assert.Contains("9 groups", Message([one, new(two.Groups, new EnvelopeRegularizer(KeepGroups.Count(9), 1))], "head"));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new ProximalSgd(network, [one, two], ["head"], 0));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new ProximalSgd(network, [one, two], ["head"], 0.1, 1));
+        Assert.Throws<ArgumentOutOfRangeException>("momentum", () => new ProximalSgd(network, [one, two], ["head"], 1));
+        using var whole = new ProximalSgd(network, [one, two], ["head"]);
+        Assert.Throws<ArgumentOutOfRangeException>("rate", () => whole.Step(-1));
+        Assert.Throws<ArgumentOutOfRangeException>("rate", () => whole.Prox(double.NaN));
+        Assert.Equal(0, whole.Count);
     }
 
     [Theory]
@@ -86,14 +89,14 @@ public class ProximalSgdTests
     {
         using var scope = NewDisposeScope();
         using Sequential network = TrainingData.Mlp();
-        using var optimizer = new ProximalSgd(network, [TrainingData.Envelope(network, 4, 5)], ["head"], 0.1);
+        using var optimizer = new ProximalSgd(network, [TrainingData.Envelope(network, 4, 5)], ["head"]);
         (Tensor X, Tensor labels) = TrainingData.Blobs(16, 8, 3, 1);
         nn.functional.cross_entropy(network.call(X), labels).backward();
         Parameter broken = network.named_parameters().Single(p => p.name == name).parameter;
         broken.grad!.view(-1)[name == "fc1.weight" ? 3 * 8 : 0] = float.PositiveInfinity;
-        optimizer.GradientStep();
+        optimizer.GradientStep(0.1);
         double[] before = TrainingData.Parameters(network);
-        DivergenceException error = Assert.Throws<DivergenceException>(optimizer.Prox);
+        DivergenceException error = Assert.Throws<DivergenceException>(() => optimizer.Prox(0.1));
         Assert.Contains(name, error.Message);
         Assert.Contains(where, error.Message);
         Assert.Equal(before, TrainingData.Parameters(network));
@@ -111,8 +114,8 @@ public class ProximalSgdTests
         Assert.Equal(alive, support.Alive);
         (Tensor X, Tensor labels) = TrainingData.Blobs(64, 8, 3, 2);
         double[] before = TrainingData.Parameters(network);
-        using var training = new ProximalTraining(network, [new(rows, support)], ["head"], new() { Epochs = 3, BatchSize = 16, Momentum = 0.9 });
-        training.Fit(X, labels);
+        using var training = new ProximalTraining(network, X, labels, [new(rows, support)], ["head"], new() { Epochs = 3, BatchSize = 16, Momentum = 0.9 });
+        training.Fit();
         Assert.Equal(alive, rows.Norms().Select(n => n > 0));
         Assert.NotEqual(before, TrainingData.Parameters(network));
         Assert.Equal(0, support.Value(rows.Norms()));

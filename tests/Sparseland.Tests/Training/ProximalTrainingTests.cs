@@ -21,8 +21,8 @@ public class ProximalTrainingTests
         foreach (double strength in new[] { 0.05, 0.1, 0.2, 0.4 })
         {
             using Sequential network = TrainingData.Mlp();
-            using var training = new ProximalTraining(network, [TrainingData.Envelope(network, k, strength)], ["head"], settled);
-            IReadOnlyList<EpochReport> history = training.Fit(X, labels, (X, labels));
+            using var training = new ProximalTraining(network, X, labels, [TrainingData.Envelope(network, k, strength)], ["head"], settled);
+            IReadOnlyList<EpochReport> history = training.Fit((X, labels));
             Assert.Equal(k, history[^1].Surviving[0]);
             Assert.True(history[0].Surviving[0] > k, "the level is reached gradually, not in the first epoch");
             Assert.True(history[^1].TestAccuracy > 0.75);
@@ -37,8 +37,8 @@ public class ProximalTrainingTests
         (Tensor X, Tensor labels) = TrainingData.Blobs(400, 8, 3, 11);
         using Sequential network = TrainingData.Mlp();
         RegularizedGroups part = TrainingData.Envelope(network, 2, 0.2);
-        using var training = new ProximalTraining(network, [part], ["head"], Short);
-        Assert.Equal(3, training.Fit(X, labels)[^1].Surviving[0]);
+        using var training = new ProximalTraining(network, X, labels, [part], ["head"], Short);
+        Assert.Equal(3, training.Fit()[^1].Surviving[0]);
         double[] norms = part.Groups.Norms(), budgets = new double[norms.Length];
         Sparseland.Penalties.EnvelopeLevel.Budgets(norms, Sparseland.Penalties.EnvelopeLevel.Of(norms, 2, 0), 0, budgets);
         Assert.All(budgets.Where(u => u > 0), u => Assert.InRange(u, 0.5, 0.9));
@@ -54,8 +54,8 @@ public class ProximalTrainingTests
         {
             using Sequential network = TrainingData.Mlp();
             GroupSpec rows = GroupSpec.Rows(TrainingData.Fc1(network));
-            using var training = new ProximalTraining(network, [new(rows, new GroupLassoRegularizer(strength))], ["head"], Short);
-            return training.Fit(X, labels)[^1].Surviving[0];
+            using var training = new ProximalTraining(network, X, labels, [new(rows, new GroupLassoRegularizer(strength))], ["head"], Short);
+            return training.Fit()[^1].Surviving[0];
         })];
         Assert.True(counts[0] >= 2 * counts[1], $"{counts[0]} and {counts[1]}");
     }
@@ -68,8 +68,8 @@ public class ProximalTrainingTests
         using Sequential network = SmallClassifiers.Mlp([8, 12, 12, 3], 4);
         GroupSpec one = GroupSpec.Rows(network.Layer<Linear>("fc1")), two = GroupSpec.Rows(network.Layer<Linear>("fc2"));
         RegularizedGroups both = new(GroupSpec.Together(one, two), new EnvelopeRegularizer(KeepGroups.Count(9), 0.1));
-        using var training = new ProximalTraining(network, [both], ["head"], Short);
-        int surviving = training.Fit(X, labels)[^1].Surviving[0];
+        using var training = new ProximalTraining(network, X, labels, [both], ["head"], Short);
+        int surviving = training.Fit()[^1].Surviving[0];
 
         // The envelope is convex: two groups of equal use may share one budget, so one more than k can be left.
         Assert.InRange(surviving, 9, 10);
@@ -85,8 +85,8 @@ public class ProximalTrainingTests
         double[] Run(long seed)
         {
             using Sequential network = TrainingData.Mlp();
-            using var training = new ProximalTraining(network, [TrainingData.Envelope(network, 4, 0.1)], ["head"], Short with { Epochs = 4, Seed = seed, Momentum = 0.5 });
-            training.Fit(X, labels);
+            using var training = new ProximalTraining(network, X, labels, [TrainingData.Envelope(network, 4, 0.1)], ["head"], Short with { Epochs = 4, Seed = seed, Momentum = 0.5 });
+            training.Fit();
             return TrainingData.Parameters(network);
         }
 
@@ -104,13 +104,13 @@ public class ProximalTrainingTests
         (Tensor flat, Tensor labels) = TrainingData.Blobs(64, 64, 3, 14);
         Tensor X = flat.reshape(64, 1, 8, 8);
         ProximalTrainingOptions options = Short with { Epochs = 6, BatchSize = 16, LearningRate = 0.05, Momentum = 0.9 };
-        (Sequential Network, ProximalTraining Training) Start(long seed)
+        (Sequential Network, ProximalTraining Training) Start(long seed, ProximalTrainingOptions? other = null)
         {
             Sequential network = SmallClassifiers.Cnn(8, [6, 6], 3, seed);
             GroupSpec spec = GroupSpec.Together(
                 GroupSpec.Filters(network.Layer<Conv2d>("conv1"), network.Layer<BatchNorm2d>("bn1")),
                 GroupSpec.Filters(network.Layer<Conv2d>("conv2"), network.Layer<BatchNorm2d>("bn2")));
-            return (network, new ProximalTraining(network, [new(spec, new EnvelopeRegularizer(KeepGroups.Share(0.5), 0.1))], ["head"], options));
+            return (network, new ProximalTraining(network, X, labels, [new(spec, new EnvelopeRegularizer(KeepGroups.Share(0.5), 0.1))], ["head"], other ?? options));
         }
 
         string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.safetensors");
@@ -126,21 +126,24 @@ public class ProximalTrainingTests
         {
             try
             {
-                straight.Fit(X, labels);
-                for (int epoch = 0; epoch < 3; epoch++) broken.RunEpoch(X, labels);
-                broken.Save(path);
-                resumed.Load(path);
+                straight.Fit();
+                for (int epoch = 0; epoch < 3; epoch++) broken.RunEpoch();
+                broken.Loop.Save(path);
+                resumed.Loop.Load(path);
                 Assert.Equal(3, resumed.Epoch);
-                resumed.Fit(X, labels);
+                resumed.Fit();
                 Assert.Equal(3, resumed.History.Count);
                 Assert.Equal(TrainingData.Parameters(whole), TrainingData.Parameters(rest));
                 Assert.Equal(straight.History[^1].Loss, resumed.History[^1].Loss);
                 foreach ((string name, Tensor buffer) in whole.named_buffers())
                     Assert.Equal(TrainingData.Numbers(buffer), TrainingData.Numbers(rest.named_buffers().Single(b => b.name == name).buffer));
 
-                using Sequential other = TrainingData.Mlp();
-                using var stranger = new ProximalTraining(other, [TrainingData.Envelope(other, 4, 0.1)], ["head"]);
-                Assert.Contains("another network", Assert.Throws<InvalidDataException>(() => stranger.Load(path)).Message);
+                (Sequential same, ProximalTraining stranger) = Start(1, options with { Momentum = 0.5 });
+                Assert.Contains("Momentum was 0.9, not 0.5", Assert.Throws<InvalidDataException>(() => stranger.Loop.Load(path)).Message);
+                stranger.Dispose();
+                using var adam = new TrainingLoop(same, new SampleBatches(X, labels, 16, 3), Losses.CrossEntropy(same));
+                Assert.Contains("Optimizer was proximal-sgd, not adamw", Assert.Throws<InvalidDataException>(() => adam.Load(path)).Message);
+                same.Dispose();
             }
             finally
             {
@@ -155,17 +158,26 @@ public class ProximalTrainingTests
         using var scope = NewDisposeScope();
         using Sequential network = TrainingData.Mlp();
         (Tensor X, Tensor labels) = TrainingData.Blobs(64, 8, 3, 15);
-        using var training = new ProximalTraining(network, [TrainingData.Envelope(network, 4, 0.1)], ["head"], Short);
+        using var training = new ProximalTraining(network, X, labels, [TrainingData.Envelope(network, 4, 0.1)], ["head"], Short);
         using var source = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => training.Fit(X, labels, progress: new StopAfter(2, source), cancel: source.Token));
+        Assert.Throws<OperationCanceledException>(() => training.Fit(progress: new StopAfter(2, source), cancel: source.Token));
         Assert.Equal(2, training.Epoch);
+
+        // In the middle of an epoch, too; the next call ends that epoch.
+        training.Loop.Step();
+        Assert.Equal(2, training.Epoch);
+        Assert.Equal(3, training.RunEpoch().Epoch);
+        Assert.Equal(6, training.Loop.Done);
     }
 
     [Fact]
-    public void Learning_rates_drop_where_they_should()
+    public void Learning_rates_drop_between_epochs()
     {
-        var options = new ProximalTrainingOptions { Epochs = 8, LearningRate = 1, DropAt = [0.5, 0.75], DropTo = 0.1 };
-        Assert.Equal([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01], Enumerable.Range(0, 8).Select(options.RateOf).Select(r => Math.Round(r, 12)));
+        using var scope = NewDisposeScope();
+        using Sequential network = TrainingData.Mlp();
+        (Tensor X, Tensor labels) = TrainingData.Blobs(64, 8, 3, 15);
+        using var training = new ProximalTraining(network, X, labels, [TrainingData.Envelope(network, 4, 0.1)], ["head"], new() { Epochs = 8, BatchSize = 32, LearningRate = 0.5, DropAt = [0.5, 0.75], DropTo = 0.1 });
+        Assert.Equal([0.5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.005, 0.005], training.Fit().Select(e => Math.Round(e.LearningRate, 12)));
     }
 
     [Fact]
@@ -173,6 +185,7 @@ public class ProximalTrainingTests
     {
         using var scope = NewDisposeScope();
         using Sequential network = TrainingData.Mlp();
+        (Tensor X, Tensor labels) = TrainingData.Blobs(64, 8, 3, 15);
         RegularizedGroups part = TrainingData.Envelope(network, 4, 0.1);
         foreach (ProximalTrainingOptions wrong in new ProximalTrainingOptions[]
         {
@@ -180,13 +193,15 @@ public class ProximalTrainingTests
             new() { DropAt = [0.5, 0.5] }, new() { DropAt = [1] }, new() { DropTo = 0 },
         })
         {
-            Assert.ThrowsAny<ArgumentException>(() => new ProximalTraining(network, [part], ["head"], wrong));
+            Assert.ThrowsAny<ArgumentException>(() => new ProximalTraining(network, X, labels, [part], ["head"], wrong));
         }
 
-        using var training = new ProximalTraining(network, [part], ["head"]);
-        Assert.Contains("Int64", Assert.Throws<ArgumentException>(() => training.Fit(zeros(4, 8), zeros(4))).Message);
-        Assert.Contains("[4]", Assert.Throws<ArgumentException>(() => training.Fit(zeros(4, 8), zeros(3, dtype: ScalarType.Int64))).Message);
-        Assert.Throws<ArgumentException>(() => training.Fit(zeros(4), zeros(4, dtype: ScalarType.Int64)));
+        ProximalTraining Of(Tensor samples, Tensor classes) => new(network, samples, classes, [part], ["head"]);
+        Assert.Contains("Int64", Assert.Throws<ArgumentException>(() => Of(zeros(4, 8), zeros(4))).Message);
+        Assert.Contains("[4]", Assert.Throws<ArgumentException>(() => Of(zeros(4, 8), zeros(3, dtype: ScalarType.Int64))).Message);
+        Assert.Throws<ArgumentException>(() => Of(zeros(4), zeros(4, dtype: ScalarType.Int64)));
+        using ProximalTraining training = Of(X, labels);
+        Assert.Contains("Int64", Assert.Throws<ArgumentException>(() => training.RunEpoch((X, zeros(64)))).Message);
         Assert.Throws<ArgumentException>(() => SmallClassifiers.Mlp([3], 1));
         Assert.Throws<ArgumentException>(() => SmallClassifiers.Cnn(8, [], 3, 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => SmallClassifiers.Cnn(4, [2, 2, 2], 3, 1));

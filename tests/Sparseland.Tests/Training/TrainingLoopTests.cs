@@ -196,6 +196,31 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void Another_optimizer_takes_the_same_roads()
+    {
+        using Sequential whole = Noisy(1), killed = Noisy(1), fresh = Noisy(2);
+        TrainingOptions options = Short with { FinalRate = 1, DropAt = [0.5], DropTo = 0.1 };
+        TrainingLoop Sgd(Sequential network, SgdOptimizer sgd) => new(network, Data(), Losses.CrossEntropy(network), options, optimizer: sgd);
+        using SgdOptimizer one = new(whole, 0.9), two = new(killed, 0.9), three = new(fresh, 0.9), other = new(fresh, 0.5);
+        using TrainingLoop straight = Sgd(whole, one), first = Sgd(killed, two), second = Sgd(fresh, three), strange = Sgd(fresh, other);
+        straight.Run();
+        for (int i = 0; i < 5; i++) first.Step();
+        first.Save(Checkpoint);
+        Assert.Contains("Momentum was 0.9, not 0.5", Assert.Throws<InvalidDataException>(() => strange.Load(Checkpoint)).Message, StringComparison.Ordinal);
+        second.Load(Checkpoint);
+        second.Run();
+        Same(whole, fresh);
+        Assert.Equal(straight.History, second.History);
+        Assert.Equal(0.1, second.History[^1].LearningRate / second.History[5].LearningRate, 1e-12);
+
+        // What the loop was given stays usable when the loop is gone.
+        second.Dispose();
+        Assert.All(three.State.Values, moment => Assert.False(moment.IsInvalid));
+        Assert.Contains("has made 12 steps", Assert.Throws<ArgumentException>("optimizer", () => Sgd(fresh, three)).Message, StringComparison.Ordinal);
+        Assert.Contains("no parameter of the network", Assert.Throws<ArgumentException>("optimizer", () => Sgd(whole, other)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void On_its_plateau_a_training_may_be_given_more_steps()
     {
         TrainingOptions some = Short with { Plateau = 0.8, Checkpoint = Checkpoint }, more = some with { Steps = 20 };
@@ -233,7 +258,7 @@ public sealed class TrainingLoopTests : IDisposable
             Evaluate = _ =>
             {
                 quiet &= !network.training && !is_grad_enabled();
-                return ProximalTraining.Accuracy(network, X, labels);
+                return Accuracy.Of(network, X, labels);
             },
         };
         var reports = new List<ProgressReport>();

@@ -39,6 +39,15 @@ public class TrainingOptionsTests
     }
 
     [Fact]
+    public void Drops_multiply_what_the_rest_of_the_schedule_says()
+    {
+        var options = new TrainingOptions { Steps = 8, LearningRate = 1, FinalRate = 1, DropAt = [0.5, 0.75], DropTo = 0.1 };
+        Assert.Equal([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01, 0.01], Enumerable.Range(0, 9).Select(s => Math.Round(options.RateOf(s), 12)));
+        TrainingOptions cosine = options with { FinalRate = 0.1, WarmUp = 2 };
+        for (int s = 0; s < 8; s++) Assert.Equal((cosine with { DropAt = [] }).RateOf(s) * options.RateOf(s), cosine.RateOf(s), 1e-15);
+    }
+
+    [Fact]
     public void Values_outside_their_range_are_named()
     {
         var good = new TrainingOptions();
@@ -48,6 +57,7 @@ public class TrainingOptionsTests
             ("Steps", good with { Steps = 0 }), ("Accumulate", good with { Accumulate = 0 }), ("WarmUp", good with { WarmUp = -1 }), ("WarmUp", good with { WarmUp = 1000 }),
             ("LearningRate", good with { LearningRate = 0 }), ("LearningRate", good with { LearningRate = double.NaN }), ("LearningRate", good with { LearningRate = double.PositiveInfinity }),
             ("Plateau", good with { Plateau = 1.1 }), ("FinalRate", good with { FinalRate = -0.1 }), ("WeightDecay", good with { WeightDecay = 1000 }), ("WeightDecay", good with { WeightDecay = double.NaN }),
+            ("DropAt", good with { DropAt = [0.5, 0.5] }), ("DropAt", good with { DropAt = [1] }), ("DropAt", good with { DropAt = [0] }), ("DropTo", good with { DropTo = 0 }), ("DropTo", good with { DropTo = 1.5 }),
             ("Beta1", good with { Beta1 = 1 }), ("Beta2", good with { Beta2 = -1 }), ("Epsilon", good with { Epsilon = 0 }), ("ClipNorm", good with { ClipNorm = 0 }), ("ClipNorm", good with { ClipNorm = double.NaN }),
             ("EvaluateEvery", good with { EvaluateEvery = -1 }), ("CheckpointEvery", good with { CheckpointEvery = -1 }), ("Checkpoint", good with { CheckpointEvery = 5 }), ("Checkpoint", good with { Checkpoint = " " }),
         })

@@ -127,7 +127,7 @@ public class VisionModelsTests
             SampleBatches batches = VisionRecipes.Batches(train, flat: true);
             using var loop = new TrainingLoop(network, batches, Losses.CrossEntropy(network), VisionRecipes.Mlp(batches, epochs: 4));
             loop.Run();
-            return ProximalTraining.Accuracy(network, test.Flat(), test.Labels);
+            return Accuracy.Of(network, test.Flat(), test.Labels);
         }
     }
 
@@ -141,7 +141,7 @@ public class VisionModelsTests
         SampleBatches batches = VisionRecipes.Batches(train);
         using var loop = new TrainingLoop(network, batches, Losses.CrossEntropy(network), VisionRecipes.ResNet(batches, epochs: 4));
         loop.Run();
-        double accuracy = ProximalTraining.Accuracy(network, test.Planes(), test.Labels);
+        double accuracy = Accuracy.Of(network, test.Planes(), test.Labels);
         Assert.True(accuracy > 0.5, $"{accuracy}");
     }
 
@@ -153,7 +153,7 @@ public class VisionModelsTests
         SampleBatches batches = VisionRecipes.Batches(train);
         using var loop = new TrainingLoop(network, batches, Losses.CrossEntropy(network), VisionRecipes.VisionTransformer(batches, epochs: 5) with { LearningRate = 0.005 });
         loop.Run();
-        double accuracy = ProximalTraining.Accuracy(network, test.Planes(), test.Labels);
+        double accuracy = Accuracy.Of(network, test.Planes(), test.Labels);
         Assert.True(accuracy > 0.4, $"{accuracy}");
     }
 

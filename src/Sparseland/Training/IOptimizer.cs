@@ -1,0 +1,67 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>
+/// A rule from gradients to steps. With the parameters, <see cref="State"/> and <see cref="Count"/> are all the state there is: a training
+/// that takes them over goes on as if nothing had happened.
+/// </summary>
+public interface IOptimizer : IDisposable
+{
+    /// <summary>Short name of the rule; tensors of a checkpoint begin with it.</summary>
+    string Name { get; }
+
+    /// <summary>Settings that decide where a training goes, by name; a checkpoint is taken up only where they are the same.</summary>
+    IReadOnlyDictionary<string, string> Settings { get; }
+
+    /// <summary>Steps done.</summary>
+    long Count { get; }
+
+    /// <summary>The parameters that are stepped, by name.</summary>
+    IEnumerable<(string Name, Parameter Parameter)> Parameters { get; }
+
+    /// <summary>Moments and the like by name. They belong to the optimizer.</summary>
+    IReadOnlyDictionary<string, Tensor> State { get; }
+
+    /// <summary>One step with the gradients that the parameters hold; a parameter without one stays, unless the rule says otherwise.</summary>
+    /// <param name="rate">Learning rate, finite and not negative.</param>
+    void Step(double rate);
+
+    /// <summary>Takes over moments.</summary>
+    /// <param name="state">As <see cref="State"/>.</param>
+    /// <param name="count">Steps done.</param>
+    /// <exception cref="ArgumentException">Something is missing or has another shape.</exception>
+    void Load(IReadOnlyDictionary<string, Tensor> state, long count);
+}
+
+/// <summary>What optimizers share.</summary>
+internal static class OptimizerState
+{
+    /// <summary>The parameters of a model that require a gradient, with their names.</summary>
+    public static (string Name, Parameter Parameter)[] Trainable(nn.Module model) =>
+        [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
+
+    /// <summary>Zeros like a parameter that no scope disposes.</summary>
+    public static Tensor Zeros(Parameter like)
+    {
+        using IDisposable off = no_grad();
+        return zeros_like(like).DetachFromDisposeScope();
+    }
+
+    /// <summary>Checks that a state has everything in the right shape, then copies it.</summary>
+    public static void CopyInto(IReadOnlyDictionary<string, Tensor> own, IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        foreach ((string name, Tensor value) in own)
+        {
+            if (!state.TryGetValue(name, out Tensor? other) || !other.shape.SequenceEqual(value.shape))
+                throw new ArgumentException($"The state has no {name} of shape [{string.Join(", ", value.shape)}].", nameof(state));
+        }
+
+        using IDisposable off = no_grad();
+        foreach ((string name, Tensor value) in own) value.copy_(state[name]);
+    }
+}
