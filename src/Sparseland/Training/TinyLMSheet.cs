@@ -33,7 +33,7 @@ public static class TinyLMSheet
 
     private const int CurveRows = 120;
 
-    private static readonly string[] s_openings = ["List<T>.", "Gets or sets the ", "Throws "];
+    private static readonly string[] s_openings = ["", "List<T>.Remove(T)\n", "Gets or sets a value that indicates whether "];
 
     /// <summary>Writes the sheet.</summary>
     /// <param name="model">The trained model.</param>
@@ -78,7 +78,7 @@ public static class TinyLMSheet
         foreach ((long step, double loss, double? heldOut, double rate) in Curve(result.History, options.CurveLines))
             Line($"| {step} | {loss:F3} | {(heldOut is { } h ? h.ToString("F3", CultureInfo.InvariantCulture) : "")} | {rate:G3} |");
         Line($"\n## Samples\n");
-        Line($"Temperature 0.7, top-p 0.95, seed 1; what was given stands in brackets.\n");
+        Line($"Temperature 0.7, top-p 0.95, seed 1; what was given stands in brackets, and the first begins with nothing.\n");
         foreach (string opening in s_openings) Line($"```\n{Sample(model, text, opening, options.SampleTokens, cancel)}\n```\n");
         return sheet.ToString().TrimEnd() + "\n";
     }

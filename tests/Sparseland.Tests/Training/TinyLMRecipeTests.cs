@@ -46,7 +46,8 @@ public class TinyLMRecipeTests
         Assert.Contains("sparseland train tinylm --out new", sheet, StringComparison.Ordinal);
         Assert.Contains(FormattableString.Invariant($"| this model | {figures.Model.Loss:F4} | {figures.Model.Perplexity:F2} |"), sheet, StringComparison.Ordinal);
         Assert.Contains("| 10 |", sheet, StringComparison.Ordinal);
-        Assert.Contains("[Gets or sets the ]", sheet, StringComparison.Ordinal);
+        Assert.Contains("\n[]", sheet, StringComparison.Ordinal);
+        Assert.Contains("[Gets or sets a value that indicates whether ]", sheet, StringComparison.Ordinal);
         Assert.Equal(sheet, TinyLMSheet.Of(model, text, Tiny, result, figures, "sparseland train tinylm --out new"));
         Directory.Delete(Path.GetDirectoryName(folder)!, recursive: true);
     }
