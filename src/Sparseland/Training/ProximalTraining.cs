@@ -1,4 +1,5 @@
 using Sparseland.Coding;
+using Sparseland.Evaluation;
 using TorchSharp;
 using static TorchSharp.torch;
 

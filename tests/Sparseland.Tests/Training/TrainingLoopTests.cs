@@ -1,4 +1,5 @@
 using Sparseland.Coding;
+using Sparseland.Evaluation;
 using Sparseland.Models.Language;
 using Sparseland.Training;
 using TorchSharp;

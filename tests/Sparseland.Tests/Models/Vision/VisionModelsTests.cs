@@ -1,4 +1,5 @@
 using Sparseland.Data;
+using Sparseland.Evaluation;
 using Sparseland.Models;
 using Sparseland.Models.Vision;
 using Sparseland.Training;

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Training;
+namespace Sparseland.Evaluation;
 
 /// <summary>How often a classifier is right.</summary>
 public static class Accuracy
