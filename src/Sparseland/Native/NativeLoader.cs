@@ -37,7 +37,7 @@ internal static class NativeLoader
     internal static void Initialize()
     {
         AssemblyLoadContext.GetLoadContext(typeof(NativeLoader).Assembly)!.Resolving += ResolveManaged;
-        ThreadWaiting.SleepByDefault();
+        ThreadWaiting.SpinBriefly();
         try
         {
             Watch();

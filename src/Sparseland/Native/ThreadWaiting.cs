@@ -3,19 +3,21 @@ using System.Runtime.InteropServices;
 namespace Sparseland.Native;
 
 /// <summary>
-/// How libtorch's threads wait for their next loop. By default they spin for milliseconds, which is fastest on an idle machine; where
-/// something else wants the cores (a browser, a second notebook, this library's own threads) every spinning thread takes the core from the
-/// one it waits for, and small operations become ten times slower. So they sleep, unless the user's environment says otherwise.
+/// How libtorch's threads wait for their next loop. By default they spin for milliseconds; where something else wants the cores (a browser,
+/// a second notebook, this library's own threads) every spinning thread takes the core from the one it waits for, and small operations
+/// become ten times slower. Threads that sleep at once cost an idle machine half of its speed again: waking one takes longer than most
+/// loops. So they spin for about a tenth of a millisecond and then sleep, unless the user's environment says otherwise.
 /// </summary>
 internal static partial class ThreadWaiting
 {
-    private const string Policy = "OMP_WAIT_POLICY";
+    /// <summary>libgomp's number of turns before a thread sleeps; its own default is 300,000.</summary>
+    private const string Spins = "3000";
 
-    /// <summary>Sets the policy for libgomp, which reads the C environment when it is loaded: before the first tensor. Other systems have other runtimes.</summary>
-    public static void SleepByDefault()
+    /// <summary>Sets it for libgomp, which reads the C environment when it is loaded: before the first tensor. Other systems have other runtimes.</summary>
+    public static void SpinBriefly()
     {
-        // A spin count of the user's own is a policy too.
-        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null) SetDefault(Policy, "PASSIVE");
+        // A policy of the user's own stays.
+        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null) SetDefault("GOMP_SPINCOUNT", Spins);
     }
 
     /// <summary>Sets a variable of the C environment that is not set. .NET's own copy of the environment is not what native code reads.</summary>

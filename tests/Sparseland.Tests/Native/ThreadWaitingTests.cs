@@ -6,13 +6,14 @@ namespace Sparseland.Tests.Native;
 public class ThreadWaitingTests
 {
     [Fact]
-    public void Threads_of_libtorch_sleep_unless_the_environment_says_otherwise()
+    public void Threads_of_libtorch_spin_briefly_unless_the_environment_says_otherwise()
     {
         if (!OperatingSystem.IsLinux()) return;
-        string? policy = Marshal.PtrToStringUTF8(GetEnvironment("OMP_WAIT_POLICY"));
-        Assert.Equal(Environment.GetEnvironmentVariable("GOMP_SPINCOUNT") is null ? Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") ?? "PASSIVE" : null, policy);
-        ThreadWaiting.SetDefault("OMP_WAIT_POLICY", "ACTIVE");
-        Assert.Equal(policy ?? "ACTIVE", Marshal.PtrToStringUTF8(GetEnvironment("OMP_WAIT_POLICY")));
+        string? spins = Marshal.PtrToStringUTF8(GetEnvironment("GOMP_SPINCOUNT"));
+        string? given = Environment.GetEnvironmentVariable("GOMP_SPINCOUNT");
+        Assert.Equal(given ?? (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null ? "3000" : null), spins);
+        ThreadWaiting.SetDefault("GOMP_SPINCOUNT", "5");
+        Assert.Equal(spins ?? "5", Marshal.PtrToStringUTF8(GetEnvironment("GOMP_SPINCOUNT")));
     }
 
     [DllImport("libc", EntryPoint = "getenv", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
