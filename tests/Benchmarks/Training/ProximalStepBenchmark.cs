@@ -77,7 +77,7 @@ public class ProximalStepBenchmark : IQuickBenchmark
             Name = name;
             (_plain, _network) = (make(), make());
             RegularizedGroups[] parts = [.. groups(_network).Select(spec => new RegularizedGroups(spec, new EnvelopeRegularizer(KeepGroups.Share(0.25), 0.1)))];
-                        _sgd = optim.SGD(_plain.parameters(), Rate, weight_decay: 0.1);
+            _sgd = optim.SGD(_plain.parameters(), Rate, weight_decay: 0.1);
             using var generator = new Generator(3);
             _x = randn([Batch, .. sample], generator: generator);
             _labels = randint(0, 10, [Batch], dtype: ScalarType.Int64, generator: generator);
