@@ -6,6 +6,7 @@ using Sparseland.Data.Documentation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
+using Sparseland.Solvers;
 using Sparseland.Training;
 
 namespace Sparseland.Kernel.Commands;

@@ -1,4 +1,4 @@
-using Sparseland.Data;
+using Sparseland.Tensors;
 
 namespace Sparseland.AssociativeMemory;
 

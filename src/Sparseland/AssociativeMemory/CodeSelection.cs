@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using Sparseland.Data;
+using Sparseland.Tensors;
 
 namespace Sparseland.AssociativeMemory;
 

@@ -1,4 +1,4 @@
-using Sparseland.Coding;
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -38,7 +39,7 @@ public sealed class AlternatingDictionaryLearner : IDisposable
     public AlternatingDictionaryLearner(Tensor X, ISparseCoder coder, DictionaryUpdate update = DictionaryUpdate.KSvd, LearnerOptions? options = null)
         : this(coder, update, options)
     {
-        CodingInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         if (X.dtype != ScalarType.Float64) throw new ArgumentException($"X is {X.dtype}; dictionary learning works in Float64.", nameof(X));
         Dictionary = Atoms.FromSamples(X, Options.Atoms, Options.Seed).DetachFromDisposeScope();
     }

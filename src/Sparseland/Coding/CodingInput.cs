@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,7 +9,7 @@ internal static class CodingInput
 {
     public static void Check(Tensor X, Tensor dictionary)
     {
-        CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         CheckDictionary(dictionary);
         if (X.shape[1] != dictionary.shape[1])
         {
@@ -24,9 +25,9 @@ internal static class CodingInput
     /// <summary>X ~ A D: three matrices of one type that fit each other.</summary>
     public static void CheckFactors(Tensor X, Tensor codes, Tensor dictionary)
     {
-        CheckMatrix(X, nameof(X), "[samples, features]");
-        CheckMatrix(codes, nameof(codes), "[samples, atoms]");
-        CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(codes, nameof(codes), "[samples, atoms]");
+        TensorInput.CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
         if (codes.shape[0] != X.shape[0] || codes.shape[1] != dictionary.shape[0] || X.shape[1] != dictionary.shape[1])
         {
             throw new ArgumentException(
@@ -40,31 +41,12 @@ internal static class CodingInput
 
     public static void CheckDictionary(Tensor dictionary)
     {
-        CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
+        TensorInput.CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
         using var scope = NewDisposeScope();
         Tensor norms = dictionary.norm(1);
         Tensor least = norms.argmin();
         if (norms.min().to(ScalarType.Float64).item<double>() == 0)
             throw new ArgumentException($"Atom {least.item<long>()} is zero; every atom needs a direction.", nameof(dictionary));
-    }
-
-    public static void CheckMatrix(Tensor matrix, string name, string shape)
-    {
-        CheckShape(matrix, name, shape);
-        using var scope = NewDisposeScope();
-        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
-    }
-
-    /// <summary>All of <see cref="CheckMatrix"/> but the values.</summary>
-    public static void CheckShape(Tensor matrix, string name, string shape)
-    {
-        ArgumentNullException.ThrowIfNull(matrix, name);
-        if (matrix.dim() != 2 || matrix.numel() == 0)
-            throw new ArgumentException($"{name} must be a matrix {shape} that is not empty, but is [{string.Join(", ", matrix.shape)}].", name);
-        if (matrix.dtype is not (ScalarType.Float32 or ScalarType.Float64))
-            throw new ArgumentException($"{name} is {matrix.dtype}; it must be Float32 or Float64.", name);
-        if (matrix.device_type != DeviceType.CPU)
-            throw new ArgumentException($"{name} is on {matrix.device_type}; move it to the CPU first.", name);
     }
 
     /// <summary>The rows with unit Euclidean norm, as a new tensor.</summary>

@@ -1,17 +1,8 @@
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sparseland.Coding;
-
-/// <summary>Why an iteration ended.</summary>
-public enum StopReason
-{
-    /// <summary>The stopping rule was met.</summary>
-    Converged,
-
-    /// <summary>The iteration limit came first.</summary>
-    IterationLimit,
-}
 
 /// <summary>When an iterative coder calls a batch done.</summary>
 public enum StoppingRule
@@ -91,7 +82,3 @@ public sealed record CodingResult(
     /// <inheritdoc/>
     public void Dispose() => Codes.Dispose();
 }
-
-/// <summary>An iteration left the finite numbers.</summary>
-/// <param name="message">What diverged, with the step and the norm that explain it.</param>
-public sealed class DivergenceException(string message) : ArithmeticException(message);

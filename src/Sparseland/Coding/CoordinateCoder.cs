@@ -1,6 +1,7 @@
 using Sparseland.Kernels;
 using Sparseland.Penalties;
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -100,7 +101,7 @@ public sealed class CoordinateCoder : ISparseCoder
             throw new ArgumentException($"The {Penalty.Name} is for {length} coefficients, but the dictionary has {dictionary.shape[0]} atoms.", nameof(dictionary));
         if (initial is not null)
         {
-            CodingInput.CheckMatrix(initial, nameof(initial), "[samples, atoms]");
+            TensorInput.CheckMatrix(initial, nameof(initial), "[samples, atoms]");
             if (initial.shape[0] != X.shape[0] || initial.shape[1] != dictionary.shape[0])
             {
                 throw new ArgumentException(

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -52,7 +53,7 @@ internal static class Atoms
         Tensor norms = X.norm(1).to(ScalarType.Float64);
         double[] sizes = norms.data<double>().ToArray();
         int[] usable = [.. Enumerable.Range(0, sizes.Length).Where(i => sizes[i] > 0)];
-        var random = new Data.SeededRandom(seed, 101);
+        var random = new SeededRandom(seed, 101);
         random.Shuffle(usable.AsSpan());
         int taken = Math.Min(atoms, usable.Length), features = (int)X.shape[1];
         double[] rest = new double[(atoms - taken) * features];
@@ -113,7 +114,7 @@ internal static class Atoms
         if (count == 0) return replaced;
         Tensor samples = X.index_select(0, tensor(worst[..count].Select(i => (long)i).ToArray()));
         double[] noise = new double[count * features];
-        var random = new Data.SeededRandom(seed, 1_000 + step);
+        var random = new SeededRandom(seed, 1_000 + step);
         for (int i = 0; i < noise.Length; i++) noise[i] = Noise * random.NextGaussian() / Math.Sqrt(features);
         Tensor rows = CodingInput.UnitRows(CodingInput.UnitRows(samples).add(tensor(noise, [count, features]).to(X.dtype)));
         dictionary.index_copy_(0, tensor(atoms.Take(count).Select(j => (long)j).ToArray()), rows);

@@ -1,4 +1,6 @@
 using Sparseland.Penalties;
+using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -176,7 +178,7 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
     public DictionaryLearningResult Fit(
         Tensor X, DictionaryState? state = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        CodingInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         var clock = System.Diagnostics.Stopwatch.StartNew();
         using var scope = NewDisposeScope();
         using DictionaryState? own = state is null ? Start(X.shape[1], X.dtype) : null;

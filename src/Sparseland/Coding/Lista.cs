@@ -1,3 +1,4 @@
+using Sparseland.Solvers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -1,3 +1,5 @@
+using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -40,8 +42,8 @@ public static class ListaTraining
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize, nameof(options));
         if (!(options.LearningRate > 0)) throw new ArgumentOutOfRangeException(nameof(options), options.LearningRate, "LearningRate must be positive.");
-        CodingInput.CheckMatrix(X, nameof(X), "[samples, features]");
-        CodingInput.CheckMatrix(targets, nameof(targets), "[samples, atoms]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(targets, nameof(targets), "[samples, atoms]");
         if (X.shape[0] != targets.shape[0]) throw new ArgumentException($"There are {X.shape[0]} samples but {targets.shape[0]} codes.", nameof(targets));
         using optim.Optimizer adam = optim.Adam(network.parameters(), options.LearningRate);
         int samples = (int)X.shape[0], size = Math.Min(options.BatchSize, samples), perEpoch = (samples + size - 1) / size;
@@ -49,7 +51,7 @@ public static class ListaTraining
         for (int epoch = 0; epoch < options.Epochs; epoch++)
         {
             long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
-            var random = new Data.SeededRandom(options.Seed, 300 + epoch);
+            var random = new SeededRandom(options.Seed, 300 + epoch);
             random.Shuffle(order.AsSpan());
             double sum = 0;
             for (int from = 0; from < samples; from += size)

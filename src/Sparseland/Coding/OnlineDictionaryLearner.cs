@@ -2,6 +2,7 @@ using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Sparseland.IO;
 using Sparseland.Kernels;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -36,7 +37,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
     {
         ArgumentNullException.ThrowIfNull(coder);
         (Coder, Options) = (coder, LearnerOptions.Checked(options));
-        CodingInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         if (X.dtype != ScalarType.Float64) throw new ArgumentException($"X is {X.dtype}; dictionary learning works in Float64.", nameof(X));
         Dictionary = Atoms.FromSamples(X, Options.Atoms, Options.Seed).DetachFromDisposeScope();
         _codeSums = zeros([Options.Atoms, Options.Atoms], dtype: ScalarType.Float64).DetachFromDisposeScope();
@@ -101,7 +102,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
         for (int epoch = Batches / perEpoch; epoch < epochs; epoch++)
         {
             long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
-            var random = new Data.SeededRandom(Options.Seed, 200 + epoch);
+            var random = new SeededRandom(Options.Seed, 200 + epoch);
             random.Shuffle(order.AsSpan());
             while (Batches / perEpoch == epoch)
             {

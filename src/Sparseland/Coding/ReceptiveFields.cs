@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,7 +45,7 @@ public static class ReceptiveFields
     public static OrientationTuning OrientationSelectivity(
         Tensor dictionary, int patchSize, int orientations = 24, IReadOnlyList<double>? frequencies = null)
     {
-        CodingInput.CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
+        TensorInput.CheckMatrix(dictionary, nameof(dictionary), "[atoms, features]");
         ArgumentOutOfRangeException.ThrowIfLessThan(patchSize, 2);
         ArgumentOutOfRangeException.ThrowIfLessThan(orientations, 3);
         if (dictionary.shape[1] != (long)patchSize * patchSize)

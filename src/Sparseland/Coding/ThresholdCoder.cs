@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using Sparseland.Penalties;
+using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -153,7 +155,7 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
         if (Penalty.Length is int length && length != atoms)
             throw new ArgumentException($"The {Penalty.Name} is for {length} coefficients, but the dictionary has {atoms} atoms.", nameof(dictionary));
         if (initial is null) return;
-        CodingInput.CheckMatrix(initial, nameof(initial), "[samples, atoms]");
+        TensorInput.CheckMatrix(initial, nameof(initial), "[samples, atoms]");
         if (initial.shape[0] != samples || initial.shape[1] != atoms || initial.dtype != X.dtype)
         {
             throw new ArgumentException(

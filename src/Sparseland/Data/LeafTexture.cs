@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Data;
 
 /// <summary>

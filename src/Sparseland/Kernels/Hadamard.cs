@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
-using Sparseland.IO;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

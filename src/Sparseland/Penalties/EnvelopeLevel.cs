@@ -1,5 +1,5 @@
 using System.Buffers;
-using Sparseland.Data;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 

@@ -1,4 +1,3 @@
-using Sparseland.Data;
 using TorchSharp;
 using static TorchSharp.torch;
 

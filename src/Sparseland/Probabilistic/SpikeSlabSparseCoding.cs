@@ -1,4 +1,4 @@
-using Sparseland.Data;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using Sparseland.Data;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
-using Sparseland.IO;
 using Sparseland.Models;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -43,8 +44,8 @@ public static class Select
 
         source = source.cpu().contiguous();
         return source.dtype == ScalarType.Float32
-            ? MatrixTopK<float>.Widest.Select(IO.TensorMemory.Read<float>(source), rows, columns, budget)
-            : MatrixTopK<double>.Widest.Select(IO.TensorMemory.Read<double>(source), rows, columns, budget);
+            ? MatrixTopK<float>.Widest.Select(TensorMemory.Read<float>(source), rows, columns, budget)
+            : MatrixTopK<double>.Widest.Select(TensorMemory.Read<double>(source), rows, columns, budget);
     }
 
     /// <summary>Chooses from one row of float32 scores.</summary>

@@ -1,7 +1,6 @@
 using System.Numerics;
-using Sparseland.Data;
-using Sparseland.IO;
 using Sparseland.Kernels;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

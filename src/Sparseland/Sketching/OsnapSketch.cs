@@ -1,5 +1,4 @@
-using Sparseland.Data;
-using Sparseland.IO;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,4 @@
-using Sparseland.IO;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

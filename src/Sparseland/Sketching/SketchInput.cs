@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using Sparseland.IO;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;

@@ -1,4 +1,4 @@
-using Sparseland.IO;
+using Sparseland.Tensors;
 using static TorchSharp.torch;
 
 namespace Sparseland.Sketching;

@@ -1,6 +1,5 @@
-using Sparseland.Data;
-using Sparseland.IO;
 using Sparseland.Kernels;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -47,7 +47,7 @@ internal sealed class Coordinates<TPenalty>(DenseMap map, IPenalty penalty, TPen
             double norm = set.Gram(i, i), a = set.Coefficients[i];
             double delta = coordinate.Prox(set[i], a + set.Correlations[i] / norm, 1 / (weight * norm)) - a;
             if (delta == 0) continue;
-            if (!double.IsFinite(delta)) throw new Coding.DivergenceException($"The {penalty.Name} took coefficient {set[i]} out of the finite numbers.");
+            if (!double.IsFinite(delta)) throw new DivergenceException($"The {penalty.Name} took coefficient {set[i]} out of the finite numbers.");
             set.Move(i, delta);
 
             // Exact zeros stay exact: a + (0 - a) is 0 in floating point.

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Numerics.Tensors;
-using Sparseland.Coding;
 using Sparseland.Penalties;
 
 namespace Sparseland.Solvers;

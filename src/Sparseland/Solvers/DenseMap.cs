@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using Sparseland.Coding;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -43,7 +43,7 @@ public sealed unsafe class DenseMap : ILinearMap
     /// <exception cref="ArgumentException">Not a matrix of finite numbers, or an atom is zero.</exception>
     public static DenseMap FromAtoms(Tensor dictionary)
     {
-        CodingInput.CheckShape(dictionary, nameof(dictionary), "[atoms, features]");
+        TensorInput.CheckShape(dictionary, nameof(dictionary), "[atoms, features]");
         return new DenseMap(Rows(dictionary), nameof(dictionary));
     }
 
@@ -52,7 +52,7 @@ public sealed unsafe class DenseMap : ILinearMap
     /// <exception cref="ArgumentException">Not a matrix of finite numbers, or a column is zero.</exception>
     public static DenseMap FromPhi(Tensor phi)
     {
-        CodingInput.CheckShape(phi, nameof(phi), "[m, n]");
+        TensorInput.CheckShape(phi, nameof(phi), "[m, n]");
         using Tensor transposed = phi.t();
         return new DenseMap(Rows(transposed), nameof(phi));
     }

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Numerics.Tensors;
-using Sparseland.Coding;
 using Sparseland.Penalties;
+using Sparseland.Tensors;
 
 namespace Sparseland.Solvers;
 
@@ -48,7 +48,7 @@ public sealed class ProximalGradient(Acceleration acceleration = Acceleration.Fi
     {
         ArgumentNullException.ThrowIfNull(fit);
         double[] vector = new double[fit.Map.Inputs], image = new double[fit.Map.Outputs];
-        var random = new Data.SeededRandom(1, 0);
+        var random = new SeededRandom(1, 0);
         for (int i = 0; i < vector.Length; i++) vector[i] = random.NextGaussian();
         double norm = 0;
         for (int i = 0; i < 1000; i++)

@@ -1,4 +1,3 @@
-using Sparseland.Coding;
 
 namespace Sparseland.Solvers;
 

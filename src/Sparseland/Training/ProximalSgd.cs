@@ -1,6 +1,6 @@
 using System.Globalization;
-using Sparseland.Coding;
-using Sparseland.IO;
+using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

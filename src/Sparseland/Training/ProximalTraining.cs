@@ -1,5 +1,5 @@
-using Sparseland.Coding;
 using Sparseland.Evaluation;
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text;
 using Sparseland.Data.Documentation;
-using Sparseland.IO;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 using static TorchSharp.torch;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Sparseland.Coding;
-using Sparseland.Data;
+using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

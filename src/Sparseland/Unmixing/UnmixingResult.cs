@@ -1,4 +1,4 @@
-using Sparseland.Coding;
+using Sparseland.Solvers;
 using static TorchSharp.torch;
 
 namespace Sparseland.Unmixing;

@@ -1,4 +1,3 @@
-using Sparseland.IO;
 using TorchSharp;
 using static TorchSharp.torch;
 

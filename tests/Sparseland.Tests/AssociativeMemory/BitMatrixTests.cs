@@ -1,7 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Sparseland.AssociativeMemory;
-using Sparseland.Data;
+using Sparseland.Tensors;
 
 namespace Sparseland.Tests.AssociativeMemory;
 

@@ -2,6 +2,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Sparseland.AssociativeMemory;
 using Sparseland.Data;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

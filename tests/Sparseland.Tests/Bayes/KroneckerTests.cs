@@ -1,6 +1,6 @@
 using Sparseland.Bayes;
-using Sparseland.Coding;
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -167,7 +167,7 @@ public class KroneckerTests
     public void Non_negative_least_squares_meets_its_conditions()
     {
         // g >= 0, slope C^T (b - C g) <= 0 everywhere and = 0 where g > 0. The last case has the minimiser by hand.
-        var random = new Sparseland.Data.SeededRandom(3, 0);
+        var random = new SeededRandom(3, 0);
         foreach (double beta in new[] { 0.5, 0.8, 1 })
         {
             for (int trial = 0; trial < 50; trial++)

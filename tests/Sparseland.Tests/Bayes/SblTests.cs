@@ -1,5 +1,5 @@
 using Sparseland.Bayes;
-using Sparseland.Coding;
+using Sparseland.Solvers;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using Sparseland.Coding;
 using Sparseland.Penalties;
+using Sparseland.Solvers;
 using Sparseland.Tests.Penalties;
 using TorchSharp;
 using static TorchSharp.torch;

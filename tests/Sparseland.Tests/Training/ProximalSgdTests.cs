@@ -1,5 +1,5 @@
-using Sparseland.Coding;
 using Sparseland.Models;
+using Sparseland.Solvers;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,6 +1,6 @@
-using Sparseland.Coding;
 using Sparseland.Evaluation;
 using Sparseland.Models.Language;
+using Sparseland.Solvers;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;

@@ -1,6 +1,6 @@
-using Sparseland.Coding;
 using Sparseland.Data;
 using Sparseland.Evaluation;
+using Sparseland.Solvers;
 using Sparseland.Unmixing;
 using TorchSharp;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using Sparseland.Data;
+using Sparseland.Tensors;
 using Sparseland.Unmixing;
 using TorchSharp;
 using static TorchSharp.torch;

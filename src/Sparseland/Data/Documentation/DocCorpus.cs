@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Data.Documentation;
 
 /// <summary>How <see cref="DocCorpus"/> is made.</summary>

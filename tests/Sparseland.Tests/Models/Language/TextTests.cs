@@ -1,5 +1,5 @@
-using Sparseland.Data;
 using Sparseland.Models.Language;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 

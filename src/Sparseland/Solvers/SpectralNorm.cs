@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Coding;
+namespace Sparseland.Solvers;
 
 /// <summary>
 /// Largest singular value by power iteration on A^T A. Keeps its vector, so that the norm of a slowly changing matrix (a

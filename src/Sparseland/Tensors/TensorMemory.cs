@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.IO;
+namespace Sparseland.Tensors;
 
 /// <summary>A CPU tensor's own memory, without copies.</summary>
 internal static unsafe class TensorMemory

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Sparseland.Data;
+namespace Sparseland.Tensors;
 
 /// <summary>
 /// xoshiro256** (Blackman and Vigna 2021), its state filled by SplitMix64 from a seed and a stream number. System.Random
