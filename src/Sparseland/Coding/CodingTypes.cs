@@ -4,45 +4,56 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Coding;
 
-/// <summary>When an iterative coder calls a batch done.</summary>
+/// <summary>When <see cref="ThresholdCoder"/> calls a batch done.</summary>
 public enum StoppingRule
 {
     /// <summary>
+    /// max |dR| at or below tolerance * step * max |X D^T|: the fixed-point equation, which is the optimality condition, holds for every
+    /// single coefficient. Ends as <see cref="StopReason.Converged"/>.
+    /// </summary>
+    FixedPoint,
+
+    /// <summary>
     /// ||dR||_2/(1e-2 + ||R||_2) below the tolerance, spectral norms of the batch: the rule of the V1 paper. It stops long before
-    /// convergence and is meant for reproducing that loop.
+    /// convergence, is meant for reproducing that loop, and ends as <see cref="StopReason.RelativeChange"/>.
     /// </summary>
     RelativeChange,
-
-    /// <summary>max |dR| at or below tolerance * step * max |X D^T|: the fixed-point equation holds for every single coefficient.</summary>
-    FixedPoint,
 }
 
-/// <summary>Options of <see cref="ThresholdCoder"/>. The defaults are the V1 paper's.</summary>
+/// <summary>Options of <see cref="ThresholdCoder"/>. The defaults lead to the optimum; <see cref="V1"/> is the loop of the V1 paper.</summary>
 public sealed record ThresholdCoderOptions
 {
-    /// <summary>Gradient step eta. What is used is at most 0.95/||D||_2^2, see <see cref="GuardStep"/>.</summary>
-    public double Eta { get; init; } = 0.05;
+    /// <summary>The V1 paper's loop (Rentzeperis et al. 2023, methods): eta = 0.05, stopped where the codes change by less than 1 %.</summary>
+    public static ThresholdCoderOptions V1 { get; } = new() { Eta = 0.05, Tolerance = 1e-2, StoppingRule = StoppingRule.RelativeChange };
 
-    /// <summary>Tolerance of the stopping rule.</summary>
-    public double Tolerance { get; init; } = 1e-2;
+    /// <summary>
+    /// Gradient step eta; null, the default, for the longest that is safe, 0.95/||D||_2^2. A given one is cut to that, see
+    /// <see cref="GuardStep"/>.
+    /// </summary>
+    public double? Eta { get; init; }
 
-    /// <summary>Iteration limit.</summary>
-    public int MaxIterations { get; init; } = 5000;
+    /// <summary>Tolerance of the stopping rule, 1e-5 by default.</summary>
+    public double Tolerance { get; init; } = 1e-5;
 
-    /// <summary>Stopping rule.</summary>
-    public StoppingRule StoppingRule { get; init; } = StoppingRule.RelativeChange;
+    /// <summary>Iteration limit, 20,000 by default.</summary>
+    public int MaxIterations { get; init; } = 20_000;
 
-    /// <summary>Record the objective after every iteration. Costs about one more iteration each.</summary>
+    /// <summary>Stopping rule, <see cref="StoppingRule.FixedPoint"/> by default.</summary>
+    public StoppingRule StoppingRule { get; init; } = StoppingRule.FixedPoint;
+
+    /// <summary>Record the objective after every iteration; off by default. Costs about one more iteration each.</summary>
     public bool TraceObjective { get; init; }
 
-    /// <summary>Keep the step below 0.95/||D||_2^2. Off only to show what happens otherwise.</summary>
+    /// <summary>Keep the step at or below 0.95/||D||_2^2, on by default. Off only to show what happens otherwise.</summary>
     public bool GuardStep { get; init; } = true;
 
     internal void Validate()
     {
-        if (!(Eta > 0) || !double.IsFinite(Eta)) throw new ArgumentOutOfRangeException(nameof(Eta), Eta, "Eta must be positive and finite.");
+        if (Eta is { } eta && (!(eta > 0) || !double.IsFinite(eta))) throw new ArgumentOutOfRangeException(nameof(Eta), eta, "Eta must be positive and finite, or null.");
         if (!(Tolerance >= 0) || !double.IsFinite(Tolerance)) throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "Tolerance must be finite and not negative.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxIterations);
+        if (!Enum.IsDefined(StoppingRule)) throw new ArgumentOutOfRangeException(nameof(StoppingRule), StoppingRule, "Not a stopping rule.");
+        if (!GuardStep && Eta is null) throw new ArgumentException("Without the guard Eta must be given.", nameof(GuardStep));
     }
 }
 
@@ -52,7 +63,7 @@ public sealed record ThresholdCoderOptions
 /// <param name="Iterations">Iterations done.</param>
 /// <param name="StopReason">Why it ended.</param>
 /// <param name="Step">Step actually used.</param>
-/// <param name="DictionaryNormSquared">||D||_2^2.</param>
+/// <param name="DictionaryNormSquared">||D||_2^2, bounded from above; see <see cref="SpectralNorm"/>.</param>
 /// <param name="Seconds">Wall time.</param>
 public sealed record CodingResult(
     Tensor Codes,
@@ -63,7 +74,7 @@ public sealed record CodingResult(
     double DictionaryNormSquared,
     double Seconds) : IDisposable
 {
-    /// <summary>Whether the stopping rule was met.</summary>
+    /// <summary>Whether the fixed-point equation holds to the tolerance; false after the V1 paper's rule, which promises no optimum.</summary>
     public bool Converged => StopReason == StopReason.Converged;
 
     /// <summary>Throughput.</summary>

@@ -59,10 +59,10 @@ public sealed record DictionaryLearnerOptions
 /// <param name="ActiveUnits">Mean number of non-zero coefficients per sample.</param>
 /// <param name="MeanSquaredError">Mean of (X - R D)^2 over all entries.</param>
 /// <param name="Iterations">Iterations of the coder.</param>
-/// <param name="Converged">Whether the coder met its stopping rule.</param>
+/// <param name="StopReason">Why the coder ended.</param>
 /// <param name="Step">Step the coder used.</param>
 public sealed record BatchReport(
-    int Batch, double Objective, double ActiveUnits, double MeanSquaredError, int Iterations, bool Converged, double Step);
+    int Batch, double Objective, double ActiveUnits, double MeanSquaredError, int Iterations, StopReason StopReason, double Step);
 
 /// <summary>A dictionary on its way: all that is needed to go on. Copy the tensor and the number to keep a checkpoint.</summary>
 public sealed class DictionaryState : IDisposable
@@ -74,8 +74,6 @@ public sealed class DictionaryState : IDisposable
 
     /// <summary>Batches done.</summary>
     public int Batch { get; internal set; }
-
-    internal SpectralNorm Norm { get; } = new();
 
     /// <summary>Takes up again from a stored dictionary.</summary>
     /// <param name="dictionary">[atoms, features]; copied.</param>
@@ -90,11 +88,7 @@ public sealed class DictionaryState : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        Dictionary.Dispose();
-        Norm.Dispose();
-    }
+    public void Dispose() => Dictionary.Dispose();
 }
 
 /// <summary>A learned dictionary.</summary>
@@ -111,7 +105,7 @@ public sealed record DictionaryLearningResult(Tensor Dictionary, IReadOnlyList<B
 /// Dictionary learning by alternating thresholded codes of a batch with one gradient step on the dictionary
 /// (Olshausen and Field 1997; Rentzeperis et al. 2023): unit atoms, R = coder(X), D &lt;- D + eta_D R^T (X - R D).
 /// </summary>
-/// <param name="coder">Codes each batch; its eta follows the schedule too.</param>
+/// <param name="coder">Codes each batch; an eta of its own follows the schedule too. <see cref="ThresholdCoderOptions.V1"/> is the paper's.</param>
 /// <param name="options">Sizes, rates, seed.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
 public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLearnerOptions? options = null)
@@ -156,7 +150,7 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
         ArgumentNullException.ThrowIfNull(state);
         using var scope = NewDisposeScope();
         Normalize(state.Dictionary);
-        using CodingResult codes = CoderAt(state.Batch).Encode(X, state.Dictionary, norm: state.Norm, cancel: cancel);
+        using CodingResult codes = CoderAt(state.Batch).Encode(X, state.Dictionary, cancel: cancel);
         double rate = Options.Schedule(Options.EtaDictionary, state.Batch);
         Tensor residual = X.sub(codes.Codes.mm(state.Dictionary));
         Tensor change = codes.Codes.t().mm(residual).mul_(rate);
@@ -165,7 +159,7 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
             throw new DivergenceException($"The dictionary is no longer finite after batch {state.Batch} with eta_D = {rate:G6}; take a smaller one.");
         state.Dictionary.add_(change);
         double objective = (error / 2 + Coder.Penalty.Value(codes.Codes)) / samples;
-        return new BatchReport(state.Batch++, objective, codes.ActiveUnits, error / X.numel(), codes.Iterations, codes.Converged, codes.Step);
+        return new BatchReport(state.Batch++, objective, codes.ActiveUnits, error / X.numel(), codes.Iterations, codes.StopReason, codes.Step);
     }
 
     /// <summary>All batches, from a new dictionary or from where a state stands.</summary>
@@ -212,7 +206,8 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
 
     private ThresholdCoder CoderAt(int batch)
     {
-        double eta = Options.Schedule(Coder.Options.Eta, batch);
-        return eta == Coder.Options.Eta ? Coder : new ThresholdCoder(Coder.Penalty, Coder.Options with { Eta = eta });
+        if (Coder.Options.Eta is not { } initial) return Coder;
+        double eta = Options.Schedule(initial, batch);
+        return eta == initial ? Coder : new ThresholdCoder(Coder.Penalty, Coder.Options with { Eta = eta });
     }
 }

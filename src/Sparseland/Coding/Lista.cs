@@ -31,8 +31,7 @@ public sealed class Lista : Module<Tensor, Tensor>
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(layers);
         (Layers, Tied) = (layers, tied);
         using var scope = NewDisposeScope();
-        using var spectral = new SpectralNorm();
-        double norm = spectral.Of(dictionary, 1e-12, 5000), L = norm * norm;
+        double norm = SpectralNorm.Of(dictionary), L = norm * norm;
         Lipschitz = L;
         long atoms = dictionary.shape[0];
         Tensor gram = dictionary.mm(dictionary.t()), encoder = dictionary.div(L);

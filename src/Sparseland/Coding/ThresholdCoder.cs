@@ -16,7 +16,7 @@ namespace Sparseland.Coding;
 /// jumps activates a unit only where eta |d^T x| passes its threshold, so its useful lambdas depend on eta.
 /// </remarks>
 /// <param name="penalty">pen, applied to each sample's code.</param>
-/// <param name="options">Step, stopping rule, trace; null takes the paper's.</param>
+/// <param name="options">Step, stopping rule, trace; null goes to the optimum with the longest safe step.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
 public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? options = null) : ISparseCoder
 {
@@ -55,30 +55,27 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
     }
 
     /// <summary>The step that is used with a dictionary: min(eta, 0.95/||D||_2^2), or eta where the guard is off.</summary>
-    /// <param name="normSquared">||D||_2^2.</param>
-    public double StepFor(double normSquared) => Options.GuardStep ? Math.Min(Options.Eta, 0.95 / normSquared) : Options.Eta;
+    /// <param name="normSquared">||D||_2^2 or an upper bound.</param>
+    public double StepFor(double normSquared) => Options.GuardStep ? Math.Min(Options.Eta ?? double.PositiveInfinity, 0.95 / normSquared) : Options.Eta!.Value;
 
     /// <summary>Codes of a batch. The whole batch stops together, as in the paper.</summary>
     /// <param name="X">[samples, features], float32 or float64.</param>
     /// <param name="dictionary">D [atoms, features] of the same type, no atom zero.</param>
     /// <param name="initial">Codes to start from [samples, atoms]; zero by default.</param>
-    /// <param name="norm">Keeps the power iteration's vector from call to call; a new one by default.</param>
     /// <param name="progress">Iterations done, of the limit.</param>
     /// <param name="cancel">Checked before every iteration.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit, or the penalty refuses the step.</exception>
-    /// <exception cref="DivergenceException">A code is no longer finite; names eta and ||D||_2^2.</exception>
+    /// <exception cref="DivergenceException">A code is no longer finite, or the objective ended above its start; names eta and ||D||_2^2.</exception>
     public CodingResult Encode(
         Tensor X,
         Tensor dictionary,
         Tensor? initial = null,
-        SpectralNorm? norm = null,
         IProgress<ProgressReport>? progress = null,
         CancellationToken cancel = default)
     {
         CodingInput.Check(X, dictionary);
         CheckInitial(X, dictionary, initial);
-        using SpectralNorm? own = norm is null ? new SpectralNorm() : null;
-        double size = (norm ?? own!).Of(dictionary, 1e-4), normSquared = size * size, step = StepFor(normSquared);
+        double normSquared = SpectralNorm.SquaredBound(dictionary), step = StepFor(normSquared);
         CheckStep(step);
         return X.dtype == ScalarType.Float64
             ? Run<double>(X, dictionary, initial, normSquared, step, progress, cancel)
@@ -104,6 +101,7 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
         using var loop = new ThresholdLoop<T>(Penalty, X, dictionary, initial, step);
         var objective = new List<double>();
         if (Options.TraceObjective) objective.Add(Objective(X, dictionary, loop.Codes()));
+        double first = Objective(X, dictionary, loop.Codes());
         StopReason reason = StopReason.IterationLimit;
         int iteration = 0;
         while (iteration < Options.MaxIterations)
@@ -111,25 +109,26 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
             cancel.ThrowIfCancellationRequested();
             loop.Iterate();
             iteration++;
-            if (!loop.IsFinite)
-            {
-                throw new DivergenceException(
-                    $"The codes are no longer finite after {iteration} iterations with eta = {step:G6} and ||D||^2 = {normSquared:G6}: " +
-                    $"eta must be below {1 / normSquared:G6}.");
-            }
-
+            if (!loop.IsFinite) throw Diverged("The codes are no longer finite", iteration);
             if (Options.TraceObjective) objective.Add(Objective(X, dictionary, loop.Codes()));
             if (progress is not null && iteration % 50 == 0) progress.Report(new ProgressReport(iteration, Options.MaxIterations, $"change {loop.MaxChange:E1}"));
             bool done = Options.StoppingRule == StoppingRule.RelativeChange
                 ? loop.RelativeChangeBelow(Options.Tolerance)
                 : loop.MaxChange <= Options.Tolerance * loop.LargestDrive;
             if (!done) continue;
-            reason = StopReason.Converged;
+            reason = Options.StoppingRule == StoppingRule.RelativeChange ? StopReason.RelativeChange : StopReason.Converged;
             break;
         }
 
-        Tensor codes = loop.Codes().MoveToOuterDisposeScope();
-        return new CodingResult(codes, objective, iteration, reason, step, normSquared, clock.Elapsed.TotalSeconds);
+        Tensor codes = loop.Codes();
+
+        // With a safe step the objective never rises, so an end above the start is a divergence that has not yet reached infinity.
+        double last = Objective(X, dictionary, codes);
+        if (!(last <= first * (1 + 1e-5))) throw Diverged($"The objective rose from {first:G6} to {last:G6}", iteration);
+        return new CodingResult(codes.MoveToOuterDisposeScope(), objective, iteration, reason, step, normSquared, clock.Elapsed.TotalSeconds);
+
+        DivergenceException Diverged(string what, int after) => new(
+            $"{what} after {after} iterations with eta = {step:G6} and ||D||^2 = {normSquared:G6}: eta must be below {1 / normSquared:G6}.");
     }
 
     private static ThresholdCoderOptions Validated(ThresholdCoderOptions options)

@@ -125,11 +125,12 @@ public class ThresholdCoderTests
     {
         using var scope = NewDisposeScope();
         Tensor D = CodingData.Dictionary(60, 30, 1), X = CodingData.Planted(D, 150, 4, 2);
-        var paper = new ThresholdCoder(new L1(0.2));
+        var paper = new ThresholdCoder(new L1(0.2), ThresholdCoderOptions.V1);
         using CodingResult result = paper.Encode(X, D);
-        Assert.True(result.Converged);
-        using CodingResult before = new ThresholdCoder(new L1(0.2), new() { MaxIterations = result.Iterations - 1 }).Encode(X, D);
-        Assert.False(before.Converged);
+        Assert.Equal(StopReason.RelativeChange, result.StopReason);
+        Assert.False(result.Converged);
+        using CodingResult before = new ThresholdCoder(new L1(0.2), ThresholdCoderOptions.V1 with { MaxIterations = result.Iterations - 1 }).Encode(X, D);
+        Assert.Equal(StopReason.IterationLimit, before.StopReason);
         double change = linalg.norm(result.Codes - before.Codes, 2).item<double>(), size = linalg.norm(result.Codes, 2).item<double>();
         Assert.InRange(change / (1e-2 + size), 0, 1.02e-2);
 
@@ -193,18 +194,44 @@ public class ThresholdCoderTests
     }
 
     [Fact]
-    public void Spectral_norm_is_the_largest_singular_value()
+    public void The_default_is_the_optimum()
     {
         using var scope = NewDisposeScope();
-        using var norm = new SpectralNorm();
-        for (int seed = 0; seed < 5; seed++)
-        {
-            Tensor A = CodingData.Random(20, 30, seed);
-            Assert.Equal(linalg.norm(A, 2).item<double>(), norm.Of(A, 1e-12, 5000), 1e-6);
-        }
+        Tensor D = CodingData.Dictionary(100, 64, 1), X = CodingData.Planted(D, 1000, 6, 2) + CodingData.Random(1000, 64, 3) * 0.05;
+        var coder = new ThresholdCoder(new L1(0.1));
+        using CodingResult found = coder.Encode(X, D);
+        using CoordinateCodes optimum = new CoordinateCoder(new L1(0.1), new() { Tolerance = 1e-10 }).Encode(X, D);
+        Assert.True(found.Converged);
+        double least = coder.Objective(X, D, optimum.Codes);
+        Assert.InRange(coder.Objective(X, D, found.Codes), least * (1 - 1e-9), least * (1 + 1e-5));
+        double active = optimum.Codes.count_nonzero().item<long>() / 1000.0;
+        Assert.InRange(found.ActiveUnits, active * 0.99, active * 1.01);
 
-        Assert.Equal(0, norm.Of(zeros(3, 4, dtype: ScalarType.Float64)));
-        Assert.Throws<ArgumentException>(() => norm.Of(zeros(3)));
+        // What the V1 paper's rule leaves, and says.
+        using CodingResult paper = new ThresholdCoder(new L1(0.1), ThresholdCoderOptions.V1).Encode(X, D);
+        Assert.False(paper.Converged);
+        Assert.True(coder.Objective(X, D, paper.Codes) > 1.05 * least);
+    }
+
+    [Fact]
+    public void Nearly_equal_atoms_and_a_direction_hidden_from_a_fixed_start_do_not_diverge()
+    {
+        using var scope = NewDisposeScope();
+        Tensor close = eye(200, dtype: ScalarType.Float64) + 0.05 / 200, X = CodingData.Random(5, 200, 1);
+        using CodingResult first = new ThresholdCoder(new L1(0.01)).Encode(X, close);
+        Assert.True(first.Converged);
+        Assert.InRange(first.DictionaryNormSquared, 1.1025, 1.1026);
+
+        // D = I + 2 u u^T, ||D||^2 = 9, for u in many directions: no start may miss all of them.
+        for (int seed = 0; seed < 20; seed++)
+        {
+            Tensor u = CodingData.Random(1, 8, seed);
+            u = u / u.norm();
+            Tensor D = eye(8, dtype: ScalarType.Float64) + 2 * u.t().mm(u);
+            using CodingResult result = new ThresholdCoder(new L1(0.1)).Encode(X.narrow(1, 0, 8), D);
+            Assert.True(result.Converged);
+            Assert.InRange(result.DictionaryNormSquared, 9 - 1e-9, 9 * (1 + 1e-8));
+        }
     }
 
     private static IPenalty Rule(string name) => Rules.First(r => r.Name == name).Penalty;
