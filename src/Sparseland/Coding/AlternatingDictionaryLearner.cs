@@ -59,7 +59,7 @@ public sealed class AlternatingDictionaryLearner : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(iterations);
         Options = Options with { Atoms = (int)dictionary.shape[0] };
         Iterations = iterations;
-        Dictionary = dictionary.clone().DetachFromDisposeScope();
+        Dictionary = dictionary.contiguous().clone().DetachFromDisposeScope();
     }
 
     private AlternatingDictionaryLearner(ISparseCoder coder, DictionaryUpdate update, LearnerOptions? options)

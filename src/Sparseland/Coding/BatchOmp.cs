@@ -12,12 +12,22 @@ namespace Sparseland.Coding;
 /// <param name="Indices">[samples, k] int64: atoms in the order of their selection, -1 where a sample stopped early.</param>
 /// <param name="Values">[samples, k]: their coefficients, 0 where a sample stopped early.</param>
 /// <param name="Atoms">Number of atoms of the dictionary.</param>
-/// <param name="ResidualNormSquared">||x - a D||^2 of each sample [samples], from the recursion.</param>
+/// <param name="ResidualNormSquared">||x - a D||^2 of each sample [samples], from the recursion; infinite where the square leaves the type.</param>
 /// <param name="StoppedEarly">
 /// Samples that stopped before k atoms, or above the wanted error: residual zero, or the next atom depends on those selected.
 /// </param>
 public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Tensor ResidualNormSquared, int StoppedEarly) : IDisposable
 {
+    /// <summary>Mean number of atoms per sample.</summary>
+    public double ActiveUnits
+    {
+        get
+        {
+            using Tensor selected = Indices.ge(0), count = selected.sum();
+            return (double)count.item<long>() / Indices.shape[0];
+        }
+    }
+
     /// <summary>The codes as a dense tensor [samples, atoms].</summary>
     public Tensor ToDense()
     {
@@ -55,7 +65,7 @@ public static unsafe class BatchOmp
     /// <param name="X">[samples, features], float32 or float64.</param>
     /// <param name="dictionary">[atoms, features] of the same type. Atoms need not have unit norm; selection uses the normalized ones.</param>
     /// <param name="atomsPerSample">k, at most min(features, atoms).</param>
-    /// <param name="cancel">Checked between blocks.</param>
+    /// <param name="cancel">Checked at every sample.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit, or k is out of its range.</exception>
     public static PursuitResult Encode(Tensor X, Tensor dictionary, int atomsPerSample, CancellationToken cancel = default)
     {
@@ -76,7 +86,7 @@ public static unsafe class BatchOmp
     /// <param name="X">[samples, features], float32 or float64.</param>
     /// <param name="dictionary">[atoms, features] of the same type.</param>
     /// <param name="squaredError">Wanted ||x - a D||^2 of each sample: the square of the norm, not the norm. Positive.</param>
-    /// <param name="cancel">Checked between blocks.</param>
+    /// <param name="cancel">Checked at every sample.</param>
     /// <returns>k is the most atoms that could be needed, min(atoms, features).</returns>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit, or the error is not positive and finite.</exception>
     public static PursuitResult EncodeToError(Tensor X, Tensor dictionary, double squaredError, CancellationToken cancel = default)
@@ -103,6 +113,15 @@ public static unsafe class BatchOmp
         Tensor transposed = unit.t().contiguous(), gram = SmallProduct.Multiply(unit, transposed);
         Tensor indices = full([samples, k], -1L, dtype: ScalarType.Int64), values = zeros([samples, k], dtype: X.dtype);
         Tensor residuals = X.mul(X).sum(1);
+        using Tensor? scales = Scales(X, residuals);
+        double[]? factors = null;
+        if (scales is not null)
+        {
+            X = X.mul(scales);
+            residuals = X.mul(X).sum(1);
+            factors = scales.to(ScalarType.Float64).view(-1).data<double>().ToArray();
+        }
+
         int early = 0;
         fixed (byte* g = gram.bytes, index = indices.bytes, value = values.bytes, residual = residuals.bytes)
         {
@@ -115,14 +134,17 @@ public static unsafe class BatchOmp
                 fixed (byte* q = correlations.bytes)
                 {
                     nint qp = (nint)q;
-                    Parallel.For(0, (count + SamplesPerChunk - 1) / SamplesPerChunk, () => new Workspace<T>(k, width), (c, _, work) =>
+                    var stoppable = new ParallelOptions { CancellationToken = cancel };
+                    Parallel.For(0, (count + SamplesPerChunk - 1) / SamplesPerChunk, stoppable, () => new Workspace<T>(k, width), (c, _, work) =>
                     {
                         int to = Math.Min(count, (c + 1) * SamplesPerChunk);
                         for (int s = c * SamplesPerChunk; s < to; s++)
                         {
+                            cancel.ThrowIfCancellationRequested();
                             long at = (long)start + s;
+                            double wanted = factors is null ? squaredError : squaredError * factors[at] * factors[at];
                             bool whole = work.Pursue(
-                                (T*)gp, (T*)qp + (long)s * width, width, k, T.CreateTruncating(squaredError), (long*)ip + at * k, (T*)vp + at * k, (T*)rp + at);
+                                (T*)gp, (T*)qp + (long)s * width, width, k, T.CreateTruncating(wanted), (long*)ip + at * k, (T*)vp + at * k, (T*)rp + at);
                             if (!whole) work.Early++;
                         }
 
@@ -139,8 +161,30 @@ public static unsafe class BatchOmp
         // Back to the caller's scale of atoms; index -1 wraps to a harmless 0 coefficient.
         Tensor scale = norms.view(-1).index_select(0, indices.clamp(0).view(-1)).view(samples, k);
         values.div_(scale);
+        if (scales is not null)
+        {
+            values.div_(scales);
+            residuals.div_(scales.view(-1)).div_(scales.view(-1));
+        }
+
         return new PursuitResult(
             indices.MoveToOuterDisposeScope(), values.MoveToOuterDisposeScope(), atoms, residuals.MoveToOuterDisposeScope(), early);
+    }
+
+    /// <summary>
+    /// A power of two for each sample that brings it near one, or null where no square is near the ends of its type: samples of 1e20 or
+    /// 1e-30 have squares that float32 does not know.
+    /// </summary>
+    private static Tensor? Scales(Tensor X, Tensor squares)
+    {
+        double range = X.dtype == ScalarType.Float64 ? 1e200 : 1e24;
+        double least = squares.min().to(ScalarType.Float64).item<double>(), most = squares.max().to(ScalarType.Float64).item<double>();
+        if (least >= 1 / range && most <= range) return null;
+        Tensor largest = X.abs().amax([1], keepdim: true).to(ScalarType.Float64);
+        Tensor exponent = where(largest.eq(0), zeros_like(largest), largest.log2().floor()).clamp(-1000, 1000);
+
+        // float32 has no 2^-140; a sample of such numbers is scaled as far as it goes.
+        return exponent.neg().clamp(X.dtype == ScalarType.Float64 ? -1000 : -126, X.dtype == ScalarType.Float64 ? 1000 : 126).exp2().to(X.dtype).DetachFromDisposeScope();
     }
 
     /// <summary>One thread's memory: orthogonalized columns, factor, projections.</summary>

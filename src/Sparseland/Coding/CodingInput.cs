@@ -7,9 +7,10 @@ namespace Sparseland.Coding;
 /// <summary>Checks of the arguments that all coders share.</summary>
 internal static class CodingInput
 {
-    public static void Check(Tensor X, Tensor dictionary)
+    /// <summary>Samples and a dictionary that fit each other; gives the largest magnitude of the samples.</summary>
+    public static double Check(Tensor X, Tensor dictionary)
     {
-        TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
+        double largest = TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         CheckDictionary(dictionary);
         if (X.shape[1] != dictionary.shape[1])
         {
@@ -20,6 +21,18 @@ internal static class CodingInput
 
         if (X.dtype != dictionary.dtype)
             throw new ArgumentException($"X is {X.dtype} and the dictionary {dictionary.dtype}; they must have one type.", nameof(dictionary));
+        return largest;
+    }
+
+    /// <summary>Refuses samples whose squares, summed over the batch, leave their type: an iteration would call that a divergence.</summary>
+    public static void CheckSquares(Tensor X, double largest)
+    {
+        double most = X.dtype == ScalarType.Float64 ? 1e140 : 1e14;
+        if (largest > most)
+        {
+            throw new ArgumentException(
+                $"X holds values up to {largest:G3}, whose squares leave the range of {X.dtype}; scale X, and the penalty with it{(X.dtype == ScalarType.Float64 ? "" : ", or use Float64")}.", nameof(X));
+        }
     }
 
     /// <summary>X ~ A D: three matrices of one type that fit each other.</summary>
@@ -45,8 +58,14 @@ internal static class CodingInput
         using var scope = NewDisposeScope();
         Tensor norms = dictionary.norm(1);
         Tensor least = norms.argmin();
-        if (norms.min().to(ScalarType.Float64).item<double>() == 0)
-            throw new ArgumentException($"Atom {least.item<long>()} is zero; every atom needs a direction.", nameof(dictionary));
+        (double smallest, double longest) = (norms.min().to(ScalarType.Float64).item<double>(), norms.max().to(ScalarType.Float64).item<double>());
+        double top = smallest > 0 ? 1 : dictionary.select(0, least.item<long>()).abs().max().to(ScalarType.Float64).item<double>();
+        if (top == 0) throw new ArgumentException($"Atom {least.item<long>()} is zero; every atom needs a direction.", nameof(dictionary));
+        if (smallest == 0 || !double.IsFinite(longest))
+        {
+            throw new ArgumentException(
+                $"The norms of the atoms, from {smallest:G3} to {longest:G3}, leave the range of {dictionary.dtype}; scale the dictionary, atom by atom.", nameof(dictionary));
+        }
     }
 
     /// <summary>The rows with unit Euclidean norm, as a new tensor.</summary>

@@ -36,6 +36,16 @@ public sealed record CoordinateCodes(Tensor Codes, double[] Certificates, int[] 
     /// <summary>Whether every sample met the tolerance.</summary>
     public bool Converged => NotConverged == 0;
 
+    /// <summary>Mean number of non-zero coefficients per sample.</summary>
+    public double ActiveUnits
+    {
+        get
+        {
+            using Tensor count = Codes.count_nonzero();
+            return (double)count.item<long>() / Codes.shape[0];
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Codes.Dispose();
 }
@@ -91,12 +101,13 @@ public sealed class CoordinateCoder : ISparseCoder
     /// <param name="dictionary">D [atoms, features] of the same type, no atom zero.</param>
     /// <param name="initial">Codes to start from [samples, atoms]; zero by default.</param>
     /// <param name="progress">Samples done, of all.</param>
-    /// <param name="cancel">Checked between blocks of 4,096 samples.</param>
+    /// <param name="cancel">Checked in every sweep of every sample.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit, or the penalty refuses the step 1/||d_j||^2.</exception>
     public CoordinateCodes Encode(
         Tensor X, Tensor dictionary, Tensor? initial = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        CodingInput.Check(X, dictionary);
+        double largest = CodingInput.Check(X, dictionary);
+        if (largest > 1e140) throw new ArgumentException($"X holds values up to {largest:G3}, whose squares leave the range of double; scale X, and the penalty with it.", nameof(X));
         if (Penalty.Length is int length && length != dictionary.shape[0])
             throw new ArgumentException($"The {Penalty.Name} is for {length} coefficients, but the dictionary has {dictionary.shape[0]} atoms.", nameof(dictionary));
         if (initial is not null)
@@ -119,6 +130,10 @@ public sealed class CoordinateCoder : ISparseCoder
         catch (AggregateException several) when (several.InnerException is DivergenceException first)
         {
             throw new DivergenceException(first.Message);
+        }
+        catch (AggregateException several) when (several.InnerExceptions.All(e => e is OperationCanceledException))
+        {
+            throw new OperationCanceledException(cancel);
         }
     }
 
@@ -174,11 +189,12 @@ public sealed class CoordinateCoder : ISparseCoder
                     fixed (byte* q = correlations.bytes, norm = norms.bytes, target = found.bytes)
                     {
                         (nint qp, nint np, nint tp) = ((nint)q, (nint)norm, (nint)target);
-                        Parallel.For(0, (count + SamplesPerChunk - 1) / SamplesPerChunk, () => new CoordinateSample<TPenalty>(penalty, settings, (double*)gp), (c, _, work) =>
+                        var stoppable = new ParallelOptions { CancellationToken = cancel };
+                        Parallel.For(0, (count + SamplesPerChunk - 1) / SamplesPerChunk, stoppable, () => new CoordinateSample<TPenalty>(penalty, settings, (double*)gp), (c, _, work) =>
                         {
                             for (int s = c * SamplesPerChunk, to = Math.Min(count, s + SamplesPerChunk); s < to; s++)
                             {
-                                bool done = work.Solve((double*)qp + (long)s * width, ((double*)np)[s], (double*)tp + (long)s * atoms, initial is not null);
+                                bool done = work.Solve((double*)qp + (long)s * width, ((double*)np)[s], (double*)tp + (long)s * atoms, initial is not null, cancel);
                                 certificates[start + s] = work.Certificate;
                                 sweeps[start + s] = work.Sweeps;
                                 if (!done) Interlocked.Increment(ref unfinished);

@@ -60,7 +60,8 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     /// <param name="squaredNorm">||x||^2.</param>
     /// <param name="code">Where to start, receives the code [atoms].</param>
     /// <param name="warm">Whether the start is not zero.</param>
-    public bool Solve(double* q, double squaredNorm, double* code, bool warm)
+    /// <param name="cancel">Checked in every sweep.</param>
+    public bool Solve(double* q, double squaredNorm, double* code, bool warm, CancellationToken cancel)
     {
         int atoms = _settings.Atoms, width = _settings.Width;
         new Span<bool>(_member, width).Clear();
@@ -77,6 +78,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
 
         while (true)
         {
+            cancel.ThrowIfCancellationRequested();
             Correlate(q);
             double worst = Violations(code);
             Certificate = largest == 0 ? 0 : _settings.HasGap ? Gap(q, squaredNorm) / squaredNorm : worst / largest;
@@ -98,6 +100,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
             double target = Math.Max(0.01 * worst, 1e-15 * largest);
             while (Sweeps < _settings.MaxIterations)
             {
+                cancel.ThrowIfCancellationRequested();
                 Sweeps++;
                 if (Sweep() <= target) break;
             }

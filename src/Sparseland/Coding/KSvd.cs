@@ -26,7 +26,7 @@ public static class KSvd
         if (X.dtype != ScalarType.Float64) throw new ArgumentException($"K-SVD works in Float64, but X is {X.dtype}.", nameof(X));
         if (!codes.is_contiguous() || !dictionary.is_contiguous()) throw new ArgumentException("codes and dictionary are changed in place and must be contiguous.", nameof(codes));
         using var scope = NewDisposeScope();
-        Tensor residual = X.sub(codes.mm(dictionary));
+        Tensor residual = X.sub(codes.mm(dictionary)).contiguous();
         int samples = (int)X.shape[0], features = (int)X.shape[1], atoms = (int)dictionary.shape[0];
         Span<double> E = MemoryMarshal.Cast<byte, double>(residual.bytes), A = MemoryMarshal.Cast<byte, double>(codes.bytes);
         Span<double> D = MemoryMarshal.Cast<byte, double>(dictionary.bytes);

@@ -173,7 +173,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
     private static void Accumulate(Tensor codes, Tensor batch, Tensor codeSums, Tensor sampleSums)
     {
         int samples = (int)codes.shape[0], atoms = (int)codes.shape[1], features = (int)batch.shape[1];
-        ReadOnlySpan<double> a = MemoryMarshal.Cast<byte, double>(codes.bytes), x = MemoryMarshal.Cast<byte, double>(batch.bytes);
+        ReadOnlySpan<double> a = TensorMemory.Read<double>(codes), x = TensorMemory.Read<double>(batch);
         Span<double> A = MemoryMarshal.Cast<byte, double>(codeSums.bytes), B = MemoryMarshal.Cast<byte, double>(sampleSums.bytes);
         int[] support = new int[atoms];
         for (int s = 0; s < samples; s++)

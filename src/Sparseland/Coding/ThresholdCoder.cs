@@ -73,7 +73,7 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
         IProgress<ProgressReport>? progress = null,
         CancellationToken cancel = default)
     {
-        CodingInput.Check(X, dictionary);
+        CodingInput.CheckSquares(X, CodingInput.Check(X, dictionary));
         CheckInitial(X, dictionary, initial);
         double normSquared = SpectralNorm.SquaredBound(dictionary), step = StepFor(normSquared);
         CheckStep(step);

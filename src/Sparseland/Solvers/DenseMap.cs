@@ -7,25 +7,47 @@ using Tensor = TorchSharp.torch.Tensor;
 namespace Sparseland.Solvers;
 
 /// <summary>A matrix as a linear map, stored column after column: z = sum_j a_j d_j. Columns are the atoms.</summary>
-/// <remarks>A float64 dictionary with its atoms one after another is used where it lies: leave it unchanged while the map is in use.</remarks>
-public sealed unsafe class DenseMap : ILinearMap
+/// <remarks>
+/// A float64 dictionary with its atoms one after another is used where it lies: leave it unchanged while the map is in use. Everything
+/// else is copied into managed memory, which the collector sees and frees; disposing is needed by nobody and lets go at once.
+/// </remarks>
+public sealed unsafe class DenseMap : ILinearMap, IDisposable
 {
     private const int ParallelFrom = 1 << 18;
-    private readonly Tensor _atoms;
+    private readonly Tensor? _lent;
     private readonly double* _columns;
+    private double[]? _owned;
+    private bool _disposed;
 
     private DenseMap(Tensor atoms, string name)
     {
-        _atoms = atoms.DetachFromDisposeScope();
         (Inputs, Outputs) = ((int)atoms.shape[0], (int)atoms.shape[1]);
-        fixed (byte* start = atoms.bytes) _columns = (double*)start;
+        if (atoms.dtype == ScalarType.Float64 && atoms.is_contiguous())
+        {
+            // Another handle on it, so that the caller may dispose his.
+            _lent = atoms.alias().DetachFromDisposeScope();
+            _columns = (double*)TensorMemory.Address(_lent);
+        }
+        else
+        {
+            _owned = GC.AllocateUninitializedArray<double>(checked(Inputs * Outputs), pinned: true);
+            using Tensor wide = atoms.to(ScalarType.Float64), rows = wide.contiguous();
+            TensorMemory.Read<double>(rows).CopyTo(_owned);
+            _columns = (double*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref _owned[0]);
+        }
+
         double[] squares = new double[Inputs];
         EachColumn(j => squares[j] = TensorPrimitives.SumOfSquares(Column(j)));
         SquaredNorms = squares;
         for (int j = 0; j < squares.Length; j++)
         {
-            if (squares[j] == 0) throw new ArgumentException($"Atom {j} is zero; every atom needs a direction.", name);
-            if (!double.IsFinite(squares[j])) throw new ArgumentException($"{name} holds a value that is not finite, in atom {j}.", name);
+            if (squares[j] > 0 && double.IsFinite(squares[j])) continue;
+            double largest = TensorPrimitives.MaxMagnitude(Column(j));
+            Dispose();
+            throw new ArgumentException(
+                largest == 0 ? $"Atom {j} is zero; every atom needs a direction."
+                : double.IsFinite(largest) ? $"Atom {j} has entries up to {largest:G3}, whose squares leave the range of double; scale {name} and the data."
+                : $"{name} holds a value that is not finite, in atom {j}.", name);
         }
     }
 
@@ -44,7 +66,7 @@ public sealed unsafe class DenseMap : ILinearMap
     public static DenseMap FromAtoms(Tensor dictionary)
     {
         TensorInput.CheckShape(dictionary, nameof(dictionary), "[atoms, features]");
-        return new DenseMap(Rows(dictionary), nameof(dictionary));
+        return new DenseMap(dictionary, nameof(dictionary));
     }
 
     /// <summary>The map of a measurement or design matrix: z = Phi a.</summary>
@@ -54,12 +76,18 @@ public sealed unsafe class DenseMap : ILinearMap
     {
         TensorInput.CheckShape(phi, nameof(phi), "[m, n]");
         using Tensor transposed = phi.t();
-        return new DenseMap(Rows(transposed), nameof(phi));
+        return new DenseMap(transposed, nameof(phi));
     }
 
     /// <summary>d_j [outputs].</summary>
     /// <param name="j">Which.</param>
-    public ReadOnlySpan<double> Column(int j) => new(_columns + ((long)j * Outputs), Outputs);
+    /// <exception cref="ObjectDisposedException">The map is disposed.</exception>
+    public ReadOnlySpan<double> Column(int j)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)j, (uint)Inputs, nameof(j));
+        return new(_columns + ((long)j * Outputs), Outputs);
+    }
 
     /// <inheritdoc/>
     public void Apply(ReadOnlySpan<double> a, Span<double> z)
@@ -89,18 +117,29 @@ public sealed unsafe class DenseMap : ILinearMap
     /// <inheritdoc/>
     public Tensor ToDense()
     {
-        using Tensor transposed = _atoms.t();
-        return transposed.clone();
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Tensor dense = empty([Outputs, Inputs], dtype: ScalarType.Float64);
+        double* to = (double*)TensorMemory.Address(dense);
+        for (int j = 0; j < Inputs; j++)
+        {
+            for (int i = 0; i < Outputs; i++) to[((long)i * Inputs) + j] = _columns[((long)j * Outputs) + i];
+        }
+
+        return dense;
+    }
+
+    /// <summary>Lets go of the matrix.</summary>
+    public void Dispose()
+    {
+        _disposed = true;
+        _lent?.Dispose();
+        _owned = null;
     }
 
     private static void Check(int length, int expected, string name)
     {
         if (length != expected) throw new ArgumentException($"{name} holds {length} numbers, but the map has {expected}.", name);
     }
-
-    // The matrix itself where it already lies as needed; another handle on it, so that the caller may dispose his.
-    private static Tensor Rows(Tensor atoms)
-        => atoms.dtype == ScalarType.Float64 && atoms.is_contiguous() ? atoms.alias() : atoms.to(ScalarType.Float64).contiguous().clone();
 
     // Every column is computed whole by one thread, so the result does not depend on their number.
     private void EachColumn(Action<int> action)

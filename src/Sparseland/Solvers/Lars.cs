@@ -114,7 +114,8 @@ public static class Lars
             }
 
             left = leaving;
-            lambda -= step;
+            // The end is the asked one to the last bit: lambda - (lambda - smallest) can be an ulp above it.
+            lambda = entering < 0 && leaving < 0 ? smallest : lambda - step;
             if (lambda <= 1e-12 * knots[0]) lambda = 0;
 
             // From scratch, so that rounding does not add up along the path.

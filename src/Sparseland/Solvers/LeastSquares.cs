@@ -9,9 +9,10 @@ namespace Sparseland.Solvers;
 /// The data fit 1/2 ||x - M a||^2 (<see cref="LassoScaling.SumOfSquares"/>) or 1/(2m) ||x - M a||^2
 /// (<see cref="LassoScaling.MeanSquares"/>), m the length of x.
 /// </summary>
-public sealed class LeastSquares : IDataFit
+public sealed class LeastSquares : IDataFit, IDisposable
 {
     private readonly double[] _target;
+    private DenseMap? _made;
 
     /// <summary>Fits any linear map.</summary>
     /// <param name="map">M.</param>
@@ -55,7 +56,7 @@ public sealed class LeastSquares : IDataFit
     /// <param name="scaling">1/2 or 1/(2 features).</param>
     /// <exception cref="ArgumentException">Shapes or values do not fit.</exception>
     public static LeastSquares FromAtoms(Tensor dictionary, Tensor x, LassoScaling scaling = LassoScaling.SumOfSquares)
-        => new(DenseMap.FromAtoms(dictionary), Values(x, nameof(x)), scaling);
+        => Of(DenseMap.FromAtoms(dictionary), Values(x, nameof(x)), scaling);
 
     /// <summary>Measurements y = Phi w.</summary>
     /// <param name="phi">Phi [m, n], no column zero.</param>
@@ -63,7 +64,10 @@ public sealed class LeastSquares : IDataFit
     /// <param name="scaling">1/2 or 1/(2m).</param>
     /// <exception cref="ArgumentException">Shapes or values do not fit.</exception>
     public static LeastSquares FromPhi(Tensor phi, Tensor y, LassoScaling scaling = LassoScaling.SumOfSquares)
-        => new(DenseMap.FromPhi(phi), Values(y, nameof(y)), scaling);
+        => Of(DenseMap.FromPhi(phi), Values(y, nameof(y)), scaling);
+
+    /// <summary>Lets go of a map that <see cref="FromAtoms"/> or <see cref="FromPhi"/> made. Nobody needs to: its memory is the collector's.</summary>
+    public void Dispose() => _made?.Dispose();
 
     /// <inheritdoc/>
     public double Value(ReadOnlySpan<double> z)
@@ -88,6 +92,19 @@ public sealed class LeastSquares : IDataFit
         Map.Adjoint(_target, gradient);
         TensorPrimitives.Multiply(gradient, -Curvature, gradient);
         return penalty.LargestUsefulStrength(gradient);
+    }
+
+    private static LeastSquares Of(DenseMap map, double[] target, LassoScaling scaling)
+    {
+        try
+        {
+            return new(map, target, scaling) { _made = map };
+        }
+        catch (ArgumentException)
+        {
+            map.Dispose();
+            throw;
+        }
     }
 
     private static double[] Values(Tensor vector, string name)

@@ -1,17 +1,35 @@
+using System.Numerics.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace Sparseland.Tensors;
 
 /// <summary>Checks of tensor arguments that all rooms share.</summary>
 internal static class TensorInput
 {
-    /// <summary>A matrix on the CPU, Float32 or Float64, not empty, every value finite.</summary>
-    public static void CheckMatrix(Tensor matrix, string name, string shape)
+    /// <summary>A matrix on the CPU, Float32 or Float64, not empty, every value finite; gives its largest magnitude.</summary>
+    public static double CheckMatrix(Tensor matrix, string name, string shape)
     {
         CheckShape(matrix, name, shape);
-        using var scope = NewDisposeScope();
-        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        double largest = LargestMagnitude(matrix);
+        if (!double.IsFinite(largest)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        return largest;
+    }
+
+    /// <summary>max |x| of a CPU tensor, Float32 or Float64 and not empty; NaN where it holds one.</summary>
+    public static double LargestMagnitude(Tensor tensor)
+    {
+        using Tensor dense = tensor.contiguous();
+        if (dense.NumberOfElements > int.MaxValue)
+        {
+            using Tensor top = dense.abs().max().to(ScalarType.Float64);
+            return top.item<double>();
+        }
+
+        return dense.dtype == ScalarType.Float64
+            ? Math.Abs(TensorPrimitives.MaxMagnitude(TensorMemory.Read<double>(dense)))
+            : Math.Abs(TensorPrimitives.MaxMagnitude(TensorMemory.Read<float>(dense)));
     }
 
     /// <summary>All of <see cref="CheckMatrix"/> but the values.</summary>

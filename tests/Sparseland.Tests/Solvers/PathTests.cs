@@ -72,4 +72,40 @@ public sealed class PathTests
         using Tensor D = Peer.Dictionary();
         Assert.Throws<ArgumentException>(() => RegularizationPath.Solve(new LeastSquares(DenseMap.FromAtoms(D), new double[8]), new L1(1)));
     }
+
+    [Fact]
+    public void The_path_answers_at_the_strength_it_was_followed_to()
+    {
+        using var scope = NewDisposeScope();
+        LarsPath path = Lars.Solve(LeastSquares.FromPhi(tensor(new double[,] { { 1 }, { 2 }, { 3 } }), tensor(new double[] { 1, 1, 2 })), 6.0 / 41);
+        Assert.Equal(6.0 / 41, path.Knots[^1]);
+        Assert.Equal((9 - (6.0 / 41)) / 14, path.At(6.0 / 41)[0], 1e-14);
+        for (int seed = 0; seed < 200; seed++)
+        {
+            var random = new Random(seed);
+            using LeastSquares fit = LeastSquares.FromPhi(CodingData.Random(6, 9, seed), CodingData.Random(6, 1, seed + 1000).view(-1));
+            double smallest = fit.LargestUsefulStrength(new L1(1)) * random.NextDouble();
+            LarsPath followed = Lars.Solve(fit, smallest);
+            Assert.Equal(smallest, followed.Knots[^1]);
+            Assert.Equal(9, followed.At(smallest).Length);
+        }
+    }
+
+    /// <summary>Maps, fits and greedy solvers that nobody disposes: 500 of 8 MB each must not pile up, for the collector sees them.</summary>
+    [Fact]
+    public void What_is_not_disposed_is_collected()
+    {
+        using var scope = NewDisposeScope();
+        Tensor phi = CodingData.Random(500, 2000, 1).to(ScalarType.Float32), y = CodingData.Random(500, 1, 2).view(-1);
+        var process = System.Diagnostics.Process.GetCurrentProcess();
+        long before = process.WorkingSet64;
+        for (int i = 0; i < 500; i++)
+        {
+            LeastSquares fit = LeastSquares.FromPhi(phi, y);
+            if (i % 100 == 0) Cosamp.Solve(fit, 3, new() { MaxIterations = 2 });
+        }
+
+        process.Refresh();
+        Assert.InRange(process.WorkingSet64 - before, long.MinValue, 1L << 30);
+    }
 }
