@@ -28,7 +28,7 @@ public sealed class KroneckerDictionary : IDisposable
                 throw new ArgumentException($"{name} is {factors[i].dtype} and the first factor {factors[0].dtype}; they must have one type.", nameof(factors));
         }
 
-        _factors = [.. factors.Select(f => f.clone().contiguous().DetachFromDisposeScope())];
+        _factors = [.. factors.Select(Copy)];
     }
 
     /// <summary>A_1 to A_I, each [M_i, N_i]; not to be changed.</summary>
@@ -92,5 +92,11 @@ public sealed class KroneckerDictionary : IDisposable
         ArgumentNullException.ThrowIfNull(gammas, name);
         if (gammas.Count != _factors.Length) throw new ArgumentException($"{name} has {gammas.Count} factors, the dictionary {_factors.Length}.", name);
         for (int i = 0; i < gammas.Count; i++) BayesInput.CheckGamma(gammas[i], _factors[i].shape[1], $"{name}[{i}]");
+    }
+
+    private static Tensor Copy(Tensor factor)
+    {
+        using Tensor rows = factor.contiguous();
+        return rows.clone().DetachFromDisposeScope();
     }
 }

@@ -59,7 +59,8 @@ public sealed class AlternatingDictionaryLearner : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(iterations);
         Options = Options with { Atoms = (int)dictionary.shape[0] };
         Iterations = iterations;
-        Dictionary = dictionary.contiguous().clone().DetachFromDisposeScope();
+        using Tensor rows = dictionary.contiguous();
+        Dictionary = rows.clone().DetachFromDisposeScope();
     }
 
     private AlternatingDictionaryLearner(ISparseCoder coder, DictionaryUpdate update, LearnerOptions? options)

@@ -114,7 +114,7 @@ public sealed class LeastSquares : IDataFit, IDisposable
             throw new ArgumentException($"{name} must be a vector that is not empty, but is [{string.Join(", ", vector.shape)}].", name);
         if (vector.dtype is not (ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"{name} is {vector.dtype}; it must be Float32 or Float64.", name);
-        using Tensor copy = vector.to(ScalarType.Float64).contiguous();
+        using Tensor wide = vector.to(ScalarType.Float64), copy = wide.contiguous();
         return copy.data<double>().ToArray();
     }
 }

@@ -14,7 +14,7 @@ internal static unsafe class TensorMemory
         if (tensor.NumberOfElements == 0)
             return null;
         // Tensor.bytes gives no more than 2 GiB, so ask for the first element alone.
-        using Tensor first = tensor.view(-1).narrow(0, 0, 1);
+        using Tensor flat = tensor.view(-1), first = flat.narrow(0, 0, 1);
         fixed (byte* address = first.bytes)
             return address;
     }
