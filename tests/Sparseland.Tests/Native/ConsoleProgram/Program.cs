@@ -1,7 +1,6 @@
 using Sparseland.Native;
 using TorchSharp;
 
-NativeLibraries.Register();
 switch (args[0])
 {
     case "module": // a module before any static of torch
