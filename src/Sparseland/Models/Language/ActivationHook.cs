@@ -61,6 +61,12 @@ public interface IActivationHook
     /// <param name="site">The place.</param>
     bool Wants(ActivationSite site);
 
+    /// <summary>
+    /// The places that this hook names, so that a model can refuse those it has not before it computes; null where
+    /// <see cref="Wants"/> decides by itself, and then the model must have at least one that it wants.
+    /// </summary>
+    IReadOnlyCollection<ActivationSite>? Named => null;
+
     /// <summary>Called with the value at a wanted place.</summary>
     /// <param name="site">The place.</param>
     /// <param name="value">Its value; it and all tensors made here live until the call of the model ends; keep clone().DetachFromDisposeScope(), or use an <see cref="ActivationRecorder"/>.</param>
@@ -77,7 +83,7 @@ public static class ActivationHook
     public static IActivationHook Replace(ActivationSite site, Func<Tensor, Tensor> replace)
     {
         ArgumentNullException.ThrowIfNull(replace);
-        return new Function(other => other == site, (_, value) => replace(value));
+        return new Function(other => other == site, (_, value) => replace(value)) { Named = [site] };
     }
 
     /// <summary>Reads the values at some places. Tensors made in the function live until the call of the model ends; to keep values use an <see cref="ActivationRecorder"/>.</summary>
@@ -99,12 +105,33 @@ public static class ActivationHook
     public static IActivationHook All(params IActivationHook[] hooks)
     {
         ArgumentNullException.ThrowIfNull(hooks);
-        return new Function(site => hooks.Any(h => h.Wants(site)), (site, value) =>
+        foreach (IActivationHook hook in hooks) ArgumentNullException.ThrowIfNull(hook, nameof(hooks));
+        return new Several(hooks);
+    }
+
+    /// <summary>Refuses a hook for places that a model has not: such a hook would be ignored without a word.</summary>
+    /// <param name="hook">The hook, or null.</param>
+    /// <param name="layers">Blocks of the model.</param>
+    /// <param name="serves">Whether the model's blocks have a place.</param>
+    internal static void Check(this IActivationHook? hook, int layers, Func<Activation, bool> serves)
+    {
+        if (hook is Several several)
         {
-            Tensor current = value;
-            foreach (IActivationHook hook in hooks.Where(h => h.Wants(site))) current = hook.Visit(site, current) ?? current;
-            return current;
-        });
+            foreach (IActivationHook part in several.Hooks) part.Check(layers, serves);
+            return;
+        }
+
+        foreach (ActivationSite site in hook?.Named ?? [])
+        {
+            if (site.Layer < 0 || site.Layer >= layers)
+                throw new ArgumentException($"A hook names block {site.Layer}, but the model has blocks 0 to {layers - 1}.", nameof(hook));
+            if (!serves(site.Activation))
+                throw new ArgumentException($"A hook names {site.Activation}, which the blocks of this model do not have.", nameof(hook));
+        }
+
+        if (hook is null || hook.Named is not null) return;
+        bool any = Enumerable.Range(0, layers).Any(layer => Enum.GetValues<Activation>().Any(a => serves(a) && hook.Wants(new(layer, a))));
+        if (!any) throw new ArgumentException($"A hook wants no place of this model, which has blocks 0 to {layers - 1}.", nameof(hook));
     }
 
     /// <summary>The value at a place after a hook has seen it.</summary>
@@ -118,8 +145,24 @@ public static class ActivationHook
         return replaced;
     }
 
+    private sealed class Several(IActivationHook[] hooks) : IActivationHook
+    {
+        public IActivationHook[] Hooks { get; } = hooks;
+
+        public bool Wants(ActivationSite site) => Array.Exists(Hooks, h => h.Wants(site));
+
+        public Tensor? Visit(ActivationSite site, Tensor value)
+        {
+            Tensor current = value;
+            foreach (IActivationHook hook in Hooks.Where(h => h.Wants(site))) current = hook.Visit(site, current) ?? current;
+            return current;
+        }
+    }
+
     private sealed class Function(Func<ActivationSite, bool> wants, Func<ActivationSite, Tensor, Tensor?> visit) : IActivationHook
     {
+        public IReadOnlyCollection<ActivationSite>? Named { get; init; }
+
         public bool Wants(ActivationSite site) => wants(site);
 
         public Tensor? Visit(ActivationSite site, Tensor value) => visit(site, value);

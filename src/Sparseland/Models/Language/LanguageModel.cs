@@ -44,10 +44,11 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <param name="cache">Holds the tokens before these and takes these in; null for none.</param>
     /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs.</param>
     /// <returns>[batch, tokens, vocabulary].</returns>
-    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, or a hook's shape.</exception>
+    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, a hook for a place that the model has not, or a hook's shape.</exception>
     public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
     {
         CheckIds(ids, cache?.Count ?? 0);
+        hook.Check(Layers, Serves);
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         using var scope = NewDisposeScope();
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
@@ -94,6 +95,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>How queries and keys are turned at some positions; null where positions are learned.</summary>
     private protected virtual Rotation? Rotate(int from, long tokens) => null;
+
+    /// <summary>Whether the blocks have a place; a gate only where the MLP is gated.</summary>
+    private protected virtual bool Serves(Activation activation) => activation != Activation.MlpGate && Enum.IsDefined(activation);
 
     /// <summary>Last norm and logits.</summary>
     private protected abstract Tensor Head(Tensor x);

@@ -72,6 +72,8 @@ public sealed class TinyLM : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _embedding.call(ids);
 
+    private protected override bool Serves(Activation activation) => Enum.IsDefined(activation);
+
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
 
     private protected override Rotation? Rotate(int from, long tokens) => _positions.At(from, tokens, Embeddings.dtype, Embeddings.device);

@@ -228,4 +228,39 @@ public class ActivationHookTests
 
         public Tensor? Visit(ActivationSite site, Tensor value) => zeros_like(value);
     }
+
+    [Fact]
+    public void A_place_that_the_model_has_not_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        foreach (LanguageModel model in TinyModels.Architectures.Select(a => TinyModels.New(a)))
+        {
+            Tensor ids = tensor(new long[] { 1, 2, 3 }).unsqueeze(0);
+            string Refusal(IActivationHook hook) => Assert.Throws<ArgumentException>(() => model.Logits(ids, hook)).Message;
+            Assert.Contains("block 9", Refusal(ActivationHook.Replace(new(9, Activation.MlpHidden), v => v)));
+            Assert.Contains("block -1", Refusal(ActivationHook.Replace(new(-1, Activation.MlpHidden), v => v)));
+            Assert.Contains("block 9", Refusal(new ActivationRecorder(new ActivationSite(0, Activation.MlpHidden), new ActivationSite(9, Activation.Keys))));
+            Assert.Contains("no place", Refusal(new ActivationRecorder(site => site.Layer == 9)));
+            Assert.Contains("block 9", Refusal(ActivationHook.All(new ActivationRecorder(_ => true), ActivationHook.Replace(new(9, Activation.MlpHidden), v => v))));
+            if (model is not TinyLM) Assert.Contains("MlpGate", Refusal(ActivationHook.Replace(new(0, Activation.MlpGate), v => v)));
+            model.Logits(ids, ActivationHook.All());
+        }
+    }
+
+    [Fact]
+    public void A_recorder_can_keep_every_call()
+    {
+        using var scope = NewDisposeScope();
+        LanguageModel model = TinyModels.New(TinyModels.Llama);
+        var site = new ActivationSite(0, Activation.MlpHidden);
+        using var last = new ActivationRecorder(site);
+        using var all = new ActivationRecorder(site) { KeepAll = true };
+        for (int i = 0; i < 3; i++) model.Logits(tensor(new long[] { i, i + 1 }).unsqueeze(0), ActivationHook.All(last, all));
+        Assert.Single(last.Calls(site));
+        Assert.Equal(3, all.Calls(site).Count);
+        Assert.Equal(0, (all[site] - last[site]).abs().max().item<float>());
+        Assert.NotEqual(0, (all.Calls(site)[0] - last[site]).abs().max().item<float>());
+        all.Clear();
+        Assert.Throws<KeyNotFoundException>(() => all.Calls(site));
+    }
 }
