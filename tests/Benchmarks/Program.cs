@@ -3,6 +3,11 @@ using Benchmarks;
 
 // dotnet run -c Release --project tests/Benchmarks -- --quick [filter]   medians of both sides, alternating, in seconds
 // dotnet run -c Release --project tests/Benchmarks -- --filter '*TopK*'  BenchmarkDotNet
+// dotnet run -c Release --project tests/Benchmarks -- --cold [filter]    the first calls of the hot paths, each in a process of its own
+if (args is ["--cold-one", var path])
+    return Cold.RunOne(path);
+if (args is ["--cold", ..])
+    return Cold.Run(args.Length > 1 ? args[1] : "");
 if (args is ["--quick", ..])
     return Quick.Run(args.Length > 1 ? args[1] : "");
 

@@ -205,6 +205,7 @@ public static unsafe class BatchOmp
         }
 
         /// <summary>Pursues one sample, whose correlations are overwritten. False where it stopped before k atoms and above the error.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public bool Pursue(T* gram, T* correlations, int width, int k, T squaredError, long* indices, T* values, T* residual)
         {
             T tolerance = T.CreateTruncating(typeof(T) == typeof(double) ? 1e-14 : 1e-6);
@@ -237,6 +238,7 @@ public static unsafe class BatchOmp
         }
 
         /// <summary>w_k = (G_j - sum_i L_ki w_i)/L_kk and correlations -= c_k w_k, in one pass.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Orthogonalize(T* gramRow, T* row, int k, T* correlations, T projection, int width)
         {
             Vector512<T> inverse = Vector512.Create(T.One / row[k]), negated = Vector512.Create(-projection);
@@ -253,6 +255,7 @@ public static unsafe class BatchOmp
         }
 
         /// <summary>Coefficients from L^T a = c.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Solve(T* values, int count, int k)
         {
             for (int i = count - 1; i >= 0; i--)
@@ -264,6 +267,7 @@ public static unsafe class BatchOmp
         }
 
         /// <summary>First index of the largest magnitude.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static int LargestMagnitude(T* values, int width)
         {
             Vector512<T> top = Vector512<T>.Zero;

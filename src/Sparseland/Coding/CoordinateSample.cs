@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Sparseland.Solvers;
@@ -61,6 +62,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     /// <param name="code">Where to start, receives the code [atoms].</param>
     /// <param name="warm">Whether the start is not zero.</param>
     /// <param name="cancel">Checked in every sweep.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool Solve(double* q, double squaredNorm, double* code, bool warm, CancellationToken cancel)
     {
         int atoms = _settings.Atoms, width = _settings.Width;
@@ -114,6 +116,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
         return memory;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Sweep()
     {
         double largest = 0;
@@ -134,6 +137,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     }
 
     /// <summary>All correlations, c = q - a G, from scratch.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Correlate(double* q)
     {
         for (int i = 0; i < _count; i++) _negated[_set[i]] = -_a[i];
@@ -142,6 +146,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     }
 
     /// <summary>Fixed-point residual of every atom. Borrows the code's memory for the coefficients.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Violations(double* code)
     {
         int atoms = _settings.Atoms, stride = _settings.Width + 1;
@@ -160,6 +165,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     }
 
     /// <summary>The gap of Solvers.Certificate, from the Gram form: ||r||^2 = ||x||^2 - a^T q - a^T c.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Gap(double* q, double squaredNorm)
     {
         double aq = 0, ac = 0, aa = 0, value = 0;
@@ -190,6 +196,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     }
 
     /// <summary>Adds an atom to the working set.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Include(int atom, double value)
     {
         if (_count == _capacity) Reserve(Math.Min(_settings.Width, 2 * _capacity));

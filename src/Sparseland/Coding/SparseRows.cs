@@ -13,6 +13,7 @@ internal static unsafe class SparseRows
     /// <param name="matrix">[width, width], row after row.</param>
     /// <param name="result">Not the same memory as row.</param>
     /// <param name="width">A multiple of the vector length.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Accumulate<T>(T* row, T* start, T* matrix, T* result, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -51,6 +52,7 @@ internal static unsafe class SparseRows
             : a * b + c;
 
     // Four rows at a time: one load and store of the sum instead of four.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Add4<T>(T* source, T* row, T* matrix, int* active, T* result, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -67,6 +69,7 @@ internal static unsafe class SparseRows
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Add1<T>(T* source, T factor, T* matrix, T* result, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {

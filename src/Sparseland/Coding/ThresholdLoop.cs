@@ -183,6 +183,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private static T* Data(Tensor tensor) => (T*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
 
     /// <summary>Sums over a chunk, and its share of one power step for dR and for R, while the rows are in the cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private ChunkSums Measure(T* codes, T* previous, int from, int to, T[] changeBack, T[] codeBack)
     {
         Array.Clear(changeBack);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -39,6 +40,7 @@ internal static unsafe class SmallProduct
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rows(double* a, double* b, double* c, int from, int to, int k, int n)
     {
         int i = from, whole = n / (2 * Step) * (2 * Step);
@@ -61,6 +63,7 @@ internal static unsafe class SmallProduct
     }
 
     // Four rows of A and sixteen columns of B: eight sums in registers, written once.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void FourByTwo(double* a, double* b, double* c, int k, int n)
     {
         double* a1 = a + k, a2 = a1 + k, a3 = a2 + k;
