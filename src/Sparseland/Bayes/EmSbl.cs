@@ -18,7 +18,7 @@ public static class EmSbl
     /// <summary>Learns the prior variances and returns the posterior.</summary>
     /// <param name="Phi">[measurements, coefficients], float64 or complex128, no zero column.</param>
     /// <param name="y">[measurements], or [measurements, snapshots] for M-SBL; the type of Phi.</param>
-    /// <param name="options">Defaults: noise learned, EM, gamma below 1e-3 of the largest pruned.</param>
+    /// <param name="options">Defaults: noise learned (never below <see cref="NoiseEstimate"/>), EM, gamma below 1e-3 of the largest pruned.</param>
     /// <param name="progress">Reported after each iteration.</param>
     /// <param name="cancel">Checked before each iteration.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit.</exception>
@@ -34,7 +34,10 @@ public static class EmSbl
         int n = (int)Phi.shape[1];
         Tensor data = y.reshape(y.shape[0], -1), columns = Phi;
         double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma, n)];
-        double noise = BayesInput.StartOf(options.Noise, y), floor = Math.Max(1e-10 * BayesInput.MeanSquare(y), double.Epsilon);
+        double noise = BayesInput.StartOf(options.Noise, y);
+        (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(Phi, y, cancel));
+        floor = Math.Max(floor, double.Epsilon);
+        if (options.Noise.IsLearned) noise = Math.Max(noise, floor);
         int[] active = [.. Enumerable.Range(0, n)];
         var cost = new List<double>();
         StopReason reason = StopReason.IterationLimit;
@@ -61,7 +64,6 @@ public static class EmSbl
                 gamma[active[k]] = next;
             }
 
-            // The floor keeps C regular when the model fits the data without a rest.
             if (options.Noise.IsLearned) noise = Math.Max(system.NextNoise(columns, data, noise), floor);
             iteration++;
             options.OnIteration?.Invoke(new(iteration, [.. gamma], noise, cost[^1]));
@@ -73,9 +75,8 @@ public static class EmSbl
             }
         }
 
-        GaussianPosterior posterior = GaussianPosterior.Solve(Phi, y, gamma, noise, options.Covariance).ToOuterScope();
-        cost.Add(posterior.Cost);
-        return new(posterior, gamma, noise, cost, [.. cost.Select(c => GaussianPosterior.Evidence(c, y))], iteration, reason);
+        if (reason == StopReason.Converged && estimate is { Identified: false }) reason = StopReason.NotIdentified;
+        return SblResult.Of(Phi, y, gamma, noise, options.Covariance, cost, iteration, reason, estimate);
     }
 
     /// <summary>|mu|^2 = gamma^2 Q, Sigma = gamma - gamma^2 S, 1 - Sigma / gamma = gamma S: neither update divides by a difference.</summary>

@@ -21,7 +21,7 @@ public static class FastSbl
     /// <summary>Learns the prior variances and returns the posterior.</summary>
     /// <param name="Phi">[measurements, coefficients], float64, no zero column.</param>
     /// <param name="y">[measurements] or [measurements, snapshots], float64.</param>
-    /// <param name="options">Defaults: noise learned, stop at a gain of 1e-9.</param>
+    /// <param name="options">Defaults: noise learned (never below <see cref="NoiseEstimate"/>), stop at a gain of 1e-9.</param>
     /// <param name="progress">Reported with each computation from scratch.</param>
     /// <param name="cancel">Checked before each action.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit; complex data.</exception>
@@ -36,12 +36,14 @@ public static class FastSbl
         if (Phi.dtype != ScalarType.Float64)
             throw new ArgumentException($"Phi is {Phi.dtype}; the fast algorithm is for Float64. Use EmSbl for complex data.", nameof(Phi));
         using var scope = NewDisposeScope();
-        var state = new State(Phi, y, BayesInput.StartOf(options.Noise, y));
-        double floor = Math.Max(1e-10 * BayesInput.MeanSquare(y), double.Epsilon);
+        (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(Phi, y, cancel));
+        var state = new State(Phi, y, Math.Max(BayesInput.StartOf(options.Noise, y), floor));
         var actions = new List<FastSblAction>();
         var cost = new List<double> { state.Cost };
         StopReason reason = StopReason.IterationLimit;
-        bool noiseIsSettled = !options.Noise.IsLearned;
+
+        // y = 0 says nothing of the noise: its start stays.
+        bool noiseIsSettled = !options.Noise.IsLearned || floor == 0;
 
         // Updates of the noise are counted too: a variance that creeps towards its floor must not keep the loop alive.
         for (int step = 0; step < options.MaxIterations; step++)
@@ -62,7 +64,7 @@ public static class FastSbl
                 cost.Add(state.Cost);
             }
 
-            if (options.Noise.IsLearned && (isDone || actions.Count % options.NoiseEvery == 0))
+            if (options.Noise.IsLearned && floor > 0 && (isDone || actions.Count % options.NoiseEvery == 0))
             {
                 double before = state.Noise;
                 state.Refresh(Math.Max(state.NextNoise(), floor));
@@ -77,12 +79,10 @@ public static class FastSbl
             }
         }
 
-        GaussianPosterior posterior = GaussianPosterior.Solve(Phi, y, state.Gamma, state.Noise, options.Covariance).ToOuterScope();
-        cost[^1] = posterior.Cost;
-        return new(posterior, state.Gamma, state.Noise, cost, [.. cost.Select(c => GaussianPosterior.Evidence(c, y))], actions.Count, reason)
-        {
-            Actions = actions,
-        };
+        if (reason == StopReason.Converged && estimate is { Identified: false }) reason = StopReason.NotIdentified;
+        cost.RemoveAt(cost.Count - 1);
+        SblResult result = SblResult.Of(Phi, y, state.Gamma, state.Noise, options.Covariance, cost, actions.Count, reason, estimate);
+        return result with { Actions = actions };
     }
 
     /// <summary>C^-1, S and Q of a model that changes by one column at a time.</summary>

@@ -17,7 +17,7 @@ public static class KroneckerSbl
     /// <summary>Learns the factors of gamma and returns the posterior.</summary>
     /// <param name="dictionary">Two or more factors.</param>
     /// <param name="y">[measurements], the dictionary's type.</param>
-    /// <param name="options">Defaults: SVD update, noise learned.</param>
+    /// <param name="options">Defaults: SVD update, noise learned (never below <see cref="NoiseEstimate"/>).</param>
     /// <param name="progress">Reported after each iteration.</param>
     /// <param name="cancel">Checked before each iteration.</param>
     /// <exception cref="ArgumentException">Lengths, types or values do not fit.</exception>
@@ -36,7 +36,10 @@ public static class KroneckerSbl
         double[][] gammas = Start(dictionary, options);
         Tensor[] factors = [.. dictionary.Factors];
         int[][] kept = [.. gammas.Select(g => Enumerable.Range(0, g.Length).ToArray())];
-        double noise = BayesInput.StartOf(options.Noise, y), floor = Math.Max(1e-10 * BayesInput.MeanSquare(y), double.Epsilon);
+        (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(dictionary, y, cancel));
+        floor = Math.Max(floor, double.Epsilon);
+        double noise = BayesInput.StartOf(options.Noise, y);
+        if (options.Noise.IsLearned) noise = Math.Max(noise, floor);
         var cost = new List<double>();
         KroneckerSblStatus status = KroneckerSblStatus.IterationLimit;
         int iteration = 0, cycles = 0;
@@ -61,7 +64,6 @@ public static class KroneckerSbl
                 for (int a = 0; a < next[i].Length; a++) gammas[i][kept[i][a]] = next[i][a];
             }
 
-            // The floor keeps C regular when the model fits the data without a rest.
             if (options.Noise.IsLearned) noise = Math.Max((posterior.ResidualSquared + (noise * posterior.Explained)) / y.shape[0], floor);
             iteration++;
             options.OnIteration?.Invoke(new(iteration, [.. gammas.Select(g => g.ToArray())], noise, posterior.Cost, spent));
@@ -76,10 +78,12 @@ public static class KroneckerSbl
             kept = [.. gammas.Select(_ => Array.Empty<int>())];
         }
 
+        if (status == KroneckerSblStatus.Converged && estimate is { Identified: false }) status = KroneckerSblStatus.NotIdentified;
+
         // Zeros in gamma leave the formulas as they are, so the last posterior has full length by itself.
         KroneckerPosterior last = KroneckerPosterior.Solve(dictionary.Factors, gammas, y, noise);
         cost.Add(last.Cost);
-        return new(last.Mean.MoveToOuterDisposeScope(), last.VarianceDiagonal, gammas, kept, noise, cost, iteration, cycles, status);
+        return new(last.Mean.MoveToOuterDisposeScope(), last.VarianceDiagonal, gammas, kept, noise, cost, iteration, cycles, status) { NoiseFloor = estimate };
     }
 
     private static double[][] Start(KroneckerDictionary dictionary, KroneckerSblOptions options)

@@ -62,6 +62,7 @@ public sealed record KroneckerSblOptions
     public void Validate(int factors)
     {
         ArgumentNullException.ThrowIfNull(Noise);
+        ArgumentNullException.ThrowIfNull(Coupling);
         if (!Enum.IsDefined(Update)) throw new ArgumentOutOfRangeException(nameof(Update), Update, "Update is not one of the four.");
         BayesInput.CheckLoop(Tolerance, MaxIterations);
         if (InnerTolerance is { } inner) BayesInput.CheckLoop(inner, 1);

@@ -14,6 +14,9 @@ public enum KroneckerSblStatus
 
     /// <summary>All entries of a factor were pruned: the estimate is zero.</summary>
     AllPruned,
+
+    /// <summary>gamma stopped changing, but noise and signal cannot be told apart; see <see cref="NoiseEstimate.Identified"/>.</summary>
+    NotIdentified,
 }
 
 /// <summary>What Kronecker SBL found.</summary>
@@ -30,6 +33,9 @@ public sealed record KroneckerSblResult(
     Tensor Mean, double[] VarianceDiagonal, double[][] Gammas, int[][] Supports, double NoiseVariance, IReadOnlyList<double> CostTrace,
     int Iterations, int InnerCycles, KroneckerSblStatus Status) : IDisposable
 {
+    /// <summary>The estimate that bounded a learned noise variance from below; null where the variance was known.</summary>
+    public NoiseEstimate? NoiseFloor { get; init; }
+
     /// <inheritdoc/>
     public void Dispose() => Mean.Dispose();
 }

@@ -25,8 +25,21 @@ public sealed record SblResult(
     /// <summary>Indices of the coefficients that were not pruned, in the numbering of Phi's columns.</summary>
     public int[] Active => Posterior.Active;
 
-    /// <summary>Whether the stopping rule was met before the iteration limit.</summary>
+    /// <summary>Whether the stopping rule was met before the iteration limit, with a noise variance that is known or that the data determine.</summary>
     public bool Converged => StopReason == StopReason.Converged;
+
+    /// <summary>The estimate that bounded a learned noise variance from below; null where the variance was known.</summary>
+    public NoiseEstimate? NoiseFloor { get; init; }
+
+    /// <summary>
+    /// Estimate of each coefficient without the shrinkage of its own prior, Q_i/S_i with S_i = phi_i^H C^-1 phi_i and
+    /// Q_i = phi_i^H C^-1 y, of the shape of <see cref="Mean"/>: the posterior mean under a flat prior for this coefficient alone and the
+    /// learned prior for all others. Pruned coefficients have one too.
+    /// </summary>
+    public required Tensor Unshrunk { get; init; }
+
+    /// <summary>Its posterior standard deviation, sqrt((1 - gamma_i S_i)/S_i) [coefficients].</summary>
+    public required double[] Deviation { get; init; }
 
     /// <summary>The actions of <see cref="FastSbl"/> in their order; empty for the other algorithms.</summary>
     public IReadOnlyList<FastSblAction> Actions { get; init; } = [];
@@ -34,11 +47,50 @@ public sealed record SblResult(
     /// <inheritdoc cref="GaussianPosterior.Support"/>
     public int[] Support(double relativeThreshold = 1e-3) => Posterior.Support(relativeThreshold);
 
-    /// <inheritdoc cref="GaussianPosterior.CredibleInterval"/>
-    public (Tensor Lower, Tensor Upper) CredibleInterval(double level) => Posterior.CredibleInterval(level);
+    /// <summary>
+    /// Credible interval of every coefficient: <see cref="Unshrunk"/> -/+ z <see cref="Deviation"/>. The interval of <see cref="Posterior"/>
+    /// takes the learned prior variances as known, which says of a pruned coefficient that it is zero for certain, and is much too narrow;
+    /// here a coefficient's own variance plays no part, so that nothing learned from its own value narrows it.
+    /// </summary>
+    /// <param name="level">Probability inside, in (0, 1).</param>
+    /// <returns>Lower and upper end, each shaped like the mean.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The level is outside (0, 1).</exception>
+    /// <exception cref="InvalidOperationException">The data are complex (an interval needs an order), or the noise variance is not identified.</exception>
+    public (Tensor Lower, Tensor Upper) CredibleInterval(double level)
+    {
+        double z = GaussianPosterior.Quantile(level);
+        if (Mean.dtype == ScalarType.ComplexFloat64)
+            throw new InvalidOperationException("Complex coefficients have no intervals; use the deviation.");
+        if (StopReason == StopReason.NotIdentified)
+            throw new InvalidOperationException($"Noise and signal cannot be told apart in these data ({NoiseFloor}), so no width of an interval is right. Give the noise variance, or more measurements.");
+        using var scope = NewDisposeScope();
+        Tensor half = tensor(Deviation).mul(z);
+        if (Mean.dim() == 2) half = half.unsqueeze(1);
+        return (Unshrunk.sub(half).MoveToOuterDisposeScope(), Unshrunk.add(half).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>The result that belongs to a model; <paramref name="cost"/> holds the costs before the end.</summary>
+    internal static SblResult Of(
+        Tensor Phi, Tensor y, double[] gamma, double noise, bool covariance, List<double> cost, int iterations, StopReason reason, NoiseEstimate? floor)
+    {
+        GaussianPosterior posterior = GaussianPosterior.Solve(Phi, y, gamma, noise, covariance).ToOuterScope();
+        cost.Add(posterior.Cost);
+        using var whole = new WhitenedSystem(Phi, y.reshape(y.shape[0], -1), gamma, noise);
+        using Tensor leverage = tensor(whole.Leverage), column = leverage.unsqueeze(1), ratio = whole.Correlation.div(column);
+        return new(posterior, gamma, noise, cost, [.. cost.Select(c => GaussianPosterior.Evidence(c, y))], iterations, reason)
+        {
+            NoiseFloor = floor,
+            Unshrunk = ratio.reshape(posterior.Mean.shape).MoveToOuterDisposeScope(),
+            Deviation = [.. gamma.Zip(whole.Leverage, (g, s) => Math.Sqrt(Math.Max(0, 1 - (g * s)) / s))],
+        };
+    }
 
     /// <inheritdoc/>
-    public void Dispose() => Posterior.Dispose();
+    public void Dispose()
+    {
+        Posterior.Dispose();
+        Unshrunk.Dispose();
+    }
 }
 
 /// <summary>The state after an iteration; the arrays are copies of their own.</summary>

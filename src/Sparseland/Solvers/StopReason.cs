@@ -14,4 +14,7 @@ public enum StopReason
     /// short it is met far from the optimum.
     /// </summary>
     RelativeChange,
+
+    /// <summary>The iteration came to rest, but the data do not determine what was asked: the result says what is missing.</summary>
+    NotIdentified,
 }

@@ -27,7 +27,7 @@ public class SblTests
         Assert.Equal(2.2389799217273256, known.Gamma[2], 1e-11);
         Assert.Equal(0.0030696646319823273, known.Variance[7], 1e-12);
 
-        using SblResult learned = EmSbl.Recover(phi, y, Whole with { Noise = NoiseModel.Learn(), MaxIterations = 50 });
+        using SblResult learned = EmSbl.Recover(phi, y, Whole with { Noise = NoiseModel.Learn(least: 0), MaxIterations = 50 });
         Assert.Equal(16.083243791622618, learned.Cost[0], 1e-10);
         Assert.Equal(-43.58518521410042, learned.Cost[49], 1e-5);
         Assert.Equal(4.426181534101449e-06, learned.NoiseVariance, 1e-10);
@@ -212,6 +212,12 @@ public class SblTests
         Assert.Equal(0, fast.Iterations);
         Assert.Equal(6 * Math.Log(0.1), fast.Cost[^1], 1e-12);
 
+        // Nothing at all says nothing of the noise: zeros, and no claim that this is an answer.
+        using SblResult nothing = FastSbl.Recover(phi, y), em = EmSbl.Recover(phi, y);
+        Assert.Equal(0, nothing.Mean.abs().max().item<double>() + em.Mean.abs().max().item<double>());
+        Assert.Equal(StopReason.NotIdentified, nothing.StopReason);
+        Assert.Throws<InvalidOperationException>(() => nothing.CredibleInterval(0.95));
+
         // Noise far below the rounding of C: the factor is helped, the answer stays finite.
         (Tensor exact, Tensor x, Tensor data) = BayesData.Planted(20, 40, 3, 0, 3);
         using SblResult tiny = EmSbl.Recover(exact, data, new() { Noise = NoiseModel.Known(1e-30), MaxIterations = 200 });
@@ -299,6 +305,7 @@ public class SblTests
         {
             Assert.Throws<ArgumentOutOfRangeException>(() => NoiseModel.Known(bad));
             Assert.Throws<ArgumentOutOfRangeException>(() => NoiseModel.Learn(bad));
+            if (bad != 0) Assert.Throws<ArgumentOutOfRangeException>(() => NoiseModel.Learn(least: bad));
             Assert.Throws<ArgumentOutOfRangeException>(() => GaussianPosterior.Compute(phi, y, new double[9], bad));
             Assert.Throws<ArgumentOutOfRangeException>(() => EmSbl.Recover(phi, y, new() { InitialGamma = bad }));
         }
@@ -313,5 +320,32 @@ public class SblTests
         Assert.Throws<ArgumentOutOfRangeException>(() => good.CredibleInterval(1));
         Assert.Throws<ArgumentOutOfRangeException>(() => IntervalCalibration.Simulate(phi, new double[9].Select(_ => 1.0).ToArray(), 0.1, [0.9], 1, 1));
         Assert.Throws<ArgumentException>(() => IntervalCalibration.Simulate(phi, new double[9], 0.1, [0.9], 5, 1));
+    }
+
+    [Fact]
+    public void The_noise_estimate_is_near_the_truth_and_knows_when_it_is_not()
+    {
+        using var scope = NewDisposeScope();
+        foreach (ScalarType type in new[] { ScalarType.Float64, ScalarType.ComplexFloat64 })
+        {
+            (Tensor phi, _, Tensor y) = BayesData.Planted(60, 150, 6, 0.05, 3, snapshots: 3, type);
+            double variance = type == ScalarType.Float64 ? 0.0025 : 0.005;
+            NoiseEstimate found = NoiseEstimate.Of(phi, y);
+            Assert.True(found.Identified);
+            Assert.Equal(6, found.Coefficients);
+            Assert.InRange(found.Variance, 0.7 * variance, 1.4 * variance);
+        }
+
+        // As many non-zeros as measurements: every y is explained.
+        (Tensor wide, _, Tensor dense) = BayesData.Planted(20, 60, 60, 0.01, 4);
+        NoiseEstimate hopeless = NoiseEstimate.Of(wide, dense);
+        Assert.True(!hopeless.Identified || hopeless.Variance > 100 * 1e-4);
+
+        // The Kronecker form is that of the dense product.
+        KroneckerProblem problem = KroneckerProblem.Draw([5, 6, 4], [4, 4, 3], 2, 20, 1);
+        NoiseEstimate structured = NoiseEstimate.Pursue(problem.Dictionary, problem.Measurements, default);
+        NoiseEstimate plain = NoiseEstimate.Of(problem.Dictionary.ToDense(), problem.Measurements);
+        Assert.Equal(plain.Coefficients, structured.Coefficients);
+        Assert.Equal(plain.Variance, structured.Variance, 1e-9 * plain.Variance);
     }
 }
