@@ -22,7 +22,7 @@ public class ClaimsTableTests
         Assert.DoesNotContain("findings 0", html, StringComparison.Ordinal);
         foreach (string part in new[] { "A paper: paper&#39;s claims 0 of 1 held, identities 1 of 1, 1 exploratory, 1 reported only", "own findings<", "The paper&#39;s claims: 0 of 1 held", "median of 3 seeds: 1-3; range 1.2 to 1.4", "Someone et al. &amp; others", "the gap closes", "a &lt;b&gt; note", "Fig. 3" })
             Assert.Contains(part, html, StringComparison.Ordinal);
-        Assert.Equal((2, 1, 1), (html.Split(" held<").Length - 1, html.Split(" not reproduced<").Length - 1, html.Split(" not tested<").Length - 1));
+        Assert.Equal((2, 1, 1), (html.Split("✓ held<").Length - 1, html.Split(" not reproduced<").Length - 1, html.Split(" not tested<").Length - 1));
         Assert.Equal(claims.ToString(), bundle.Data["text/plain"].GetValue<string>());
         JsonNode json = bundle.Data[Claims.MimeType];
         Assert.IsType<JsonObject>(json);
