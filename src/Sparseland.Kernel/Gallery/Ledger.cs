@@ -90,15 +90,15 @@ public static class Ledger
     private static string Index(IReadOnlyList<Card> cards)
     {
         var text = new StringBuilder();
-        text.Append("# The notebooks\n\nEvery paper with its notebook, and what held when the notebook ran last: of the paper's claims, of the identities that prove the implementation, and of the notebook's own findings. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
+        text.Append("# The notebooks\n\nEvery paper with its notebook, and what held when the notebook ran last: of the paper's claims, of the identities that prove the implementation, and of the notebook's own findings. The code of each is in a room of the library, named with its main type. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
         foreach (var chapter in cards.GroupBy(c => c.Chapter))
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | code | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
             foreach (var card in chapter)
             {
                 var link = Address(card.Path);
                 var record = RunRecord.Read(card.Notebook);
-                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
+                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}){Paper(card)} | {Code(card)} | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
             }
         }
 
@@ -111,6 +111,12 @@ public static class Ledger
         : "";
 
     private static string Thumbnail(Card card) => Thumbnails + "/" + Path.ChangeExtension(card.Path, null).Replace('/', '-') + ".svg";
+
+    private static string Paper(Card card) => PaperFacts.Read(card.Notebook) is { } facts ? "<br>" + Cell(facts.Paper) : "";
+
+    private static string Code(Card card) => PaperFacts.Read(card.Notebook) is { } facts
+        ? $"[{facts.Room}](../{Address(facts.Folder)}), [`{facts.Type}`](../{Address(facts.File)})"
+        : "";
 
     private static string Claims(Card card) =>
         string.Join(" | ", Enum.GetValues<ClaimOrigin>().Select(o => card.Counts[o] is { Stated: > 0 } count ? string.Create(CultureInfo.InvariantCulture, $"{count.Held} / {count.Stated}") : "-"));

@@ -20,6 +20,10 @@ public sealed partial record BarsChart
             data.Add(LogY ? Points(i, lying) : Bars(i, lying));
 
         JsonObject values = PlotlyJson.AxisOf(YTitle, scale), names = PlotlyJson.AxisOf(XTitle);
+        // Room for the numbers beyond the ends of the bars, which Plotly leaves out of its own range.
+        double room = .06 * (scale.Max - scale.Min);
+        if (!LogY)
+            values["range"] = PlotlyJson.Numbers([scale.Min < 0 ? scale.Min - room : scale.Min, scale.Max > 0 ? scale.Max + room : scale.Max]);
         if (LogY)
         {
             values["range"] = PlotlyJson.Numbers([Math.Log10(scale.Min), Math.Log10(scale.Max)]);

@@ -16,6 +16,9 @@ internal static partial class PlotlyJson
     private const int Top = 20;
     private const int Bottom = 56;
 
+    // The names of the series between title and plot.
+    private const int Legend = 22;
+
     private static readonly string[] Dashes = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
     private static readonly string[] Symbols = ["circle", "square", "triangle-up", "diamond", "triangle-down", "x"];
 
@@ -82,8 +85,8 @@ internal static partial class PlotlyJson
         double above = title.Count == 0 ? 0 : (title.Count * 20) + 10, below = lines.Count == 0 ? 0 : (lines.Count * 16) + 10;
         var layout = new JsonObject
         {
-            ["height"] = plot + above + below,
-            ["margin"] = new JsonObject { ["l"] = Side, ["r"] = 20, ["t"] = Top + above, ["b"] = Bottom + below },
+            ["height"] = plot + above + below + (legend ? Legend : 0),
+            ["margin"] = new JsonObject { ["l"] = Side, ["r"] = 20, ["t"] = Top + above + (legend ? Legend : 0), ["b"] = Bottom + below },
             ["paper_bgcolor"] = Theme.Paper,
             ["plot_bgcolor"] = Theme.Paper,
             ["font"] = new JsonObject { ["size"] = 12, ["color"] = Theme.Ink },
