@@ -44,6 +44,19 @@ public class ClaimCardTests
     }
 
     [Fact]
+    public void Claims_are_folded_under_their_bar_even_where_one_did_not_hold()
+    {
+        var page = GalleryPage.Render([With(Stated("lesson"))]);
+        Assert.Contains("<i style=\"width:67%\">", page, StringComparison.Ordinal);
+        Assert.Contains("<details><summary>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("<details open", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_long_line_of_code_goes_on_below_and_is_never_cut() =>
+        Assert.Matches(@"pre\.source \{[^}]*white-space: pre-wrap; overflow-wrap: anywhere;", ReadingCopy.Render(With(Stated("lesson")).Notebook, new ReadingCopyOptions()));
+
+    [Fact]
     public void The_report_counts_by_origin()
     {
         var notebook = With(Stated("lesson")).Notebook;
