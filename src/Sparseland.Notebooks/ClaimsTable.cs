@@ -25,41 +25,52 @@ public static class ClaimsTable
         });
     }
 
-    /// <summary>The claims as an HTML table under one line that sums up.</summary>
+    /// <summary>The claims as an HTML table under one line that sums up, grouped by where they come from.</summary>
     public static string ToHtml(Claims claims)
     {
         ArgumentNullException.ThrowIfNull(claims);
         var html = new StringBuilder("<div class=\"sl-claims\" style=\"background:#fff;color:#1f2933;border:1px solid #d9dee4;border-radius:6px;padding:12px;max-width:960px;overflow-x:auto\">");
-        html.Append($"<div style=\"font-weight:600\">{Markup.Escape(Headline(claims))}</div><div style=\"color:#52606d;margin-bottom:8px\">{Markup.Escape(claims.Paper)}</div>");
-        html.Append("<table style=\"border-collapse:collapse;width:100%;font-size:13px\"><thead><tr>");
-        foreach (string heading in new[] { "Claim", "Kind", "Paper", "Required", "Measured here", "Outcome" })
+        html.Append($"<div style=\"font-weight:600\">{Markup.Escape(Headline(claims))}</div><div style=\"color:#52606d\">{Markup.Escape(claims.Paper)}</div>");
+        if (claims.Remark is { Length: > 0 } remark)
+            html.Append($"<div style=\"color:#52606d\">{Markup.Escape(remark)}</div>");
+        html.Append("<table style=\"border-collapse:collapse;width:100%;font-size:13px;margin-top:8px\"><thead><tr>");
+        foreach (string heading in new[] { "Claim", "Judged", "Paper", "Required", "Measured here", "Outcome" })
             html.Append($"<th style=\"{Cell};color:#52606d;font-weight:600;background:#fff\">{heading}</th>");
-        html.Append("</tr></thead><tbody>");
-        foreach (Claim claim in claims)
+        html.Append("</tr></thead>");
+        foreach (IGrouping<ClaimOrigin, Claim> group in claims.GroupBy(c => c.Origin).OrderBy(g => g.Key))
         {
-            var (symbol, word, colour) = Outcome(claim);
-            string note = claim.Note.Length > 0 ? $"<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Note)}</div>" : "";
-            html.Append("<tr style=\"background:#fff\">")
-                .Append($"<td style=\"{Cell};min-width:200px\">{Markup.Escape(claim.Statement)}{note}</td>")
-                .Append($"<td style=\"{Cell}\">{Kind(claim.Kind)}</td>")
-                .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Reported)}<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Source)}</div></td>")
-                .Append($"<td style=\"{Cell}\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : WithDetails(claim.RequiredText))}</td>")
-                .Append($"<td style=\"{Cell}\">{(claim.Kind == ClaimKind.ReportedOnly ? "" : WithDetails(claim.MeasuredText))}</td>")
-                .Append($"<td style=\"{Cell};white-space:nowrap;color:{colour};font-weight:600\">{symbol} {word}</td></tr>");
+            html.Append($"<tbody><tr style=\"background:#f3f5f7\"><th colspan=\"6\" scope=\"rowgroup\" style=\"{Cell};font-weight:600\">{Markup.Escape(GroupLine(group.Key, claims.Counts[group.Key]))}</th></tr>");
+            foreach (Claim claim in group)
+                Append(html, claim);
+            html.Append("</tbody>");
         }
-        return html.Append("</tbody></table></div>").ToString();
+        return html.Append("</table></div>").ToString();
     }
 
-    /// <summary>"7 of 8 held; 1 not reproduced", and what was not counted.</summary>
-    internal static string Headline(Claims claims)
+    /// <summary>The title and what held, by origin.</summary>
+    internal static string Headline(Claims claims) => $"{claims.Title}: {claims.Summary}";
+
+    private static string GroupLine(ClaimOrigin origin, HeldOf count) =>
+        origin switch
+        {
+            ClaimOrigin.Paper => "The paper's claims",
+            ClaimOrigin.Identity => "Identities, which prove the implementation",
+            _ => "This notebook's own findings",
+        }
+        + (count.Stated > 0 ? $": {count} held" : "");
+
+    private static void Append(StringBuilder html, Claim claim)
     {
-        int missed = claims.Stated - claims.Held;
-        int exploratory = claims.Count(c => c.Kind == ClaimKind.Exploratory);
-        int reported = claims.Count(c => c.Kind == ClaimKind.ReportedOnly);
-        return $"{claims.Title}: {claims.Held} of {claims.Stated} held"
-            + (missed > 0 ? $"; {missed} not reproduced" : "")
-            + (exploratory > 0 ? $"; {exploratory} exploratory" : "")
-            + (reported > 0 ? $"; {reported} reported only" : "");
+        var (symbol, word, colour) = Outcome(claim);
+        bool measured = claim.Kind != ClaimKind.ReportedOnly;
+        string note = claim.Note.Length > 0 ? $"<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Note)}</div>" : "";
+        html.Append("<tr style=\"background:#fff\">")
+            .Append($"<td style=\"{Cell};min-width:200px\">{Markup.Escape(claim.Statement)}{note}</td>")
+            .Append($"<td style=\"{Cell}\">{Kind(claim.Kind)}</td>")
+            .Append($"<td style=\"{Cell}\">{Markup.Escape(claim.Reported)}<div style=\"color:#52606d;font-size:12px\">{Markup.Escape(claim.Source)}</div></td>")
+            .Append($"<td style=\"{Cell}\">{(measured ? WithDetails(claim.RequiredText) : "")}</td>")
+            .Append($"<td style=\"{Cell}\">{(measured ? WithDetails(claim.MeasuredText) : "")}</td>")
+            .Append($"<td style=\"{Cell};white-space:nowrap;color:{colour};font-weight:600\">{symbol} {word}</td></tr>");
     }
 
     // The number on a line of its own; tolerance, seeds and range in brackets go below it.
@@ -85,6 +96,7 @@ public static class ClaimsTable
     {
         ClaimOutcome.Held => ("✓", "held", "#00684a"),
         ClaimOutcome.NotReproduced => ("✗", "not reproduced", "#a63c00"),
+        ClaimOutcome.NotJudged => ("–", "not judged", "#52606d"),
         _ => ("–", "not tested", "#52606d"),
     };
 }

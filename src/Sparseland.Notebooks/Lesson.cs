@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Reflection;
+using Sparseland.Evaluation;
 using Sparseland.Native;
 using Sparseland.Notebooks.Charts;
 using Sparseland.Notebooks.Hosting;
@@ -58,6 +59,21 @@ public sealed class Lesson
         LessonScale.Quick => quick,
         LessonScale.Full => full,
         _ => lesson,
+    };
+
+    /// <summary>
+    /// The list of this notebook's claims. At quick scale only exact claims are judged: sizes are too small there for a measured
+    /// figure to say anything about a claim.
+    /// </summary>
+    /// <param name="title">What the notebook is about.</param>
+    /// <param name="paper">The paper: authors, title, year.</param>
+    /// <param name="read">How much of the paper could be read. DEFAULT: the whole.</param>
+    /// <exception cref="ArgumentException">Title or paper is empty.</exception>
+    public Claims Claims(string title, string paper, PaperRead read = PaperRead.Whole) => new(title, paper)
+    {
+        Read = read,
+        Scale = Scale.ToString().ToLowerInvariant(),
+        JudgesOnlyExact = Scale == LessonScale.Quick,
     };
 
     /// <summary>A progress bar for a long call; dispose it (<c>using</c>) when the call is done.</summary>

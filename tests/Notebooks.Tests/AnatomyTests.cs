@@ -82,6 +82,22 @@ public partial class AnatomyTests
         Assert.DoesNotContain("class=\"tex\"", copy, StringComparison.Ordinal);
     }
 
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void A_paper_has_its_code_in_a_room_of_the_library(string path)
+    {
+        var facts = PaperFacts.Read(Series.Load(path));
+        // What stands before the chapters is about no paper.
+        if (!path.Contains('/', StringComparison.Ordinal))
+        {
+            Assert.Null(facts);
+            return;
+        }
+
+        Assert.NotNull(facts);
+        Assert.True(File.Exists(Path.Combine(Series.Root, facts.File)), $"{facts.File} is not there");
+        Assert.NotNull(typeof(Sparseland.Evaluation.Claim).Assembly.GetType($"Sparseland.{facts.Room.Replace('/', '.')}.{facts.Type}"));
+    }
+
     [Fact]
     public void The_ledger_is_that_of_the_stored_outputs()
     {

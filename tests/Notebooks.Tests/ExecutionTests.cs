@@ -12,7 +12,7 @@ public class ExecutionTests(ITestOutputHelper log)
     {
         var stored = StoredClaims.Of(Series.Load(path));
         var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(3) }).RunAsync(Series.FullPath(path));
-        log.WriteLine($"{path}: {run.Elapsed.TotalSeconds:0.0} s, {run.PeakMemory >> 20} MB, claims held {run.Held}/{run.Stated}");
+        log.WriteLine($"{path}: {run.Elapsed.TotalSeconds:0.0} s, {run.PeakMemory >> 20} MB, {run.Counts}");
         Assert.True(run.Status == RunStatus.Passed, $"cell [{run.FailedCell}]: {string.Join('\n', run.Error?.Traceback ?? [])}");
 
         // The same claims at every scale: a notebook never branches its text on it.

@@ -40,7 +40,7 @@ internal static class RunConsole
     /// <summary>The line of a notebook, and what went wrong below it.</summary>
     public static void Report(NotebookRun run)
     {
-        var claims = run.Stated > 0 ? $", claims held {run.Held}/{run.Stated}" : "";
+        var claims = run.Claims.Count > 0 ? $", {run.Counts}" : "";
         var end = run.Status switch
         {
             RunStatus.Passed => run.Regressed.Count == 0 ? "ok" : "REGRESSED",

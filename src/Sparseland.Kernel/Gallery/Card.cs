@@ -22,11 +22,14 @@ public sealed record Card(Notebook Notebook, string Path, string? Failure = null
     /// <summary>Its claims, stored in its outputs.</summary>
     public IReadOnlyList<Claim> Claims => claims ??= StoredClaims.Of(Notebook);
 
-    /// <summary>Claims that count.</summary>
-    public int Stated => Claims.Count(c => c.IsStated);
+    /// <summary>How many of them held, by origin.</summary>
+    public ClaimCounts Counts => ClaimCounts.Of(Claims);
 
-    /// <summary>Claims that count and held.</summary>
-    public int Held => Claims.Count(c => c.IsStated && c.Outcome == ClaimOutcome.Held);
+    /// <summary>What must be said before its claims: that few are judged at this scale, that only an abstract could be read.</summary>
+    public IReadOnlyList<string> Remarks =>
+    [
+        .. StoredClaims.Lists(Notebook).Where(list => list.JudgesOnlyExact || list.Read == PaperRead.AbstractOnly).Select(list => list.Remark).Distinct(),
+    ];
 
     /// <summary>How long its run took, in seconds; NaN when none is recorded.</summary>
     public double Seconds => RunRecord.Read(Notebook)?.Seconds ?? double.NaN;

@@ -15,11 +15,11 @@ public static class GalleryPage
     {
         ArgumentNullException.ThrowIfNull(cards);
         var body = new StringBuilder();
-        body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with the paper's claims against what was measured.</p>\n");
+        body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with claims against what was measured.</p>\n");
         body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}</p>\n<div class=\"cards\">\n");
         foreach (var card in cards)
             Append(body, card);
-        body.Append("</div>\n<p class=\"meta\">✓ held: this machine's measurement satisfies the claim. ✗ not reproduced: it does not. Exploratory findings (○) and figures at a scale that cannot run here (·) are shown and not counted.</p>\n");
+        body.Append("</div>\n<p class=\"meta\">The paper's claims, identities that prove the implementation, and findings of the notebooks themselves are counted apart. ✓ held: this machine's measurement satisfies the claim. ✗ not reproduced: it does not. Exploratory figures (○), those measured at a scale too small to judge them (○), and the paper's at a scale that cannot run here (·) are shown and not counted.</p>\n");
         return HtmlPage.Of("Sparseland gallery", body.ToString(), wide: true);
     }
 
@@ -29,9 +29,11 @@ public static class GalleryPage
         ArgumentNullException.ThrowIfNull(cards);
         var seconds = cards.Select(c => c.Seconds).Where(s => !double.IsNaN(s)).Sum();
         var failed = cards.Count(c => c.Failure is not null);
+        var scales = string.Join(" and ", cards.Select(c => RunRecord.Read(c.Notebook)?.Scale).OfType<string>().Distinct());
+        var counts = ClaimCounts.Of(cards.SelectMany(c => c.Claims));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}, {cards.Sum(c => c.Held)} of {cards.Sum(c => c.Stated)} claims held, {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
+            $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}{(scales.Length > 0 ? $" at {scales} scale" : "")}: {counts}; {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
     }
 
     private static void Append(StringBuilder body, Card card)
@@ -51,16 +53,32 @@ public static class GalleryPage
         if (card.Failure is not null)
             body.Append($"<p class=\"bad\">{HtmlPage.Encode(card.Failure)}</p>\n");
         if (card.Claims.Count > 0)
-        {
-            if (card.Stated > 0)
-                body.Append(CultureInfo.InvariantCulture, $"<div class=\"bar\" aria-hidden=\"true\"><i style=\"width:{100.0 * card.Held / card.Stated:0}%\"></i></div>\n");
-            body.Append($"<details{(card.Held < card.Stated ? " open" : "")}><summary>{card.Held} of {card.Stated} claims held</summary>\n<ul class=\"claims\">\n").AppendJoin("", card.Claims.Select(Item)).Append("</ul></details>\n");
-        }
-
+            AppendClaims(body, card);
         var record = RunRecord.Read(card.Notebook);
         body.Append($"<span class=\"meta\">{(record is null ? "no completed run" : HtmlPage.Encode($"{HtmlPage.Time(record.Seconds)} at {record.Scale} scale, {record.PeakMemoryMB} MB"))}</span>\n");
         body.Append("</div>\n</article>\n");
     }
+
+    // The bar says what held; the list behind it is for whoever asks.
+    private static void AppendClaims(StringBuilder body, Card card)
+    {
+        var counts = card.Counts;
+        if (counts.Stated > 0)
+            body.Append(CultureInfo.InvariantCulture, $"<div class=\"bar\" aria-hidden=\"true\"><i style=\"width:{100.0 * counts.Held / counts.Stated:0}%\"></i></div>\n");
+        foreach (var remark in card.Remarks)
+            body.Append($"<p class=\"meta\">{HtmlPage.Encode(remark)}</p>\n");
+        body.Append($"<details><summary>{HtmlPage.Encode(counts.ToString())}</summary>\n");
+        foreach (var group in card.Claims.GroupBy(c => c.Origin).OrderBy(g => g.Key))
+            body.Append($"<p class=\"meta\">{Heading(group.Key)}</p>\n<ul class=\"claims\">\n").AppendJoin("", group.Select(Item)).Append("</ul>\n");
+        body.Append("</details>\n");
+    }
+
+    private static string Heading(ClaimOrigin origin) => origin switch
+    {
+        ClaimOrigin.Paper => "The paper's claims",
+        ClaimOrigin.Identity => "Identities",
+        _ => "Findings",
+    };
 
     private static string Item(Claim claim)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Sparseland.Evaluation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
 
@@ -78,8 +79,9 @@ public static class Ledger
     private static string Summary(IReadOnlyList<Card> cards)
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{cards.Sum(c => c.Held)} of {cards.Sum(c => c.Stated)} claims held, in {cards.Count} notebook{(cards.Count == 1 ? "" : "s")}.\n\n");
-        text.Append("| | notebook | claims held | time |\n| --- | --- | --- | --- |\n");
+        var all = ClaimCounts.Of(cards.SelectMany(c => c.Claims));
+        text.Append(CultureInfo.InvariantCulture, $"In {cards.Count} notebook{(cards.Count == 1 ? "" : "s")} {all.Paper} claims of the papers held, {all.Identities} identities and {all.Findings} findings of our own.\n\n");
+        text.Append("| | notebook | paper's claims | identities | findings | time |\n| --- | --- | --- | --- | --- | --- |\n");
         foreach (var card in cards)
             text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "notebooks/")} | [{Cell(card.Notebook.Title)}](notebooks/{Address(card.Path)}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} |\n");
         return text.ToString();
@@ -88,19 +90,19 @@ public static class Ledger
     private static string Index(IReadOnlyList<Card> cards)
     {
         var text = new StringBuilder();
-        text.Append("# The notebooks\n\nEvery paper with its notebook, and how many of its claims held when the notebook ran last. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
+        text.Append("# The notebooks\n\nEvery paper with its notebook, and what held when the notebook ran last: of the paper's claims, of the identities that prove the implementation, and of the notebook's own findings. The code of each is in a room of the library, named with its main type. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
         foreach (var chapter in cards.GroupBy(c => c.Chapter))
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | claims held | time | memory | run on |\n| --- | --- | --- | --- | --- | --- |\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | code | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
             foreach (var card in chapter)
             {
                 var link = Address(card.Path);
                 var record = RunRecord.Read(card.Notebook);
-                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
+                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}){Paper(card)} | {Code(card)} | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
             }
         }
 
-        text.Append("\nA claim is held when the measurement satisfies it. Exploratory findings and figures at a scale that cannot run here are in the notebooks and not counted.\n");
+        text.Append("\nA claim is held when the measurement satisfies it. Exploratory figures and figures at a scale that cannot run here are in the notebooks and not counted.\n");
         return text.ToString();
     }
 
@@ -110,7 +112,14 @@ public static class Ledger
 
     private static string Thumbnail(Card card) => Thumbnails + "/" + Path.ChangeExtension(card.Path, null).Replace('/', '-') + ".svg";
 
-    private static string Claims(Card card) => card.Stated > 0 ? string.Create(CultureInfo.InvariantCulture, $"{card.Held} / {card.Stated}") : "-";
+    private static string Paper(Card card) => PaperFacts.Read(card.Notebook) is { } facts ? "<br>" + Cell(facts.Paper) : "";
+
+    private static string Code(Card card) => PaperFacts.Read(card.Notebook) is { } facts
+        ? $"[{facts.Room}](../{Address(facts.Folder)}), [`{facts.Type}`](../{Address(facts.File)})"
+        : "";
+
+    private static string Claims(Card card) =>
+        string.Join(" | ", Enum.GetValues<ClaimOrigin>().Select(o => card.Counts[o] is { Stated: > 0 } count ? string.Create(CultureInfo.InvariantCulture, $"{count.Held} / {count.Stated}") : "-"));
 
     private static string Address(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
 

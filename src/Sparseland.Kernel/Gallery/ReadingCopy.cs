@@ -59,9 +59,8 @@ public static class ReadingCopy
             parts.Add($"run at {record.Scale} scale in {HtmlPage.Time(record.Seconds)}, {record.PeakMemoryMB} MB");
         else
             parts.Add("no completed run");
-        var stated = StoredClaims.Of(notebook).Where(c => c.IsStated).ToList();
-        if (stated.Count > 0)
-            parts.Add($"{stated.Count(c => c.Outcome == ClaimOutcome.Held)} of {stated.Count} claims held");
+        if (StoredClaims.Of(notebook) is { Count: > 0 } claims)
+            parts.Add(ClaimCounts.Of(claims).ToString());
         return HtmlPage.Encode(string.Join("; ", parts));
     }
 }

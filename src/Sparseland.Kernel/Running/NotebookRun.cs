@@ -44,11 +44,14 @@ public sealed record NotebookRun(
     /// <summary>Whether every cell ran and no claim was lost.</summary>
     public bool IsGood => Status == RunStatus.Passed && Regressed.Count == 0;
 
+    /// <summary>How many of its claims held, by origin.</summary>
+    public ClaimCounts Counts => ClaimCounts.Of(Claims);
+
     /// <summary>Claims that count.</summary>
-    public int Stated => Claims.Count(c => c.IsStated);
+    public int Stated => Counts.Stated;
 
     /// <summary>Claims that count and held.</summary>
-    public int Held => Claims.Count(c => c.IsStated && c.Outcome == ClaimOutcome.Held);
+    public int Held => Counts.Held;
 }
 
 /// <summary>Where the run of a notebook stands.</summary>

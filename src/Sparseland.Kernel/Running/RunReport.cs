@@ -47,7 +47,13 @@ public static class RunReport
         ["peakMemoryMB"] = run.PeakMemory / 1048576,
         ["held"] = run.Held,
         ["stated"] = run.Stated,
+        ["paper"] = Of(run.Counts.Paper),
+        ["identities"] = Of(run.Counts.Identities),
+        ["findings"] = Of(run.Counts.Findings),
+        ["notJudged"] = run.Counts.NotJudged,
         ["notReproduced"] = new JsonArray([.. run.Claims.Where(c => c.IsStated && c.Outcome == ClaimOutcome.NotReproduced).Select(c => (JsonNode)c.Statement)]),
         ["regressed"] = new JsonArray([.. run.Regressed.Select(c => (JsonNode)c.Statement)]),
     };
+
+    private static JsonObject Of(HeldOf count) => new() { ["held"] = count.Held, ["stated"] = count.Stated };
 }

@@ -11,8 +11,18 @@ public static class StoredClaims
     /// <exception cref="InvalidDataException">An output says that it holds claims, but they cannot be read.</exception>
     public static IReadOnlyList<Claim> Of(Notebook notebook)
     {
-        ArgumentNullException.ThrowIfNull(notebook);
         var found = new OrderedDictionary<string, Claim>(StringComparer.Ordinal);
+        foreach (var claim in Lists(notebook).SelectMany(list => list))
+            found[claim.Statement] = claim;
+        return [.. found.Values];
+    }
+
+    /// <summary>The lists of claims that the outputs show, in their order; a list shown twice stands twice.</summary>
+    /// <exception cref="InvalidDataException">An output says that it holds claims, but they cannot be read.</exception>
+    public static IReadOnlyList<Claims> Lists(Notebook notebook)
+    {
+        ArgumentNullException.ThrowIfNull(notebook);
+        var lists = new List<Claims>();
         var number = 0;
         foreach (var cell in notebook.Cells)
         {
@@ -23,8 +33,7 @@ public static class StoredClaims
                     continue;
                 try
                 {
-                    foreach (var claim in Claims.FromJson(json.ToJsonString()))
-                        found[claim.Statement] = claim;
+                    lists.Add(Claims.FromJson(json.ToJsonString()));
                 }
                 catch (FormatException e)
                 {
@@ -33,6 +42,6 @@ public static class StoredClaims
             }
         }
 
-        return [.. found.Values];
+        return lists;
     }
 }

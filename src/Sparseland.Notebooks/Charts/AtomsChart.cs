@@ -61,7 +61,7 @@ public sealed record AtomsChart : Chart
         double[] pixels = MosaicValues();
         for (int row = 0; row < PixelHeight; row++)
             rows.Add(PlotlyJson.Numbers(pixels.Skip(row * PixelWidth).Take(PixelWidth).Select(v => Math.Round(v, 3))));
-        JsonObject layout = PlotlyJson.Layout(this, "", "");
+        JsonObject layout = PlotlyJson.Layout(this, PlotlyJson.AxisOf(""), PlotlyJson.AxisOf(""));
         (layout["yaxis"]!["autorange"], layout["yaxis"]!["scaleanchor"], layout["yaxis"]!["visible"], layout["xaxis"]!["visible"]) = ("reversed", "x", false, false);
         return PlotlyJson.Figure(
             [new JsonObject { ["type"] = "heatmap", ["z"] = rows, ["zmin"] = -1, ["zmax"] = 1, ["showscale"] = false, ["colorscale"] = PlotlyJson.Scale(ColourMap.Grey) }],

@@ -1,15 +1,16 @@
-using System.Text.Json.Nodes;
 using Sparseland.Notebooks.Charts.Drawing;
 
 namespace Sparseland.Notebooks.Charts;
 
 /// <summary>
 /// Values of a few named things, grouped where there are several series, with error bars where a series has a band. Bars
-/// start at zero; on a log axis, which has no zero, the values are points instead.
+/// start at zero; on a log axis, which has no zero, the values are points on thin stems instead.
 /// </summary>
-public sealed record BarsChart : Chart
+public sealed partial record BarsChart : Chart
 {
     internal BarsChart(IReadOnlyList<string> categories, IReadOnlyList<Series> series) => (Categories, Series) = (categories, series);
+
+    private const double StemWidth = 1.5;
 
     /// <summary>Names along the axis.</summary>
     public IReadOnlyList<string> Categories { get; }
@@ -64,39 +65,6 @@ public sealed record BarsChart : Chart
             DrawVertical(canvas, box, axis);
     }
 
-    internal override JsonObject Figure(bool full)
-    {
-        var data = new JsonArray();
-        for (int i = 0; i < Series.Count; i++)
-        {
-            Series s = Series[i];
-            var trace = new JsonObject
-            {
-                ["type"] = LogY ? "scatter" : "bar",
-                ["name"] = s.Name,
-                ["x"] = PlotlyJson.Texts(Categories),
-                ["y"] = PlotlyJson.Numbers(s.Y),
-                ["marker"] = new JsonObject { ["color"] = Theme.Colour(i) },
-            };
-            if (LogY)
-                trace["mode"] = "markers";
-            if (s.Lower is not null)
-            {
-                trace["error_y"] = new JsonObject
-                {
-                    ["type"] = "data",
-                    ["symmetric"] = false,
-                    ["array"] = PlotlyJson.Numbers(s.Y.Select((y, k) => s.Upper![k] - y)),
-                    ["arrayminus"] = PlotlyJson.Numbers(s.Y.Select((y, k) => y - s.Lower[k])),
-                };
-            }
-            data.Add(trace);
-        }
-        JsonObject layout = PlotlyJson.Layout(this, XTitle, YTitle, logY: LogY);
-        layout["barmode"] = "group";
-        return PlotlyJson.Figure(data, layout);
-    }
-
     private static string Spread(Series s, int i) => s.Lower is null ? "" : $" ({Ticks.Short(s.Lower[i])} to {Ticks.Short(s.Upper![i])})";
 
     private IReadOnlyList<LegendEntry> Entries() =>
@@ -148,7 +116,10 @@ public sealed record BarsChart : Chart
                     continue;
                 double x = centre + ((i - ((Series.Count - 1) / 2.0)) * bar), y = At(value);
                 if (LogY)
+                {
+                    canvas.Line(x, area.Bottom, x, y, Theme.Colour(i), StemWidth);
                     canvas.Marker(i, x, y, 5, Theme.Colour(i));
+                }
                 else
                     canvas.Rect(new Box(x - (bar * .46), Math.Min(y, zero), bar * .92, Math.Max(1, Math.Abs(y - zero))), Theme.Colour(i));
                 double labelY = y;
@@ -194,7 +165,10 @@ public sealed record BarsChart : Chart
                     continue;
                 double y = centre + ((i - ((Series.Count - 1) / 2.0)) * bar), x = At(value);
                 if (LogY)
+                {
+                    canvas.Line(area.X, y, x, y, Theme.Colour(i), StemWidth);
                     canvas.Marker(i, x, y, 4.5, Theme.Colour(i));
+                }
                 else
                     canvas.Rect(new Box(Math.Min(x, zero), y - (bar * .45), Math.Max(1, Math.Abs(x - zero)), bar * .9), Theme.Colour(i));
                 double labelX = Math.Max(x, zero);

@@ -10,10 +10,12 @@ public abstract partial record Chart
     /// <param name="caption">What to see.</param>
     /// <param name="logX">Logarithmic x axis.</param>
     /// <param name="logY">Logarithmic y axis.</param>
+    /// <param name="equalAspect">Steps of one unit are equally long on both axes: a circle is round. DEFAULT: false.</param>
     /// <exception cref="ArgumentException">No series, or a value that cannot stand on a log axis.</exception>
     public static CurvesChart Curves(
-        IReadOnlyList<Series> series, string x = "", string y = "", string title = "", string caption = "", bool logX = false, bool logY = false) =>
-        Checked(new CurvesChart(Some(series)) { XTitle = x, YTitle = y, Title = title, Caption = caption, LogX = logX, LogY = logY });
+        IReadOnlyList<Series> series, string x = "", string y = "", string title = "", string caption = "", bool logX = false, bool logY = false,
+        bool equalAspect = false) =>
+        Checked(new CurvesChart(Some(series)) { XTitle = x, YTitle = y, Title = title, Caption = caption, LogX = logX, LogY = logY, EqualAspect = equalAspect });
 
     /// <summary>One line over 0, 1, 2, ...</summary>
     /// <param name="values">Values; NaN is a gap.</param>
@@ -82,9 +84,11 @@ public abstract partial record Chart
     /// <param name="logX">Logarithmic x axis.</param>
     /// <param name="logY">Logarithmic y axis.</param>
     /// <param name="diagonal">Draw the line y = x.</param>
+    /// <param name="equalAspect">Steps of one unit are equally long on both axes. DEFAULT: false.</param>
     public static ScatterChart Scatter(
-        IReadOnlyList<Series> series, string x = "", string y = "", string title = "", string caption = "", bool logX = false, bool logY = false, bool diagonal = false) =>
-        Checked(new ScatterChart(Some(series)) { XTitle = x, YTitle = y, Title = title, Caption = caption, LogX = logX, LogY = logY, Diagonal = diagonal });
+        IReadOnlyList<Series> series, string x = "", string y = "", string title = "", string caption = "", bool logX = false, bool logY = false,
+        bool diagonal = false, bool equalAspect = false) =>
+        Checked(new ScatterChart(Some(series)) { XTitle = x, YTitle = y, Title = title, Caption = caption, LogX = logX, LogY = logY, Diagonal = diagonal, EqualAspect = equalAspect });
 
     /// <summary>How often values occur in several sets, over the same bins.</summary>
     /// <param name="sets">("name", values) each.</param>
@@ -134,7 +138,7 @@ public abstract partial record Chart
     /// <param name="y">What the values are, with the unit.</param>
     /// <param name="title">Heading.</param>
     /// <param name="caption">What to see.</param>
-    /// <param name="logY">Logarithmic values, drawn as points since a log axis has no zero for bars to stand on.</param>
+    /// <param name="logY">Logarithmic values, drawn as points on thin stems since a log axis has no zero for bars to stand on.</param>
     public static BarsChart Bars(
         IReadOnlyList<string> categories, IReadOnlyList<Series> series, string x = "", string y = "", string title = "", string caption = "", bool logY = false)
     {
@@ -153,7 +157,7 @@ public abstract partial record Chart
     /// <param name="y">What the values are, with the unit.</param>
     /// <param name="title">Heading.</param>
     /// <param name="caption">What to see.</param>
-    /// <param name="logY">Logarithmic values, drawn as points.</param>
+    /// <param name="logY">Logarithmic values, drawn as points on thin stems.</param>
     public static BarsChart Bars(
         IReadOnlyList<string> categories, Values values, string x = "", string y = "", string title = "", string caption = "", bool logY = false) =>
         Bars(categories, [new Series("", values)], x, y, title, caption, logY);

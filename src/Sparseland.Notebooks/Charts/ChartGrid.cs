@@ -51,9 +51,9 @@ public sealed record ChartGrid : Chart
     internal override JsonObject Figure(bool full)
     {
         var data = new JsonArray();
-        JsonObject layout = PlotlyJson.Layout(this, "", "");
+        JsonObject layout = PlotlyJson.Layout(this, null, null, legend: true, caption: Captions());
         layout["shapes"] = new JsonArray();
-        layout["annotations"] = new JsonArray();
+        layout["annotations"] ??= new JsonArray();
         int rows = ((Charts.Count - 1) / Columns) + 1, axes = 0;
         for (int i = 0; i < Charts.Count; i++)
         {
@@ -71,8 +71,11 @@ public sealed record ChartGrid : Chart
                 foreach (string letter in new[] { "x", "y" })
                 {
                     JsonObject copy = figure["layout"]![letter + "axis" + old]!.DeepClone().AsObject();
-                    copy["domain"] = PlotlyJson.Numbers(letter == "x" ? across : up);
-                    copy["anchor"] = (letter == "x" ? "y" : "x") + suffix;
+                    double[] cell = letter == "x" ? across : up;
+                    double[] own = copy["domain"] is JsonArray part ? [.. part.Select(v => v!.GetValue<double>())] : [0, 1];
+                    copy["domain"] = PlotlyJson.Numbers(own.Select(share => cell[0] + (share * (cell[1] - cell[0]))));
+                    // An axis of its own partner, unless the chart shares one among several plots; all names stand before any is used.
+                    copy["anchor"] = (string?)copy["anchor"] is { } shared && names.TryGetValue(shared, out string? other) ? other : (letter == "x" ? "y" : "x") + suffix;
                     if (copy["scaleanchor"] is { } anchor)
                         copy["scaleanchor"] = names[anchor.GetValue<string>()];
                     layout[letter + "axis" + suffix] = copy;
@@ -81,6 +84,8 @@ public sealed record ChartGrid : Chart
             foreach (JsonNode? trace in figure["data"]!.AsArray())
             {
                 JsonObject copy = trace!.DeepClone().AsObject();
+                if (!figure["layout"]!["showlegend"]!.GetValue<bool>())
+                    copy["showlegend"] = false;
                 if (names.Count == 0)
                     copy["domain"] = new JsonObject { ["x"] = PlotlyJson.Numbers(across), ["y"] = PlotlyJson.Numbers(up) };
                 else
@@ -92,7 +97,7 @@ public sealed record ChartGrid : Chart
                 // A figure has one title only, so the charts' own stand as notes above them.
                 layout["annotations"]!.AsArray().Add(new JsonObject
                 {
-                    ["text"] = Charts[i].Title,
+                    ["text"] = PlotlyJson.Text(Charts[i].Title),
                     ["xref"] = "paper",
                     ["yref"] = "paper",
                     ["x"] = across[0],
@@ -106,6 +111,8 @@ public sealed record ChartGrid : Chart
             {
                 foreach (JsonNode? item in figure["layout"]![list]?.AsArray() ?? [])
                 {
+                    if ((string?)item!["name"] == PlotlyJson.CaptionName)
+                        continue;
                     JsonObject copy = item!.DeepClone().AsObject();
                     Rename(copy, names, "xref", "yref");
                     layout[list]!.AsArray().Add(copy);
@@ -114,6 +121,10 @@ public sealed record ChartGrid : Chart
         }
         return PlotlyJson.Figure(data, layout);
     }
+
+    // A figure has one place for captions: each chart's own stands in it under its title.
+    private string Captions() => string.Join(" ", Charts.Where(c => c.FullCaption.Length > 0)
+        .Select(c => c.Title.Length > 0 ? $"{c.Title}: {c.FullCaption}" : c.FullCaption).Append(FullCaption).Where(c => c.Length > 0));
 
     // An axis name stands alone ("x") or before " domain".
     private static void Rename(JsonObject target, Dictionary<string, string> names, string xKey, string yKey)

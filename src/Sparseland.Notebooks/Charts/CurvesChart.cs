@@ -30,6 +30,8 @@ public sealed record CurvesChart : XyChart
     internal override IReadOnlyList<LegendEntry> Legend(double width) =>
         HasEndLabels(width) || (Series.Count == 1 && Series[0].Name.Length == 0) ? [] : [.. Series.Select((s, i) => new LegendEntry(s.Name, i, Sample.Line))];
 
+    internal override bool HasLegend => Series.Count > 1 || Series[0].Name.Length > 0;
+
     internal override double RightMargin(double width) => HasEndLabels(width) ? LabelWidth() + 14 : 0;
 
     internal override void DrawData(Canvas canvas, Plot plot)
@@ -80,6 +82,7 @@ public sealed record CurvesChart : XyChart
             }
             JsonObject line = PlotlyJson.Scatter(s.Name, keep.Select(k => s.X[k]), keep.Select(k => s.Y[k]), s.Y.Count <= 30 ? "lines+markers" : "lines", colour);
             ((JsonObject)line["line"]!)["dash"] = PlotlyJson.Dash(i);
+            line["marker"] = new JsonObject { ["color"] = colour, ["symbol"] = PlotlyJson.Symbol(i), ["size"] = 8 };
             data.Add(line);
         }
         return PlotlyJson.Figure(data, XyLayout());

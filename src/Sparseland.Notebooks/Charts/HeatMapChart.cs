@@ -85,7 +85,7 @@ public sealed record HeatMapChart : Chart
         MatrixAxes.Rows(canvas, image, Matrix.Rows, RowNames, rowLabels);
         MatrixAxes.Columns(canvas, image, Matrix.Columns, ColumnNames, box);
         canvas.Text(image.CentreX, image.Bottom + 36, TextMetrics.Fit(XTitle, box.Width), "middle", fill: Theme.Muted);
-        if (Matrix.Rows <= 14 && Matrix.Columns <= 14)
+        if (HasNumbers)
             DrawNumbers(canvas, image, map, low, high);
         ColourBar.Draw(canvas, bar, map, low, high, ValueTitle, box);
     }
@@ -104,15 +104,50 @@ public sealed record HeatMapChart : Chart
             ["zmin"] = PlotlyJson.Number(low),
             ["zmax"] = PlotlyJson.Number(high),
             ["colorscale"] = PlotlyJson.Scale(IsSigned ? ColourMap.Diverging : ColourMap.Sequential),
-            ["colorbar"] = new JsonObject { ["title"] = new JsonObject { ["text"] = ValueTitle } },
         };
-        if (RowNames is not null)
-            trace["y"] = PlotlyJson.Texts(RowNames);
-        if (ColumnNames is not null)
-            trace["x"] = PlotlyJson.Texts(ColumnNames);
-        JsonObject layout = PlotlyJson.Layout(this, XTitle, YTitle);
-        layout["yaxis"]!["autorange"] = "reversed";
+        var bar = new JsonObject { ["title"] = new JsonObject { ["text"] = PlotlyJson.Text(ValueTitle) } };
+        PlotlyJson.Format(bar, Axis.Of([], log: false, 0, (low, high)));
+        trace["colorbar"] = bar;
+        bool averaged = shown != Matrix;
+        if (averaged)
+        {
+            // Blocks stand where their cells do, and the names of these on the axis.
+            int block = BlockSize(Matrix);
+            double first = (block - 1) / 2.0;
+            (trace["x0"], trace["dx"], trace["y0"], trace["dy"]) = (first, block, first, block);
+        }
+        else
+        {
+            if (RowNames is not null)
+                trace["y"] = PlotlyJson.Texts(RowNames);
+            if (ColumnNames is not null)
+                trace["x"] = PlotlyJson.Texts(ColumnNames);
+        }
+        if (HasNumbers)
+        {
+            double largest = Finite().Max(Math.Abs);
+            var texts = new JsonArray();
+            for (int row = 0; row < Matrix.Rows; row++)
+                texts.Add(PlotlyJson.Texts(Enumerable.Range(0, Matrix.Columns).Select(column => double.IsFinite(Matrix[row, column]) ? Number(Matrix[row, column], largest) : "")));
+            (trace["text"], trace["texttemplate"]) = (texts, "%{text}");
+        }
+        JsonObject layout = PlotlyJson.Layout(this, PlotlyJson.IndexAxis(XTitle, Matrix.Columns, false), PlotlyJson.IndexAxis(YTitle, Matrix.Rows, true));
+        layout["plot_bgcolor"] = Theme.Missing;
+        if (averaged)
+        {
+            Name(layout["xaxis"]!, ColumnNames);
+            Name(layout["yaxis"]!, RowNames);
+        }
         return PlotlyJson.Figure([trace], layout);
+    }
+
+    private static void Name(JsonNode axis, IReadOnlyList<string>? names)
+    {
+        if (names is null)
+            return;
+        int every = ((names.Count - 1) / 30) + 1;
+        int[] shown = [.. Enumerable.Range(0, names.Count).Where(i => i % every == 0)];
+        (axis["tickmode"], axis["tickvals"], axis["ticktext"]) = ("array", PlotlyJson.Numbers(shown.Select(i => (double)i)), PlotlyJson.Texts(shown.Select(i => names[i])));
     }
 
     /// <summary>Cells averaged in square blocks until no side is longer than a picture can show.</summary>
@@ -148,6 +183,8 @@ public sealed record HeatMapChart : Chart
     }
 
     internal static int BlockSize(Grid2D matrix) => ((Math.Max(matrix.Rows, matrix.Columns) - 1) / LargestSide) + 1;
+
+    private bool HasNumbers => Matrix.Rows <= 14 && Matrix.Columns <= 14;
 
     private IEnumerable<double> Finite() => Matrix.Array.Where(double.IsFinite);
 

@@ -60,6 +60,8 @@ public sealed record HistogramChart : XyChart
     internal override void Check()
     {
         base.Check();
+        if (EqualAspect)
+            throw new ArgumentException("The heights of a histogram have another unit than its values, so no steps of equal length.", nameof(EqualAspect));
         if (LogX)
             throw new ArgumentException("A histogram has bins of one width, which a log axis would distort: take the logarithm of the values instead.", nameof(LogX));
     }
@@ -102,7 +104,7 @@ public sealed record HistogramChart : XyChart
             data.Add(new JsonObject
             {
                 ["type"] = "bar",
-                ["name"] = Sets[i].Name,
+                ["name"] = PlotlyJson.Text(Sets[i].Name),
                 ["x"] = PlotlyJson.Numbers(counts[i].Select((_, b) => (Edges[b] + Edges[b + 1]) / 2)),
                 ["y"] = PlotlyJson.Numbers(counts[i]),
                 ["width"] = PlotlyJson.Number(Edges[1] - Edges[0]),

@@ -131,13 +131,13 @@ public sealed record ImagesChart : Chart
 
     internal override JsonObject Figure(bool full)
     {
-        var (data, layout) = (new JsonArray(), PlotlyJson.Layout(this, "", ""));
+        var (data, layout) = (new JsonArray(), PlotlyJson.Layout(this, PlotlyJson.AxisOf(""), PlotlyJson.AxisOf("")));
         layout["grid"] = new JsonObject { ["rows"] = ((Pictures.Count - 1) / Columns) + 1, ["columns"] = Columns, ["pattern"] = "independent" };
         for (int i = 0; i < Pictures.Count; i++)
         {
             Picture p = Pictures[i];
             string suffix = i == 0 ? "" : (i + 1).ToString(System.Globalization.CultureInfo.InvariantCulture);
-            layout["xaxis" + suffix] = new JsonObject { ["title"] = new JsonObject { ["text"] = p.Name }, ["showticklabels"] = false };
+            layout["xaxis" + suffix] = new JsonObject { ["title"] = new JsonObject { ["text"] = PlotlyJson.Text(p.Name) }, ["showticklabels"] = false };
             layout["yaxis" + suffix] = new JsonObject { ["autorange"] = "reversed", ["scaleanchor"] = "x" + suffix, ["visible"] = false };
             double[] plane = p.Colour is null ? p.Grey : [.. Enumerable.Range(0, p.Width * p.Height).Select(k => Luma(p, k))];
             var rows = new JsonArray();

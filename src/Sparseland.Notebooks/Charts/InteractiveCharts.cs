@@ -33,12 +33,34 @@ public static class InteractiveCharts
           if(!api.ready)return;
           document.querySelectorAll('figure.sl-chart[data-sl-plotly]:not([data-sl-done])').forEach(function(f){
             f.setAttribute('data-sl-done','1');
-            var still=f.querySelector('img'),box=document.createElement('div');
+            var still=f.querySelector('img'),box=document.createElement('div'),added=[box];
+            function words(text,style){
+              if(!text)return;
+              var line=document.createElement('div');
+              line.className='sl-words';line.style.cssText="font-family:'Segoe UI',system-ui,-apple-system,Roboto,Arial,sans-serif;background:#fff;"+style;line.textContent=text;
+              added.push(line);f.appendChild(line);
+            }
+            function undo(){added.forEach(function(e){e.remove();});f.style.maxWidth=narrow;f.style.border=f.style.padding='';}
+            var narrow=f.style.maxWidth,slim=f.parentNode.clientWidth<500;
             try{
-              var spec=JSON.parse(f.getAttribute('data-sl-plotly'));
-              f.appendChild(box);
-              window.Plotly.newPlot(box,spec.data,spec.layout,{displaylogo:false,responsive:true}).then(function(){if(still)still.style.display='none';},function(){box.remove();});
-            }catch(e){box.remove();}
+              var spec=JSON.parse(f.getAttribute('data-sl-plotly')),layout=spec.layout||{},own=layout.meta&&layout.meta.sparseland;
+              if(own){
+                words(own.title,'font-weight:600;font-size:15px;color:#1f2933;padding:14px 8px 0');
+                f.appendChild(box);
+                words(own.caption,'color:#52606d;font-size:12px;line-height:1.3;padding:0 8px 14px');
+                delete layout.title;
+                layout.annotations=(layout.annotations||[]).filter(function(a){return a.name!=='sl-caption';});
+                layout.height=own.height;layout.margin.t=own.top;layout.margin.b=own.bottom;
+                var y=layout.yaxis||{};
+                if(slim){
+                  layout.margin.l=40;layout.margin.r=10;
+                  if(y.ticktext)y.ticktext=y.ticktext.map(function(t){return t.length>18?t.slice(0,17)+'…':t;});
+                }
+              }else f.appendChild(box);
+              f.style.maxWidth='none';
+              if(own)f.style.cssText+=';border:1px solid #d9dee4;border-radius:6px;background:#fff;overflow:hidden;padding:0 6px';
+              window.Plotly.newPlot(box,spec.data,layout,{displaylogo:false,responsive:true,displayModeBar:slim?false:'hover',modeBarButtonsToRemove:['select2d','lasso2d','zoomIn2d','zoomOut2d']}).then(function(){if(still)still.style.display='none';},undo);
+            }catch(e){undo();}
           });
         }};
         function go(){api.ready=true;api.scan();new MutationObserver(function(){api.scan();}).observe(document.body,{childList:true,subtree:true});}

@@ -87,6 +87,12 @@ public sealed record ParetoChart : XyChart
 
     private void DrawCorner(Canvas canvas, Plot plot)
     {
+        var (text, atRight, atTop) = Corner();
+        canvas.Text(atRight ? plot.Area.Right - 6 : plot.Area.X + 6, atTop ? plot.Area.Y + 14 : plot.Area.Bottom - 8, text, atRight ? "end" : "start", fill: Theme.Muted);
+    }
+
+    private (string Text, bool AtRight, bool AtTop) Corner()
+    {
         bool atRight = Best is Better.LowerRight or Better.UpperRight, atTop = Best is Better.UpperLeft or Better.UpperRight;
         string text = (atRight, atTop) switch
         {
@@ -95,7 +101,7 @@ public sealed record ParetoChart : XyChart
             (false, true) => "↖ better",
             _ => "better ↗",
         };
-        canvas.Text(atRight ? plot.Area.Right - 6 : plot.Area.X + 6, atTop ? plot.Area.Y + 14 : plot.Area.Bottom - 8, text, atRight ? "end" : "start", fill: Theme.Muted);
+        return (text, atRight, atTop);
     }
 
     internal override JsonObject Figure(bool full)
@@ -104,14 +110,31 @@ public sealed record ParetoChart : XyChart
         var front = Front();
         JsonObject steps = PlotlyJson.Scatter("front", front.Select(p => p.X), front.Select(p => p.Y), "lines", "#aab4bf");
         ((JsonObject)steps["line"]!)["shape"] = Best is Better.LowerLeft or Better.UpperLeft ? "hv" : "vh";
+        (steps["showlegend"], steps["hoverinfo"]) = (false, "skip");
         data.Add(steps);
+        var on = front.Select(p => (p.X, p.Y)).ToHashSet();
         for (int i = 0; i < Series.Count; i++)
         {
             JsonObject trace = PlotlyJson.Scatter(Series[i].Name, Series[i].X, Series[i].Y, "markers", Theme.Colour(i));
-            trace["marker"] = new JsonObject { ["color"] = Theme.Colour(i), ["symbol"] = PlotlyJson.Symbol(i), ["size"] = 9 };
+            var (s, symbol) = (Series[i], PlotlyJson.Symbol(i));
+            trace["marker"] = new JsonObject
+            {
+                ["color"] = Theme.Colour(i),
+                ["symbol"] = PlotlyJson.Texts(Enumerable.Range(0, s.Y.Count).Select(k => on.Contains((s.X[k], s.Y[k])) ? symbol : symbol + "-open")),
+                ["size"] = 9,
+            };
             data.Add(trace);
         }
-        return PlotlyJson.Figure(data, XyLayout());
+        JsonObject layout = XyLayout();
+        JsonArray notes = layout["annotations"] as JsonArray ?? [];
+        var (text, atRight, atTop) = Corner();
+        notes.Add(new JsonObject
+        {
+            ["text"] = text, ["xref"] = "x domain", ["yref"] = "y domain", ["x"] = atRight ? .99 : .01, ["y"] = atTop ? .99 : .01,
+            ["xanchor"] = atRight ? "right" : "left", ["yanchor"] = atTop ? "top" : "bottom", ["showarrow"] = false, ["font"] = new JsonObject { ["color"] = Theme.Muted },
+        });
+        layout["annotations"] = notes;
+        return PlotlyJson.Figure(data, layout);
     }
 
     private bool Dominates(double x, double y, double otherX, double otherY)

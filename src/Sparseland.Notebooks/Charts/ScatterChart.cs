@@ -60,7 +60,8 @@ public sealed record ScatterChart : XyChart
         JsonObject layout = XyLayout();
         if (Diagonal)
         {
-            double low = Series.Min(s => s.X.Min()), high = Series.Max(s => s.X.Max());
+            Axis x = XAxis(), y = YAxis();
+            double low = Math.Max(x.Min, y.Min), high = Math.Min(x.Max, y.Max);
             var shapes = layout["shapes"] as JsonArray ?? [];
             shapes.Add(new JsonObject { ["type"] = "line", ["x0"] = low, ["y0"] = low, ["x1"] = high, ["y1"] = high, ["line"] = new JsonObject { ["color"] = Theme.AxisLine, ["dash"] = "dash", ["width"] = 1 } });
             layout["shapes"] = shapes;

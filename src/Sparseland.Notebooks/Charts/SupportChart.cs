@@ -82,11 +82,25 @@ public sealed record SupportChart : Chart
         var rows = new JsonArray();
         for (int row = 0; row < Mask.Rows; row++)
             rows.Add(PlotlyJson.Numbers(Enumerable.Range(0, Mask.Columns).Select(column => Mask[row, column])));
-        JsonObject layout = PlotlyJson.Layout(this, XTitle, YTitle);
-        layout["yaxis"]!["autorange"] = "reversed";
-        return PlotlyJson.Figure(
-            [new JsonObject { ["type"] = "heatmap", ["z"] = rows, ["zmin"] = 0, ["zmax"] = 1, ["showscale"] = false, ["colorscale"] = PlotlyJson.Scale(ColourMap.Ink) }],
-            layout);
+        JsonObject layout = PlotlyJson.Layout(this, PlotlyJson.IndexAxis(XTitle, Mask.Columns, false), PlotlyJson.IndexAxis(YTitle, Mask.Rows, true));
+        double[] image = [0, .86], bars = [.88, 1];
+        (layout["xaxis"]!["domain"], layout["yaxis"]!["domain"]) = (PlotlyJson.Numbers(image), PlotlyJson.Numbers(image));
+        layout["xaxis2"] = new JsonObject { ["domain"] = PlotlyJson.Numbers(bars), ["visible"] = false, ["anchor"] = "y" };
+        layout["yaxis2"] = new JsonObject { ["domain"] = PlotlyJson.Numbers(bars), ["visible"] = false, ["anchor"] = "x" };
+        layout["bargap"] = 0;
+        var kept = new JsonObject { ["type"] = "heatmap", ["z"] = rows, ["zmin"] = 0, ["zmax"] = 1, ["showscale"] = false, ["colorscale"] = PlotlyJson.Scale(ColourMap.Ink) };
+        return PlotlyJson.Figure([kept, Marginals("kept per row", rowCounts, "x2", "y", "h"), Marginals("kept per column", columnCounts, "x", "y2", "v")], layout);
+    }
+
+    private static JsonObject Marginals(string name, double[] counts, string x, string y, string orientation)
+    {
+        JsonArray places = PlotlyJson.Numbers(Enumerable.Range(0, counts.Length).Select(i => (double)i)), lengths = PlotlyJson.Numbers(counts);
+        bool lying = orientation == "h";
+        return new JsonObject
+        {
+            ["type"] = "bar", ["name"] = name, ["orientation"] = orientation, ["x"] = lying ? lengths : places, ["y"] = lying ? places : lengths,
+            ["xaxis"] = x, ["yaxis"] = y, ["marker"] = new JsonObject { ["color"] = Theme.Colour(1), ["opacity"] = .6 },
+        };
     }
 
     // A share of a few percent would be nearly white on a scale to 100 %.

@@ -53,10 +53,7 @@ public sealed record TableChart : Chart
             ["header"] = new JsonObject { ["values"] = PlotlyJson.Texts(Headings) },
             ["cells"] = new JsonObject { ["values"] = columns },
         };
-        JsonObject layout = PlotlyJson.Layout(this, "", "");
-        layout.Remove("xaxis");
-        layout.Remove("yaxis");
-        return PlotlyJson.Figure([trace], layout);
+        return PlotlyJson.Figure([trace], PlotlyJson.Layout(this, null, null));
     }
 
     private double[] Widths(double available)

@@ -34,6 +34,12 @@ public abstract record XyChart : Chart
     /// <summary>The part of the y axis to show; null for all data.</summary>
     public (double From, double To)? YRange { get; init; }
 
+    /// <summary>
+    /// Whether a step of one unit is as long on the x axis as on the y axis (of one decade, where both are logarithmic), so
+    /// that a circle is round. DEFAULT: false.
+    /// </summary>
+    public bool EqualAspect { get; init; }
+
     /// <summary>Marked values.</summary>
     public IReadOnlyList<ReferenceLine> Lines { get; init; } = [];
 
@@ -74,8 +80,10 @@ public abstract record XyChart : Chart
     {
     }
 
+    internal virtual bool HasLegend => Legend(double.MaxValue).Count > 0;
+
     internal override double ContentHeight(double width) =>
-        Math.Clamp(width * .5, 190, 330) + Drawing.Legend.Height(Legend(width), width) + (YTitle.Length > 0 ? 24 : 0) + (XTitle.Length > 0 ? 18 : 0);
+        PlotHeight(width) + Drawing.Legend.Height(Legend(width), width) + (YTitle.Length > 0 ? 24 : 0) + (XTitle.Length > 0 ? 18 : 0);
 
     internal override void Check()
     {
@@ -86,6 +94,8 @@ public abstract record XyChart : Chart
             RequirePositive(XData(), "x");
         if (LogY)
             RequirePositive(YData(), "y");
+        if (EqualAspect && LogX != LogY)
+            throw new ArgumentException("Steps of equal length need two axes of one kind: both linear or both logarithmic.", nameof(EqualAspect));
         foreach (ReferenceLine line in Lines)
         {
             if (line.Value <= 0 && (line.Vertical ? LogX : LogY))
@@ -112,6 +122,8 @@ public abstract record XyChart : Chart
         double left = yTicks.Count == 0 ? 0 : yTicks.Max(t => TextMetrics.Width(t.Label)) + 8;
         double right = RightMargin(box.Width);
         var area = new Box(box.X + left, top, Math.Max(20, box.Width - left - Math.Max(right, 10)), Math.Max(20, bottom - top));
+        if (EqualAspect)
+            area = Equalised(area, x, y);
         var plot = new Plot(area, x, y);
 
         foreach (Tick tick in yTicks)
@@ -149,9 +161,11 @@ public abstract record XyChart : Chart
 
     private protected JsonObject XyLayout()
     {
-        JsonObject layout = PlotlyJson.Layout(this, XTitle, YTitle, LogX, LogY, XRange, YRange);
+        JsonObject layout = PlotlyJson.Layout(this, PlotlyJson.AxisOf(XTitle, XAxis(), XRange), PlotlyJson.AxisOf(YTitle, YAxis(), YRange), HasLegend);
+        if (EqualAspect)
+            (layout["xaxis"]!["constrain"], layout["yaxis"]!["constrain"], layout["yaxis"]!["scaleanchor"]) = ("domain", "domain", "x");
         var shapes = new JsonArray();
-        var notes = new JsonArray();
+        JsonArray notes = layout["annotations"] as JsonArray ?? [];
         foreach (ReferenceLine line in Lines)
         {
             string across = line.Vertical ? "y" : "x", along = line.Vertical ? "x" : "y";
@@ -171,7 +185,7 @@ public abstract record XyChart : Chart
                 [across + "ref"] = across + " domain",
                 [across] = 1,
                 [along] = log ? Math.Log10(line.Value) : line.Value,
-                ["text"] = line.Label,
+                ["text"] = PlotlyJson.Text(line.Label),
                 ["showarrow"] = false,
                 ["yanchor"] = "bottom",
                 ["xanchor"] = "right",
@@ -180,6 +194,23 @@ public abstract record XyChart : Chart
         if (Lines.Count > 0)
             (layout["shapes"], layout["annotations"]) = (shapes, notes);
         return layout;
+    }
+
+    private double PlotHeight(double width)
+    {
+        double usual = Math.Clamp(width * .5, 190, 330);
+        return EqualAspect ? Math.Clamp((width - 50) / SpanRatio(XAxis(), YAxis()), 120, Math.Max(usual, 400)) : usual;
+    }
+
+    // How much longer the x axis is than the y axis, in steps of equal length.
+    private static double SpanRatio(Axis x, Axis y) => x.IsLog
+        ? (Math.Log10(x.Max) - Math.Log10(x.Min)) / (Math.Log10(y.Max) - Math.Log10(y.Min))
+        : ((x.Max / 4) - (x.Min / 4)) / ((y.Max / 4) - (y.Min / 4));
+
+    private static Box Equalised(Box area, Axis x, Axis y)
+    {
+        double ratio = SpanRatio(x, y), width = Math.Min(area.Width, area.Height * ratio), height = Math.Min(area.Height, area.Width / ratio);
+        return new Box(area.X, area.Bottom - height, Math.Max(20, width), Math.Max(20, height));
     }
 
     private void DrawLines(Canvas canvas, Plot plot)

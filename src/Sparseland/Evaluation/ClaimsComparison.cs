@@ -5,7 +5,8 @@ public static class ClaimsComparison
 {
     /// <summary>
     /// The stated claims that held before and do not hold now, or are no longer there. Claims are matched by their
-    /// statement, so rewording a claim that held counts as losing it. What was exploratory before cannot regress.
+    /// statement, so rewording a claim that held counts as losing it. What was exploratory before cannot regress, and what is
+    /// measured now without being judged has not.
     /// </summary>
     /// <param name="before">Claims of the earlier run.</param>
     /// <param name="after">Claims of the later run.</param>
@@ -14,7 +15,7 @@ public static class ClaimsComparison
     {
         ArgumentNullException.ThrowIfNull(before);
         ArgumentNullException.ThrowIfNull(after);
-        HashSet<string> holds = [.. after.Where(c => c.Outcome == ClaimOutcome.Held).Select(c => c.Statement)];
+        HashSet<string> holds = [.. after.Where(c => c.Outcome is ClaimOutcome.Held or ClaimOutcome.NotJudged).Select(c => c.Statement)];
         return [.. before.Where(c => c.IsStated && c.Outcome == ClaimOutcome.Held && !holds.Contains(c.Statement))];
     }
 }

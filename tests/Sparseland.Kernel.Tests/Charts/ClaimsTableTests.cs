@@ -17,10 +17,12 @@ public class ClaimsTableTests
         Claims claims = Stated();
         MimeBundle bundle = ValueFormatting.Format(claims);
         string html = bundle.Data["text/html"].GetValue<string>();
-        Assert.Equal(5, html.Split("<tr").Length - 1);
-        foreach (string part in new[] { "A paper: 1 of 2 held; 1 not reproduced; 1 exploratory; 1 reported only", "Someone et al. &amp; others", "the gap closes", "a &lt;b&gt; note", "Fig. 3" })
+        // The head, three groups and four claims.
+        Assert.Equal(8, html.Split("<tr").Length - 1);
+        Assert.DoesNotContain("findings 0", html, StringComparison.Ordinal);
+        foreach (string part in new[] { "A paper: paper&#39;s claims 0 of 1 held, identities 1 of 1, 1 exploratory, 1 reported only", "own findings<", "The paper&#39;s claims: 0 of 1 held", "median of 3 seeds: 1-3; range 1.2 to 1.4", "Someone et al. &amp; others", "the gap closes", "a &lt;b&gt; note", "Fig. 3" })
             Assert.Contains(part, html, StringComparison.Ordinal);
-        Assert.Equal((2, 1, 1), (html.Split(" held<").Length - 1, html.Split(" not reproduced<").Length - 1, html.Split(" not tested<").Length - 1));
+        Assert.Equal((2, 1, 1), (html.Split("✓ held<").Length - 1, html.Split(" not reproduced<").Length - 1, html.Split(" not tested<").Length - 1));
         Assert.Equal(claims.ToString(), bundle.Data["text/plain"].GetValue<string>());
         JsonNode json = bundle.Data[Claims.MimeType];
         Assert.IsType<JsonObject>(json);
@@ -44,7 +46,31 @@ public class ClaimsTableTests
         string html = ClaimsTable.ToHtml(claims);
         Assert.Contains("not tested", html);
         Assert.DoesNotContain("NaN", html);
-        Assert.Contains("A paper: 0 of 0 held; 1 reported only", html);
+        Assert.Contains("A paper: no claim counted, 1 reported only", html);
+    }
+
+    [Fact]
+    public void Claims_are_grouped_by_origin_the_papers_first()
+    {
+        string html = ClaimsTable.ToHtml(Stated());
+        int[] places = [.. new[] { "The paper&#39;s claims", "twice as sparse", "trains in a day", "Identities", "the gap closes", "own findings", "also on noise" }.Select(t => html.IndexOf(t, StringComparison.Ordinal))];
+        Assert.DoesNotContain(-1, places);
+        Assert.Equal(places.Order(), places);
+    }
+
+    [Fact]
+    public void At_quick_scale_the_table_says_so_and_shows_no_cross()
+    {
+        var claims = new Claims("A paper", "Someone") { Scale = "quick", JudgesOnlyExact = true, Read = PaperRead.AbstractOnly };
+        claims.FromPaper("twice as sparse", "2", "Table 1", [1.2, 1.4, 1.3], [1, 2, 3], Relation.AtLeast, 2);
+        string html = ClaimsTable.ToHtml(claims);
+        Assert.Contains(Sparseland.Notebooks.Markup.Escape(claims.Remark), html, StringComparison.Ordinal);
+        Assert.Contains("Measured at quick scale", html, StringComparison.Ordinal);
+        Assert.Contains("Only the abstract of the paper could be read", html, StringComparison.Ordinal);
+        Assert.Contains("– not judged", html, StringComparison.Ordinal);
+        Assert.Contains("1.3", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("✗", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("of 1", html, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -53,8 +79,8 @@ public class ClaimsTableTests
     private static Claims Stated()
     {
         var claims = new Claims("A paper", "Someone et al. & others");
-        claims.Check("the gap closes", ClaimKind.Exact, "0", "Fig. 3", measured: 1e-12, Relation.AtMost, target: 0, tolerance: 1e-9);
-        claims.CheckMedian("twice as sparse", "2", "Table 1", [1.2, 1.4, 1.3], Relation.AtLeast, 2, note: "a <b> note");
+        claims.Identity("the gap closes", "Fig. 3", measured: 1e-12, Relation.AtMost, target: 0, tolerance: 1e-9);
+        claims.CheckMedian("twice as sparse", "2", "Table 1", [1.2, 1.4, 1.3], Relation.AtLeast, 2, note: "a <b> note", seeds: [1, 2, 3]);
         claims.Check("also on noise", ClaimKind.Exploratory, "-", "this notebook", 1, Relation.Above, 0);
         claims.Report("trains in a day", "1.2 days", "Table 9");
         return claims;

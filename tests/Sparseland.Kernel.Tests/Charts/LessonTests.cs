@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sparseland.Evaluation;
 using Sparseland.Notebooks;
 using Sparseland.Notebooks.Hosting;
 
@@ -42,6 +43,19 @@ public class LessonTests
         string banner = Assert.Single(host.Events).Text;
         Assert.Contains("scale " + scale, banner);
         Assert.DoesNotContain("\n", banner);
+    }
+
+    [Theory]
+    [InlineData("quick", ClaimOutcome.NotJudged)]
+    [InlineData("lesson", ClaimOutcome.NotReproduced)]
+    [InlineData("full", ClaimOutcome.NotReproduced)]
+    public void Claims_know_their_scale_and_at_quick_scale_only_exact_ones_are_judged(string scale, ClaimOutcome expected)
+    {
+        Claims claims = Started(scale).Lesson.Claims("Toy", "A paper, 2023", PaperRead.AbstractOnly);
+        Assert.Equal((scale, PaperRead.AbstractOnly, "Toy", "A paper, 2023"), (claims.Scale, claims.Read, claims.Title, claims.Paper));
+        Assert.Equal(expected, claims.FromPaper("five times", "5 x", "abstract", [1.0, 2, 3], [1, 2, 3], Relation.AtLeast, 5).Outcome);
+        Assert.Equal(ClaimOutcome.NotReproduced, claims.Identity("one is two", "definition", 1, Relation.Equal, 2).Outcome);
+        Assert.Throws<ArgumentException>(() => Started(scale).Lesson.Claims(" ", "paper"));
     }
 
     [Fact]

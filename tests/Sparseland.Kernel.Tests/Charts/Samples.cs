@@ -31,6 +31,8 @@ internal static class Samples
         ["grid"] = (() => Chart.Grid(2, Make("pareto"), Make("images"), Make("support"), Make("table")) with { Title = "Four" }, ["TopK", "input", "feature", "method"]),
     };
 
+    public static IEnumerable<string> Kinds => All.Keys;
+
     public static TheoryData<string> Names => [.. All.Keys];
 
     public static Chart Make(string name) => All[name].Make();

@@ -73,7 +73,7 @@ public class CommandTests
         var folder = Path.GetDirectoryName(path)!;
         var first = await Command.RunAsync(folder, "run", path);
         Assert.Equal(0, first.Code);
-        Assert.Contains("claims held 1/1", first.Out, StringComparison.Ordinal);
+        Assert.Contains("identities 1 of 1 held", first.Out, StringComparison.Ordinal);
         var notebook = Notebook.Load(path);
         notebook.CodeCells.Single().Source = Notes.ClaimCell(3);
         AtomicFile.Write(path, notebook.ToText());

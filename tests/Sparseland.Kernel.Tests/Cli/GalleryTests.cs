@@ -93,6 +93,7 @@ public class GalleryTests
         File.WriteAllText(Path.Combine(root, "README.md"), $"before\n{Ledger.Start}\nold\n{Ledger.End}\nafter\n");
         var notebook = Notebook.Load(Notes.Write(chapter, "a | b.ipynb", "1"));
         notebook.CodeCells.Single().SetOutputs(1, [new JsonObject { ["output_type"] = "display_data", ["metadata"] = new JsonObject(), ["data"] = new JsonObject { ["text/html"] = "<svg width='1'/>" } }]);
+        notebook.Metadata["sparseland"] = new JsonObject { ["paper"] = "A. Author | 2023", ["room"] = "Coding", ["type"] = "KSvd" };
         var cards = new[] { new Card(notebook, "01-sparse-coding/a | b.ipynb") };
         Directory.CreateDirectory(Path.Combine(root, "notebooks", Ledger.Thumbnails));
         File.WriteAllText(Path.Combine(root, "notebooks", Ledger.Thumbnails, "gone.svg"), "");
@@ -104,7 +105,9 @@ public class GalleryTests
         Assert.EndsWith(Ledger.End + "\nafter\n", readme, StringComparison.Ordinal);
         Assert.DoesNotContain("old", readme, StringComparison.Ordinal);
         Assert.Contains("notebooks/01-sparse-coding/a%20%7C%20b.ipynb", readme, StringComparison.Ordinal);
-        Assert.Contains("## Sparse coding", File.ReadAllText(Path.Combine(root, "notebooks", "README.md")), StringComparison.Ordinal);
+        var index = File.ReadAllText(Path.Combine(root, "notebooks", "README.md"));
+        Assert.Contains("## Sparse coding", index, StringComparison.Ordinal);
+        Assert.Contains(@"<br>A. Author \| 2023 | [Coding](../src/Sparseland/Coding), [`KSvd`](../src/Sparseland/Coding/KSvd.cs) |", index, StringComparison.Ordinal);
         Assert.Single(Directory.GetFiles(Path.Combine(root, "notebooks", Ledger.Thumbnails)));
     }
 

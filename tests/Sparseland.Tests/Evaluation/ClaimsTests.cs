@@ -36,7 +36,7 @@ public class ClaimsTests
     {
         Claims claims = Example();
         Assert.Equal((6, 4, 2), (claims.Count, claims.Stated, claims.Held));
-        Assert.Equal("2 of 4 claims held, 1 exploratory, 1 reported only", claims.Summary);
+        Assert.Equal("paper's claims 1 of 2 held, identities 1 of 2, 1 exploratory, 1 reported only", claims.Summary);
         Assert.Equal(ClaimOutcome.NotReproduced, claims[3].Outcome);
         Assert.Equal(ClaimOutcome.NotTested, claims[4].Outcome);
     }
@@ -53,8 +53,100 @@ public class ClaimsTests
         Assert.Equal(ClaimKind.Statistical, mean.Kind);
         Assert.Equal([4, 1, 9, 2], median.Values);
         Assert.Equal([1, 2, 3, 4], median.Seeds);
-        Assert.Equal("3 s (median of 4 seeds, 1 to 9)", median.MeasuredText);
-        Assert.Equal("4 (mean of 4 runs, 1 to 9)", mean.MeasuredText);
+        Assert.Equal("3 s (median of 4 seeds: 1-4; range 1 to 9)", median.MeasuredText);
+        Assert.Equal("4 (mean of 4 runs; range 1 to 9)", mean.MeasuredText);
+    }
+
+    [Theory]
+    [InlineData(ClaimKind.Statistical, "5x", "this notebook", ClaimOrigin.Finding)]
+    [InlineData(ClaimKind.Exact, "-", "this notebook", ClaimOrigin.Finding)]
+    [InlineData(ClaimKind.Statistical, "5x", "this series", ClaimOrigin.Finding)]
+    [InlineData(ClaimKind.Exact, "5x", "theorem 1", ClaimOrigin.Identity)]
+    [InlineData(ClaimKind.Statistical, "identity", "theorem 1", ClaimOrigin.Identity)]
+    [InlineData(ClaimKind.Statistical, "-", "Fig. 1", ClaimOrigin.Finding)]
+    [InlineData(ClaimKind.Statistical, "5x", "Fig. 1", ClaimOrigin.Paper)]
+    [InlineData(ClaimKind.Exploratory, "5x", "Fig. 1", ClaimOrigin.Paper)]
+    public void The_origin_follows_from_kind_value_and_source_unless_said(ClaimKind kind, string reported, string source, ClaimOrigin expected)
+    {
+        Claims claims = Empty();
+        Assert.Equal(expected, claims.Check("s", kind, reported, source, 1, Relation.Equal, 1).Origin);
+        Assert.Equal(ClaimOrigin.Finding, claims.Check("t", kind, reported, source, 1, Relation.Equal, 1, origin: ClaimOrigin.Finding).Origin);
+
+        // Files from before claims had an origin get it by the same rule.
+        string old = System.Text.RegularExpressions.Regex.Replace(claims.ToJson(), ",\"origin\":\"[a-z]+\"", "");
+        Assert.DoesNotContain("origin", old);
+        Assert.Equal([expected, expected], Claims.FromJson(old).Select(c => c.Origin));
+    }
+
+    [Fact]
+    public void Each_way_of_stating_a_claim_has_its_origin_and_is_counted_apart()
+    {
+        Claims claims = Empty();
+        claims.FromPaper("five times", "5 x", "abstract", [4.0, 6, 5], [1, 2, 3], Relation.AtLeast, 4);
+        claims.FromPaper("most", "90 %", "Fig. 1", 0.7, [1, 2, 3], Relation.AtLeast, 0.8, spread: (0.6, 0.9));
+        claims.Identity("the gap closes", "duality", 1e-12, Relation.AtMost, 0, 1e-9);
+        claims.Finding("also on noise", [1.0, 2, 3], [7, 3, 20], Relation.Above, 0, by: Statistic.Mean);
+        claims.Finding("half are left", 0.5, [1, 2, 3], Relation.Equal, 0.5);
+        claims.Explore("fast", 2, Relation.AtLeast, 1.5);
+        claims.Report("in a day", "1 day", "Table 9");
+        Assert.Equal(
+            [ClaimOrigin.Paper, ClaimOrigin.Paper, ClaimOrigin.Identity, ClaimOrigin.Finding, ClaimOrigin.Finding, ClaimOrigin.Finding, ClaimOrigin.Paper],
+            claims.Select(c => c.Origin));
+        Assert.Equal(new ClaimCounts(new(1, 2), new(1, 1), new(2, 2), 0, 1, 1), claims.Counts);
+        Assert.Equal("paper's claims 1 of 2 held, identities 1 of 1, findings 2 of 2, 1 exploratory, 1 reported only", claims.Summary);
+        Assert.Equal("5 (median of 3 seeds: 1-3; range 4 to 6)", claims[0].MeasuredText);
+        Assert.Equal("0.7 (over 3 seeds: 1-3; range 0.6 to 0.9)", claims[1].MeasuredText);
+        Assert.Equal("2 (mean of 3 seeds: 7, 3, 20; range 1 to 3)", claims[3].MeasuredText);
+        Assert.Equal(claims, Claims.FromJson(claims.ToJson()));
+    }
+
+    [Theory]
+    [InlineData(Relation.AtMost, 9)]
+    [InlineData(Relation.Below, 9)]
+    [InlineData(Relation.AtLeast, 1)]
+    [InlineData(Relation.Above, 1)]
+    [InlineData(Relation.Equal, 9)]
+    public void The_worst_value_is_the_one_hardest_on_the_claim(Relation relation, double expected)
+    {
+        Claim claim = Empty().Finding("s", [4.0, 1, 9], [1, 2, 3], relation, 4, by: Statistic.Worst);
+        Assert.Equal((expected, "worst"), (claim.Measured, claim.Statistic));
+    }
+
+    [Fact]
+    public void A_statistical_claim_needs_three_seeds_to_be_believed()
+    {
+        Claims claims = Empty();
+        Assert.False(claims.Check("none", ClaimKind.Statistical, "5x", "Fig. 1", 1, Relation.Equal, 1).HasEnoughSeeds);
+        Assert.False(claims.Finding("two", [1.0, 1], [1, 2], Relation.Equal, 1).HasEnoughSeeds);
+        Assert.True(claims.Finding("three", [1.0, 1, 1], [1, 2, 3], Relation.Equal, 1).HasEnoughSeeds);
+        Assert.True(claims.Identity("identity", "definition", 1, Relation.Equal, 1).HasEnoughSeeds);
+        Assert.True(claims.Explore("explored", 1, Relation.Equal, 1).HasEnoughSeeds);
+    }
+
+    [Fact]
+    public void At_a_scale_that_judges_only_exact_claims_the_others_are_measured_and_not_counted()
+    {
+        Claims quick = new("Toy", "A paper, 2023") { Scale = "quick", JudgesOnlyExact = true, Read = PaperRead.AbstractOnly };
+        quick.FromPaper("five times", "5 x", "abstract", [1.0, 2], [1, 2], Relation.AtLeast, 5);
+        quick.Explore("fast", double.NaN, Relation.AtLeast, 1.5);
+        quick.Identity("right", "definition", 0, Relation.Equal, 0);
+        quick.Identity("wrong", "definition", 1, Relation.Equal, 0);
+        Assert.Equal([ClaimOutcome.NotJudged, ClaimOutcome.NotJudged, ClaimOutcome.Held, ClaimOutcome.NotReproduced], quick.Select(c => c.Outcome));
+        Assert.Equal("identities 1 of 2 held, 2 measured, not judged", quick.Summary);
+        Assert.StartsWith("Measured at quick scale. Only exact claims are judged", quick.Remark);
+        Assert.EndsWith("Only the abstract of the paper could be read.", quick.Remark);
+        foreach (string text in new[] { quick.ToString(), quick.ToMarkdown() })
+            Assert.Contains(quick.Remark, text);
+
+        Claims back = Claims.FromJson(quick.ToJson());
+        Assert.Equal(quick, back);
+        Assert.Equal((quick.Scale, quick.JudgesOnlyExact, quick.Read), (back.Scale, back.JudgesOnlyExact, back.Read));
+
+        // What held at another scale is not lost by being measured without being judged.
+        Claims before = Empty();
+        before.FromPaper("five times", "5 x", "abstract", [6.0, 7], [1, 2], Relation.AtLeast, 5);
+        before.Identity("wrong", "definition", 0, Relation.Equal, 0);
+        Assert.Equal(["wrong"], ClaimsComparison.Regressed(before, quick).Select(c => c.Statement));
     }
 
     [Fact]
@@ -90,6 +182,16 @@ public class ClaimsTests
         Refused("values", () => claims.CheckMedian("new", "-", "here", [], Relation.Equal, 1));
         Refused("seeds", () => claims.CheckMean("new", "-", "here", [1, 2], Relation.Equal, 1, seeds: [1]));
         Refused("seeds", () => claims.CheckMean("new", "-", "here", [1, 2], Relation.Equal, 1, seeds: [1, 1]));
+        Refused("seeds", () => claims.Check("new", ClaimKind.Statistical, "-", "here", 1, Relation.Equal, 1, seeds: [2, 2]));
+        Refused("seeds", () => claims.Finding("new", 1, [], Relation.Equal, 1));
+        Refused("seeds", () => claims.FromPaper("new", "5x", "Fig. 1", [1.0], null!, Relation.Equal, 1));
+        Refused("spread", () => claims.Finding("new", 1, [1], Relation.Equal, 1, spread: (2, 1)));
+        Refused("by", () => claims.Finding("new", [1.0], [1], Relation.Equal, 1, by: (Statistic)9));
+        Refused("reported", () => claims.FromPaper("new", "-", "Fig. 1", 1, [1], Relation.Equal, 1));
+        Refused("reported", () => claims.Report("new", "-", "Fig. 1"));
+        Refused("source", () => claims.FromPaper("new", "5x", "this notebook", 1, [1], Relation.Equal, 1));
+        Refused("origin", () => claims.Check("new", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1, origin: (ClaimOrigin)9));
+        Refused("statement", () => claims.Check("there", ClaimKind.Exact, "-", "here", 1, Relation.Equal, 1, origin: ClaimOrigin.Finding));
         Assert.Single(claims);
         Assert.Throws<ArgumentException>(() => new Claims("", "paper"));
         Assert.Throws<ArgumentException>(() => new Claims("title", " "));
@@ -170,6 +272,11 @@ public class ClaimsTests
     [InlineData("\"tolerance\":0.5", "\"tolerance\":1e999", "tolerance")]
     [InlineData("\"target\":0.3", "\"target\":\"NaN\"", "target")]
     [InlineData("\"seeds\":[1,2,3]", "\"seeds\":[1,2]", "seeds")]
+    [InlineData("\"origin\":\"identity\"", "\"origin\":\"hearsay\"", "origin")]
+    [InlineData("\"origin\":\"identity\"", "\"origin\":\"paper\"", "reported")]
+    [InlineData("\"spread\":[0.25,0.5]", "\"spread\":[0.25]", "spread")]
+    [InlineData("\"spread\":[0.25,0.5]", "\"spread\":[0.5,0.25]", "spread")]
+    [InlineData("\"outcome\":\"held\"", "\"outcome\":\"notJudged\"", "numbers say")]
     public void Malformed_claims_say_what_is_wrong(string find, string replace, string reason)
     {
         string json = Example().ToJson();
@@ -187,11 +294,11 @@ public class ClaimsTests
         string[] lines = claims.ToMarkdown().TrimEnd('\n').Split('\n');
         Assert.Equal(
         [
-            "**Toy**: 1 of 1 claims held (A paper, 2023)",
+            "**Toy**: identities 1 of 1 held (A paper, 2023)",
             "",
-            "| claim | kind | paper | source | required | measured here | outcome | note |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- |",
-            "| a \\| b &lt;script&gt; new line | exact | 5x | Fig. 1 | &lt;= 0.6 of variance (tolerance 0.01) | 0.1235 of variance | held | remark |",
+            "| claim | from | judged | paper | source | required | measured here | outcome | note |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| a \\| b &lt;script&gt; new line | identity | exact | 5x | Fig. 1 | &lt;= 0.6 of variance (tolerance 0.01) | 0.1235 of variance | held | remark |",
         ], lines);
     }
 
@@ -212,7 +319,7 @@ public class ClaimsTests
         {
             CultureInfo.CurrentCulture = before;
         }
-        Assert.Contains("held           first [exact]", expected);
+        Assert.Contains("held           first [identity, exact]", expected);
         Assert.Contains("here: 0.3; required: = 0.3 (tolerance 0.5)", expected);
     }
 
