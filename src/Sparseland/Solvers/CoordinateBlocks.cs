@@ -12,6 +12,9 @@ internal interface IBlocks
     /// <summary>How much each coordinate violates optimality, in units of the gradient. Returns the largest.</summary>
     double Violations(ReadOnlySpan<double> a, ReadOnlySpan<double> correlations, Span<double> violations);
 
+    /// <summary>The largest |correlation| that leaves coordinate j at zero; NaN where that cannot be said.</summary>
+    double ZeroUpTo(int j) => double.NaN;
+
     /// <summary>The coordinates with all others of their blocks.</summary>
     IReadOnlyList<int> Whole(int[] coordinates);
 
@@ -23,6 +26,7 @@ internal interface IBlocks
 internal sealed class Coordinates<TPenalty>(DenseMap map, IPenalty penalty, TPenalty coordinate, double weight) : IBlocks
     where TPenalty : struct, ICoordinatePenalty
 {
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.AggressiveOptimization)]
     public double Violations(ReadOnlySpan<double> a, ReadOnlySpan<double> correlations, Span<double> violations)
     {
         // The fixed-point residual of each coordinate's own step; for convex penalties it vanishes where the subdifferential does.
@@ -37,8 +41,11 @@ internal sealed class Coordinates<TPenalty>(DenseMap map, IPenalty penalty, TPen
         return worst;
     }
 
+    public double ZeroUpTo(int j) => coordinate.ZeroUpTo(j) / weight;
+
     public IReadOnlyList<int> Whole(int[] coordinates) => coordinates;
 
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.AggressiveOptimization)]
     public double Sweep(WorkingSet set)
     {
         double largest = 0;

@@ -38,24 +38,32 @@ public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
         double[] a = SolverInput.Start(fit, penalty, initial);
         if (fit is not LeastSquares { Map: DenseMap map } squares)
             throw new ArgumentException("Coordinate descent needs LeastSquares over a DenseMap; use ProximalGradient for other data fits.", nameof(fit));
-        return new Run(squares, map, penalty, a, Options).Solve(progress, cancel);
+        return new Run(squares, map, a, Options).Solve(penalty, progress, cancel);
     }
 
-    private sealed class Run(LeastSquares fit, DenseMap map, IPenalty penalty, double[] a, SolverOptions options)
+    /// <summary>
+    /// A run that goes on from one penalty to the next: it keeps coefficients, working set, Gram matrix and what is known of the correlations.
+    /// </summary>
+    internal Run? Start(IDataFit fit) => fit is LeastSquares { Map: DenseMap map } squares ? new Run(squares, map, new double[map.Inputs], Options) : null;
+
+    internal sealed class Run(LeastSquares fit, DenseMap map, double[] a, SolverOptions options)
     {
-        private readonly long _start = Stopwatch.GetTimestamp();
-        private readonly List<SolvePoint> _trace = [];
         private readonly double _weight = fit.Curvature;
         private readonly double[] _fitted = new double[map.Outputs];
         private readonly double[] _residual = new double[map.Outputs];
         private readonly double[] _correlations = new double[map.Inputs];
         private readonly double[] _violations = new double[map.Inputs];
         private readonly WorkingSet _set = new(map);
-        private readonly bool _hasGap = Certificate.HasGap(penalty);
-        private readonly IBlocks _blocks = Blocks(map, penalty, fit.Curvature);
+        private readonly CorrelationBounds _bounds = new(map);
+        private double _gradientScale = double.NaN;
 
-        public SolveResult Solve(IProgress<ProgressReport>? progress, CancellationToken cancel)
+        /// <summary>Minimizes with this penalty, from where the run stands.</summary>
+        public SolveResult Solve(IPenalty penalty, IProgress<ProgressReport>? progress, CancellationToken cancel)
         {
+            long start = Stopwatch.GetTimestamp();
+            var trace = new List<SolvePoint>();
+            bool hasGap = Certificate.HasGap(penalty);
+            IBlocks blocks = Blocks(map, penalty, fit.Curvature);
             int sweeps = 0;
             double limit = double.NaN, gradientScale = 0;
             while (true)
@@ -63,55 +71,55 @@ public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
                 cancel.ThrowIfCancellationRequested();
                 map.Apply(a, _fitted);
                 TensorPrimitives.Subtract(fit.Target, _fitted, _residual);
-                map.Adjoint(_residual, _correlations);
+                if (hasGap && !double.IsNaN(blocks.ZeroUpTo(0))) _bounds.Update(_residual, blocks.ZeroUpTo, j => a[j] != 0 || _set.Contains(j), _correlations);
+                else map.Adjoint(_residual, _correlations);
                 if (double.IsNaN(limit))
                 {
-                    gradientScale = GradientScale();
-                    limit = options.Tolerance * (_hasGap ? _weight * fit.SquaredNorm : gradientScale);
+                    gradientScale = hasGap ? _weight * Math.Sqrt(map.SquaredNorms.Max() * fit.SquaredNorm) : GradientScale();
+                    limit = options.Tolerance * (hasGap ? _weight * fit.SquaredNorm : gradientScale);
                 }
 
-                double worst = _blocks.Violations(a, _correlations, _violations);
-                double certificate = _hasGap ? Gap() : worst;
-                _trace.Add(new SolvePoint(sweeps, fit.Value(_fitted) + penalty.Value<double>(a), certificate, Stopwatch.GetElapsedTime(_start).TotalSeconds));
+                double worst = blocks.Violations(a, _correlations, _violations);
+                double certificate = hasGap ? Gap(penalty) : worst;
+                trace.Add(new SolvePoint(sweeps, fit.Value(_fitted) + penalty.Value<double>(a), certificate, Stopwatch.GetElapsedTime(start).TotalSeconds));
                 bool done = certificate <= limit;
                 if (done || sweeps >= options.MaxIterations)
                 {
                     return new SolveResult(
-                        a, _trace, _hasGap ? certificate : null, _hasGap ? null : certificate, sweeps, done ? StopReason.Converged : StopReason.IterationLimit);
+                        (double[])a.Clone(), trace, hasGap ? certificate : null, hasGap ? null : certificate, sweeps, done ? StopReason.Converged : StopReason.IterationLimit);
                 }
 
-                progress?.Report(new ProgressReport(sweeps, options.MaxIterations, $"{Name}: {_set.Count} coordinates, certificate {certificate:E1}"));
-                Extend();
+                progress?.Report(new ProgressReport(sweeps, options.MaxIterations, $"{penalty.Name}: {_set.Count} coordinates, certificate {certificate:E1}"));
+                Extend(blocks);
                 _set.Load(a, _correlations);
 
                 // Well below what the outer look still sees, so that the next one tells of new coordinates, not of unfinished work. Below
                 // rounding there is nothing to gain.
-                double target = Math.Max((_hasGap ? 1e-3 : 0.1) * worst, 1e-15 * gradientScale);
+                double target = Math.Max((hasGap ? 1e-3 : 0.1) * worst, 1e-15 * gradientScale);
                 for (int sweep = 0; sweeps < options.MaxIterations; sweep++)
                 {
                     sweeps++;
                     if (sweep % 100 == 99) cancel.ThrowIfCancellationRequested();
-                    if (_blocks.Sweep(_set) <= target) break;
+                    if (blocks.Sweep(_set) <= target) break;
                 }
 
                 _set.Store(a);
             }
         }
 
-        private string Name => penalty.Name;
-
         private double GradientScale()
         {
+            if (!double.IsNaN(_gradientScale)) return _gradientScale;
             double[] gradient = new double[map.Inputs];
             map.Adjoint(fit.Target, gradient);
-            return _weight * Math.Abs(TensorPrimitives.MaxMagnitude<double>(gradient));
+            return _gradientScale = _weight * Math.Abs(TensorPrimitives.MaxMagnitude<double>(gradient));
         }
 
-        private double Gap() => Certificate.DualGap(
+        private double Gap(IPenalty penalty) => Certificate.DualGap(
             penalty, a, _correlations, TensorPrimitives.SumOfSquares<double>(_residual), TensorPrimitives.Dot(fit.Target, _residual), _weight);
 
         /// <summary>Adds the support and the worst violators, twice the support at most.</summary>
-        private void Extend()
+        private void Extend(IBlocks blocks)
         {
             int support = 0;
             for (int j = 0; j < a.Length; j++)
@@ -129,7 +137,7 @@ public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
                 Array.Resize(ref candidates, room);
             }
 
-            _set.Add(_blocks.Whole(candidates));
+            _set.Add(blocks.Whole(candidates));
         }
 
         private static IBlocks Blocks(DenseMap map, IPenalty penalty, double weight)

@@ -13,6 +13,11 @@ internal interface ICoordinatePenalty
 
     /// <summary>Smallest strength that keeps coefficient j at zero against a correlation; used for convex penalties only.</summary>
     double Needed(int j, double correlation);
+
+    /// <summary>
+    /// The largest |gradient| at which coefficient j stays zero, whatever its curvature; NaN for penalties of which that cannot be said.
+    /// </summary>
+    double ZeroUpTo(int j) => double.NaN;
 }
 
 internal readonly struct Uniform<TPenalty>(TPenalty penalty) : ICoordinatePenalty
@@ -23,6 +28,8 @@ internal readonly struct Uniform<TPenalty>(TPenalty penalty) : ICoordinatePenalt
     public double Value(int j, double x) => penalty.Value(x);
 
     public double Needed(int j, double correlation) => Math.Abs(correlation);
+
+    public double ZeroUpTo(int j) => penalty is ElasticNet net ? net.Strength : double.NaN;
 }
 
 internal readonly struct SoftL1(double strength) : ICoordinatePenalty
@@ -36,6 +43,8 @@ internal readonly struct SoftL1(double strength) : ICoordinatePenalty
     public double Value(int j, double x) => strength * Math.Abs(x);
 
     public double Needed(int j, double correlation) => Math.Abs(correlation);
+
+    public double ZeroUpTo(int j) => strength;
 }
 
 internal readonly struct Weighted(double strength, double[] weights) : ICoordinatePenalty
@@ -45,6 +54,8 @@ internal readonly struct Weighted(double strength, double[] weights) : ICoordina
     public double Value(int j, double x) => strength * weights[j] * Math.Abs(x);
 
     public double Needed(int j, double correlation) => Math.Abs(correlation) / weights[j];
+
+    public double ZeroUpTo(int j) => strength * weights[j];
 }
 
 /// <summary>With the constraint x >= 0; exact for the reason <see cref="NonNegative"/> gives.</summary>
@@ -56,6 +67,8 @@ internal readonly struct Positive<TInner>(TInner inner) : ICoordinatePenalty
     public double Value(int j, double x) => inner.Value(j, x);
 
     public double Needed(int j, double correlation) => correlation <= 0 ? 0 : inner.Needed(j, correlation);
+
+    public double ZeroUpTo(int j) => inner.ZeroUpTo(j);
 }
 
 /// <summary>Work that is compiled for each kind of penalty.</summary>

@@ -11,7 +11,10 @@ public sealed record PathResult(double[] Strengths, SolveResult[] Solutions)
     public double[][] Coefficients => [.. Solutions.Select(s => s.Coefficients)];
 }
 
-/// <summary>A penalty's solutions over a grid of strengths, each started from the one before.</summary>
+/// <summary>
+/// A penalty's solutions over a grid of strengths, each started from the one before. With coordinate descent the working set, its Gram matrix
+/// and what is known of the correlations go along, so that a strength reads few columns of the matrix; each certificate is still over all.
+/// </summary>
 public static class RegularizationPath
 {
     /// <summary>A geometric grid from the smallest strength with the zero solution downwards.</summary>
@@ -42,9 +45,11 @@ public static class RegularizationPath
         double[] strengths = [.. Enumerable.Range(0, count).Select(i => largest * Math.Pow(ratio, i / (count - 1.0)))];
         var solutions = new SolveResult[count];
         double[] a = [];
+        CoordinateDescent.Run? run = (solver as CoordinateDescent)?.Start(fit);
         for (int i = 0; i < count; i++)
         {
-            solutions[i] = solver.Solve(fit, penalty.WithStrength(strengths[i]), a, null, cancel);
+            IPenalty at = penalty.WithStrength(strengths[i]);
+            solutions[i] = run is null ? solver.Solve(fit, at, a, null, cancel) : run.Solve(at, null, cancel);
             a = solutions[i].Coefficients;
             progress?.Report(new ProgressReport(i + 1, count, $"{penalty.Name}: {solutions[i].Support.Length} non-zero"));
         }

@@ -42,16 +42,29 @@ internal sealed class WorkingSet(DenseMap map)
         Grow(Count);
         for (int i = before; i < Count; i++) map.Column(_coordinates[i]).CopyTo(_atoms.AsSpan(i * outputs));
 
-        // New rows against all: one product.
+        int added = Count - before;
+        if ((long)added * Count * outputs < 1 << 22)
+        {
+            // A few rows: their products at once, without a copy of all atoms.
+            for (int i = before; i < Count; i++)
+            {
+                ReadOnlySpan<double> row = Atom(i);
+                for (int j = 0; j <= i; j++) _gram[(i * _capacity) + j] = _gram[(j * _capacity) + i] = TensorPrimitives.Dot(row, Atom(j));
+            }
+
+            return;
+        }
+
         using var scope = NewDisposeScope();
-        Tensor all = tensor(_atoms, [_capacity, outputs]).narrow(0, 0, Count);
-        Tensor block = all.narrow(0, before, Count - before).mm(all.t());
-        double[] rows = block.data<double>().ToArray();
+        Tensor all = tensor(_atoms.AsSpan(0, Count * outputs).ToArray(), [Count, outputs]);
+        double[] rows = all.narrow(0, before, added).mm(all.t()).data<double>().ToArray();
         for (int i = before; i < Count; i++)
         {
             rows.AsSpan((i - before) * Count, Count).CopyTo(_gram.AsSpan(i * _capacity));
             for (int j = 0; j < before; j++) _gram[j * _capacity + i] = _gram[i * _capacity + j];
         }
+
+        ReadOnlySpan<double> Atom(int i) => _atoms.AsSpan(i * outputs, outputs);
     }
 
     /// <summary>Takes the coefficients and correlations of the whole problem.</summary>
