@@ -11,7 +11,7 @@ namespace Sparseland.Unmixing;
 /// 1/2; Qian et al. 2011) or robust NMF (no penalty).
 /// </summary>
 /// <remarks>
-/// The steps are those of <see cref="UnmixingSteps"/> and <see cref="GuidanceMap"/>; a sweep is weights, abundances, endmembers, O(channels *
+/// The steps are those of <see cref="UnmixingSteps"/> and <see cref="GuidanceMap"/>, in one pass over the data; a sweep is weights, abundances, endmembers, O(channels *
 /// endmembers * pixels). The abstract and introduction of the paper fix the loss and the penalty; the update of h and the treatment of the
 /// sum-to-one constraint are our reading.
 /// </remarks>
@@ -76,6 +76,7 @@ public static class SpectralUnmixing
         double lambda = options.Sparsity.Lambda, delta = options.SumToOneWeight;
         double[] guidance = [.. Enumerable.Repeat(options.Sparsity.InitialGuidance, pixels)];
         Tensor M = startM.clamp_min(UnmixingSteps.Floor).contiguous(), A = startA.clamp_min(UnmixingSteps.Floor).contiguous(), h = tensor(guidance);
+        var fused = new FusedSweep(Y, endmembers);
         double[] residuals = UnmixingSteps.SquaredResiduals(Y, M, A), weights = Weights(residuals, options);
         double Cost() => UnmixingSteps.Misfit(residuals, options.Loss, options.Epsilon) + UnmixingSteps.Penalties(A, h, lambda, delta);
         var trace = new List<double> { Cost() };
@@ -95,9 +96,8 @@ public static class SpectralUnmixing
                 relearned.Add(sweep + 1);
             }
 
-            using (Tensor u = tensor(weights)) A = Swap(A, UnmixingSteps.Abundances(Y, M, A, u, h, lambda, delta));
-            if (learnEndmembers) M = Swap(M, UnmixingSteps.Endmembers(Y, M, A));
-            residuals = UnmixingSteps.SquaredResiduals(Y, M, A);
+            using (Tensor? penalty = lambda > 0 ? UnmixingSteps.PenaltySlope(A, h, lambda) : null)
+                residuals = fused.Run(M, A, weights, penalty, delta, learnEndmembers);
             weights = Weights(residuals, options);
             trace.Add(Cost());
             sweep++;
@@ -131,12 +131,6 @@ public static class SpectralUnmixing
         using var scope = NewDisposeScope();
         long negative = Y.lt(0).sum().item<long>();
         return ((negative > 0 ? Y.clamp_min(0) : Y.contiguous()).MoveToOuterDisposeScope(), negative);
-    }
-
-    private static Tensor Swap(Tensor old, Tensor next)
-    {
-        old.Dispose();
-        return next;
     }
 
     private static void CheckStart(Tensor start, long[] shape, string name)

@@ -123,8 +123,15 @@ public static class UnmixingSteps
         double square = delta * delta;
         Tensor weighted = M.mul(u.unsqueeze(1)).t();
         Tensor above = weighted.mm(Y).add_(square), below = weighted.mm(M).add_(square).mm(A);
-        if (lambda > 0) below.add_(A.pow(h.neg()).mul_(h.neg().add_(1)), lambda);
+        if (lambda > 0) below.add_(PenaltySlope(A, h, lambda));
         return above.mul_(A).div_(below).clamp_(Floor).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>lambda (1-h) A^{-h} [endmembers, pixels], contiguous.</summary>
+    internal static Tensor PenaltySlope(Tensor A, Tensor h, double lambda)
+    {
+        using var scope = NewDisposeScope();
+        return A.pow(h.neg()).mul_(h.neg().add_(1)).mul_(lambda).contiguous().MoveToOuterDisposeScope();
     }
 
     internal static Tensor Endmembers(Tensor Y, Tensor M, Tensor A)
