@@ -187,8 +187,9 @@ public abstract record XyChart : Chart
                 [along] = log ? Math.Log10(line.Value) : line.Value,
                 ["text"] = PlotlyJson.Text(line.Label),
                 ["showarrow"] = false,
-                ["yanchor"] = "bottom",
-                ["xanchor"] = "right",
+                // Inside the plot, beside the line: above it stand the names of the series.
+                ["yanchor"] = line.Vertical ? "top" : "bottom",
+                ["xanchor"] = line.Vertical && XAxis().Position(line.Value) < .8 ? "left" : "right",
             });
         }
         if (Lines.Count > 0)

@@ -60,7 +60,7 @@ public sealed record ClaimCounts(HeldOf Paper, HeldOf Identities, HeldOf Finding
         List<string> parts = [.. Enum.GetValues<ClaimOrigin>().Where(o => this[o].Stated > 0).Select(o => $"{ClaimText.Origin(o)} {this[o]}")];
         parts = parts.Count > 0 ? [parts[0] + " held", .. parts[1..]] : ["no claim counted"];
         if (NotJudged > 0)
-            parts.Add($"{NotJudged} measured, not judged");
+            parts.Add($"{NotJudged} measured but not judged");
         if (Exploratory > 0)
             parts.Add($"{Exploratory} exploratory");
         if (ReportedOnly > 0)

@@ -159,6 +159,15 @@ public class LiveFormTests
     }
 
     [Fact]
+    public void A_marked_value_has_its_label_inside_the_plot()
+    {
+        JsonObject[] notes = [.. Notes(Figure(Chart.Curve([1, 2, 3]).WithLine("early", x: 0.2).WithLine("late", x: 2).WithLine("level", y: 2))["layout"]!)];
+        Assert.Equal(
+            [("early", "top", "left"), ("late", "top", "right"), ("level", "bottom", "right")],
+            notes.Select(n => ((string)n["text"]!, (string)n["yanchor"]!, (string)n["xanchor"]!)));
+    }
+
+    [Fact]
     public void Long_names_lie_in_both_forms()
     {
         JsonNode figure = Figure(Make("lying bars"));

@@ -27,7 +27,7 @@ public class ClaimCardTests
     {
         var card = With(Stated("quick"));
         var page = GalleryPage.Render([card]);
-        Assert.Contains("1 notebook at quick scale: identities 1 of 1 held, 2 measured, not judged", GalleryPage.Summary([card]), StringComparison.Ordinal);
+        Assert.Contains("1 notebook at quick scale: identities 1 of 1 held, 2 measured but not judged", GalleryPage.Summary([card]), StringComparison.Ordinal);
         Assert.Contains("Measured at quick scale. Only exact claims are judged", page, StringComparison.Ordinal);
         Assert.DoesNotContain("✗</span>", page, StringComparison.Ordinal);
         var copy = ReadingCopy.Render(card.Notebook, new ReadingCopyOptions());

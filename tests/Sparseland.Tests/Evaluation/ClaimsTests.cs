@@ -132,7 +132,7 @@ public class ClaimsTests
         quick.Identity("right", "definition", 0, Relation.Equal, 0);
         quick.Identity("wrong", "definition", 1, Relation.Equal, 0);
         Assert.Equal([ClaimOutcome.NotJudged, ClaimOutcome.NotJudged, ClaimOutcome.Held, ClaimOutcome.NotReproduced], quick.Select(c => c.Outcome));
-        Assert.Equal("identities 1 of 2 held, 2 measured, not judged", quick.Summary);
+        Assert.Equal("identities 1 of 2 held, 2 measured but not judged", quick.Summary);
         Assert.StartsWith("Measured at quick scale. Only exact claims are judged", quick.Remark);
         Assert.EndsWith("Only the abstract of the paper could be read.", quick.Remark);
         foreach (string text in new[] { quick.ToString(), quick.ToMarkdown() })
