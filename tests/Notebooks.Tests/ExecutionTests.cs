@@ -11,7 +11,7 @@ public class ExecutionTests(ITestOutputHelper log)
     public async Task It_runs_and_computes_its_claims(string path)
     {
         var stored = StoredClaims.Of(Series.Load(path));
-        var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(3) }).RunAsync(Series.FullPath(path));
+        var run = await QuickRuns.Of(path);
         log.WriteLine($"{path}: {run.Elapsed.TotalSeconds:0.0} s, {run.PeakMemory >> 20} MB, {run.Counts}");
         Assert.True(run.Status == RunStatus.Passed, $"cell [{run.FailedCell}]: {string.Join('\n', run.Error?.Traceback ?? [])}");
 

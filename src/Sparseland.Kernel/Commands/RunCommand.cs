@@ -19,10 +19,11 @@ internal static class RunCommand
         var inPlace = new Option<bool>("--in-place") { Description = "Write the outputs into the notebooks; the default at lesson scale." };
         var noSave = new Option<bool>("--no-save") { Description = "Write no notebook." };
         var accept = new Option<bool>("--accept") { Description = "Write outputs in place although a claim that held before does not hold now." };
+        var changed = new Option<bool>("--changed") { Description = "Run only notebooks whose stored outputs do not belong to their code, or to the library's code that they reach; say which are skipped." };
         var json = new Option<string?>("--json") { Description = "File for a report as JSON." };
         var command = new Command("run", "Execute notebooks headless, each in a process of its own, and keep their outputs.")
         {
-            paths, scale, timeout, html, output, inPlace, noSave, accept, json,
+            paths, scale, timeout, html, output, inPlace, noSave, accept, changed, json,
         };
         command.Validators.Add(result =>
         {
@@ -31,13 +32,29 @@ internal static class RunCommand
         });
         command.SetAction((parsed, cancel) => Guard.RunAsync("run", () => RunAsync(
             new Request(
-                NotebookFiles.Expand(parsed.GetValue(paths)!),
+                Chosen(NotebookFiles.Expand(parsed.GetValue(paths)!), parsed.GetValue(changed), parsed.GetValue(scale)),
                 new RunOptions { Scale = parsed.GetValue(scale), CellTimeout = parsed.GetValue(timeout) },
                 Target(parsed.GetValue(output), parsed.GetValue(inPlace), parsed.GetValue(noSave), parsed.GetValue(accept), parsed.GetValue(scale)),
                 parsed.GetValue(html),
                 parsed.GetValue(json)),
             cancel)));
         return command;
+    }
+
+    private static IReadOnlyList<string> Chosen(IReadOnlyList<string> paths, bool changedOnly, RunScale scale)
+    {
+        if (!changedOnly)
+            return paths;
+        var chosen = new List<string>();
+        foreach (var path in paths)
+        {
+            var reasons = StaleCheck.Reasons(Notebook.Load(path), scale);
+            Console.WriteLine($"{NotebookFiles.Short(path)}: {(reasons.Count == 0 ? "skipped, its outputs are current" : string.Join("; ", reasons))}");
+            if (reasons.Count > 0)
+                chosen.Add(path);
+        }
+
+        return chosen;
     }
 
     private static SaveTarget? Target(string? output, bool inPlace, bool noSave, bool accept, RunScale scale)

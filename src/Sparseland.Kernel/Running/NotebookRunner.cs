@@ -67,6 +67,7 @@ public sealed class NotebookRunner(RunOptions options)
             new RunRecord(RunRecord.HashOf(notebook), RunRecord.CurrentVersion, scale, watch.Elapsed.TotalSeconds, (long)Math.Round(peak / 1048576.0))
             {
                 Date = DateOnly.FromDateTime(DateTime.UtcNow),
+                SourceHash = LibrarySources.Of(path)?.HashFor(notebook),
             }.Write(notebook);
         else
             RunRecord.Remove(notebook);

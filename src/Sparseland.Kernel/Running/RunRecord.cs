@@ -15,6 +15,9 @@ namespace Sparseland.Kernel.Running;
 /// <param name="PeakMemoryMB">The most memory it held, in 2^20 bytes.</param>
 public sealed record RunRecord(string CodeHash, string LibraryVersion, string Scale, double Seconds, long PeakMemoryMB)
 {
+    /// <summary>Hash of the library's sources that the notebook reaches (<see cref="LibrarySources"/>); null where it ran outside a clone.</summary>
+    public string? SourceHash { get; init; }
+
     /// <summary>The day of the run (UTC); null in files that do not say.</summary>
     public DateOnly? Date { get; init; }
 
@@ -32,6 +35,7 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         return json.Text("codeHash") is { } hash && json.Text("libraryVersion") is { } version && json.Text("scale") is { } scale
             ? new RunRecord(hash, version, scale, Number(json!["seconds"]), (long)Number(json["peakMemoryMB"]))
             {
+                SourceHash = json.Text("sourceHash"),
                 Date = DateOnly.TryParseExact(json.Text("date"), DateFormat, CultureInfo.InvariantCulture, DateTimeStyles.None, out var date) ? date : null,
             }
             : null;
@@ -49,6 +53,10 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         json.Set("libraryVersion", LibraryVersion);
         json.Set("peakMemoryMB", PeakMemoryMB);
         json.Set("scale", Scale);
+        if (SourceHash is not null)
+            json.Set("sourceHash", SourceHash);
+        else
+            json.Remove("sourceHash");
         json.Set("seconds", JsonNode.Parse(Seconds.ToString("0.0", CultureInfo.InvariantCulture)));
     }
 
@@ -58,7 +66,7 @@ public sealed record RunRecord(string CodeHash, string LibraryVersion, string Sc
         ArgumentNullException.ThrowIfNull(notebook);
         if (notebook.Metadata[Key] is JsonObject json)
         {
-            foreach (var name in (string[])["codeHash", "date", "libraryVersion", "peakMemoryMB", "scale", "seconds"])
+            foreach (var name in (string[])["codeHash", "date", "libraryVersion", "peakMemoryMB", "scale", "seconds", "sourceHash"])
                 json.Remove(name);
             if (json.Count == 0)
                 notebook.Metadata.Remove(Key);

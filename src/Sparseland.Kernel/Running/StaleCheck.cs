@@ -16,8 +16,16 @@ public static class StaleCheck
             return ["no completed run is recorded"];
         if (record.CodeHash != RunRecord.HashOf(notebook))
             reasons.Add("the code was changed after the run");
-        if (record.LibraryVersion != RunRecord.CurrentVersion)
+        if (record.SourceHash is { } sources && LibrarySources.Of(notebook.Name) is { } library)
+        {
+            if (sources != library.HashFor(notebook))
+                reasons.Add("the library's code that it reaches was changed after the run");
+        }
+        else if (record.LibraryVersion != RunRecord.CurrentVersion)
+        {
             reasons.Add($"it was run with library {record.LibraryVersion}, this is {RunRecord.CurrentVersion}");
+        }
+
         if (record.Scale != RunOptions.Name(scale))
             reasons.Add($"it was run at scale '{record.Scale}', not '{RunOptions.Name(scale)}'");
         if (notebook.CodeCells.Any() && notebook.CodeCells.All(c => c.Outputs.Count == 0))

@@ -1,0 +1,102 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.RegularExpressions;
+using Sparseland.Kernel.Notebooks;
+
+namespace Sparseland.Kernel.Running;
+
+/// <summary>
+/// Which source files of the library a notebook reaches, and a hash over them: outputs are stale when one of these changed, and only then.
+/// A name that the notebook's code mentions leads to the file that declares it, the names in that file to further ones. Comments and
+/// layout do not count. It is a reading of the text, so it errs towards reaching too much.
+/// </summary>
+public sealed partial class LibrarySources
+{
+    private static readonly ConcurrentDictionary<string, LibrarySources?> s_known = new();
+
+    private readonly Dictionary<string, SourceFile> files = [];
+    private readonly Dictionary<string, List<string>> declaredIn = new(StringComparer.Ordinal);
+
+    private LibrarySources(string folder)
+    {
+        foreach (var path in Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        {
+            var name = Path.GetRelativePath(folder, path).Replace('\\', '/');
+            if (name.StartsWith("obj/", StringComparison.Ordinal) || name.StartsWith("bin/", StringComparison.Ordinal) || name.StartsWith("build/", StringComparison.Ordinal))
+                continue;
+            var code = Layout().Replace(Comments().Replace(File.ReadAllText(path), " "), " ");
+            var file = new SourceFile(code, [.. Names().Matches(code).Select(m => m.Value)]);
+            files[name] = file;
+            foreach (var declared in Declarations().Matches(code).Select(m => m.Groups[1].Value).Concat(Extensions().Matches(code).Select(m => m.Groups[1].Value)).Distinct())
+            {
+                if (!declaredIn.TryGetValue(declared, out var places))
+                    declaredIn[declared] = places = [];
+                places.Add(name);
+            }
+        }
+    }
+
+    /// <summary>The sources of the clone that a file lies in; null where there is none.</summary>
+    /// <param name="path">A file or folder in the clone.</param>
+    public static LibrarySources? Of(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        for (var folder = Path.GetFullPath(path); folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (File.Exists(Path.Combine(folder, "Notebooks.sln")))
+                return s_known.GetOrAdd(Path.Combine(folder, "src", "Sparseland"), static found => Directory.Exists(found) ? new LibrarySources(found) : null);
+        }
+
+        return null;
+    }
+
+    /// <summary>The files that a notebook reaches, by their paths below the library's folder, in order.</summary>
+    public IReadOnlyList<string> Reach(Notebook notebook)
+    {
+        ArgumentNullException.ThrowIfNull(notebook);
+        var reached = new SortedSet<string>(StringComparer.Ordinal);
+        var open = new Queue<string>();
+        void Visit(IEnumerable<string> names)
+        {
+            foreach (var place in names.Where(declaredIn.ContainsKey).SelectMany(name => declaredIn[name]))
+            {
+                if (reached.Add(place))
+                    open.Enqueue(place);
+            }
+        }
+
+        Visit(notebook.CodeCells.SelectMany(cell => Names().Matches(Comments().Replace(cell.Source, " ")).Select(m => m.Value)));
+        while (open.TryDequeue(out var file))
+            Visit(files[file].Names);
+        return [.. reached];
+    }
+
+    /// <summary>SHA-256 over the code of these files.</summary>
+    public string HashFor(Notebook notebook)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var name in Reach(notebook))
+            hash.AppendData(Encoding.UTF8.GetBytes($"{name}\0{files[name].Code}\0"));
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    // Line and block comments; a string that holds two slashes loses its rest, in every version of the file alike.
+    [GeneratedRegex(@"/\*.*?\*/|//[^\n]*", RegexOptions.Singleline)]
+    private static partial Regex Comments();
+
+    [GeneratedRegex(@"\s+")]
+    private static partial Regex Layout();
+
+    [GeneratedRegex(@"\b[A-Z]\w+\b")]
+    private static partial Regex Names();
+
+    [GeneratedRegex(@"\b(?:class|record struct|record|struct|interface|enum)\s+([A-Z]\w*)")]
+    private static partial Regex Declarations();
+
+    // A method on another type: Name(this ...).
+    [GeneratedRegex(@"\b([A-Z]\w*)(?:<\w+>)?\(this ")]
+    private static partial Regex Extensions();
+
+    private sealed record SourceFile(string Code, HashSet<string> Names);
+}
