@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.AssociativeMemory;
 
 /// <summary>A code that a macrocolumn chose, and how.</summary>
@@ -16,4 +18,7 @@ public sealed record CodeResult(
 {
     /// <summary>The macrocolumn stayed off.</summary>
     internal static CodeResult Inactive(bool isUntrained) => new([], 0, 1, MacSignals.None, 0, 1, false, isUntrained);
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -54,7 +54,11 @@ public sealed record MacGridOptions
 /// <summary>Codes of one step of a grid.</summary>
 /// <param name="Lower">[rows * columns], row-major.</param>
 /// <param name="Top">Code of the top; the one kept from an earlier step while it lasts; not active when nothing below is.</param>
-public sealed record MacGridResult(CodeResult[] Lower, CodeResult Top);
+public sealed record MacGridResult(CodeResult[] Lower, CodeResult Top)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Two levels: a grid of macrocolumns, each over its own patch of a picture, and one macrocolumn over the cells of all of them. Codes of

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.AssociativeMemory;
 
 /// <summary>The signals that can take part in choosing a code.</summary>
@@ -34,4 +36,7 @@ public sealed record MacInput(int[]? Active, int[]? Previous = null, int[]? TopD
     /// <summary>Bottom-up signal only.</summary>
     /// <param name="active">Active inputs.</param>
     public static implicit operator MacInput(int[] active) => new(active);
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,9 +1,15 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.AssociativeMemory;
 
 /// <summary>What a recalled sequence was.</summary>
 /// <param name="Codes">Code of each frame.</param>
 /// <param name="Frames">Inputs that each code decodes to, ascending.</param>
-public sealed record SequenceRecall(CodeResult[] Codes, int[][] Frames);
+public sealed record SequenceRecall(CodeResult[] Codes, int[][] Frames)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// A macrocolumn that is shown sequences frame by frame: each code is chosen by the frame (U) and the previous code (H), so the same

@@ -55,12 +55,15 @@ public static class EmSbl
             using var inner = NewDisposeScope();
             using var system = new WhitenedSystem(columns, data, [.. active.Select(i => gamma[i])], noise);
             cost.Add(system.Cost);
-            double change = 0, size = 0;
+            double change = 0, size = 0, slope = 0;
             for (int k = 0; k < active.Length; k++)
             {
                 double old = system.Gamma[k], next = Next(options.Update, old, system.CorrelationSquared[k], system.Leverage[k]);
                 change += (next - old) * (next - old);
                 size += old * old;
+
+                // next/old - 1 is minus the derivative of the cost by log gamma_i, per snapshot (EM).
+                slope = Math.Max(slope, Math.Abs(next - old) / old);
                 gamma[active[k]] = next;
             }
 
@@ -70,12 +73,12 @@ public static class EmSbl
             progress?.Report(new(iteration, options.MaxIterations, $"{active.Length} of {n} coefficients"));
             if (change <= options.Tolerance * options.Tolerance * size)
             {
-                reason = StopReason.Converged;
+                reason = slope <= options.Tolerance ? StopReason.Converged : StopReason.RelativeChange;
                 break;
             }
         }
 
-        if (reason == StopReason.Converged && estimate is { Identified: false }) reason = StopReason.NotIdentified;
+        if (reason is (StopReason.Converged or StopReason.RelativeChange) && estimate is { Identified: false }) reason = StopReason.NotIdentified;
         return SblResult.Of(Phi, y, gamma, noise, options.Covariance, cost, iteration, reason, estimate);
     }
 

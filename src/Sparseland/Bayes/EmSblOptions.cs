@@ -28,7 +28,10 @@ public sealed record EmSblOptions
     /// </summary>
     public double PruneRatio { get; init; } = 1e-3;
 
-    /// <summary>Stop when ||gamma_new - gamma|| is at most this share of ||gamma||.</summary>
+    /// <summary>
+    /// Stop when ||gamma_new - gamma|| is at most this share of ||gamma||, 1e-4 by default. The result has converged where every single gamma_i
+    /// changed by no more than this share of itself, which is the stationarity of the evidence; else it says that it stopped by relative change.
+    /// </summary>
     public double Tolerance { get; init; } = 1e-4;
 
     /// <summary>Most iterations.</summary>

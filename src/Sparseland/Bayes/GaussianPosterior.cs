@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -116,4 +117,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
         Mean.Dispose();
         Covariance?.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

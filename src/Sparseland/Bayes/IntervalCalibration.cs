@@ -63,4 +63,7 @@ public sealed record IntervalCalibration(double[] Levels, double[] Coverage, dou
         double[] error = [.. coverage.Select((c, l) => Math.Sqrt(Row(l).Sum(v => (v - c) * (v - c)) / (trials - 1.0) / trials))];
         return new([.. levels], coverage, error);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

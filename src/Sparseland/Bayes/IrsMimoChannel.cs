@@ -133,4 +133,7 @@ public sealed record IrsMimoChannel(
         Received.Dispose();
         Channel.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,6 +15,9 @@ public sealed record KroneckerOmpResult(Tensor Mean, int[][] Supports, double Re
 {
     /// <inheritdoc/>
     public void Dispose() => Mean.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -84,4 +85,7 @@ public sealed record KroneckerPosterior(Tensor Mean, double[] VarianceDiagonal, 
 
     /// <inheritdoc/>
     public void Dispose() => Mean.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

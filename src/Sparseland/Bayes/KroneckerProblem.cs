@@ -84,4 +84,7 @@ public sealed record KroneckerProblem(
         Truth.Dispose();
         Measurements.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

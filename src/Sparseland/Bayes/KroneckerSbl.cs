@@ -69,7 +69,7 @@ public static class KroneckerSbl
             options.OnIteration?.Invoke(new(iteration, [.. gammas.Select(g => g.ToArray())], noise, posterior.Cost, spent));
             progress?.Report(new(iteration, options.MaxIterations, string.Join(" x ", kept.Select(k => k.Length))));
             if (KroneckerMStep.Distance(ModeProduct.Kron(gammas), before) <= options.Tolerance * KroneckerMStep.Norm(before))
-                status = KroneckerSblStatus.Converged;
+                status = KroneckerSblStatus.RelativeChange;
         }
 
         if (status == KroneckerSblStatus.AllPruned)
@@ -78,7 +78,7 @@ public static class KroneckerSbl
             kept = [.. gammas.Select(_ => Array.Empty<int>())];
         }
 
-        if (status == KroneckerSblStatus.Converged && estimate is { Identified: false }) status = KroneckerSblStatus.NotIdentified;
+        if (status == KroneckerSblStatus.RelativeChange && estimate is { Identified: false }) status = KroneckerSblStatus.NotIdentified;
 
         // Zeros in gamma leave the formulas as they are, so the last posterior has full length by itself.
         KroneckerPosterior last = KroneckerPosterior.Solve(dictionary.Factors, gammas, y, noise);

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -6,8 +7,8 @@ namespace Sparseland.Bayes;
 /// <summary>How a Kronecker SBL ended.</summary>
 public enum KroneckerSblStatus
 {
-    /// <summary>gamma stopped changing.</summary>
-    Converged,
+    /// <summary>||gamma_new - gamma|| fell below the tolerance times ||gamma||: a rule for saving time, met by slow progress too.</summary>
+    RelativeChange,
 
     /// <summary>The iteration limit came first.</summary>
     IterationLimit,
@@ -38,6 +39,9 @@ public sealed record KroneckerSblResult(
 
     /// <inheritdoc/>
     public void Dispose() => Mean.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>The state after an iteration; the arrays are copies of their own.</summary>
@@ -46,4 +50,8 @@ public sealed record KroneckerSblResult(
 /// <param name="NoiseVariance">s2.</param>
 /// <param name="Cost">Cost at the start of the iteration.</param>
 /// <param name="InnerCycles">Cycles of the alternation in this iteration.</param>
-public sealed record KroneckerSblIteration(int Iteration, double[][] Gammas, double NoiseVariance, double Cost, int InnerCycles);
+public sealed record KroneckerSblIteration(int Iteration, double[][] Gammas, double NoiseVariance, double Cost, int InnerCycles)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}

@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -91,6 +92,9 @@ public sealed record SblResult(
         Posterior.Dispose();
         Unshrunk.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>The state after an iteration; the arrays are copies of their own.</summary>
@@ -98,4 +102,8 @@ public sealed record SblResult(
 /// <param name="Gamma">Prior variance of each coefficient [coefficients], 0 where it was pruned.</param>
 /// <param name="NoiseVariance">s2.</param>
 /// <param name="Cost">Cost at the start of the iteration.</param>
-public sealed record SblIteration(int Iteration, double[] Gamma, double NoiseVariance, double Cost);
+public sealed record SblIteration(int Iteration, double[] Gamma, double NoiseVariance, double Cost)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Sparseland.Kernels;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,6 +45,9 @@ public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Ten
         Values.Dispose();
         ResidualNormSquared.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -92,4 +93,7 @@ public sealed record CodingResult(
 
     /// <inheritdoc/>
     public void Dispose() => Codes.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -48,6 +48,9 @@ public sealed record CoordinateCodes(Tensor Codes, double[] Certificates, int[] 
 
     /// <inheritdoc/>
     public void Dispose() => Codes.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

@@ -99,6 +99,9 @@ public sealed record DictionaryLearningResult(Tensor Dictionary, IReadOnlyList<B
 {
     /// <inheritdoc/>
     public void Dispose() => Dictionary.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

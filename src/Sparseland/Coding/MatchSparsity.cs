@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Coding;
 
 /// <summary>One fit of a search for a sparsity.</summary>
@@ -12,7 +14,11 @@ public readonly record struct SparsityTrial(double Strength, double ActiveUnits)
 /// <param name="Trace">All fits in order.</param>
 /// <param name="IsMatched">Whether the best lies within the tolerance.</param>
 public sealed record SparsityMatch<TFit>(
-    TFit Best, double Strength, double ActiveUnits, IReadOnlyList<SparsityTrial> Trace, bool IsMatched);
+    TFit Best, double Strength, double ActiveUnits, IReadOnlyList<SparsityTrial> Trace, bool IsMatched)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Finds the strength that gives a wanted number of active units. Rules can only be compared fairly at equal sparsity, and the

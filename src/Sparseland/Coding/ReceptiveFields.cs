@@ -28,6 +28,9 @@ public sealed record OrientationTuning(
             return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
         }
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>Receptive-field analysis of dictionaries of square patches.</summary>

@@ -9,7 +9,11 @@ namespace Sparseland.Data;
 /// </summary>
 /// <param name="Images">[samples, 28, 28], float32, ink 1 on paper 0.</param>
 /// <param name="Labels">[samples], int64, 0 to 9.</param>
-public sealed record GlyphDigitSet(Tensor Images, Tensor Labels) : LabelledImages(Images, Labels, GlyphDigits.ClassNames);
+public sealed record GlyphDigitSet(Tensor Images, Tensor Labels) : LabelledImages(Images, Labels, GlyphDigits.ClassNames)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Makes digits with a pen: each class has one or two ways to write it, given as control points of strokes; a sample moves

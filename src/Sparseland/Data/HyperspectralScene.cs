@@ -193,4 +193,7 @@ public sealed record HyperspectralScene(
         Endmembers.Dispose();
         Abundances.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

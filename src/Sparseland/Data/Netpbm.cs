@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Sparseland.Tensors;
 
 namespace Sparseland.Data;
 
@@ -7,7 +8,11 @@ namespace Sparseland.Data;
 /// <param name="Height">Rows.</param>
 /// <param name="Width">Columns.</param>
 /// <param name="Pixels">Row-major intensities in [0, 1].</param>
-public sealed record GreyImage(int Height, int Width, double[] Pixels);
+public sealed record GreyImage(int Height, int Width, double[] Pixels)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Reads and writes Netpbm images: PGM (P2, P5) and PPM (P3, P6), 8 or 16 bits. They need no library on any platform, and

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -69,4 +70,7 @@ public sealed record RadialSpectrum(double[] Frequency, double[] Power)
         double meanX = x.Average(), meanY = y.Average();
         return x.Zip(y, (a, b) => (a - meanX) * (b - meanY)).Sum() / x.Sum(a => (a - meanX) * (a - meanX));
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

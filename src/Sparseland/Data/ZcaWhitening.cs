@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -99,4 +100,7 @@ public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Te
         if (!isfinite(data).all().item<bool>())
             throw new ArgumentException("The data hold a value that is not finite.", name);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

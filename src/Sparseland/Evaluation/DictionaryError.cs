@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -54,4 +55,7 @@ public sealed record DictionaryError(int[] Assignment, double[] Error, int[] Sig
         if (!atoms.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
         return atoms;
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -56,4 +57,7 @@ public sealed record DictionaryMatch(int[] Assignment, double[] Cosine)
         Tensor scaled = atoms / largest;
         return scaled / scaled.square().sum([1], keepdim: true).sqrt();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

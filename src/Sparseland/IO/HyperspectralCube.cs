@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -137,4 +138,7 @@ public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : I
 
     /// <inheritdoc/>
     public void Dispose() => Pixels.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

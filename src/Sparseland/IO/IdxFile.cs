@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
+using Sparseland.Tensors;
 
 namespace Sparseland.IO;
 
@@ -66,4 +67,7 @@ public sealed record IdxFile(IReadOnlyList<int> Shape, byte[] Values)
 
     private static InvalidDataException Truncated(string path, int[] shape, long there) =>
         new($"{path}: the file is truncated: of [{string.Join(", ", shape)}] values at most {there} are there.");
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -137,4 +138,7 @@ public sealed record PosteriorInference(
             }
         }
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

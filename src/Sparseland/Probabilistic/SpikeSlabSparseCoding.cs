@@ -19,7 +19,11 @@ public enum NoiseShape
 /// <param name="Active">Active components, increasing.</param>
 /// <param name="Mean">kappa [active].</param>
 /// <param name="Covariance">Lambda [active, active].</param>
-public sealed record SlabPosterior(int[] Active, double[] Mean, double[,] Covariance);
+public sealed record SlabPosterior(int[] Active, double[] Mean, double[,] Covariance)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Gaussian Sparse Coding, a spike and slab (Sheikh, Shelton and Lücke 2014): s_h is 1 with probability pi_h, z ~ N(mu, diag(psi)),

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Probabilistic;
 
 /// <summary>Settings of <see cref="TruncatedEm"/>.</summary>
@@ -62,4 +64,7 @@ public sealed record TruncatedEmResult<TModel>(TModel Model, IReadOnlyList<Trunc
 {
     /// <summary>Mean log sum_K p(s, y) of the training data under the final model, in nats per point: what restarts are chosen by.</summary>
     public double LogLikelihood => Final.LogLikelihood;
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

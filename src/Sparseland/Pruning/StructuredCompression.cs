@@ -26,6 +26,9 @@ public sealed record CompressedNetwork(Sequential Network, IReadOnlyList<LayerSh
 {
     /// <summary>Frees the small network; the one it came from stays.</summary>
     public void Dispose() => Network.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

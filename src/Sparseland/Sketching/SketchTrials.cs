@@ -66,4 +66,7 @@ public sealed record SketchTrials(double[] Z, double[] L2, double[][] Errors)
 
         return new(z, l2, errors);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using static TorchSharp.torch;
 
 namespace Sparseland.Sketching;
@@ -26,4 +27,7 @@ public sealed record SketchedSolution(
 {
     /// <inheritdoc/>
     public void Dispose() => X.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -18,7 +18,7 @@ public static class Cosamp
     /// seen is returned.
     /// </param>
     /// <param name="cancel">Checked in every iteration.</param>
-    /// <returns>The trace's certificate is the residual norm.</returns>
+    /// <returns>The trace's certificate is the residual norm. Converged where y is met to the tolerance; RelativeChange where the residual stays above it.</returns>
     /// <exception cref="ArgumentException">s is out of its range, or the map is not dense.</exception>
     public static SolveResult Solve(LeastSquares fit, int sparsity, SolverOptions? options = null, CancellationToken cancel = default)
     {
@@ -30,7 +30,7 @@ public static class Cosamp
         var trace = new List<SolvePoint> { new(0, fit.Value(z), norm, 0) };
         StopReason reason = norm == 0 ? StopReason.Converged : StopReason.IterationLimit;
         int iteration = 0;
-        while (reason != StopReason.Converged && iteration < options.MaxIterations)
+        while (reason == StopReason.IterationLimit && iteration < options.MaxIterations)
         {
             cancel.ThrowIfCancellationRequested();
             map.Adjoint(residual, correlations);
@@ -46,7 +46,8 @@ public static class Cosamp
             iteration++;
             trace.Add(new SolvePoint(iteration, fit.Value(z), norm, Stopwatch.GetElapsedTime(start).TotalSeconds));
             if (norm < best) (best, answer) = (norm, a);
-            if (norm <= options.Tolerance * scale || Math.Abs(before - norm) <= options.Tolerance * before) reason = StopReason.Converged;
+            if (norm <= options.Tolerance * scale) reason = StopReason.Converged;
+            else if (Math.Abs(before - norm) <= options.Tolerance * before) reason = StopReason.RelativeChange;
         }
 
         // The last point of the trace tells of the answer, also where an earlier code was the best.

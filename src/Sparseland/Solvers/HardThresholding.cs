@@ -35,7 +35,10 @@ public static class HardThresholding
     /// <param name="sparsity">s, at most min(outputs, inputs).</param>
     /// <param name="options">Tolerance: ||a' - a||/||a'|| at which it stops, or the residual's share of ||y||.</param>
     /// <param name="cancel">Checked in every iteration.</param>
-    /// <returns>The trace's certificate is the residual norm.</returns>
+    /// <returns>
+    /// The trace's certificate is the residual norm. Converged means a fixed point of the step a = H_s(a + mu M^T r) to the tolerance, which is what
+    /// a local minimum satisfies, or that y is met.
+    /// </returns>
     /// <exception cref="ArgumentException">s is out of its range.</exception>
     public static SolveResult Niht(LeastSquares fit, int sparsity, SolverOptions? options = null, CancellationToken cancel = default)
     {

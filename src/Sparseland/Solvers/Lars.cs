@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,6 +26,9 @@ public sealed record LarsPath(double[] Knots, double[][] Coefficients, int[] Exc
         TensorPrimitives.MultiplyAdd(result, share, Coefficients[next - 1], result);
         return result;
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

@@ -1,4 +1,5 @@
 using Sparseland.Penalties;
+using Sparseland.Tensors;
 
 namespace Sparseland.Solvers;
 
@@ -9,6 +10,9 @@ public sealed record PathResult(double[] Strengths, SolveResult[] Solutions)
 {
     /// <summary>Coefficients [strengths][inputs].</summary>
     public double[][] Coefficients => [.. Solutions.Select(s => s.Coefficients)];
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>

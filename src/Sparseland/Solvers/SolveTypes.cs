@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 
 namespace Sparseland.Solvers;
 
@@ -57,4 +59,7 @@ public sealed record SolveResult(
 
     /// <summary>Indices of the non-zero coefficients.</summary>
     public int[] Support => [.. Enumerable.Range(0, Coefficients.Length).Where(i => Coefficients[i] != 0)];
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

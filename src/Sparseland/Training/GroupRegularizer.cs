@@ -1,4 +1,5 @@
 using Sparseland.Penalties;
+using Sparseland.Tensors;
 
 namespace Sparseland.Training;
 
@@ -92,6 +93,9 @@ public sealed record EnvelopeRegularizer(KeepGroups Keep, double Strength, IRead
         if (Strength == 0) scales.Fill(1);
         else EnvelopeLevel.Scales(norms, Keep.Of(norms.Length), step * Strength, scales, _weights);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>Group lasso lambda sum_j w_j ||s_j||.</summary>
@@ -130,6 +134,9 @@ public sealed record GroupLassoRegularizer(double Strength, IReadOnlyList<double
     }
 
     private double Weight(int group) => Weights is null ? 1 : _weights[group];
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>Groups that are out stay out, the others are free: fine-tuning after pruning.</summary>
@@ -170,6 +177,9 @@ public sealed record FixedSupport(IReadOnlyList<bool> Alive) : IGroupRegularizer
     {
         for (int j = 0; j < scales.Length; j++) scales[j] = Alive[j] ? 1 : 0;
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 internal static class RegularizerInput

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Training;
 
 /// <summary>The state of some groups.</summary>
@@ -23,4 +25,7 @@ public sealed record GroupReport(string Name, int Groups, int Surviving, IReadOn
         long numbers = norms.Zip(groups.Sizes, (norm, size) => norm == 0 ? 0L : size).Sum();
         return new GroupReport(groups.Name, groups.Count, norms.Count(norm => norm != 0), norms, numbers);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

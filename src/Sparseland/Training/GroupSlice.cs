@@ -108,4 +108,7 @@ public sealed record GroupSlice(
 
         GC.KeepAlive(Parameter);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -1,5 +1,6 @@
 using Sparseland.Evaluation;
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +12,11 @@ namespace Sparseland.Training;
 /// <param name="LearningRate">eta of the epoch.</param>
 /// <param name="Surviving">Groups that are not zero, one number per part.</param>
 /// <param name="TestAccuracy">Share of the test samples that are right, or NaN without test samples.</param>
-public sealed record EpochReport(int Epoch, double Loss, double LearningRate, IReadOnlyList<int> Surviving, double TestAccuracy);
+public sealed record EpochReport(int Epoch, double Loss, double LearningRate, IReadOnlyList<int> Surviving, double TestAccuracy)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>
 /// Trains a classifier by proximal SGD on the cross entropy with groups under penalties: <see cref="TrainingLoop"/> with

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Training;
 
 /// <summary>What one step of a training left behind.</summary>
@@ -19,6 +21,9 @@ public sealed record TrainingResult(IReadOnlyList<StepReport> History, double Se
 
     /// <summary>The last evaluation; null where there was none.</summary>
     public double? LastEvaluation => History.LastOrDefault(s => s.Evaluation is not null)?.Evaluation;
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>What a training calls on its way. State that must outlive a kill belongs into a buffer of the network: a checkpoint keeps those.</summary>

@@ -107,7 +107,7 @@ public static class SpectralUnmixing
             // A change of the map is no progress of the fit: the rule waits until the map stays.
             if ((learned is null || learned.IsFrozen(sweep - 1, options.MaxSweeps)) && Math.Abs(before - trace[^1]) < options.Tolerance * Math.Abs(before))
             {
-                reason = StopReason.Converged;
+                reason = StopReason.RelativeChange;
                 break;
             }
         }

@@ -1,4 +1,5 @@
 using Sparseland.Evaluation;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,6 +12,9 @@ public sealed record EndmemberMatch(IReadOnlyList<int> Assignment, IReadOnlyList
 {
     /// <summary>Mean spectral angle (SAD) in radian.</summary>
     public double MeanAngle => Angles.Average();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>How unmixing is judged.</summary>

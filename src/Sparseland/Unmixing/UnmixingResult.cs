@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using static TorchSharp.torch;
 
 namespace Sparseland.Unmixing;
@@ -11,7 +12,7 @@ namespace Sparseland.Unmixing;
 /// <param name="ObjectiveTrace">The objective at the start and after every sweep, with the guidance map of that sweep.</param>
 /// <param name="GuidanceSweeps">Sweeps, from 1, before which the guidance map was learned anew: only there may the trace rise.</param>
 /// <param name="Sweeps">Sweeps done.</param>
-/// <param name="StopReason">Why it ended.</param>
+/// <param name="StopReason">RelativeChange where the objective changed little in a sweep, IterationLimit where the sweeps ran out.</param>
 /// <param name="ClippedValues">Negative data that were set to 0.</param>
 public sealed record UnmixingResult(
     Tensor Endmembers, Tensor Abundances, IReadOnlyList<double> GuidanceMap, IReadOnlyList<double> ChannelWeights, IReadOnlyList<double> ObjectiveTrace,
@@ -20,13 +21,13 @@ public sealed record UnmixingResult(
     /// <summary>Mean of the guidance map. Near the cap it says that the feedback ran away: lambda is too large.</summary>
     public double MeanGuidance => GuidanceMap.Average();
 
-    /// <summary>Whether the stopping rule was met.</summary>
-    public bool Converged => StopReason == StopReason.Converged;
-
     /// <inheritdoc/>
     public void Dispose()
     {
         Endmembers.Dispose();
         Abundances.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }

@@ -73,11 +73,11 @@ public class SpectralUnmixingTests
     {
         using HyperspectralScene scene = UnmixingData.Landscape(4);
         using UnmixingResult plain = SpectralUnmixing.Fit(scene.Pixels, 3, Variant("robust") with { Tolerance = 1e-3 });
-        Assert.True(plain.Converged && plain.Sweeps < 400);
+        Assert.True(plain.StopReason == StopReason.RelativeChange && plain.Sweeps < 400);
         double last = plain.ObjectiveTrace[^1], before = plain.ObjectiveTrace[^2];
         Assert.True(before - last < 1e-3 * before && plain.ObjectiveTrace[^3] - before >= 1e-3 * plain.ObjectiveTrace[^3]);
         using UnmixingResult learned = SpectralUnmixing.Fit(scene.Pixels, 3, Variant("learned") with { Tolerance = 1e-2, MaxSweeps = 100 });
-        Assert.True(learned.Converged);
+        Assert.Equal(StopReason.RelativeChange, learned.StopReason);
         Assert.Equal(51, learned.Sweeps);
     }
 

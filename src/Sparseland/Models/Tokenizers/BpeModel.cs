@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Sparseland.Tensors;
 
 namespace Sparseland.Models.Tokenizers;
 
@@ -28,4 +29,7 @@ public sealed record BpeModel(IReadOnlyList<string> Tokens, IReadOnlyList<(strin
             throw new FormatException($"The tokenizer's pattern '{Pattern}' is not a regular expression of .NET: {error.Message}", error);
         }
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
