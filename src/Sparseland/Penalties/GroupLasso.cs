@@ -42,7 +42,7 @@ public sealed record GroupLasso : IGroupPenalty
 
     /// <inheritdoc/>
     public double Value<T>(ReadOnlySpan<T> x)
-        where T : unmanaged, IFloatingPointIeee754<T> => Strength * _norm.Value(x);
+        where T : unmanaged, IFloatingPointIeee754<T> => _norm.Value(x, Strength);
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
