@@ -14,6 +14,8 @@ namespace Sparseland.IO;
 /// </summary>
 public static class SafeTensors
 {
+    private const int Piece = 1 << 20;
+    private static readonly uint s_piece = Crc32C.Power(Piece);
     private static readonly UTF8Encoding s_strictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Opens a file for reading tensors one by one. See <see cref="SafeTensorsFile.Open"/>.</summary>
@@ -33,13 +35,14 @@ public static class SafeTensors
     /// Writes tensors to a file. The same input gives the same bytes: wider element types come first (the order of
     /// <see cref="SafeTensorType"/>, backwards), names of one type in the order of their UTF-8 bytes, metadata keys
     /// likewise; the header is padded with spaces to a multiple of 8, so that all data is aligned. The file appears
-    /// under its name only when it is complete: a failure leaves an older file as it was.
+    /// under its name only when it is complete: a failure leaves an older file as it was, and what a killed write left
+    /// behind (NAME.xxxxxxxx.xxx.tmp) goes at the next one. A note of its own, "sparseland.checksum", lets readers find damage.
     /// </summary>
     /// <param name="path">The file; its folder must exist.</param>
     /// <param name="tensors">Tensors by name, of any device and strides; "__metadata__" is not a name.</param>
-    /// <param name="metadata">Notes for readers, or null.</param>
+    /// <param name="metadata">Notes for readers, or null; one of the name "sparseland.checksum" is replaced.</param>
     /// <param name="progress">Told after each tensor, in bytes.</param>
-    /// <param name="cancellationToken">Stops between two tensors; nothing is left behind.</param>
+    /// <param name="cancellationToken">Stops within a tensor; nothing is left behind.</param>
     /// <exception cref="ArgumentException">A name or an element type that the format does not have.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Save(
@@ -54,30 +57,22 @@ public static class SafeTensors
         Entry[] entries = Arrange(tensors);
         byte[] header = Header(entries, metadata);
 
-        string temporary = $"{path}.{System.IO.Path.GetRandomFileName()}.tmp";
-        var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0);
-        try
+        ReplacedFile.Write(path, stream =>
         {
-            using (stream)
+            stream.Write(header);
+            var checksums = new uint[entries.Length];
+            long done = 0, total = entries.Sum(entry => entry.ByteLength);
+            for (int i = 0; i < entries.Length; i++)
             {
-                stream.Write(header);
-                long done = 0, total = entries.Sum(entry => entry.ByteLength);
-                foreach (Entry entry in entries)
-                {
-                    cancellationToken.ThrowIfCancellationRequested();
-                    Write(stream, entry);
-                    done += entry.ByteLength;
-                    progress?.Report(new ProgressReport(done, total, entry.Name));
-                }
-                stream.Flush(flushToDisk: true);
+                cancellationToken.ThrowIfCancellationRequested();
+                checksums[i] = Write(stream, entries[i], cancellationToken);
+                done += entries[i].ByteLength;
+                progress?.Report(new ProgressReport(done, total, entries[i].Name));
             }
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+            TensorChecksums.Fill(header, checksums);
+            stream.Position = 0;
+            stream.Write(header);
+        });
     }
 
     private static Entry[] Arrange(IReadOnlyDictionary<string, Tensor> tensors)
@@ -104,8 +99,10 @@ public static class SafeTensors
         using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             json.WriteStartObject();
-            if (metadata is { Count: > 0 })
-                WriteMetadata(json, metadata);
+            WriteMetadata(json, new Dictionary<string, string>(metadata ?? new Dictionary<string, string>(), StringComparer.Ordinal)
+            {
+                [TensorChecksums.Key] = TensorChecksums.Empty(entries.Length),
+            });
             long offset = 0;
             foreach (Entry entry in entries)
             {
@@ -134,7 +131,7 @@ public static class SafeTensors
         return bytes;
     }
 
-    private static void WriteMetadata(Utf8JsonWriter json, IReadOnlyDictionary<string, string> metadata)
+    private static void WriteMetadata(Utf8JsonWriter json, Dictionary<string, string> metadata)
     {
         json.WriteStartObject(SafeTensorsHeader.MetadataKey);
         var sorted = metadata.Select(pair => (Key: Utf8(pair.Key, nameof(metadata)), pair.Value)).ToList();
@@ -160,16 +157,43 @@ public static class SafeTensors
         }
     }
 
-    private static unsafe void Write(FileStream stream, Entry entry)
+    /// <summary>Writes a tensor's bytes and gives their checksum, which another thread computes meanwhile.</summary>
+    private static unsafe uint Write(FileStream stream, Entry entry, CancellationToken cancellationToken)
     {
         if (entry.ByteLength == 0)
-            return;
+            return Crc32C.Of([]);
         using DisposeScope scope = NewDisposeScope();
         Tensor tensor = entry.Tensor.detach().cpu().resolve_conj().resolve_neg().contiguous();
         byte* source = TensorMemory.Address(tensor);
-        const int Piece = 1 << 30;
-        for (long written = 0; written < entry.ByteLength; written += Piece)
-            stream.Write(new ReadOnlySpan<byte>(source + written, (int)Math.Min(Piece, entry.ByteLength - written)));
+        ReadOnlySpan<byte> Bytes(long from) => new(source + from, (int)Math.Min(Piece, entry.ByteLength - from));
+        uint Checksum()
+        {
+            uint sum = 0;
+            for (long from = 0; from < entry.ByteLength && !cancellationToken.IsCancellationRequested; from += Piece)
+                sum = Crc32C.Combine(sum, Crc32C.Of(Bytes(from)), Bytes(from).Length == Piece ? s_piece : Crc32C.Power(Bytes(from).Length));
+            return sum;
+        }
+
+        if (entry.ByteLength <= Piece)
+        {
+            stream.Write(Bytes(0));
+            return Checksum();
+        }
+        Task<uint> checksum = Task.Run(Checksum, CancellationToken.None);
+        try
+        {
+            for (long from = 0; from < entry.ByteLength; from += Piece)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                stream.Write(Bytes(from));
+            }
+        }
+        finally
+        {
+            // It reads the tensor's memory.
+            checksum.Wait(CancellationToken.None);
+        }
+        return checksum.Result;
     }
 
     private sealed record Entry(string Name, byte[] Utf8Name, SafeTensorType Type, Tensor Tensor)

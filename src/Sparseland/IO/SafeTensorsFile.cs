@@ -1,4 +1,5 @@
-using System.IO.MemoryMappedFiles;
+using System.Buffers;
+using System.Runtime.ExceptionServices;
 using Microsoft.Win32.SafeHandles;
 using Sparseland.Tensors;
 using TorchSharp;
@@ -8,23 +9,33 @@ namespace Sparseland.IO;
 
 /// <summary>
 /// A safetensors file open for reading. The header is read and checked at once, the data only when a tensor is asked
-/// for: it is mapped, and copied once, straight into the tensor's memory.
+/// for: they are read once, straight into the tensor's own memory.
 /// </summary>
-/// <remarks>Calls from several threads are safe, <see cref="Dispose"/> during a load included.</remarks>
+/// <remarks>
+/// <para>The file is read through its handle and not mapped: a file that is cut or lost after it was opened gives an exception, where a
+/// map would end the process.</para>
+/// <para>Files that <see cref="SafeTensors.Save"/> wrote carry checksums (the note "sparseland.checksum"): the header is checked when the
+/// file is opened, each tensor when it is read. Files of others have none and are taken as they are.</para>
+/// <para>Calls from several threads are safe; a load that another thread's <see cref="Dispose"/> meets ends, or throws
+/// <see cref="ObjectDisposedException"/>.</para>
+/// </remarks>
 public sealed unsafe class SafeTensorsFile : IDisposable
 {
-    private readonly MemoryMappedFile _map;
-    private readonly MemoryMappedViewAccessor _view;
-    private readonly SafeTensorsHeader _header;
-    private readonly Dictionary<string, SafeTensorInfo> _byName;
+    // Small enough to stay in the cache between the reading and the checksum, and for a cancellation to come soon.
+    private const int Piece = 1 << 19;
+    private static readonly uint s_piece = Crc32C.Power(Piece);
 
-    private SafeTensorsFile(string path, MemoryMappedFile map, MemoryMappedViewAccessor view, SafeTensorsHeader header)
+    private readonly SafeFileHandle _file;
+    private readonly SafeTensorsHeader _header;
+    private readonly Dictionary<string, int> _byName = new(StringComparer.Ordinal);
+
+    private SafeTensorsFile(string path, SafeFileHandle file, SafeTensorsHeader header)
     {
         Path = path;
-        _map = map;
-        _view = view;
+        _file = file;
         _header = header;
-        _byName = header.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        for (int i = 0; i < header.Tensors.Count; i++)
+            _byName.Add(header.Tensors[i].Name, i);
     }
 
     /// <summary>The file's path, as given.</summary>
@@ -39,7 +50,8 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     /// <summary>The file's own notes (<c>__metadata__</c>); empty when it has none.</summary>
     public IReadOnlyDictionary<string, string> Metadata => _header.Metadata;
 
-    private SafeMemoryMappedViewHandle Memory => _view.SafeMemoryMappedViewHandle;
+    /// <summary>Whether the file carries checksums, so that damage is found when a tensor is read.</summary>
+    public bool HasChecksums => _header.Checksums is not null;
 
     /// <summary>Opens a file and checks its header in full; no tensor is read.</summary>
     /// <param name="path">The file.</param>
@@ -48,23 +60,14 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     public static SafeTensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-        MemoryMappedFile? map = null;
-        MemoryMappedViewAccessor? view = null;
+        SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
         try
         {
-            long length = stream.Length;
-            if (length < SafeTensorsHeader.PrefixLength)
-                throw SafeTensorsHeader.Bad(path, $"it has {length} bytes; the format starts with {SafeTensorsHeader.PrefixLength} bytes of header length");
-            map = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
-            view = map.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
-            return new SafeTensorsFile(path, map, view, ReadHeader(view, length, path));
+            return new SafeTensorsFile(path, file, ReadHeader(file, path));
         }
         catch
         {
-            view?.Dispose();
-            map?.Dispose();
-            stream.Dispose();
+            file.Dispose();
             throw;
         }
     }
@@ -75,8 +78,8 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     public SafeTensorInfo Info(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        return _byName.TryGetValue(name, out SafeTensorInfo? info)
-            ? info
+        return _byName.TryGetValue(name, out int index)
+            ? _header.Tensors[index]
             : throw new KeyNotFoundException($"{Path} has no tensor '{name}'; it has {_byName.Count}, among them {string.Join(", ", Names.Take(5))}.");
     }
 
@@ -86,19 +89,23 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     /// <returns>A tensor of the file's shape and type, owned by the caller (or by the current dispose scope).</returns>
     /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
     /// <exception cref="NotSupportedException">TorchSharp has no such element type; <see cref="ReadBytes"/> reads it raw.</exception>
-    /// <exception cref="InvalidDataException">A BOOL tensor has bytes other than 0 and 1.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The bytes do not match their checksum, the file has been cut since it was opened, or a BOOL tensor has bytes other than 0 and 1.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The file has been closed.</exception>
-    public Tensor Load(string name, Device? device = null)
+    public Tensor Load(string name, Device? device = null) => Load(name, device, CancellationToken.None);
+
+    private Tensor Load(string name, Device? device, CancellationToken cancellationToken)
     {
         SafeTensorInfo info = Info(name);
         if (SafeTensorTypes.TorchOf(info.Type) is not { } type)
             throw new NotSupportedException($"{Path}: tensor '{name}' is of {SafeTensorTypes.NameOf(info.Type)}, for which TorchSharp has no element type; ReadBytes reads it raw.");
-        ObjectDisposedException.ThrowIf(Memory.IsClosed, this);
+        ObjectDisposedException.ThrowIf(_file.IsClosed, this);
 
         Tensor tensor = empty([.. info.Shape], dtype: type);
         try
         {
-            Copy(info, TensorMemory.Address(tensor));
+            Read(info, TensorMemory.Address(tensor), cancellationToken);
             if (type == ScalarType.Bool)
                 CheckBooleans(tensor, name);
             if (device is null || device.type == DeviceType.CPU)
@@ -117,10 +124,12 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     /// <summary>Reads all tensors.</summary>
     /// <param name="device">Where they go; CPU when null.</param>
     /// <param name="progress">Told after each tensor, in bytes.</param>
-    /// <param name="cancellationToken">Stops between two tensors.</param>
+    /// <param name="cancellationToken">Stops within a tensor.</param>
     /// <returns>Tensors by name; ready for <c>Module.load_state_dict</c>.</returns>
     /// <exception cref="NotSupportedException">TorchSharp has no element type for a tensor; nothing has been read.</exception>
-    /// <exception cref="InvalidDataException">A BOOL tensor has bytes other than 0 and 1.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The bytes do not match their checksum, the file has been cut since it was opened, or a BOOL tensor has bytes other than 0 and 1.
+    /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled; what was read has been freed.</exception>
     /// <exception cref="ObjectDisposedException">The file has been closed.</exception>
     public Dictionary<string, Tensor> LoadAll(Device? device = null, IProgress<ProgressReport>? progress = null, CancellationToken cancellationToken = default)
@@ -134,7 +143,7 @@ public sealed unsafe class SafeTensorsFile : IDisposable
             foreach (SafeTensorInfo info in Tensors)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                loaded.Add(info.Name, Load(info.Name, device));
+                loaded.Add(info.Name, Load(info.Name, device, cancellationToken));
                 done += info.ByteLength;
                 progress?.Report(new ProgressReport(done, total, info.Name));
             }
@@ -152,6 +161,7 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     /// <param name="name">Its name.</param>
     /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
     /// <exception cref="NotSupportedException">The tensor is longer than an array can be.</exception>
+    /// <exception cref="InvalidDataException">The bytes do not match their checksum, or the file has been cut since it was opened.</exception>
     /// <exception cref="ObjectDisposedException">The file has been closed.</exception>
     public byte[] ReadBytes(string name)
     {
@@ -160,46 +170,82 @@ public sealed unsafe class SafeTensorsFile : IDisposable
             throw new NotSupportedException($"{Path}: tensor '{name}' has {info.ByteLength} bytes, more than an array holds.");
         byte[] bytes = GC.AllocateUninitializedArray<byte>((int)info.ByteLength);
         fixed (byte* target = bytes)
-            Copy(info, target);
+            Read(info, target, CancellationToken.None);
         return bytes;
     }
 
     /// <summary>Closes the file. Tensors that were loaded stay.</summary>
-    public void Dispose()
-    {
-        _view.Dispose();
-        _map.Dispose();
-    }
+    public void Dispose() => _file.Dispose();
 
-    private static SafeTensorsHeader ReadHeader(MemoryMappedViewAccessor view, long length, string path)
+    private static SafeTensorsHeader ReadHeader(SafeFileHandle file, string path)
     {
-        byte* start = null;
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        long length = RandomAccess.GetLength(file);
+        if (length < SafeTensorsHeader.PrefixLength)
+            throw SafeTensorsHeader.Bad(path, $"it has {length} bytes; the format starts with {SafeTensorsHeader.PrefixLength} bytes of header length");
+        Span<byte> prefix = stackalloc byte[SafeTensorsHeader.PrefixLength];
+        ReadFully(file, prefix, 0, path, "header");
+        int total = SafeTensorsHeader.PrefixLength + SafeTensorsHeader.LengthOf(prefix, length, path);
+        byte[] header = ArrayPool<byte>.Shared.Rent(total);
         try
         {
-            int json = SafeTensorsHeader.LengthOf(new ReadOnlySpan<byte>(start, SafeTensorsHeader.PrefixLength), length, path);
-            return SafeTensorsHeader.Parse(new ReadOnlySpan<byte>(start + SafeTensorsHeader.PrefixLength, json), length, path);
+            ReadFully(file, header.AsSpan(0, total), 0, path, "header");
+            return SafeTensorsHeader.Parse(header.AsSpan(0, total), length, path);
         }
         finally
         {
-            view.SafeMemoryMappedViewHandle.ReleasePointer();
+            ArrayPool<byte>.Shared.Return(header);
         }
     }
 
-    private void Copy(SafeTensorInfo info, byte* target)
+    /// <summary>Reads a tensor piece by piece, on several threads where it is long, and compares its checksum.</summary>
+    private void Read(SafeTensorInfo info, byte* target, CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(Memory.IsClosed, this);
-        byte* start = null;
-        // The handle counts this use: the map stays until the copy is done, even if another thread disposes the file.
-        Memory.AcquirePointer(ref start);
+        ObjectDisposedException.ThrowIf(_file.IsClosed, this);
+        long start = _header.DataStart + info.Offset;
+        int pieces = checked((int)((info.ByteLength + Piece - 1) / Piece));
+        uint[] sums = HasChecksums ? new uint[pieces] : [];
+        void ReadPiece(int piece)
+        {
+            long from = (long)piece * Piece;
+            var bytes = new Span<byte>(target + from, (int)Math.Min(Piece, info.ByteLength - from));
+            ReadFully(_file, bytes, start + from, Path, info.Name);
+            if (HasChecksums) sums[piece] = Crc32C.Of(bytes);
+        }
+
+        if (pieces > 1)
+            InParallel(pieces, ReadPiece, cancellationToken);
+        else if (pieces == 1)
+            ReadPiece(0);
+        if (_header.Checksums is not { } checksums)
+            return;
+        uint found = 0;
+        for (int piece = 0; piece < pieces; piece++)
+            found = Crc32C.Combine(found, sums[piece], piece < pieces - 1 ? s_piece : Crc32C.Power(info.ByteLength - ((long)piece * Piece)));
+        checksums.Check(_byName[info.Name], found, info, Path);
+    }
+
+    private static void InParallel(int pieces, Action<int> body, CancellationToken cancellationToken)
+    {
         try
         {
-            if (info.ByteLength > 0)
-                Buffer.MemoryCopy(start + _header.DataStart + info.Offset, target, info.ByteLength, info.ByteLength);
+            Parallel.For(0, pieces, new ParallelOptions { CancellationToken = cancellationToken }, body);
         }
-        finally
+        catch (AggregateException e)
         {
-            Memory.ReleasePointer();
+            // What one reader would have thrown.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+    }
+
+    private static void ReadFully(SafeFileHandle file, Span<byte> target, long offset, string path, string what)
+    {
+        while (!target.IsEmpty)
+        {
+            int read = RandomAccess.Read(file, target, offset);
+            if (read == 0)
+                throw SafeTensorsHeader.Bad(path, $"it ends at byte {offset}, within '{what}': it has been cut since it was opened");
+            target = target[read..];
+            offset += read;
         }
     }
 
@@ -207,10 +253,10 @@ public sealed unsafe class SafeTensorsFile : IDisposable
     {
         // Any other byte is undefined behaviour in libtorch.
         byte* source = TensorMemory.Address(tensor);
-        const int Piece = 1 << 30;
-        for (long start = 0; start < tensor.NumberOfElements; start += Piece)
+        const int Long = 1 << 30;
+        for (long start = 0; start < tensor.NumberOfElements; start += Long)
         {
-            var bytes = new ReadOnlySpan<byte>(source + start, (int)Math.Min(Piece, tensor.NumberOfElements - start));
+            var bytes = new ReadOnlySpan<byte>(source + start, (int)Math.Min(Long, tensor.NumberOfElements - start));
             if (bytes.ContainsAnyExceptInRange((byte)0, (byte)1))
                 throw SafeTensorsHeader.Bad(Path, $"tensor '{name}' is of BOOL but has bytes other than 0 and 1");
         }

@@ -10,12 +10,17 @@ namespace Sparseland.IO;
 internal sealed record SafeTensorsHeader(
     IReadOnlyList<SafeTensorInfo> Tensors,
     IReadOnlyDictionary<string, string> Metadata,
+    TensorChecksums? Checksums,
     long DataStart)
 {
     /// <summary>The format's limit on the header, in bytes.</summary>
     internal const long MaximumLength = 100_000_000;
 
     internal const int PrefixLength = 8;
+
+    /// <summary>More dimensions than any tensor library works with; a header could name millions in few bytes.</summary>
+    internal const int MaximumRank = 64;
+
     internal const string MetadataKey = "__metadata__";
 
     /// <summary>Length of the JSON, from the file's first eight bytes; refuses one that cannot be.</summary>
@@ -30,13 +35,18 @@ internal sealed record SafeTensorsHeader(
     }
 
     /// <summary>Reads and checks the JSON.</summary>
-    internal static SafeTensorsHeader Parse(ReadOnlySpan<byte> json, long fileLength, string path)
+    /// <param name="header">The file's bytes before the data, prefix included.</param>
+    /// <param name="fileLength">Length of the file.</param>
+    /// <param name="path">The file.</param>
+    internal static SafeTensorsHeader Parse(ReadOnlySpan<byte> header, long fileLength, string path)
     {
+        ReadOnlySpan<byte> json = header[PrefixLength..];
         if (json.IsEmpty || json[0] != (byte)'{')
             throw Bad(path, "the header does not start with '{'");
         var tensors = new List<SafeTensorInfo>();
         var names = new HashSet<string>(StringComparer.Ordinal);
-        IReadOnlyDictionary<string, string> metadata = new Dictionary<string, string>();
+        var metadata = new Dictionary<string, string>();
+        int checksums = -1;
         try
         {
             var reader = new Utf8JsonReader(json);
@@ -48,7 +58,7 @@ internal sealed record SafeTensorsHeader(
                     throw Bad(path, $"the name '{name}' occurs twice");
                 reader.Read();
                 if (name == MetadataKey)
-                    metadata = ParseMetadata(ref reader, path);
+                    metadata = ParseMetadata(ref reader, path, out checksums);
                 else
                     tensors.Add(ParseTensor(ref reader, name, path));
             }
@@ -60,16 +70,21 @@ internal sealed record SafeTensorsHeader(
             throw new InvalidDataException($"{path}: the header is not valid JSON: {e.Message}", e);
         }
 
-        long start = PrefixLength + json.Length;
+        // The note is the file's own matter and not shown among the others.
+        TensorChecksums? read = metadata.Remove(TensorChecksums.Key, out string? note)
+            ? TensorChecksums.Read(note, checksums < 0 ? -1 : PrefixLength + checksums, header, tensors.Count, path)
+            : null;
         tensors.Sort((a, b) => (a.Offset, a.ByteLength).CompareTo((b.Offset, b.ByteLength)));
-        CheckCover(tensors, fileLength - start, path);
-        return new SafeTensorsHeader(tensors, metadata, start);
+        CheckCover(tensors, fileLength - header.Length, path);
+        return new SafeTensorsHeader(tensors, metadata, read, header.Length);
     }
 
     internal static InvalidDataException Bad(string path, string reason) => new($"{path}: {reason}.");
 
-    private static Dictionary<string, string> ParseMetadata(ref Utf8JsonReader reader, string path)
+    /// <summary>The notes, and where the value of the checksums' note starts; -1 where it is not there as it is.</summary>
+    private static Dictionary<string, string> ParseMetadata(ref Utf8JsonReader reader, string path, out int checksums)
     {
+        checksums = -1;
         if (reader.TokenType != JsonTokenType.StartObject)
             throw Bad(path, $"{MetadataKey} is not an object");
         var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -79,6 +94,8 @@ internal sealed record SafeTensorsHeader(
             reader.Read();
             if (reader.TokenType != JsonTokenType.String)
                 throw Bad(path, $"{MetadataKey} maps strings to strings, but '{key}' has a value of type {reader.TokenType}");
+            if (key == TensorChecksums.Key && !reader.ValueIsEscaped)
+                checksums = (int)reader.TokenStartIndex + 1;
             if (!metadata.TryAdd(key, reader.GetString()!))
                 throw Bad(path, $"the metadata key '{key}' occurs twice");
         }
@@ -90,7 +107,7 @@ internal sealed record SafeTensorsHeader(
         if (reader.TokenType != JsonTokenType.StartObject)
             throw Bad(path, $"tensor '{name}' is not described by an object");
         string? type = null;
-        List<long>? shape = null, offsets = null;
+        long[]? shape = null, offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             string key = reader.GetString()!;
@@ -101,9 +118,9 @@ internal sealed record SafeTensorsHeader(
             if (key == "dtype")
                 type = reader.TokenType == JsonTokenType.String ? reader.GetString() : throw Bad(path, $"tensor '{name}' has a dtype that is not a string");
             else if (key == "shape")
-                shape = ParseNumbers(ref reader, name, key, path);
+                shape = ParseNumbers(ref reader, name, key, MaximumRank, path);
             else if (key == "data_offsets")
-                offsets = ParseNumbers(ref reader, name, key, path);
+                offsets = ParseNumbers(ref reader, name, key, 3, path);
             else
                 reader.Skip();
         }
@@ -112,32 +129,39 @@ internal sealed record SafeTensorsHeader(
         return CheckTensor(name, type, shape, offsets, path);
     }
 
-    private static List<long> ParseNumbers(ref Utf8JsonReader reader, string name, string key, string path)
+    private static long[] ParseNumbers(ref Utf8JsonReader reader, string name, string key, int limit, string path)
     {
         if (reader.TokenType != JsonTokenType.StartArray)
             throw Bad(path, $"tensor '{name}' has a {key} that is not an array");
-        var numbers = new List<long>();
+        Span<long> numbers = stackalloc long[MaximumRank];
+        int count = 0;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out long number) || number < 0)
                 throw Bad(path, $"tensor '{name}' has a {key} with something else than integers from 0 to 2^63 - 1");
-            numbers.Add(number);
+            if (count == limit)
+                throw Bad(path, $"tensor '{name}' has a {key} of more than {limit} numbers");
+            numbers[count++] = number;
         }
-        return numbers;
+        return numbers[..count].ToArray();
     }
 
-    private static SafeTensorInfo CheckTensor(string name, string typeName, List<long> shape, List<long> offsets, string path)
+    private static SafeTensorInfo CheckTensor(string name, string typeName, long[] shape, long[] offsets, string path)
     {
         if (SafeTensorTypes.Parse(typeName) is not { } type)
             throw Bad(path, $"tensor '{name}' has the unknown dtype '{typeName}'");
-        if (offsets.Count != 2 || offsets[1] < offsets[0])
+        if (offsets.Length != 2 || offsets[1] < offsets[0])
             throw Bad(path, $"tensor '{name}' has data_offsets [{string.Join(", ", offsets.Take(3))}], which are not a begin and an end");
-        string shown = string.Join(", ", shape.Take(8)) + (shape.Count > 8 ? ", ..." : "");
-        long bytes = SafeTensorTypes.SizeOf(type);
+        string shown = string.Join(", ", shape.Take(8)) + (shape.Length > 8 ? ", ..." : "");
+        long bytes = SafeTensorTypes.SizeOf(type), strides = bytes;
         try
         {
+            // Strides too must be numbers, which they are not in [0, 2^62, 2^62], though that has no elements.
             foreach (long length in shape)
+            {
                 bytes = checked(bytes * length);
+                strides = checked(strides * Math.Max(1, length));
+            }
         }
         catch (OverflowException)
         {

@@ -24,7 +24,10 @@ public readonly record struct Cel0 : ISeparablePenalty
     public double AtomNorm { get; }
 
     /// <summary>sqrt(2 lambda)/c, the magnitude from which a coefficient costs lambda in full.</summary>
-    public double Knee => Math.Sqrt(2 * Strength) / AtomNorm;
+    public double Knee => Slope / AtomNorm;
+
+    /// <summary>sqrt(2 lambda): the slope at 0 in units of c.</summary>
+    private double Slope => Scaled.Root(2, Strength);
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -44,18 +47,19 @@ public readonly record struct Cel0 : ISeparablePenalty
     /// <inheritdoc/>
     public double Value(double x)
     {
-        double below = Math.Max(0, Knee - Math.Abs(x));
-        return x == 0 ? 0 : Strength - AtomNorm * AtomNorm * below * below / 2;
+        // lambda - (c^2/2)(knee - |x|)^2, multiplied out: it loses no digits near 0.
+        double a = AtomNorm * Math.Abs(x);
+        return a >= Slope ? Strength : a * (Slope - a / 2);
     }
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
         where T : unmanaged, IFloatingPointIeee754<T> => step * AtomNorm * AtomNorm < 1
             ? Threshold.Apply(Firm<T>(step), z)
-            : Threshold.Apply(new HardThreshold<T>(Math.Sqrt(2 * Guard.Step(step) * Strength)), z);
+            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z);
 
     /// <inheritdoc/>
-    public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, AtomNorm * AtomNorm * Math.Max(0, Knee - Math.Abs(x)));
+    public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, AtomNorm * Math.Max(0, Slope - AtomNorm * Math.Abs(x)));
 
     /// <inheritdoc/>
     public double Value<T>(ReadOnlySpan<T> x)
@@ -66,7 +70,7 @@ public readonly record struct Cel0 : ISeparablePenalty
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (step * AtomNorm * AtomNorm < 1) Threshold.Apply(Firm<T>(step), z, result);
-        else Threshold.Apply(new HardThreshold<T>(Math.Sqrt(2 * Guard.Step(step) * Strength)), z, result);
+        else Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
     }
 
     /// <inheritdoc/>
@@ -77,13 +81,12 @@ public readonly record struct Cel0 : ISeparablePenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         double max = Guard.MaxMagnitude(gradientAtZero);
-        return Guard.Step(step) * AtomNorm * AtomNorm < 1 ? Math.Pow(max / AtomNorm, 2) / 2 : step * max * max / 2;
+        return Guard.Step(step) * AtomNorm * AtomNorm < 1 ? max / AtomNorm * (max / AtomNorm / 2) : Scaled.Product(step / 2, max, max);
     }
 
     private FirmThreshold<T> Firm<T>(double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        double curvature = AtomNorm * AtomNorm;
-        return new FirmThreshold<T>(Guard.Step(step) * curvature * Knee, 1 / (1 - step * curvature));
+        return new FirmThreshold<T>(Scaled.Product(Guard.Step(step), AtomNorm, Slope), 1 / (1 - step * AtomNorm * AtomNorm));
     }
 }

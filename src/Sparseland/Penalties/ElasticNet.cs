@@ -37,11 +37,11 @@ public readonly record struct ElasticNet : ISeparablePenalty
     public IPenalty WithStrength(double strength) => new ElasticNet(strength, Ridge);
 
     /// <inheritdoc/>
-    public double Value(double x) => Strength * Math.Abs(x) + Ridge * x * x / 2;
+    public double Value(double x) => Strength * Math.Abs(x) + Scaled.Product(Ridge / 2, Math.Abs(x), Math.Abs(x));
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength, 1 / (1 + step * Ridge)), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Strength + Ridge * Math.Abs(x));
@@ -52,7 +52,7 @@ public readonly record struct ElasticNet : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength, 1 / (1 + step * Ridge)), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

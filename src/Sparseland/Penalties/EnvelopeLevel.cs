@@ -25,16 +25,22 @@ public static class EnvelopeLevel
     public static double Value(ReadOnlySpan<double> norms, int k, ReadOnlySpan<double> weights = default)
     {
         Check(norms, k, weights);
-        double theta = Find(norms, k, 0, weights), squares = 0, rest = 0;
+        return Value(norms, k, 1, weights);
+    }
+
+    /// <summary>strength GS_k, in units of the largest norm: a square would leave the range long before the norms do.</summary>
+    internal static double Value(ReadOnlySpan<double> norms, int k, double strength, ReadOnlySpan<double> weights)
+    {
+        double unit = Unit(norms, weights), theta = Find(norms, k, 0, weights) / unit, squares = 0, rest = 0;
         for (int j = 0; j < norms.Length; j++)
         {
-            double a = Magnitude(norms, weights, j);
+            double a = Magnitude(norms, weights, j) / unit;
             if (a >= theta) squares += a * a;
             else rest += a;
         }
 
         // a^2/u with u = a/theta.
-        return (squares + (theta * rest)) / 2;
+        return Scaled.Product(strength * ((squares + (theta * rest)) / 2), unit, unit);
     }
 
     /// <summary>theta, at which the budgets add up to k; 0 where at most k groups are not zero, so that each of them gets 1.</summary>
@@ -96,7 +102,7 @@ public static class EnvelopeLevel
         {
             // u/(u + c) with u = a/theta - c is 1 - theta c/a.
             double a = Magnitude(norms, weights, j), c = strength * Weight(weights, j);
-            scales[j] = a == 0 || theta >= a / c ? 0 : theta <= a / (1 + c) ? 1 / (1 + c) : 1 - (theta * c / a);
+            scales[j] = a == 0 || theta >= a / c ? 0 : theta <= a / (1 + c) ? 1 / (1 + c) : 1 - (theta / a * c);
         }
     }
 
@@ -107,6 +113,7 @@ public static class EnvelopeLevel
     internal static double Find(ReadOnlySpan<double> norms, int k, double strength, ReadOnlySpan<double> weights)
     {
         double[] pool = ArrayPool<double>.Shared.Rent(2 * norms.Length);
+        double unit = Unit(norms, weights);
         try
         {
             Span<double> a = pool.AsSpan(0, norms.Length), c = pool.AsSpan(norms.Length, norms.Length);
@@ -115,11 +122,11 @@ public static class EnvelopeLevel
             {
                 double magnitude = Magnitude(norms, weights, j);
                 if (magnitude == 0) continue;
-                a[open] = magnitude;
+                a[open] = magnitude / unit;
                 c[open++] = strength * Weight(weights, j);
             }
 
-            return open <= k ? 0 : Search(a[..open], c[..open], k);
+            return open <= k ? 0 : Search(a[..open], c[..open], k) * unit;
         }
         finally
         {
@@ -174,6 +181,14 @@ public static class EnvelopeLevel
     {
         double one = a[j] / (1 + c[j]);
         return one > low && one < high ? one : a[j] / c[j];
+    }
+
+    /// <summary>1 where no sum or square of the a_j can leave the range, else the largest of them.</summary>
+    private static double Unit(ReadOnlySpan<double> norms, ReadOnlySpan<double> weights)
+    {
+        double max = 0;
+        for (int j = 0; j < norms.Length; j++) max = Math.Max(max, Magnitude(norms, weights, j));
+        return max is > 1e-100 and < 1e100 or 0 ? 1 : max;
     }
 
     private static double Weight(ReadOnlySpan<double> weights, int j) => weights.IsEmpty ? 1 : weights[j];

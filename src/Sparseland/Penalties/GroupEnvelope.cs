@@ -59,7 +59,7 @@ public sealed record GroupEnvelope : IPenalty
         try
         {
             Span<double> norms = pool.AsSpan(0, _groups.Count);
-            return Norms(x, norms, nameof(x)) ? Strength * EnvelopeLevel.Value(norms, K, _weights) : double.NaN;
+            return Norms(x, norms, nameof(x)) ? EnvelopeLevel.Value(norms, K, Strength, _weights) : double.NaN;
         }
         finally
         {
@@ -120,16 +120,17 @@ public sealed record GroupEnvelope : IPenalty
             for (int g = 0; g < norms.Length; g++)
             {
                 ReadOnlySpan<int> members = _groups.Members(g);
-                double d = Weight(g), a = Math.Sqrt(d) * norms[g], slope = Strength * d * (a > 0 && a < theta ? theta / a : 1), rest = 0;
+                double d = Weight(g), a = Math.Sqrt(d) * norms[g], slope = Strength * d * (a > 0 && a < theta ? theta / a : 1);
+                var rest = default(EuclideanNorm);
                 foreach (int i in members)
                 {
                     double distance = Math.Abs(double.CreateTruncating(gradient[i]) + (slope * double.CreateTruncating(x[i])));
-                    rest += distance * distance;
+                    rest.Add(distance);
                     result[i] = Guard.To<T>(distance);
                 }
 
                 if (a != 0) continue;
-                double cut = Strength * Math.Sqrt(d) * radius, shrink = Math.Sqrt(rest) <= cut ? 0 : 1 - (cut / Math.Sqrt(rest));
+                double cut = Strength * Math.Sqrt(d) * radius, length = rest.Value, shrink = length <= cut ? 0 : 1 - (cut / length);
                 foreach (int i in members) result[i] *= Guard.To<T>(shrink);
             }
         }
@@ -172,7 +173,7 @@ public sealed record GroupEnvelope : IPenalty
         bool finite = true;
         for (int g = 0; g < norms.Length; g++)
         {
-            norms[g] = Math.Sqrt(SumOfSquares.Of(x, _groups.Members(g)));
+            norms[g] = SumOfSquares.Norm(x, _groups.Members(g));
             finite &= double.IsFinite(norms[g]);
         }
 
@@ -201,4 +202,7 @@ public sealed record GroupEnvelope : IPenalty
         if (length != _groups.Length)
             throw new ArgumentException($"{name} holds {length} coefficients, but the groups partition {_groups.Length}.", name);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}, strength {Strength:G6}";
 }

@@ -42,7 +42,7 @@ public sealed record GroupLasso : IGroupPenalty
 
     /// <inheritdoc/>
     public double Value<T>(ReadOnlySpan<T> x)
-        where T : unmanaged, IFloatingPointIeee754<T> => Strength * _norm.Value(x);
+        where T : unmanaged, IFloatingPointIeee754<T> => _norm.Value(x, Strength);
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
@@ -59,4 +59,7 @@ public sealed record GroupLasso : IGroupPenalty
         Guard.MaxMagnitude(gradientAtZero);
         return _norm.LargestRatio(gradientAtZero);
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}, strength {Strength:G6}";
 }

@@ -26,12 +26,13 @@ internal sealed class GroupNorm
 
     public GroupPartition Groups { get; }
 
-    public double Value<T>(ReadOnlySpan<T> x)
+    /// <summary>strength sum_g w_g |x_g|.</summary>
+    public double Value<T>(ReadOnlySpan<T> x, double strength)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         CheckLength(x.Length, nameof(x));
         double sum = 0;
-        for (int g = 0; g < _weights.Length; g++) sum += _weights[g] * Norm(x, Groups.Members(g));
+        for (int g = 0; g < _weights.Length; g++) sum += Scaled.Product(strength, _weights[g], SumOfSquares.Norm(x, Groups.Members(g)));
         return sum;
     }
 
@@ -43,7 +44,7 @@ internal sealed class GroupNorm
         for (int g = 0; g < _weights.Length; g++)
         {
             ReadOnlySpan<int> members = Groups.Members(g);
-            double norm = Norm(z, members), cut = amount * _weights[g];
+            double norm = SumOfSquares.Norm(z, members), cut = amount * _weights[g];
             bool isZero = norm <= cut;
             T scale = Guard.To<T>(1 - cut / norm);
             foreach (int i in members) result[i] = isZero ? T.Zero : z[i] * scale;
@@ -53,7 +54,7 @@ internal sealed class GroupNorm
     /// <summary>Shrinks the coefficients of one group in place.</summary>
     public void ShrinkGroup(int group, Span<double> z, double amount)
     {
-        double norm = TensorPrimitives.Norm<double>(z), cut = amount * _weights[group];
+        double norm = SumOfSquares.Norm<double>(z), cut = amount * _weights[group];
         if (norm <= cut) z.Clear();
         else TensorPrimitives.Multiply(z, 1 - cut / norm, z);
     }
@@ -68,18 +69,19 @@ internal sealed class GroupNorm
         for (int g = 0; g < _weights.Length; g++)
         {
             ReadOnlySpan<int> members = Groups.Members(g);
-            double norm = Norm(x, members), cut = l2 * _weights[g], rest = 0;
+            double norm = SumOfSquares.Norm(x, members), cut = l2 * _weights[g];
+            var rest = default(EuclideanNorm);
             foreach (int i in members)
             {
                 double xi = double.CreateTruncating(x[i]), gi = double.CreateTruncating(gradient[i]);
-                double distance = Separable.Distance(xi, norm == 0 ? gi : gi + cut * xi / norm, l1);
-                rest += distance * distance;
+                double distance = Separable.Distance(xi, norm == 0 ? gi : gi + cut * (xi / norm), l1);
+                rest.Add(distance);
                 result[i] = Guard.To<T>(distance);
             }
 
             // A zero group may also use the whole ball of radius l2 w_g.
             if (norm != 0) continue;
-            double scale = Math.Sqrt(rest) <= cut ? 0 : 1 - cut / Math.Sqrt(rest);
+            double length = rest.Value, scale = length <= cut ? 0 : 1 - cut / length;
             foreach (int i in members) result[i] *= Guard.To<T>(scale);
         }
     }
@@ -89,21 +91,8 @@ internal sealed class GroupNorm
     {
         CheckLength(x.Length, nameof(x));
         double max = 0;
-        for (int g = 0; g < _weights.Length; g++) max = Math.Max(max, Norm(x, Groups.Members(g)) / _weights[g]);
+        for (int g = 0; g < _weights.Length; g++) max = Math.Max(max, SumOfSquares.Norm(x, Groups.Members(g)) / _weights[g]);
         return max;
-    }
-
-    private static double Norm<T>(ReadOnlySpan<T> x, ReadOnlySpan<int> members)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        double sum = 0;
-        foreach (int i in members)
-        {
-            double value = double.CreateTruncating(x[i]);
-            sum += value * value;
-        }
-
-        return Math.Sqrt(sum);
     }
 
     private void CheckLength(int length, string name)

@@ -31,7 +31,7 @@ public readonly record struct L0 : ISeparablePenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Math.Sqrt(2 * Guard.Step(step) * Strength)), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Math.Abs(gradient);
@@ -42,12 +42,16 @@ public readonly record struct L0 : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Math.Sqrt(2 * Guard.Step(step) * Strength)), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Separable.SubdifferentialDistance(this, x, gradient, result);
 
     /// <inheritdoc/>
-    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1) => Guard.Step(step) * Math.Pow(Guard.MaxMagnitude(gradientAtZero), 2) / 2;
+    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
+    {
+        double max = Guard.MaxMagnitude(gradientAtZero);
+        return Scaled.Product(Guard.Step(step) / 2, max, max);
+    }
 }

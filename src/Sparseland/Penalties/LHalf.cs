@@ -37,7 +37,7 @@ public readonly record struct LHalf : ISeparablePenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step) * Strength), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Separable.Distance(x, gradient, Strength / (2 * Math.Sqrt(Math.Abs(x))));
@@ -48,12 +48,16 @@ public readonly record struct LHalf : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step) * Strength), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Separable.SubdifferentialDistance(this, x, gradient, result);
 
     /// <inheritdoc/>
-    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1) => Math.Pow(Guard.Step(step) * Guard.MaxMagnitude(gradientAtZero) / 1.5, 1.5) / step;
+    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
+    {
+        double third = Guard.MaxMagnitude(gradientAtZero) / 1.5;
+        return third * Scaled.Root(Guard.Step(step), third);
+    }
 }

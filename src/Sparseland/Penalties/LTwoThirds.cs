@@ -33,10 +33,10 @@ public readonly record struct LTwoThirds : ISeparablePenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step) * Strength), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z);
 
     /// <inheritdoc/>
-    public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Separable.Distance(x, gradient, 2 * Strength / (3 * Math.Cbrt(Math.Abs(x))));
+    public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Separable.Distance(x, gradient, Strength / (1.5 * Math.Cbrt(Math.Abs(x))));
 
     /// <inheritdoc/>
     public double Value<T>(ReadOnlySpan<T> x)
@@ -44,12 +44,16 @@ public readonly record struct LTwoThirds : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step) * Strength), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Separable.SubdifferentialDistance(this, x, gradient, result);
 
     /// <inheritdoc/>
-    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1) => 1.5 * Math.Pow(Guard.Step(step) * Guard.MaxMagnitude(gradientAtZero) / 2, 4.0 / 3.0) / step;
+    public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
+    {
+        double half = Guard.MaxMagnitude(gradientAtZero) / 2;
+        return 1.5 * half * Math.Cbrt(Guard.Step(step)) * Math.Cbrt(half);
+    }
 }

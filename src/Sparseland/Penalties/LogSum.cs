@@ -37,11 +37,11 @@ public readonly record struct LogSum : ISeparablePenalty
     public IPenalty WithStrength(double strength) => new LogSum(strength, Epsilon);
 
     /// <inheritdoc/>
-    public double Value(double x) => Strength * double.LogP1(Math.Abs(x) / Epsilon);
+    public double Value(double x) => Strength * Scaled.LogOnePlus(Math.Abs(x), Epsilon);
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step) * Strength, Epsilon), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Strength / (Math.Abs(x) + Epsilon));
@@ -52,7 +52,7 @@ public readonly record struct LogSum : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step) * Strength, Epsilon), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -61,29 +61,31 @@ public readonly record struct LogSum : ISeparablePenalty
     /// <inheritdoc/>
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
-        double z = Guard.Step(step) * Guard.MaxMagnitude(gradientAtZero);
-        double low = z * Epsilon;
-        if (z <= Epsilon) return low / step;
+        double max = Guard.MaxMagnitude(gradientAtZero), share = Math.Max(Epsilon / Guard.Step(step) / max, double.Epsilon);
+        if (share >= 1) return max * Epsilon;
 
-        // The cut grows with mu and is at least 2 sqrt(mu) - epsilon.
-        double high = (z + Epsilon) * (z + Epsilon) / 4;
-        double epsilon = Epsilon;
-        return Bisect(low, high, mu => Cut(mu, epsilon) < z) / step;
+        // In units of z = step max: mu = z^2 m, epsilon = z share. The cut grows with m and is at least 2 sqrt(m) - share.
+        double m = Bisect(share, (1 + share) * (1 + share) / 4, m => Cut(m, 1, share) < 1);
+        return Scaled.Product(m * step, max, max);
     }
 
     /// <summary>The largest |z| whose prox is 0.</summary>
-    internal static double Cut(double mu, double epsilon)
+    internal static double Cut(double step, double strength, double epsilon)
     {
-        double slope = mu / epsilon;
-        if (mu <= epsilon * epsilon) return slope;
+        // In units of sqrt(mu), where there is one number left: r = epsilon/sqrt(mu).
+        double unit = Scaled.Root(step, strength), r = epsilon / unit;
+        if (r >= 1) return Scaled.Quotient(step, strength, epsilon);
 
-        // With a jump: 0 and the larger root tie at the cut. The root's advantage grows with z, so bisection finds it.
-        return Bisect(2 * Math.Sqrt(mu) - epsilon, slope, z =>
+        // With a jump: 0 and the larger root tie at the cut. The root's advantage grows with z, so doubling and bisection find it.
+        bool IsZero(double z)
         {
-            double sum = z + epsilon;
-            double x = (z - epsilon + Math.Sqrt(Math.Max(0, sum * sum - 4 * mu))) / 2;
-            return x * (x / 2 - z) + mu * double.LogP1(x / epsilon) > 0;
-        });
+            double sum = z + r, x = (z - r + Math.Sqrt(Math.Max(0, (sum - 2) * (sum + 2)))) / 2;
+            return x * (x / 2 - z) + (r > 1e-300 ? double.LogP1(x / r) : Math.Log(x) + Math.Log(unit) - Math.Log(epsilon)) > 0;
+        }
+
+        double low = 2 - r, high = low + 1;
+        while (IsZero(high)) high *= 2;
+        return Bisect(low, high, IsZero) * unit;
     }
 
     private static double Bisect(double low, double high, Func<double, bool> isBelow)

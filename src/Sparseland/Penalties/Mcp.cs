@@ -40,7 +40,7 @@ public readonly record struct Mcp : ISeparablePenalty
     public double Value(double x)
     {
         double a = Math.Abs(x);
-        return a <= Gamma * Strength ? Strength * a - a * a / (2 * Gamma) : Gamma * Strength * Strength / 2;
+        return a <= Gamma * Strength ? (Strength - a / Gamma / 2) * a : Scaled.Product(Gamma / 2, Strength, Strength);
     }
 
     /// <inheritdoc/>

@@ -41,8 +41,8 @@ public readonly record struct Scad : ISeparablePenalty
     {
         double m = Math.Abs(x);
         return m <= Strength ? Strength * m
-            : m <= A * Strength ? (2 * A * Strength * m - m * m - Strength * Strength) / (2 * (A - 1))
-            : Strength * Strength * (A + 1) / 2;
+            : m <= A * Strength ? Strength * m - (m - Strength) * ((m - Strength) / (2 * (A - 1)))
+            : Scaled.Product((A + 1) / 2, Strength, Strength);
     }
 
     /// <inheritdoc/>
@@ -53,7 +53,7 @@ public readonly record struct Scad : ISeparablePenalty
     public double SubdifferentialDistance(double x, double gradient)
     {
         double m = Math.Abs(x);
-        return Separable.Distance(x, gradient, m <= Strength ? Strength : Math.Max(0, (A * Strength - m) / (A - 1)));
+        return Separable.Distance(x, gradient, m <= Strength ? Strength : Math.Max(0, Strength - (m - Strength) / (A - 1)));
     }
 
     /// <inheritdoc/>

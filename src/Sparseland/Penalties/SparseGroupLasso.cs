@@ -59,7 +59,7 @@ public sealed record SparseGroupLasso : IGroupPenalty
     /// <inheritdoc/>
     public double Value<T>(ReadOnlySpan<T> x)
         where T : unmanaged, IFloatingPointIeee754<T>
-        => new L1(Strength * Share).Value(x) + Strength * (1 - Share) * _norm.Value(x);
+        => new L1(Strength * Share).Value(x) + _norm.Value(x, Strength * (1 - Share));
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
@@ -95,4 +95,7 @@ public sealed record SparseGroupLasso : IGroupPenalty
 
         return high;
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}, strength {Strength:G6}";
 }

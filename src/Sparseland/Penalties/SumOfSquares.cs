@@ -17,17 +17,35 @@ internal static class SumOfSquares
         return sum;
     }
 
-    public static double Of<T>(ReadOnlySpan<T> x, ReadOnlySpan<int> members)
+    /// <summary>|x|, without overflow or underflow of the squares.</summary>
+    public static double Norm<T>(ReadOnlySpan<T> x)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (IsRun(members)) return Of(x.Slice(members[0], members.Length));
-        double sum = 0;
-        foreach (int i in members) sum += Square(x[i]);
-        return sum;
+        double squares = Of(x);
+        if (IsSafe(squares)) return Math.Sqrt(squares);
+        var norm = default(EuclideanNorm);
+        foreach (T value in x) norm.Add(double.CreateTruncating(value));
+        return norm.Value;
+    }
+
+    /// <summary>Norm of the coefficients at ascending indices.</summary>
+    public static double Norm<T>(ReadOnlySpan<T> x, ReadOnlySpan<int> members)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (IsRun(members)) return Norm(x.Slice(members[0], members.Length));
+        double squares = 0;
+        foreach (int i in members) squares += Square(x[i]);
+        if (IsSafe(squares)) return Math.Sqrt(squares);
+        var norm = default(EuclideanNorm);
+        foreach (int i in members) norm.Add(double.CreateTruncating(x[i]));
+        return norm.Value;
     }
 
     /// <summary>Whether ascending indices are neighbours.</summary>
     public static bool IsRun(ReadOnlySpan<int> members) => members[^1] - members[0] == members.Length - 1;
+
+    // Below, squares may have lost digits or vanished.
+    private static bool IsSafe(double squares) => squares > 1e-270 && squares < double.PositiveInfinity;
 
     private static double Widened(ReadOnlySpan<float> x)
     {

@@ -45,8 +45,8 @@ public sealed record WeightedL1 : IPenalty
     {
         CheckLength(x.Length, nameof(x));
         double sum = 0;
-        for (int j = 0; j < x.Length; j++) sum += _weights[j] * Math.Abs(double.CreateTruncating(x[j]));
-        return Strength * sum;
+        for (int j = 0; j < x.Length; j++) sum += Scaled.Product(Strength, _weights[j], Math.Abs(double.CreateTruncating(x[j])));
+        return sum;
     }
 
     /// <inheritdoc/>
@@ -55,10 +55,10 @@ public sealed record WeightedL1 : IPenalty
     {
         CheckLength(z.Length, nameof(z));
         Guard.SameLength(z.Length, result.Length, nameof(z), nameof(result));
-        double cut = Guard.Step(step) * Strength;
+        Guard.Step(step);
         for (int j = 0; j < z.Length; j++)
         {
-            T threshold = Guard.To<T>(cut * _weights[j]);
+            T threshold = Guard.To<T>(Scaled.Product(step, Strength, _weights[j]));
             result[j] = T.Abs(z[j]) <= threshold ? T.Zero : z[j] - T.CopySign(threshold, z[j]);
         }
     }

@@ -16,13 +16,17 @@ namespace Sparseland.Selection;
 /// </remarks>
 public static class Select
 {
-    /// <summary>Chooses from a tensor. On the CPU float32 and float64 are read in place; on CUDA
+    /// <summary>Chooses from a tensor over its last dimension. On the CPU float32 and float64 are read in place; on CUDA
     /// libtorch sorts where the scores are; from other devices they are copied.</summary>
     /// <param name="scores">
-    /// [rows, columns], or [columns] for one row; float32, float64, float16 or bfloat16 (the last two are widened to
+    /// [..., columns]: the leading dimensions together are the rows, in row-major order, so [batch, tokens, columns] is a matrix of
+    /// batch x tokens rows and [columns] one row. float32, float64, float16 or bfloat16 (the last two are widened to
     /// float32, which changes no order). Any strides, any device, with or without gradient; at most 2^31 - 1 entries.
     /// </param>
-    /// <param name="budget">What may stay.</param>
+    /// <param name="budget">What may stay, said of that matrix: PerColumn and Blocks too see all rows of the batch as one matrix.</param>
+    /// <returns>
+    /// A support of [rows, columns] that remembers the scores' own shape (<see cref="Support.Shape"/>): <see cref="Support.ToMask"/> has it.
+    /// </returns>
     /// <exception cref="ArgumentException">
     /// A score is NaN, the shape or type is another, or the budget does not fit the shape.
     /// </exception>
@@ -40,12 +44,13 @@ public static class Select
         else if (source.dtype is not (ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"Scores are floating-point, these are {scores.dtype}: convert them first.", nameof(scores));
         if (source.device_type == DeviceType.CUDA)
-            return TorchTopK.Select(source.reshape(rows, columns), budget);
+            return TorchTopK.Select(source.reshape(rows, columns), budget).Of(scores.shape);
 
         source = source.cpu().contiguous();
-        return source.dtype == ScalarType.Float32
+        Support support = source.dtype == ScalarType.Float32
             ? MatrixTopK<float>.Widest.Select(TensorMemory.Read<float>(source), rows, columns, budget)
             : MatrixTopK<double>.Widest.Select(TensorMemory.Read<double>(source), rows, columns, budget);
+        return support.Of(scores.shape);
     }
 
     /// <summary>Chooses from one row of float32 scores.</summary>
@@ -83,11 +88,16 @@ public static class Select
     internal static (int Rows, int Columns) ShapeOf(Tensor matrix, string name)
     {
         long[] shape = matrix.shape;
-        if (shape.Length is not (1 or 2))
-            throw new ArgumentException($"A matrix [rows, columns] or one row [columns] is needed, not [{string.Join(", ", shape)}].", name);
-        if (matrix.NumberOfElements > int.MaxValue || shape.Any(length => length > int.MaxValue))
-            throw new ArgumentException($"[{string.Join(", ", shape)}] has more than {int.MaxValue} entries: select in parts.", name);
-        return shape.Length == 1 ? (1, (int)shape[0]) : ((int)shape[0], (int)shape[1]);
+        if (shape.Length == 0)
+            throw new ArgumentException("A single number has no dimension to select over; [..., columns] is needed.", name);
+
+        // Rows may be many where there are no columns.
+        UInt128 rows = 1;
+        foreach (long length in shape[..^1])
+            rows = length == 0 ? 0 : rows > int.MaxValue ? rows : rows * (ulong)length;
+        if (matrix.NumberOfElements > int.MaxValue || rows > int.MaxValue || shape[^1] > int.MaxValue)
+            throw new ArgumentException($"[{string.Join(", ", shape)}] has more than {int.MaxValue} entries or rows: select in parts.", name);
+        return ((int)rows, (int)shape[^1]);
     }
 
     /// <summary>The refusal of a NaN, the same from every path.</summary>

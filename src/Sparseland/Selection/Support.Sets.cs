@@ -3,8 +3,8 @@ namespace Sparseland.Selection;
 /// <content>Supports as sets of entries.</content>
 public sealed partial class Support
 {
-    /// <summary>The entries that are in both.</summary>
-    /// <param name="other">A support of the same shape.</param>
+    /// <summary>The entries that are in both. The result has this one's <see cref="Shape"/>.</summary>
+    /// <param name="other">A support of as many rows and columns.</param>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public Support Intersect(Support other)
     {
@@ -13,8 +13,8 @@ public sealed partial class Support
         return Merge(other, indices, inOneOnly: false);
     }
 
-    /// <summary>The entries that are in at least one of the two.</summary>
-    /// <param name="other">A support of the same shape.</param>
+    /// <summary>The entries that are in at least one of the two. The result has this one's <see cref="Shape"/>.</summary>
+    /// <param name="other">A support of as many rows and columns.</param>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public Support Union(Support other)
     {
@@ -58,7 +58,7 @@ public sealed partial class Support
             }
             offsets[row + 1] = count;
         }
-        return Trusted(Rows, Columns, offsets, count == indices.Length ? indices : indices[..count]);
+        return Trusted(Rows, Columns, offsets, count == indices.Length ? indices : indices[..count]).Of([.. Shape]);
     }
 
     private void CheckSameShape(Support other)

@@ -9,11 +9,11 @@ public sealed partial class Support
 {
     /// <summary>The support as a mask.</summary>
     /// <param name="device">Where the mask goes; CPU when null.</param>
-    /// <returns>Boolean tensor [rows, columns], true where an entry stays.</returns>
+    /// <returns>Boolean tensor of <see cref="Shape"/>, true where an entry stays.</returns>
     public unsafe Tensor ToMask(Device? device = null)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor mask = zeros(Rows, Columns, dtype: ScalarType.Bool);
+        Tensor mask = zeros([.. Shape], dtype: ScalarType.Bool);
         byte* start = TensorMemory.Address(mask);
         for (int row = 0; row < Rows; row++)
         {
@@ -33,7 +33,7 @@ public sealed partial class Support
     /// The entries of a matrix that stay, in the order of <see cref="ColumnIndices"/>. Gradients flow through it, and
     /// it works on every device and element type.
     /// </summary>
-    /// <param name="matrix">[rows, columns], or [columns] for a support of one row.</param>
+    /// <param name="matrix">[rows, columns], or a tensor whose leading dimensions together are the rows; [columns] for one row.</param>
     /// <returns>[Count], on the matrix's device.</returns>
     /// <exception cref="ArgumentException">The matrix has another shape.</exception>
     public Tensor Gather(Tensor matrix)

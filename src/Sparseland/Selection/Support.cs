@@ -15,6 +15,7 @@ public sealed partial class Support : IEquatable<Support>
 {
     private readonly int[] _rowOffsets;
     private readonly int[] _columnIndices;
+    private readonly long[]? _shape;
 
     /// <summary>Takes over compressed rows after checking them; the spans are copied.</summary>
     /// <param name="rows">Number of rows, not negative.</param>
@@ -27,8 +28,9 @@ public sealed partial class Support : IEquatable<Support>
     {
     }
 
-    private Support(int rows, int columns, int[] rowOffsets, int[] columnIndices, bool trusted)
+    private Support(int rows, int columns, int[] rowOffsets, int[] columnIndices, bool trusted, long[]? shape = null)
     {
+        _shape = shape;
         Rows = rows;
         Columns = columns;
         _rowOffsets = rowOffsets;
@@ -36,6 +38,12 @@ public sealed partial class Support : IEquatable<Support>
         if (!trusted)
             Check();
     }
+
+    /// <summary>
+    /// Shape of the tensor it was chosen from, whose leading dimensions together are the rows; [rows, columns] where there was none.
+    /// Two supports are equal by rows, columns and entries alone.
+    /// </summary>
+    public IReadOnlyList<long> Shape => _shape ?? [Rows, Columns];
 
     /// <summary>Number of rows of the matrix.</summary>
     public int Rows { get; }
@@ -74,8 +82,8 @@ public sealed partial class Support : IEquatable<Support>
     }
 
     /// <summary>The true entries of a mask.</summary>
-    /// <param name="mask">Boolean tensor [rows, columns], or [columns] for one row, on any device.</param>
-    /// <exception cref="ArgumentException">Another element type or number of dimensions.</exception>
+    /// <param name="mask">Boolean tensor [..., columns], on any device; the leading dimensions together are the rows.</param>
+    /// <exception cref="ArgumentException">Another element type, or no dimension.</exception>
     public static Support FromMask(Tensor mask)
     {
         ArgumentNullException.ThrowIfNull(mask);
@@ -98,7 +106,7 @@ public sealed partial class Support : IEquatable<Support>
             }
             offsets[row + 1] = count;
         }
-        return new Support(rows, columns, offsets, indices, trusted: true);
+        return Trusted(rows, columns, offsets, indices).Of(mask.shape);
     }
 
     /// <summary>How many entries stay in each row.</summary>
@@ -157,6 +165,10 @@ public sealed partial class Support : IEquatable<Support>
     /// <summary>For results that are valid by construction; takes the arrays over.</summary>
     internal static Support Trusted(int rows, int columns, int[] rowOffsets, int[] columnIndices) =>
         new(rows, columns, rowOffsets, columnIndices, trusted: true);
+
+    /// <summary>The same entries with a tensor's shape.</summary>
+    internal Support Of(long[] shape) =>
+        shape.Length == 2 ? this : new Support(Rows, Columns, _rowOffsets, _columnIndices, trusted: true, shape);
 
     private static void CheckIndex(int index, int length, string name)
     {

@@ -61,6 +61,7 @@ internal static class TrainingCheckpoint
     {
         string Note(string key) => file.Metadata.TryGetValue(key, out string? text) ? text : throw new InvalidDataException($"'{file.Path}' is no checkpoint of a training: its notes have no '{key}'.");
         if (Note("kind") != Kind) throw new InvalidDataException($"'{file.Path}' is of the kind '{Note("kind")}'; known is '{Kind}'.");
+        if (!file.HasChecksums) throw new InvalidDataException($"'{file.Path}' has no checksums, which every checkpoint of a training carries: it is damaged or was written by something else.");
         if (Note("data") != data) throw Other(file.Path, $"its data were '{Note("data")}', not '{data}'");
         foreach ((string name, string value) in loop.Identity())
         {

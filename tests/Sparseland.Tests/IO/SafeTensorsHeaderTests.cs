@@ -48,6 +48,9 @@ public sealed class SafeTensorsHeaderTests : IDisposable
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,18446744073709551616]}}""", 8, "integers from 0")]
     [InlineData("""{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}""", 8, "overflows")]
     [InlineData("""{"a":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]}}""", 0, "overflows")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}}""", 0, "'a' has shape [0, 4611686018427387904, 4611686018427387904], whose size overflows")]
+    [InlineData("""{"a":{"dtype":"U8","shape":[9223372036854775807,2,0],"data_offsets":[0,0]}}""", 0, "overflows")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8,8]}}""", 8, "data_offsets of more than 3 numbers")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}""", 8, "not a begin and an end")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}""", 8, "not a begin and an end")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}}""", 8, "not a begin and an end")]
@@ -120,6 +123,19 @@ public sealed class SafeTensorsHeaderTests : IDisposable
             File.WriteAllBytes(path, whole[..length]);
             Assert.Throws<InvalidDataException>(() => SafeTensors.Open(path));
         }
+    }
+
+    [Fact]
+    public void A_shape_of_millions_of_numbers_is_refused_at_the_first_too_many()
+    {
+        string path = Write("""{"a":{"dtype":"F32","shape":[MANY],"data_offsets":[0,0]}}""".Replace("MANY", string.Join(',', Enumerable.Repeat(0, 1_000_000)), StringComparison.Ordinal), []);
+        Assert.Contains("'a' has a shape of more than 64 numbers", Assert.Throws<InvalidDataException>(() => SafeTensors.Open(path)).Message);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Throws<InvalidDataException>(() => SafeTensors.Open(path));
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 256 * 1024);
+        string most = string.Join(',', Enumerable.Repeat(1, 64));
+        using SafeTensorsFile file = SafeTensors.Open(Write("""{"a":{"dtype":"U8","shape":[MOST],"data_offsets":[0,1]}}""".Replace("MOST", most, StringComparison.Ordinal), [7]));
+        Assert.Equal(64, file.Info("a").Shape.Count);
     }
 
     [Fact]

@@ -46,14 +46,18 @@ public sealed class SafeTensorsRoundTripTests : IDisposable
         string path = _folder.File("hand.safetensors");
         SafeTensors.Save(path, tensors, new Dictionary<string, string> { ["made by"] = "a \"test\"", ["A"] = "1" });
 
-        const string Json = """{"__metadata__":{"A":"1","made by":"a \"test\""},"a":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"Ä":{"dtype":"BF16","shape":[1],"data_offsets":[16,18]},"h":{"dtype":"F16","shape":[],"data_offsets":[18,20]},"none":{"dtype":"U8","shape":[0,3],"data_offsets":[20,20]},"flag":{"dtype":"BOOL","shape":[3],"data_offsets":[20,23]}}""";
-        byte[] json = Encoding.UTF8.GetBytes(Json);
-        Assert.Equal(387, json.Length);
+        // The digits come from a CRC-32C of its own below.
+        string Json = """{"__metadata__":{"A":"1","made by":"a \"test\"","sparseland.checksum":"crc32c HEADER__ 1111111_ 2222222_ 3333333_ 4444444_ 5555555_ 6666666_"},"a":{"dtype":"I64","shape":[1,1],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"Ä":{"dtype":"BF16","shape":[1],"data_offsets":[16,18]},"h":{"dtype":"F16","shape":[],"data_offsets":[18,20]},"none":{"dtype":"U8","shape":[0,3],"data_offsets":[20,20]},"flag":{"dtype":"BOOL","shape":[3],"data_offsets":[20,23]}}       """;
+        byte[][] data = [[7, 0, 0, 0, 0, 0, 0, 0], [0x00, 0x00, 0xC0, 0x3F, 0x00, 0x00, 0x00, 0x80], [0x00, 0xC0], [0x00, 0x38], [], [1, 0, 1]];
+        for (int i = 0; i < 6; i++) Json = Json.Replace(new string((char)('1' + i), 7) + "_", $"{BitByBit(data[i]):x8}", StringComparison.Ordinal);
+        byte[] length = [0xE8, 0x01, 0, 0, 0, 0, 0, 0]; // 488 = 481 padded to a multiple of 8
+        uint header = BitByBit([.. length, .. Encoding.UTF8.GetBytes(Json.Replace("HEADER__", "00000000", StringComparison.Ordinal))]);
+        byte[] json = Encoding.UTF8.GetBytes(Json.Replace("HEADER__", $"{header:x8}", StringComparison.Ordinal));
+        Assert.Equal(488, json.Length);
         byte[] expected =
         [
-            0x88, 0x01, 0, 0, 0, 0, 0, 0, // 392 = 387 padded to a multiple of 8
+            .. length,
             .. json,
-            .. "     "u8,
             7, 0, 0, 0, 0, 0, 0, 0,
             0x00, 0x00, 0xC0, 0x3F, 0x00, 0x00, 0x00, 0x80,
             0x00, 0xC0,
@@ -239,6 +243,18 @@ public sealed class SafeTensorsRoundTripTests : IDisposable
         read["w"].add_(1);
         SafeTensors.Save(path, read);
         Assert.Equal([2f, 2, 2], SafeTensors.Load(path)["w"].data<float>().ToArray());
+    }
+
+    private static uint BitByBit(byte[] bytes)
+    {
+        uint state = uint.MaxValue;
+        foreach (byte value in bytes)
+        {
+            state ^= value;
+            for (int bit = 0; bit < 8; bit++) state = (state >> 1) ^ ((state & 1) * 0x82F63B78u);
+        }
+
+        return ~state;
     }
 
     private sealed class Stop(CancellationTokenSource cancel) : IProgress<ProgressReport>

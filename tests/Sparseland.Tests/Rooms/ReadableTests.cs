@@ -21,7 +21,7 @@ public class ReadableTests
             .. typeof(ProgressReport).Assembly.GetExportedTypes()
                 .Where(type => type.IsSealed && type.GetMethod("<Clone>$") is not null)
                 .Where(type => type.GetConstructors().Any(c => c.GetParameters().Any(p => IsList(p.ParameterType))))
-                .Where(type => type.GetMethod(nameof(ToString), Type.EmptyTypes)!.GetCustomAttribute<CompilerGeneratedAttribute>() is not null)
+                .Where(type => type.GetMethod(nameof(ToString), Type.EmptyTypes)!.IsDefined(typeof(CompilerGeneratedAttribute), inherit: false))
                 .Select(type => type.FullName!),
         ];
         Assert.Empty(wrong);

@@ -221,6 +221,36 @@ public sealed class BudgetTests : IDisposable
         Refuses(Budget.PerRow(1).And(Budget.PerColumn(5)), "PerColumn(5)");
     }
 
+    [Theory]
+    [InlineData("24")]
+    [InlineData("2 3 4")]
+    [InlineData("1 2 3 4")]
+    [InlineData("2 1 3 2 4")]
+    public void Leading_dimensions_are_rows(string lengths)
+    {
+        long[] shape = [.. lengths.Split(' ').Select(long.Parse)];
+        using var generator = new Generator(9);
+        Tensor scores = randn(shape, generator: generator), matrix = scores.reshape(-1, shape[^1]);
+        foreach (Budget budget in new[] { Budget.PerRow(2), Budget.Global(7), Budget.PerColumn(1), Budget.NofM(1, 2), Budget.Groups(2, 1), Budget.Blocks(1, 4, 1), Budget.PerRow(2).And(Budget.Global(7)) })
+        {
+            Support support = Select.TopK(scores, budget), expected = Select.TopK(matrix, budget);
+            Assert.Equal(expected, support);
+            Assert.Equal((matrix.shape[0], matrix.shape[1]), (support.Rows, support.Columns));
+            Assert.Equal(shape, support.Shape);
+            Assert.Equal(shape, support.ToMask().shape);
+            Assert.True(support.ToMask().reshape(-1, shape[^1]).Equals(expected.ToMask()));
+            Assert.True(support.Gather(scores).Equals(scores.masked_select(support.ToMask())));
+            Assert.Equal(support, Support.FromMask(support.ToMask()));
+            Assert.Equal(shape, support.Union(support).Shape);
+        }
+
+        // A transposed view is read as it shows.
+        Tensor view = scores.transpose(0, -1);
+        Assert.Equal(Select.TopK(view.contiguous(), Budget.Global(5)), Select.TopK(view, Budget.Global(5)));
+        scores.view(-1)[5] = float.NaN;
+        Assert.Contains($"row {5 / shape[^1]}, column {5 % shape[^1]}", Assert.Throws<ArgumentException>("scores", () => Select.TopK(scores, Budget.PerRow(1))).Message);
+    }
+
     [Fact]
     public void Nonsense_is_refused_where_it_is_said()
     {
@@ -233,7 +263,7 @@ public sealed class BudgetTests : IDisposable
         Assert.Throws<ArgumentOutOfRangeException>("size", () => Budget.Groups(0, 1));
         Assert.Throws<ArgumentNullException>("other", () => Budget.PerRow(1).And(null!));
         Assert.Throws<ArgumentException>("scores", () => Select.TopK(new float[5], 2, 3, Budget.PerRow(1)));
-        Assert.Throws<ArgumentException>("scores", () => Select.TopK(ones(2, 3, 4), Budget.PerRow(1)));
+        Assert.Throws<ArgumentException>("scores", () => Select.TopK(ones(new long[] { 1L << 31, 1, 0 }), Budget.PerRow(0)));
         Assert.Throws<ArgumentException>("scores", () => Select.TopK(tensor(1f), Budget.PerRow(1)));
         Assert.Throws<ArgumentException>("scores", () => Select.TopK(ones(2, 3, dtype: ScalarType.Int64), Budget.PerRow(1)));
         Assert.Throws<ArgumentNullException>("budget", () => Select.TopK(ones(2), null!));

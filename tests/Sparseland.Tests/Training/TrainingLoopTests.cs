@@ -1,3 +1,4 @@
+using System.Text;
 using Sparseland.Evaluation;
 using Sparseland.Models.Language;
 using Sparseland.Solvers;
@@ -154,6 +155,18 @@ public sealed class TrainingLoopTests : IDisposable
             Assert.Throws<InvalidDataException>(() => reader.Load(Checkpoint));
             Assert.Equal(before, TrainingData.Parameters(other));
             Assert.Equal(0, reader.Done);
+        }
+
+        // A bit that turned, in the name of the checksums' own note or anywhere.
+        var random = new Random(3);
+        int key = Encoding.UTF8.GetString(whole).IndexOf("sparseland.checksum", StringComparison.Ordinal);
+        for (int trial = 0; trial < 60; trial++)
+        {
+            byte[] damaged = [.. whole];
+            damaged[trial == 0 ? key : random.Next(whole.Length)] ^= (byte)(1 << random.Next(8));
+            File.WriteAllBytes(Checkpoint, damaged);
+            Assert.Contains(Checkpoint, Assert.Throws<InvalidDataException>(() => reader.Load(Checkpoint)).Message, StringComparison.Ordinal);
+            Assert.Equal(before, TrainingData.Parameters(other));
         }
 
         // What a kill in the middle of writing leaves: the old file whole, the new one under another name.

@@ -89,14 +89,13 @@ public static class LanguageModelFolder
         ArgumentNullException.ThrowIfNull(tokenizer);
         if (Misfit(model, tokenizer) is { } misfit) throw new ArgumentException(misfit, nameof(tokenizer));
         Directory.CreateDirectory(path);
-        string config = Path.Combine(path, Config), temporary = $"{config}.{Path.GetRandomFileName()}.tmp";
+        string config = Path.Combine(path, Config);
         File.Delete(config);
         SafeTensors.Save(
             Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
         TokenizerFile.Save(path, tokenizer.Model);
-        File.WriteAllText(temporary, model.Config.ToJson(), new UTF8Encoding(false));
-        File.Move(temporary, config, overwrite: true);
+        ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(model.Config.ToJson())));
     }
 
     /// <summary>The model of a config, without weights.</summary>

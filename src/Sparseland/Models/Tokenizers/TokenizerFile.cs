@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparseland.IO;
 
 namespace Sparseland.Models.Tokenizers;
 
@@ -47,9 +48,7 @@ public static class TokenizerFile
             },
         };
         string text = file.ToJsonString(new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-        string temporary = $"{path}.{Path.GetRandomFileName()}.tmp";
-        File.WriteAllText(temporary, text.ReplaceLineEndings("\n") + "\n", new UTF8Encoding(false));
-        File.Move(temporary, path, overwrite: true);
+        ReplacedFile.Write(path, stream => stream.Write(new UTF8Encoding(false).GetBytes(text.ReplaceLineEndings("\n") + "\n")));
     }
 
     /// <summary>Reads a tokenizer.json, or vocab.json and merges.txt.</summary>
