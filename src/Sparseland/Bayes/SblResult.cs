@@ -70,6 +70,12 @@ public sealed record SblResult(
         return (Unshrunk.sub(half).MoveToOuterDisposeScope(), Unshrunk.add(half).MoveToOuterDisposeScope());
     }
 
+    /// <summary>
+    /// <see cref="Unshrunk"/> and <see cref="Deviation"/> as a posterior, for <see cref="IntervalCalibration"/>. It shares this result's tensors, and
+    /// its covariance, evidence and active set are those of the learned prior.
+    /// </summary>
+    public GaussianPosterior WithoutOwnPrior() => Posterior with { Mean = Unshrunk.alias(), Variance = [.. Deviation.Select(d => d * d)], Covariance = null };
+
     /// <summary>The result that belongs to a model; <paramref name="cost"/> holds the costs before the end.</summary>
     internal static SblResult Of(
         Tensor Phi, Tensor y, double[] gamma, double noise, bool covariance, List<double> cost, int iterations, StopReason reason, NoiseEstimate? floor)
