@@ -73,7 +73,7 @@ internal static partial class CellErrors
                     shown = true;
                     var trimmed = full.TrimStart();
                     text.Add("      > " + trimmed);
-                    var column = frame.GetFileColumnNumber() - 1 - (full.Length - trimmed.Length);
+                    var column = sources.Column(file, frame.GetFileLineNumber(), frame.GetFileColumnNumber() - 1) - (full.Length - trimmed.Length);
                     if (column >= 0 && column < trimmed.Length)
                     {
                         text.Add("        " + Caret(trimmed, column));
