@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
@@ -14,6 +15,9 @@ namespace Sparseland.Kernel.Scripting;
 /// <summary>The C# notebook engine: one chain of Roslyn submissions for one notebook.</summary>
 public sealed class ScriptEngine : IScriptEngine
 {
+    // Two first compilations at once would each make their own symbols of the library, and a later cell would find every name twice.
+    private static readonly Lock Compiling = new();
+
     private static int handlesStrayExceptions;
     private static int warm;
 
@@ -252,13 +256,13 @@ public sealed class ScriptEngine : IScriptEngine
         var added = references.All.Length;
         var checks = StopChecks.Into(code);
         var script = Continue(checks.Code, name);
-        var diagnostics = script.Compile(cancel);
+        var diagnostics = Compile(script, cancel);
         if (IsWrong(diagnostics) && checks.Edits.Count > 0)
         {
             // The messages are about what the user wrote.
             checks = new StopChecks(code, []);
             script = Continue(code, name);
-            diagnostics = script.Compile(cancel);
+            diagnostics = Compile(script, cancel);
         }
 
         if (IsWrong(diagnostics))
@@ -350,7 +354,15 @@ public sealed class ScriptEngine : IScriptEngine
         .WithOptimizationLevel(OptimizationLevel.Release)
         .WithAllowUnsafe(true);
 
-    private void WarmUp() => CSharpScript.Create<object>("Console.Write(string.Empty); new[] { 1 }.Select(i => i + 1).First()", Options("warm-up")).Compile(CancellationToken.None);
+    private static ImmutableArray<Diagnostic> Compile(Script script, CancellationToken cancel)
+    {
+        lock (Compiling)
+        {
+            return script.Compile(cancel);
+        }
+    }
+
+    private void WarmUp() => Compile(CSharpScript.Create<object>("Console.Write(string.Empty); new[] { 1 }.Select(i => i + 1).First()", Options("warm-up")), CancellationToken.None);
 
     // A trailing expression without ';' that is not void. The value itself cannot tell: null is a value too.
     private static bool HasResult(Script script)

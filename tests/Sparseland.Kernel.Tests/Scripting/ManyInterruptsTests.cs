@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Sparseland.Kernel.Scripting;
 
 namespace Sparseland.Kernel.Tests.Scripting;
@@ -14,7 +13,7 @@ public sealed class ManyInterruptsTests : EngineTest
     // An interrupt that goes astray never returns; a busy machine is slow.
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
-    // 'go' is false as soon as the next cell runs: what a cell gave to the thread pool ends there.
+    // 'go' is false as soon as the next cell runs.
     private static readonly string[] Bodies =
     [
         "while (true) ;",
@@ -24,17 +23,17 @@ public sealed class ManyInterruptsTests : EngineTest
         "await Task.Delay(-1);",
         "await Task.WhenAll(Enumerable.Range(0, 4).Select(async _ => { while (true) await Task.Yield(); }));",
         "await Task.WhenAny(Enumerable.Range(0, 4).Select(async _ => { while (true) await Task.Delay(1); }));",
-        "Task.Run(() => { while (go) ; }).Wait();",
-        "await Task.Run(async () => { while (go) await Task.Yield(); });",
+        "Task.Run(() => { while (true) ; }).Wait();",
+        "await Task.Run(async () => { while (true) await Task.Yield(); });",
         "while (true) await Task.Run(() => 1);",
-        "while (go) await Task.Delay(1).ConfigureAwait(false);",
+        "while (true) await Task.Delay(1).ConfigureAwait(false);",
         "while (true) await Task.Delay(1).ConfigureAwait(true);",
         "var held = new object(); _ = Task.Run(() => { lock (held) { while (go) Thread.Sleep(1); } }); await Task.Delay(1); lock (held) { }",
         "var fought = new object(); async Task Fight() { while (true) { lock (fought) { Math.Sqrt(2); } await Task.Yield(); } } await Task.WhenAll(Fight(), Fight(), Fight());",
         "Thread.Sleep(-1);",
         "while (true) Thread.Sleep(0);",
         "while (true) { try { Thread.Sleep(1); } catch (ThreadInterruptedException) { } }",
-        "Parallel.For(0, 1000000000, (i, loop) => { if (!go) loop.Stop(); });",
+        "Parallel.For(0, 1000000000, i => { Math.Sqrt(i); });",
         "using (var a = torch.ones(48, 48)) { while (true) { using var b = torch.mm(a, a); } }",
         "using (var a = torch.ones(48, 48)) { while (true) { using var b = torch.mm(a, a); await Task.Yield(); } }",
         "while (true) Console.Write(\"x\");",
@@ -76,10 +75,8 @@ public sealed class ManyInterruptsTests : EngineTest
 
             await Task.Delay(random.Next(8));
             Assert.False(cell.IsCompleted, $"interrupt {i} of '{body}': " + (cell.IsCompleted ? string.Join('\n', (await cell).Error?.Traceback ?? ["ran to its end"]) : ""));
-            var watch = Stopwatch.StartNew();
             await cancel.CancelAsync();
             var result = await Within(cell, $"interrupt {i} of '{body}'");
-            File.AppendAllText("/tmp/h/times.txt", $"{i} {watch.ElapsedMilliseconds} {body}\n");
             Assert.True(result.Status == CellStatus.Interrupted, $"interrupt {i} of '{body}': {result.Status} {result.Error?.Message}");
             Assert.DoesNotContain("native code", result.Error!.Message, StringComparison.Ordinal);
 
