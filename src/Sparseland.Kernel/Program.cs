@@ -28,4 +28,12 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };
-return await root.Parse(args).InvokeAsync();
+var parsed = root.Parse(args);
+if (UnknownOptions.Find(parsed) is { } mistake)
+{
+    await Console.Error.WriteLineAsync($"sparseland: {mistake}");
+    return Guard.Refused;
+}
+
+// After Ctrl+C a command writes down what it has done so far.
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });

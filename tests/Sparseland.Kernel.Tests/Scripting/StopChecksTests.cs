@@ -41,7 +41,7 @@ public sealed class StopChecksTests : EngineTest
         const string code = "int F() => 1; while (F() > 0) Stop(\"here\"); After();";
         var checks = StopChecks.Into(code);
         Assert.Equal(4, checks.Edits.Count);
-        foreach (var word in new[] { "F()", "while", "Stop", "After" })
+        foreach (var word in new[] { "F()", "while", "Stop(\"here", "After" })
         {
             var column = checks.Code.IndexOf(word, StringComparison.Ordinal);
             Assert.Equal(code.IndexOf(word, StringComparison.Ordinal), checks.OriginalColumn(SourceText.From(code), 0, column));
