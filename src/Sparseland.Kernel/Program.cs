@@ -36,4 +36,6 @@ if (UnknownOptions.Find(parsed) is { } mistake)
 }
 
 // After Ctrl+C a command writes down what it has done so far.
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });
+// A kernel takes the signal itself: it interrupts its cell.
+var isKernel = args is ["kernel", "start", ..];
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30) });
