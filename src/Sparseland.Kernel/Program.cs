@@ -28,4 +28,14 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };
-return await root.Parse(args).InvokeAsync();
+var parsed = root.Parse(args);
+if (UnknownOptions.Find(parsed) is { } mistake)
+{
+    await Console.Error.WriteLineAsync($"sparseland: {mistake}");
+    return Guard.Refused;
+}
+
+// After Ctrl+C a command writes down what it has done so far.
+// A kernel takes the signal itself: it interrupts its cell.
+var isKernel = args is ["kernel", "start", ..];
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30) });

@@ -93,14 +93,14 @@ class Kernel:
         with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
-    def interrupted(self, code, interrupt):
-        """Starts a cell that prints a line and goes on for ever; seconds from the interrupt to its reply."""
+    def interrupted(self, code, interrupt, pause=0.3):
+        """Starts a cell that prints a line and goes on for ever; seconds from the interrupt, a pause later, to its reply."""
         request = self.client.execute(code)
         while True:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
             if message["msg_type"] == "stream" and message["parent_header"].get("msg_id") == request:
                 break
-        time.sleep(0.3)
+        time.sleep(pause)
         started = time.monotonic()
         interrupt()
         reply = self.reply(request)
@@ -251,6 +251,19 @@ class Running(unittest.TestCase):
         for _ in range(5):
             self.kernel.interrupted("while (true) Console.WriteLine(\"again\");", self.kernel.manager.interrupt_kernel)
         self.assertEqual(self.kernel.text("Console.WriteLine(\"still here\");"), "still here\n")
+
+    def test_many_interrupts_of_every_kind_of_cell(self):
+        self.kernel.run("using TorchSharp; var count = 0; torch.ones(2).sum()")
+        bodies = ["while (true) await Task.Yield();", "while (true) ;", "await Task.WhenAll(Enumerable.Range(0, 4).Select(async _ => { while (true) await Task.Yield(); }));",
+                  "Task.Run(() => { while (true) ; }).Wait();", "Parallel.For(0, 1000000000, i => { Math.Sqrt(i); });", "while (true) await Task.Delay(1);",
+                  "using (var a = torch.ones(48, 48)) { while (true) { using var b = torch.mm(a, a); } }", "while (true) Console.Write(\"x\");",
+                  "try { while (true) await Task.Yield(); } finally { await Task.Yield(); }", "while (true) { try { Console.WriteLine(\"x\"); } catch (Exception) { } }"]
+        seconds = []
+        for i in range(60):
+            seconds.append(self.kernel.interrupted(f"count++; Console.WriteLine(\"started\"); {bodies[i % len(bodies)]}", self.kernel.manager.interrupt_kernel, pause=0.007 * (i % 7)))
+            self.assertTrue(self.kernel.manager.is_alive())
+            self.assertEqual(self.kernel.value("count"), str(i + 1))
+        measure("slowest of 60 interrupts", max(seconds), "s", 1.0)
 
     def test_error_stops_the_queue(self):
         requests = [self.kernel.client.execute(code) for code in

@@ -66,6 +66,7 @@ internal static class GalleryCommand
         var root = CommonFolder(paths);
         var cards = new List<Card>();
         var bad = 0;
+        var stopped = false;
         foreach (var path in paths)
         {
             try
@@ -86,6 +87,14 @@ internal static class GalleryCommand
                 bad++;
                 RunConsole.Line(e.Message, good: false);
             }
+            catch (OperationCanceledException)
+            {
+                await Console.Error.WriteLineAsync($"sparseland gallery: stopped in '{path}' after {cards.Count} of {paths.Count} notebooks; {(cards.Count == 0 ? "no page was written." : "the pages show these.")}").ConfigureAwait(false);
+                if (cards.Count == 0)
+                    return Guard.Stopped;
+                stopped = true;
+                break;
+            }
         }
 
         if (cards.Any(c => ReadingCopy.HasInteractiveCharts(c.Notebook)))
@@ -103,9 +112,9 @@ internal static class GalleryCommand
             Console.WriteLine($"not reproduced: {claim.Statement}");
         Console.WriteLine(GalleryPage.Summary(cards));
         Console.WriteLine($"Gallery: {index}");
-        if (open)
+        if (open && !stopped)
             Process.Start(new ProcessStartInfo(index) { UseShellExecute = true })?.Dispose();
-        return bad == 0 ? Guard.Good : Guard.Bad;
+        return stopped ? Guard.Stopped : bad == 0 ? Guard.Good : Guard.Bad;
     }
 
     private static string? Failure(NotebookRun run) => run.Status switch

@@ -93,6 +93,14 @@ internal static class RunCommand
                 if (request.Html is not null)
                     Console.WriteLine($"    reading copy: {WriteHtml(run, request.Html)}");
             }
+            catch (OperationCanceledException)
+            {
+                var kept = request.Target is null ? "nothing was to be written" : runs.Count == 0 ? "no notebook was finished" : $"kept: {string.Join(", ", runs.Select(r => r.Path))}";
+                await Console.Error.WriteLineAsync($"sparseland run: stopped in '{path}' after {runs.Count} of {request.Paths.Count} notebooks; {kept}. '{path}' and those after it are unchanged.").ConfigureAwait(false);
+                if (request.Json is not null)
+                    RunReport.Write(request.Json, RunReport.Of(runs, refused, request.Options.Scale));
+                return Guard.Stopped;
+            }
             catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
             {
                 refused[path] = e.Message;

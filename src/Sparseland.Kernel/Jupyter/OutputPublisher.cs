@@ -9,8 +9,7 @@ namespace Sparseland.Kernel.Jupyter;
 /// next tick: a front end gets at most a few thousand messages and a few megabytes a second.
 /// </summary>
 /// <remarks>
-/// A running cell may be aborted at any instruction, so shared state changes inside finally blocks, where the
-/// runtime does not abort, and the wait stands outside of them.
+/// The engine keeps interrupts and aborts of a cell out of these calls.
 /// </remarks>
 internal sealed class OutputPublisher : IDisposable
 {
@@ -41,24 +40,18 @@ internal sealed class OutputPublisher : IDisposable
     {
         if (text.Length == 0)
             return;
-        var full = false;
-        try
+        bool full;
+        lock (gate)
         {
+            var last = pending.Count > 0 ? pending[^1] : null;
+            if (last?.Text is null || last.Name != name || !ReferenceEquals(last.Parent, parent))
+                pending.Add(last = new Pending(parent, "stream", name, new StringBuilder(), null));
+            last.Text!.Append(text);
+            pendingChars += text.Length;
+            full = CloseRoomWhenFull();
         }
-        finally
-        {
-            lock (gate)
-            {
-                var last = pending.Count > 0 ? pending[^1] : null;
-                if (last?.Text is null || last.Name != name || !ReferenceEquals(last.Parent, parent))
-                    pending.Add(last = new Pending(parent, "stream", name, new StringBuilder(), null));
-                last.Text!.Append(text);
-                pendingChars += text.Length;
-                full = CloseRoomWhenFull();
-            }
 
-            work.Set();
-        }
+        work.Set();
 
         WaitForRoom(full);
     }
@@ -70,22 +63,16 @@ internal sealed class OutputPublisher : IDisposable
     /// <param name="replaces">Display identity of which only the newest pending update needs to be sent, or null.</param>
     public void Output(Request parent, string type, JsonObject content, string? replaces = null)
     {
-        var full = false;
-        try
+        bool full;
+        lock (gate)
         {
+            if (replaces is not null)
+                pending.RemoveAll(p => p.Type == type && p.Name == replaces);
+            pending.Add(new Pending(parent, type, replaces, null, content));
+            full = CloseRoomWhenFull();
         }
-        finally
-        {
-            lock (gate)
-            {
-                if (replaces is not null)
-                    pending.RemoveAll(p => p.Type == type && p.Name == replaces);
-                pending.Add(new Pending(parent, type, replaces, null, content));
-                full = CloseRoomWhenFull();
-            }
 
-            work.Set();
-        }
+        work.Set();
 
         WaitForRoom(full);
     }

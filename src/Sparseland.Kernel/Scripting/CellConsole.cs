@@ -37,6 +37,20 @@ internal sealed class CellConsole : TextWriter
         Flow.Value = output;
     }
 
+    /// <summary>Writes to the process's own error stream, for what no cell can show. Throws nothing: there is nobody left to tell.</summary>
+    public static void WriteToProcess(string text)
+    {
+        try
+        {
+            using var stream = Console.OpenStandardError();
+            stream.Write(System.Text.Encoding.UTF8.GetBytes(text));
+        }
+        catch (IOException)
+        {
+            // The stream is closed.
+        }
+    }
+
     private static void Install()
     {
         lock (Installation)

@@ -19,6 +19,14 @@ internal static partial class CellErrors
     public static CellError FromDiagnostics(IEnumerable<Diagnostic> diagnostics, string cellName, string code)
     {
         var lines = code.Split('\n');
+        if (Magic().Match(lines.FirstOrDefault(l => !string.IsNullOrWhiteSpace(l)) ?? "") is { Success: true } magic)
+        {
+            var at = Array.FindIndex(lines, l => !string.IsNullOrWhiteSpace(l)) + 1;
+            var message = $"'{magic.Groups[1].Value}': magics and shell commands are not supported; cells are C#. This kernel has {string.Join(", ", DirectiveRunner.Known)}, "
+                + "HTML(\"...\") and display(...) to show things, and System.Diagnostics.Process.Start(...) for programs.";
+            return new CellError("DirectiveError", message, [$"{cellName}, line {at}: {message}"]);
+        }
+
         var errors = diagnostics.Where(d => d.Severity == DiagnosticSeverity.Error).ToList();
         var text = new List<string>();
         foreach (var error in errors.Take(10))
@@ -59,7 +67,7 @@ internal static partial class CellErrors
         var shown = false;
         for (var e = exception; e is not null; e = e.InnerException)
         {
-            text.Add((ReferenceEquals(e, exception) ? "" : "caused by ") + $"{e.GetType().FullName}: {e.Message}");
+            text.Add((ReferenceEquals(e, exception) ? "" : "caused by ") + $"{e.GetType().FullName}: {Message(e)}");
             foreach (var frame in new StackTrace(e, fNeedFileInfo: true).GetFrames())
             {
                 if (Describe(frame, sources) is not { } line)
@@ -73,7 +81,7 @@ internal static partial class CellErrors
                     shown = true;
                     var trimmed = full.TrimStart();
                     text.Add("      > " + trimmed);
-                    var column = frame.GetFileColumnNumber() - 1 - (full.Length - trimmed.Length);
+                    var column = sources.Column(file, frame.GetFileLineNumber(), frame.GetFileColumnNumber() - 1) - (full.Length - trimmed.Length);
                     if (column >= 0 && column < trimmed.Length)
                     {
                         text.Add("        " + Caret(trimmed, column));
@@ -82,7 +90,7 @@ internal static partial class CellErrors
             }
         }
 
-        return new CellError(exception.GetType().Name, exception.Message, text);
+        return new CellError(exception.GetType().Name, Message(exception), text);
     }
 
     /// <summary>An exception that no cell awaits, as text for standard error.</summary>
@@ -132,6 +140,13 @@ internal static partial class CellErrors
         "CS0029" or "CS0266" => "the two types differ; a cast such as (float) or a suffix such as 1.0f may be what is missing.",
         _ => null,
     };
+
+    // libtorch puts its own C++ frames into the message.
+    private static string Message(Exception e) =>
+        e.Message.IndexOf("\nException raised from ", StringComparison.Ordinal) is >= 0 and var end ? e.Message[..end].TrimEnd() : e.Message;
+
+    [GeneratedRegex("""^\s*(%%?[A-Za-z_]\w*|![\w./~].*)""")]
+    private static partial Regex Magic();
 
     [GeneratedRegex("^<(<?[^<>]+>?)>")]
     private static partial Regex UserName();

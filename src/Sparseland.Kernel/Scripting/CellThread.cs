@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using Sparseland.Notebooks.Hosting;
 
 namespace Sparseland.Kernel.Scripting;
@@ -20,26 +22,38 @@ internal enum CellEnd
 /// it stands. Continuations take any free thread of the cell, not one certain thread: <c>SomethingAsync().Result</c>
 /// inside a cell would otherwise wait for itself.
 /// </summary>
+/// <remarks>
+/// A stop strikes a thread only while it is in the cell's own code (<see cref="CellPlace"/>). What the engine shares between
+/// threads is free of locks all the same: a cell may interrupt its threads itself. Work that the cell gave to the thread pool
+/// (Task.Run, ConfigureAwait(false)) runs on threads that everybody uses, which nothing may strike: it ends when it writes
+/// something or looks at the cell's token.
+/// </remarks>
 internal sealed class CellThread : SynchronizationContext
 {
     // Recursive student code deserves more room than the default megabyte and a half.
     private const int StackBytes = 16 * 1024 * 1024;
 
-    // How long a cell may take to leave by itself (a token, a throwing write, an interrupted sleep) before it is aborted.
-    // An abort can strike between a lock's taking and its protection; what leaves by itself releases its locks.
-    private static readonly TimeSpan Politeness = TimeSpan.FromMilliseconds(40);
+    // How long a cell may take to leave by itself (a check, a token, a throwing write, an interrupted sleep) before it is
+    // aborted. An abort can strike between a lock's taking and its protection, and inside the runtime it can end the process:
+    // it is for loops of libraries that look at nothing.
+    private static readonly TimeSpan Politeness = TimeSpan.FromSeconds(1);
 
+    // A formatter that never ends is stopped all the same.
     private static readonly TimeSpan ShieldLimit = TimeSpan.FromMilliseconds(500);
 
-    private readonly object gate = new();
-    private readonly Queue<(SendOrPostCallback Callback, object? State)> queue = new();
-    private readonly List<(Thread Thread, CancellationTokenSource Stop, AbortShield Shield)> threads = [];
+    // A thread that waits again, in a finally block say, is interrupted again.
+    private static readonly TimeSpan StrikeAgain = TimeSpan.FromMilliseconds(250);
+
+    private readonly ConcurrentQueue<(SendOrPostCallback Callback, object? State)> queue = new();
+    private readonly ConcurrentQueue<Worker> workers = new();
+    private readonly Semaphore wake = new(0, int.MaxValue);
     private readonly TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource idleAfterStop = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<Exception> stray;
-    private int waiting;
-    private bool ended;
+    private volatile bool ended;
     private volatile bool stopped;
+    private int idle;
+    private int coming;
     private int alive;
 
     private CellThread(Action<Exception> stray) => this.stray = stray;
@@ -67,15 +81,15 @@ internal sealed class CellThread : SynchronizationContext
 
         if (!cancel.IsCancellationRequested)
         {
-            run.End();
+            run.ended = true;
+            run.WakeAll();
             await run.done.Task.ConfigureAwait(false);
             return CellEnd.Finished;
         }
 
-        run.Ask();
-        await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness, CancellationToken.None)).ConfigureAwait(false);
-        run.Abort();
-        var left = await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(grace, CancellationToken.None)).ConfigureAwait(false);
+        // A thread of its own: the pool may be full of the cell's work.
+        new Thread(run.Stop) { IsBackground = true, Name = "cell stop" }.UnsafeStart();
+        var left = await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness + grace, CancellationToken.None)).ConfigureAwait(false);
         return left == run.idleAfterStop.Task ? CellEnd.Stopped : CellEnd.Stuck;
     }
 
@@ -85,32 +99,29 @@ internal sealed class CellThread : SynchronizationContext
 
     public override void Post(SendOrPostCallback d, object? state)
     {
-        lock (gate)
+        if (stopped)
         {
-            if (stopped)
-            {
-                // What a stopped cell still awaited must not come back to life.
-                return;
-            }
-
-            if (!ended)
-            {
-                queue.Enqueue((d, state));
-                if (waiting >= queue.Count)
-                {
-                    Monitor.Pulse(gate);
-                }
-                else
-                {
-                    StartThread();
-                }
-
-                return;
-            }
+            // What a stopped cell still awaited must not come back to life.
+            return;
         }
 
-        // Background work of a finished cell goes on, on the pool as everywhere in .NET.
-        ThreadPool.UnsafeQueueUserWorkItem(_ => Invoke(d, state), null);
+        using (CellPlace.EnterAlways())
+        {
+            if (ended)
+            {
+                // Background work of a finished cell goes on, on the pool as everywhere in .NET.
+                ThreadPool.UnsafeQueueUserWorkItem(_ => Invoke(d, state), null);
+                return;
+            }
+
+            queue.Enqueue((d, state));
+
+            // A thread that is busy does not count: it may wait for just this item. One that is on its way does.
+            if (Volatile.Read(ref coming) < queue.Count)
+            {
+                Summon();
+            }
+        }
     }
 
     private void Begin(Func<Task> body, ExecutionContext? flow)
@@ -130,13 +141,16 @@ internal sealed class CellThread : SynchronizationContext
             _ = body().ContinueWith(
                 t =>
                 {
-                    if (t.Exception is { } e)
+                    using (CellPlace.EnterAlways())
                     {
-                        done.TrySetException(e.InnerExceptions);
-                    }
-                    else
-                    {
-                        done.TrySetResult();
+                        if (t.Exception is { } e)
+                        {
+                            done.TrySetException(e.InnerExceptions);
+                        }
+                        else
+                        {
+                            done.TrySetResult();
+                        }
                     }
                 },
                 CancellationToken.None,
@@ -145,7 +159,59 @@ internal sealed class CellThread : SynchronizationContext
         }
     }
 
+    private void Summon()
+    {
+        Interlocked.Increment(ref coming);
+        if (TryTakeIdle())
+        {
+            wake.Release();
+            return;
+        }
+
+        var worker = new Worker();
+        workers.Enqueue(worker);
+        Interlocked.Increment(ref alive);
+        worker.Thread = new Thread(() => Work(worker), StackBytes) { IsBackground = true, Name = "cell" };
+        worker.Thread.UnsafeStart();
+    }
+
+    private void Work(Worker worker)
+    {
+        worker.Place.Own();
+        Interlocked.Decrement(ref coming);
+        while (TryTake(out var item))
+        {
+            try
+            {
+#pragma warning disable SYSLIB0046 // The one way to stop a managed loop that looks at no token. The engine's own state is not touched inside.
+                System.Runtime.ControlledExecution.Run(() => worker.Place.RunCell(() => Call(item.Callback, item.State)), worker.Abort.Token);
+#pragma warning restore SYSLIB0046
+            }
+            catch (Exception e)
+            {
+                Tell(e);
+            }
+        }
+
+        if (Interlocked.Decrement(ref alive) == 0 && stopped)
+        {
+            idleAfterStop.TrySetResult();
+        }
+    }
+
     private void Invoke(SendOrPostCallback callback, object? state)
+    {
+        try
+        {
+            Call(callback, state);
+        }
+        catch (Exception e)
+        {
+            Tell(e);
+        }
+    }
+
+    private void Call(SendOrPostCallback callback, object? state)
     {
         var before = Current;
         SetSynchronizationContext(this);
@@ -153,121 +219,143 @@ internal sealed class CellThread : SynchronizationContext
         {
             callback(state);
         }
-        catch (Exception e) when (!stopped)
-        {
-            // An async void method: nobody awaits it, and an exception that leaves the thread would end the process.
-            stray(e);
-        }
         finally
         {
             SetSynchronizationContext(before);
         }
     }
 
-    // Called under the gate.
-    private void StartThread()
+    // An async void method: nobody awaits it, and an exception that leaves the thread would end the process.
+    private void Tell(Exception e)
     {
-        var stop = new CancellationTokenSource();
-        var shield = new AbortShield();
-        var thread = new Thread(() => Work(stop, shield), StackBytes) { IsBackground = true, Name = "cell" };
-        threads.RemoveAll(t => !t.Thread.IsAlive);
-        threads.Add((thread, stop, shield));
-        Interlocked.Increment(ref alive);
-        thread.UnsafeStart();
-    }
+        if (stopped)
+        {
+            // The stop itself, or what came of it.
+            return;
+        }
 
-    private void Work(CancellationTokenSource stop, AbortShield shield)
-    {
-        shield.Own();
         try
         {
-#pragma warning disable SYSLIB0046 // The one way to stop a managed loop that looks at no token. The engine's own state is not touched on this thread.
-            System.Runtime.ControlledExecution.Run(
-                () =>
-                {
-                    while (Take() is { } item)
-                    {
-                        Invoke(item.Callback, item.State);
-                    }
-                },
-                stop.Token);
-#pragma warning restore SYSLIB0046
+            stray(e);
         }
-        catch (Exception e) when (stopped && e is OperationCanceledException or ThreadInterruptedException or ThreadAbortException)
+        catch (Exception told)
         {
-            // Stopped, as asked.
-        }
-
-        // No lock here: a pending interrupt of the thread would strike in it.
-        if (Interlocked.Decrement(ref alive) == 0 && stopped)
-        {
-            idleAfterStop.TrySetResult();
+            // The receiver of the cell's output is gone: the process's own stream is what is left.
+            CellConsole.WriteToProcess($"{e}\n{told}\n");
         }
     }
 
-    private (SendOrPostCallback Callback, object? State)? Take()
+    private bool TryTake(out (SendOrPostCallback Callback, object? State) item)
     {
-        lock (gate)
+        while (!stopped)
         {
-            while (queue.Count == 0 && !ended && !stopped)
+            if (queue.TryDequeue(out item))
             {
-                waiting++;
-                try
-                {
-                    Monitor.Wait(gate);
-                }
-                finally
-                {
-                    waiting--;
-                }
+                return true;
             }
 
-            return stopped || queue.Count == 0 ? null : queue.Dequeue();
-        }
-    }
-
-    private void End()
-    {
-        lock (gate)
-        {
-            ended = true;
-            Monitor.PulseAll(gate);
-        }
-    }
-
-    private void Ask()
-    {
-        lock (gate)
-        {
-            stopped = true;
-            queue.Clear();
-            Monitor.PulseAll(gate);
-            if (Volatile.Read(ref alive) == 0)
+            // Whoever takes this thread from the idle ones also wakes it.
+            Interlocked.Increment(ref idle);
+            if ((ended || stopped) && TryTakeIdle())
             {
-                idleAfterStop.TrySetResult();
+                break;
             }
 
-            foreach (var (thread, _, _) in threads)
+            WaitForWake();
+            Interlocked.Decrement(ref coming);
+        }
+
+        item = default;
+        return false;
+    }
+
+    private void WaitForWake()
+    {
+        while (true)
+        {
+            try
             {
-                // Ends sleeps and waits, which an abort alone does not reach on every platform.
-                thread.Interrupt();
+                wake.WaitOne();
+                return;
+            }
+            catch (ThreadInterruptedException)
+            {
+                // The cell interrupted its own thread, after its code had left it.
             }
         }
     }
 
-    private void Abort()
+    private bool TryTakeIdle()
     {
-        lock (gate)
+        while (Volatile.Read(ref idle) is > 0 and var seen)
         {
-            foreach (var (_, stop, shield) in threads.Where(t => t.Thread.IsAlive))
+            if (Interlocked.CompareExchange(ref idle, seen - 1, seen) == seen)
             {
-                // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
-                void Cancel() => Task.Factory.StartNew(stop.Cancel, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-                shield.WhenOpen(Cancel);
-
-                // A formatter that never ends is aborted all the same.
-                _ = Task.Delay(ShieldLimit).ContinueWith(_ => Cancel(), TaskScheduler.Default);
+                return true;
             }
         }
+
+        return false;
+    }
+
+    private void WakeAll()
+    {
+        // After the flag that tells them why.
+        Interlocked.MemoryBarrier();
+        while (TryTakeIdle())
+        {
+            Interlocked.Increment(ref coming);
+            wake.Release();
+        }
+    }
+
+    private void Stop()
+    {
+        stopped = true;
+        queue.Clear();
+        WakeAll();
+        var watch = Stopwatch.StartNew();
+        while (Volatile.Read(ref alive) > 0)
+        {
+            foreach (var worker in workers)
+            {
+                Strike(worker, watch.Elapsed);
+            }
+
+            Thread.Sleep(watch.Elapsed < TimeSpan.FromSeconds(2) ? 4 : 50);
+        }
+
+        idleAfterStop.TrySetResult();
+    }
+
+    private static void Strike(Worker worker, TimeSpan elapsed)
+    {
+        // Set before the thread starts; the thread may not have been made yet.
+        if (worker.Thread is not { } thread || elapsed < worker.Next)
+        {
+            return;
+        }
+
+        var abort = elapsed >= Politeness;
+        if (worker.Place.TryStrike(thread, alsoShielded: elapsed >= ShieldLimit, abort ? worker.AskForAbort : null))
+        {
+            worker.Next = elapsed + StrikeAgain;
+        }
+    }
+
+    /// <summary>A thread of the cell and what stops it.</summary>
+    private sealed class Worker
+    {
+        public CellPlace Place { get; } = new();
+
+        public CancellationTokenSource Abort { get; } = new();
+
+        public Thread? Thread { get; set; }
+
+        /// <summary>When to strike next, counted from the stop.</summary>
+        public TimeSpan Next { get; set; }
+
+        // Cancel blocks while its thread is in native code: one such thread must not keep the others running.
+        public void AskForAbort() => new Thread(Abort.Cancel) { IsBackground = true, Name = "cell abort" }.UnsafeStart();
     }
 }

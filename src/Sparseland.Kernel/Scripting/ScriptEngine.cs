@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
@@ -14,6 +15,9 @@ namespace Sparseland.Kernel.Scripting;
 /// <summary>The C# notebook engine: one chain of Roslyn submissions for one notebook.</summary>
 public sealed class ScriptEngine : IScriptEngine
 {
+    // Two first compilations at once would each make their own symbols of the library, and a later cell would find every name twice.
+    private static readonly Lock Compiling = new();
+
     private static int handlesStrayExceptions;
     private static int warm;
 
@@ -72,9 +76,15 @@ public sealed class ScriptEngine : IScriptEngine
         try
         {
             var stoppable = new StoppableOutput(output);
-            await using var registration = cancel.Register(stoppable.Stop).ConfigureAwait(false);
+            var library = new LibraryToken(e => new StoppableOutput(output).Stream("stderr", CellErrors.Background(e, sources)));
+            await using var registration = cancel.Register(() =>
+            {
+                stoppable.Stop();
+                library.Cancel();
+                CellStop.Begin();
+            }).ConfigureAwait(false);
             CellConsole.Enter(stoppable);
-            NotebookHost.Enter(new EngineHost(stoppable, cancel));
+            NotebookHost.Enter(new EngineHost(stoppable, library.Token));
             cell++;
             // Compiling takes the pool's thread, not the caller's.
             var error = await Task.Run(() => RunPartsAsync(code, $"Cell [{cell}]", new StoppableOutput(output), new Stack<string>(), cancel), CancellationToken.None).ConfigureAwait(false);
@@ -244,16 +254,23 @@ public sealed class ScriptEngine : IScriptEngine
     private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
     {
         var added = references.All.Length;
-        var script = state is null
-            ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
-            : state.Script.ContinueWith<object>(code, Options(name));
-        var diagnostics = script.Compile(cancel);
-        if (diagnostics.Any(d => d.Severity == DiagnosticSeverity.Error))
+        var checks = StopChecks.Into(code);
+        var script = Continue(checks.Code, name);
+        var diagnostics = Compile(script, cancel);
+        if (IsWrong(diagnostics) && checks.Edits.Count > 0)
+        {
+            // The messages are about what the user wrote.
+            checks = new StopChecks(code, []);
+            script = Continue(code, name);
+            diagnostics = Compile(script, cancel);
+        }
+
+        if (IsWrong(diagnostics))
         {
             return CellErrors.FromDiagnostics(diagnostics, name, code);
         }
 
-        sources.Add(name, script.GetCompilation().AssemblyName, code);
+        sources.Add(name, script.GetCompilation().AssemblyName, code, checks);
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
@@ -314,6 +331,12 @@ public sealed class ScriptEngine : IScriptEngine
         }
     }
 
+    private Script<object> Continue(string code, string name) => state is null
+        ? CSharpScript.Create<object>(code, Options(name), assemblyLoader: loader)
+        : state.Script.ContinueWith<object>(code, Options(name));
+
+    private static bool IsWrong(IEnumerable<Diagnostic> diagnostics) => diagnostics.Any(d => d.Severity == DiagnosticSeverity.Error);
+
     private static CellResult Interrupted(string message, TimeSpan elapsed) =>
         new(CellStatus.Interrupted, new CellError("Interrupted", message, [message]), elapsed);
 
@@ -331,7 +354,15 @@ public sealed class ScriptEngine : IScriptEngine
         .WithOptimizationLevel(OptimizationLevel.Release)
         .WithAllowUnsafe(true);
 
-    private void WarmUp() => CSharpScript.Create<object>("Console.Write(string.Empty); new[] { 1 }.Select(i => i + 1).First()", Options("warm-up")).Compile(CancellationToken.None);
+    private static ImmutableArray<Diagnostic> Compile(Script script, CancellationToken cancel)
+    {
+        lock (Compiling)
+        {
+            return script.Compile(cancel);
+        }
+    }
+
+    private void WarmUp() => Compile(CSharpScript.Create<object>("Console.Write(string.Empty); new[] { 1 }.Select(i => i + 1).First()", Options("warm-up")), CancellationToken.None);
 
     // A trailing expression without ';' that is not void. The value itself cannot tell: null is a value too.
     private static bool HasResult(Script script)
@@ -349,10 +380,25 @@ public sealed class ScriptEngine : IScriptEngine
         {
             ExceptionHandling.SetUnhandledExceptionHandler(static e =>
             {
-                // Flows to the cell that started the thread.
-                Console.Error.Write(CellErrors.Background(e, new CellSources()));
+                // Must not throw: that would end the process. Flows to the cell that started the thread.
+                try
+                {
+                    if (CellConsole.Current is not { Stopped: true })
+                    {
+                        Console.Error.Write(CellErrors.Background(e, new CellSources()));
+                    }
+                }
+                catch (Exception told)
+                {
+                    CellConsole.WriteToProcess($"{e}\n{told}\n");
+                }
+
                 return true;
             });
+
+            // A cell's loops may hold pool threads for good; the engine's own steps must not wait for the pool to grow.
+            ThreadPool.GetMinThreads(out var threads, out var ports);
+            ThreadPool.SetMinThreads(Math.Max(threads, Environment.ProcessorCount + 16), ports);
         }
     }
 

@@ -10,6 +10,9 @@ internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
 {
     private volatile bool stopped;
 
+    /// <summary>Whether calls throw.</summary>
+    public bool Stopped => stopped;
+
     /// <summary>From now on every call throws.</summary>
     public void Stop() => stopped = true;
 
@@ -34,6 +37,7 @@ internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
     private void Call(Action<ICellOutput> call)
     {
         ThrowIfStopped();
+        using var here = CellPlace.EnterEngine();
         var flow = CellConsole.Current;
         CellConsole.Enter(null);
         try

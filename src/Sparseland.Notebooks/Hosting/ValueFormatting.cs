@@ -22,7 +22,7 @@ public static class ValueFormatting
             return bundle;
         }
 
-        using var shield = AbortShield.Enter();
+        using var shield = CellPlace.EnterShield();
         try
         {
             return value is IMimeRenderable renderable ? renderable.Render() : FormatWithFormatters(value, mimeTypes);

@@ -217,4 +217,20 @@ public class CommandTests
             Assert.Contains(thing, text, StringComparison.Ordinal);
         Assert.Equal(text.Contains("FAILS", StringComparison.Ordinal) ? 1 : 0, code);
     }
+
+    [Theory]
+    [InlineData("run", "--scle", "quick", "x.ipynb")]
+    [InlineData("run", "x.ipynb", "-q")]
+    [InlineData("run", "x.ipynb", "--html", "--scle")]
+    [InlineData("gallery", "--scle", "quick")]
+    [InlineData("verify", "--scle")]
+    [InlineData("new", "--scle")]
+    public async Task An_unknown_option_is_named(params string[] arguments)
+    {
+        var folder = Notes.Folder();
+        var (code, _, error) = await Command.RunAsync(folder, arguments);
+        Assert.Equal(2, code);
+        Assert.Contains(arguments.Contains("-q") ? "no option '-q'" : "no option '--scle'", error, StringComparison.Ordinal);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
+    }
 }

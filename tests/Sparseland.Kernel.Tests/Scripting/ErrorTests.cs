@@ -103,4 +103,29 @@ public sealed class ErrorTests : EngineTest
         Assert.Contains("lib.csx", Text(error), StringComparison.Ordinal);
         Assert.Contains("line 2", Text(error), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("%%javascript\nalert(1)", "%%javascript")]
+    [InlineData("\n%matplotlib inline", "%matplotlib")]
+    [InlineData("!ls -l", "!ls -l")]
+    public async Task Magics_are_refused_in_one_message(string code, string magic)
+    {
+        var error = await Fail(code);
+        Assert.Equal("DirectiveError", error.Name);
+        Assert.StartsWith($"'{magic}': magics and shell commands are not supported", error.Message, StringComparison.Ordinal);
+        Assert.Single(error.Traceback);
+    }
+
+    [Fact]
+    public async Task A_negation_is_no_shell_command() => Assert.Equal("False", (await Run("var yes = true;\n!yes")).ResultText);
+
+    [Fact]
+    public async Task An_error_of_libtorch_shows_no_native_frames()
+    {
+        var error = await Fail("using TorchSharp;\ntorch.mm(torch.ones(2, 3), torch.ones(2, 3));");
+        Assert.DoesNotContain("frame #", Text(error), StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception raised from", error.Message, StringComparison.Ordinal);
+        Assert.Contains("2x3", error.Message, StringComparison.Ordinal);
+        Assert.Contains("Cell [1], line 2", Text(error), StringComparison.Ordinal);
+    }
 }
