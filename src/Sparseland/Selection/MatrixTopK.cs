@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Sparseland.Selection;
 
@@ -28,6 +30,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         PerColumnBudget b => PerColumn(scores, rows, columns, b.M),
         GlobalBudget b => Global(scores, rows, columns, b.K),
         NofMBudget b => NofM(scores, rows, columns, b),
+        BlocksBudget { Rows: 1, PerBlockRow: true } b => Groups(scores, rows, columns, b),
         BlocksBudget b => Blocks(scores, rows, columns, b),
         AndBudget b => Select(scores, rows, columns, b.First).Intersect(Select(scores, rows, columns, b.Second)),
         _ => throw new ArgumentException($"Unknown budget {budget}.", nameof(budget)),
@@ -71,6 +74,73 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                 index += run % runs * budget.M;
         }
         return Support.Trusted(rows, columns, offsets, selected);
+    }
+
+    /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its indices while it is in the cache.</summary>
+    private Support Groups(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
+    {
+        int size = budget.Cols, across = columns / size, kept = budget.K * size;
+        int[] offsets = EvenOffsets(rows, kept), selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
+        RowKernel<double> kernel = RowKernel<double>.For(width);
+        long firstNaN = long.MaxValue, firstUndefined = long.MaxValue;
+        var gate = new Lock();
+        fixed (T* address = scores)
+        {
+            T* source = address;
+            ForChunks(rows, Math.Max(1, ChunkScores / Math.Max(1, columns)), (from, to) =>
+            {
+                using RowKernel<double>.IScratch scratch = kernel.Rent(across, budget.K);
+                double[] sums = ArrayPool<double>.Shared.Rent(across);
+                int[] chosen = ArrayPool<int>.Shared.Rent(budget.K);
+                Span<double> used = sums.AsSpan(0, across);
+                Span<int> groups = chosen.AsSpan(0, budget.K);
+                for (int row = from; row < to; row++)
+                {
+                    var entries = new ReadOnlySpan<T>(source + ((long)row * columns), columns);
+                    used.Clear();
+                    AddSums(entries, size, used);
+                    int undefined = kernel.Select(used, budget.K, groups, scratch);
+                    if (undefined == RowKernel<double>.NoNaN)
+                    {
+                        Expand(groups, size, selected.AsSpan(row * kept, kept));
+                        continue;
+                    }
+
+                    // A NaN makes its sum NaN; so do opposite infinities, which are said only where there is no NaN.
+                    int nan = _kernel.FirstNaN(entries);
+                    lock (gate)
+                    {
+                        if (nan == RowKernel<T>.NoNaN) firstUndefined = Math.Min(firstUndefined, ((long)row * across) + undefined);
+                        else firstNaN = Math.Min(firstNaN, ((long)row * columns) + nan);
+                    }
+                }
+
+                ArrayPool<double>.Shared.Return(sums);
+                ArrayPool<int>.Shared.Return(chosen);
+            });
+        }
+
+        if (firstNaN != long.MaxValue)
+            throw Selection.Select.NaNAt(firstNaN, columns);
+        if (firstUndefined != long.MaxValue)
+            throw UndefinedSum(firstUndefined / across, firstUndefined % across);
+        return Support.Trusted(rows, columns, offsets, selected);
+    }
+
+    /// <summary>The indices of whole groups.</summary>
+    private static void Expand(ReadOnlySpan<int> groups, int size, Span<int> indices)
+    {
+        foreach (int group in groups)
+        {
+            Span<int> target = indices[..size];
+            int first = group * size, i = 0;
+            Vector<int> run = Vector<int>.Indices + new Vector<int>(first);
+            for (; i <= size - Vector<int>.Count; i += Vector<int>.Count, run += new Vector<int>(Vector<int>.Count))
+                run.CopyTo(target[i..]);
+            for (; i < size; i++)
+                target[i] = first + i;
+            indices = indices[size..];
+        }
     }
 
     private Support Blocks(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
@@ -176,26 +246,28 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         });
     }
 
-    /// <summary>Four running sums, in an order that no machine changes: one alone would wait for itself.</summary>
+    /// <summary>Four running sums, in an order that no machine changes: one alone would wait for itself. Four lanes add the same.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddSums(ReadOnlySpan<T> line, int width, Span<double> sums)
     {
-        for (int block = 0; block < sums.Length; block++)
+        ref T source = ref MemoryMarshal.GetReference(line);
+        for (int block = 0, start = 0; block < sums.Length; block++, start += width)
         {
-            ReadOnlySpan<T> part = line.Slice(block * width, width);
-            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            Vector256<double> four = Vector256<double>.Zero;
+            double s0 = 0;
             int i = 0;
-            for (; i <= part.Length - 4; i += 4)
-            {
-                s0 += Widen(part[i]);
-                s1 += Widen(part[i + 1]);
-                s2 += Widen(part[i + 2]);
-                s3 += Widen(part[i + 3]);
-            }
-            for (; i < part.Length; i++)
-                s0 += Widen(part[i]);
-            sums[block] += s0 + s1 + (s2 + s3);
+            for (; i <= width - 4; i += 4)
+                four += WidenFour(ref Unsafe.Add(ref source, start + i));
+            for (; i < width; i++)
+                s0 += Widen(Unsafe.Add(ref source, start + i));
+            sums[block] += four[0] + s0 + four[1] + (four[2] + four[3]);
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<double> WidenFour(ref T first) => typeof(T) == typeof(float)
+        ? Vector256.WidenLower(Vector128.LoadUnsafe(ref Unsafe.As<T, float>(ref first)).ToVector256Unsafe())
+        : Vector256.LoadUnsafe(ref Unsafe.As<T, double>(ref first));
 
     /// <summary>The generic conversion is not inlined, and costs more than the sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
