@@ -76,11 +76,12 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return Support.Trusted(rows, columns, offsets, selected);
     }
 
-    /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its indices while it is in the cache.</summary>
+    /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its groups while it is in the cache.</summary>
     private Support Groups(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
     {
-        int size = budget.Cols, across = columns / size, kept = budget.K * size;
-        int[] offsets = EvenOffsets(rows, kept), selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
+        int size = budget.Cols, across = columns / size;
+        int[] offsets = EvenOffsets(rows, budget.K), selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
+        _ = checked(offsets[^1] * size);
         RowKernel<double> kernel = RowKernel<double>.For(width);
         long firstNaN = long.MaxValue, firstUndefined = long.MaxValue;
         var gate = new Lock();
@@ -91,20 +92,15 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             {
                 using RowKernel<double>.IScratch scratch = kernel.Rent(across, budget.K);
                 double[] sums = ArrayPool<double>.Shared.Rent(across);
-                int[] chosen = ArrayPool<int>.Shared.Rent(budget.K);
                 Span<double> used = sums.AsSpan(0, across);
-                Span<int> groups = chosen.AsSpan(0, budget.K);
                 for (int row = from; row < to; row++)
                 {
                     var entries = new ReadOnlySpan<T>(source + ((long)row * columns), columns);
                     used.Clear();
                     AddSums(entries, size, used);
-                    int undefined = kernel.Select(used, budget.K, groups, scratch);
+                    int undefined = kernel.Select(used, budget.K, selected.AsSpan(row * budget.K, budget.K), scratch);
                     if (undefined == RowKernel<double>.NoNaN)
-                    {
-                        Expand(groups, size, selected.AsSpan(row * kept, kept));
                         continue;
-                    }
 
                     // A NaN makes its sum NaN; so do opposite infinities, which are said only where there is no NaN.
                     int nan = _kernel.FirstNaN(entries);
@@ -116,7 +112,6 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                 }
 
                 ArrayPool<double>.Shared.Return(sums);
-                ArrayPool<int>.Shared.Return(chosen);
             });
         }
 
@@ -124,23 +119,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             throw Selection.Select.NaNAt(firstNaN, columns);
         if (firstUndefined != long.MaxValue)
             throw UndefinedSum(firstUndefined / across, firstUndefined % across);
-        return Support.Trusted(rows, columns, offsets, selected);
-    }
-
-    /// <summary>The indices of whole groups.</summary>
-    private static void Expand(ReadOnlySpan<int> groups, int size, Span<int> indices)
-    {
-        foreach (int group in groups)
-        {
-            Span<int> target = indices[..size];
-            int first = group * size, i = 0;
-            Vector<int> run = Vector<int>.Indices + new Vector<int>(first);
-            for (; i <= size - Vector<int>.Count; i += Vector<int>.Count, run += new Vector<int>(Vector<int>.Count))
-                run.CopyTo(target[i..]);
-            for (; i < size; i++)
-                target[i] = first + i;
-            indices = indices[size..];
-        }
+        return Support.OfGroups(Support.Trusted(rows, across, offsets, selected), size);
     }
 
     private Support Blocks(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
@@ -254,13 +233,13 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         for (int block = 0, start = 0; block < sums.Length; block++, start += width)
         {
             Vector256<double> four = Vector256<double>.Zero;
-            double s0 = 0;
             int i = 0;
             for (; i <= width - 4; i += 4)
                 four += WidenFour(ref Unsafe.Add(ref source, start + i));
+            double s0 = four[0];
             for (; i < width; i++)
                 s0 += Widen(Unsafe.Add(ref source, start + i));
-            sums[block] += four[0] + s0 + four[1] + (four[2] + four[3]);
+            sums[block] += s0 + four[1] + (four[2] + four[3]);
         }
     }
 
