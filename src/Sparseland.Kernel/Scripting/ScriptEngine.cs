@@ -29,6 +29,7 @@ public sealed class ScriptEngine : IScriptEngine
     private readonly DirectiveRunner directives;
     private readonly Lazy<LanguageService> language;
     private readonly List<string> submissions = [];
+    private readonly UsingDeclarations usings = new();
     private readonly ScriptMetadataResolver baseResolver;
     private ScriptState<object>? state;
     private int cell;
@@ -158,6 +159,7 @@ public sealed class ScriptEngine : IScriptEngine
             language.Value.Dispose();
         }
 
+        usings.End();
         loader.Dispose();
         oneCell.Dispose();
         return ValueTask.CompletedTask;
@@ -254,6 +256,7 @@ public sealed class ScriptEngine : IScriptEngine
     private async Task<CellError?> RunCodeAsync(string code, string name, ICellOutput output, CancellationToken cancel)
     {
         var added = references.All.Length;
+        (code, var held) = UsingDeclarations.Take(code);
         var checks = StopChecks.Into(code);
         var script = Continue(checks.Code, name);
         var diagnostics = Compile(script, cancel);
@@ -302,6 +305,7 @@ public sealed class ScriptEngine : IScriptEngine
 
         // Also after an exception: what the cell had declared before it threw stays usable, as in every notebook.
         state = next!;
+        usings.After(state, held, e => output.Stream("stderr", CellErrors.Background(e, sources)));
         lock (submissions)
         {
             submissions.Add(code);

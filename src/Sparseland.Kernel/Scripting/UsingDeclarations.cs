@@ -1,0 +1,82 @@
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+using Microsoft.CodeAnalysis.Scripting;
+
+namespace Sparseland.Kernel.Scripting;
+
+/// <summary>
+/// <c>using var x = ...;</c> at the top level of a cell, which a script does not allow. The variable becomes a plain one of the notebook, and
+/// its value is disposed when a later cell gives the name another value, or at the engine's end.
+/// </summary>
+internal sealed class UsingDeclarations
+{
+    private readonly Dictionary<string, IDisposable> held = new(StringComparer.Ordinal);
+
+    /// <summary>The code without the keyword, every line and column as before, and the names it declared.</summary>
+    public static (string Code, IReadOnlyList<string> Names) Take(string code)
+    {
+        if (!code.Contains("using", StringComparison.Ordinal))
+        {
+            return (code, []);
+        }
+
+        var declarations = CSharpSyntaxTree.ParseText(code, CellParser.ParseOptions).GetCompilationUnitRoot().Members
+            .OfType<GlobalStatementSyntax>().Select(member => member.Statement).OfType<LocalDeclarationStatementSyntax>()
+            .Where(statement => statement.UsingKeyword.Span.Length > 0 && statement.AwaitKeyword.Span.Length == 0).ToList();
+        var text = code.ToCharArray();
+        foreach (var declaration in declarations)
+        {
+            text.AsSpan(declaration.UsingKeyword.SpanStart, declaration.UsingKeyword.Span.Length).Fill(' ');
+        }
+
+        return (new string(text), [.. declarations.SelectMany(d => d.Declaration.Variables).Select(v => v.Identifier.ValueText)]);
+    }
+
+    /// <summary>Disposes what a cell replaced, and holds what it declared.</summary>
+    /// <param name="state">After the cell.</param>
+    /// <param name="names">What it declared with <c>using</c>.</param>
+    /// <param name="failed">Told of each Dispose that throws.</param>
+    public void After(ScriptState<object> state, IReadOnlyList<string> names, Action<Exception> failed)
+    {
+        foreach (var (name, value) in held.ToList())
+        {
+            if (!ReferenceEquals(state.GetVariable(name)?.Value, value))
+            {
+                held.Remove(name);
+                Release(value, failed);
+            }
+        }
+
+        foreach (var name in names)
+        {
+            if (state.GetVariable(name)?.Value is IDisposable value)
+            {
+                held[name] = value;
+            }
+        }
+    }
+
+    /// <summary>Disposes everything.</summary>
+    public void End()
+    {
+        foreach (var value in held.Values)
+        {
+            Release(value, _ => { });
+        }
+
+        held.Clear();
+    }
+
+    private static void Release(IDisposable value, Action<Exception> failed)
+    {
+        try
+        {
+            value.Dispose();
+        }
+        catch (Exception e)
+        {
+            // The user's Dispose; the cell that replaced the value has nothing to do with it.
+            failed(e);
+        }
+    }
+}
