@@ -11,7 +11,7 @@ public class ExecutionTests(ITestOutputHelper log)
     public async Task It_runs_and_computes_its_claims(string path)
     {
         var stored = StoredClaims.Of(Series.Load(path));
-        var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(3) }).RunAsync(Series.FullPath(path));
+        var run = await new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeLimit.Of(TimeSpan.FromMinutes(3)) }).RunAsync(Series.FullPath(path));
         log.WriteLine($"{path}: {run.Elapsed.TotalSeconds:0.0} s, {run.PeakMemory >> 20} MB, claims held {run.Held}/{run.Stated}");
         Assert.True(run.Status == RunStatus.Passed, $"cell [{run.FailedCell}]: {string.Join('\n', run.Error?.Traceback ?? [])}");
 
