@@ -39,7 +39,7 @@ internal static class QuickRuns
         await Room.WaitAsync();
         try
         {
-            var runner = new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeSpan.FromMinutes(3) * Machine.Slowness });
+            var runner = new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeLimit.Of(TimeSpan.FromMinutes(3)) });
             NotebookRun run = await runner.RunAsync(Series.FullPath(path));
             AtomicFile.Write(Path.Combine(Series.Root, "artifacts", "executed", path), run.Notebook.ToText());
             return run;

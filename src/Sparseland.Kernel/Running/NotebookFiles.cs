@@ -3,9 +3,12 @@ namespace Sparseland.Kernel.Running;
 /// <summary>Finds the notebooks that a command is given.</summary>
 public static class NotebookFiles
 {
+    // The door of the series stands before everything else.
+    private const string First = "00-start-here.ipynb";
+
     private static readonly string[] Skipped = ["bin", "obj", "artifacts", "node_modules"];
 
-    /// <summary>The files that the paths name: a file itself, a folder's notebooks in order of their paths.</summary>
+    /// <summary>The files that the paths name: a file itself, a folder's notebooks in order of their paths, the start of the series first.</summary>
     /// <param name="paths">Files and folders.</param>
     /// <exception cref="FileNotFoundException">A path does not exist.</exception>
     /// <exception cref="ArgumentException">A folder holds no notebook, or a file is none by its name.</exception>
@@ -17,7 +20,7 @@ public static class NotebookFiles
         {
             if (Directory.Exists(path))
             {
-                var found = In(path).Order(StringComparer.Ordinal).ToList();
+                var found = In(path).OrderBy(f => Path.GetFileName(f) == First ? 0 : 1).ThenBy(f => f, StringComparer.Ordinal).ToList();
                 if (found.Count == 0)
                     throw new ArgumentException($"The folder '{path}' holds no notebook (.ipynb).");
                 files.AddRange(found);

@@ -305,7 +305,20 @@ public sealed class ScriptEngine : IScriptEngine
 
         // Also after an exception: what the cell had declared before it threw stays usable, as in every notebook.
         state = next!;
-        usings.After(state, held, e => output.Stream("stderr", CellErrors.Background(e, sources)));
+
+        // On a cell's thread too: a Dispose of the user's may run for ever.
+        void Told(Exception e) => output.Stream("stderr", CellErrors.Background(e, sources));
+        if (usings.HasWork(held))
+        {
+            var after = state;
+            await CellThread.RunAsync(
+                () =>
+                {
+                    usings.After(after, held, Told);
+                    return Task.CompletedTask;
+                }, Told, options.InterruptGrace, cancel).ConfigureAwait(false);
+        }
+
         lock (submissions)
         {
             submissions.Add(code);

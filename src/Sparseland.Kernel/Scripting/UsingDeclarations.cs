@@ -20,7 +20,8 @@ internal sealed class UsingDeclarations
             return (code, []);
         }
 
-        var declarations = CSharpSyntaxTree.ParseText(code, CellParser.ParseOptions).GetCompilationUnitRoot().Members
+        // As a program, not as a script: a script takes the keyword for that of a directive.
+        var declarations = CSharpSyntaxTree.ParseText(code, CellParser.ParseOptions.WithKind(Microsoft.CodeAnalysis.SourceCodeKind.Regular)).GetCompilationUnitRoot().Members
             .OfType<GlobalStatementSyntax>().Select(member => member.Statement).OfType<LocalDeclarationStatementSyntax>()
             .Where(statement => statement.UsingKeyword.Span.Length > 0 && statement.AwaitKeyword.Span.Length == 0).ToList();
         var text = code.ToCharArray();
@@ -31,6 +32,9 @@ internal sealed class UsingDeclarations
 
         return (new string(text), [.. declarations.SelectMany(d => d.Declaration.Variables).Select(v => v.Identifier.ValueText)]);
     }
+
+    /// <summary>Whether a cell that declared these names leaves anything to look at.</summary>
+    public bool HasWork(IReadOnlyList<string> names) => names.Count > 0 || held.Count > 0;
 
     /// <summary>Disposes what a cell replaced, and holds what it declared.</summary>
     /// <param name="state">After the cell.</param>

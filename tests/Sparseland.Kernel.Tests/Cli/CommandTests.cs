@@ -233,4 +233,13 @@ public class CommandTests
         Assert.Contains(arguments.Contains("-q") ? "no option '-q'" : "no option '--scle'", error, StringComparison.Ordinal);
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
     }
+
+    [Fact]
+    public void The_start_of_the_series_stands_first()
+    {
+        var folder = Notes.Folder();
+        foreach (var name in (string[])["00-models.ipynb", "00-start-here.ipynb", "01.ipynb"])
+            Notes.Write(folder, name, "1");
+        Assert.Equal(["00-start-here.ipynb", "00-models.ipynb", "01.ipynb"], NotebookFiles.Expand([folder]).Select(Path.GetFileName));
+    }
 }
