@@ -8,7 +8,7 @@ namespace Sparseland.Penalties;
 /// Prox: firm thresholding where t c^2 &lt; 1, else hard thresholding at sqrt(2 t lambda).
 /// </summary>
 /// <remarks>The same function as MCP with lambda_mcp = c sqrt(2 lambda), gamma = 1/c^2. Never above lambda |x|_0.</remarks>
-public readonly record struct Cel0 : ISeparablePenalty
+public readonly record struct Cel0 : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive: the price of one active coefficient, as in l0.</param>
@@ -67,11 +67,9 @@ public readonly record struct Cel0 : ISeparablePenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        if (step * AtomNorm * AtomNorm < 1) Threshold.Apply(Firm<T>(step), z, result);
-        else Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
-    }
+        where T : unmanaged, IFloatingPointIeee754<T> => Apply(z, step, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Apply(z, step, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -83,6 +81,11 @@ public readonly record struct Cel0 : ISeparablePenalty
         double max = Guard.MaxMagnitude(gradientAtZero);
         return Guard.Step(step) * AtomNorm * AtomNorm < 1 ? max / AtomNorm * (max / AtomNorm / 2) : Scaled.Product(step / 2, max, max);
     }
+
+    private bool Apply<T>(ReadOnlySpan<T> z, double step, Span<T> result)
+        where T : unmanaged, IFloatingPointIeee754<T> => step * AtomNorm * AtomNorm < 1
+            ? Threshold.Apply(Firm<T>(step), z, result)
+            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
 
     private FirmThreshold<T> Firm<T>(double step)
         where T : unmanaged, IFloatingPointIeee754<T>

@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// Elastic net: lambda1 |x| + (lambda2/2) x^2 (Zou and Hastie 2005). Prox: soft thresholding at t lambda1, divided by
 /// 1 + t lambda2. <see cref="Strength"/> is lambda1.
 /// </summary>
-public readonly record struct ElasticNet : ISeparablePenalty
+public readonly record struct ElasticNet : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda1, positive.</param>
@@ -53,6 +53,8 @@ public readonly record struct ElasticNet : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

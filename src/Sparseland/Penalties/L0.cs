@@ -4,7 +4,7 @@ namespace Sparseland.Penalties;
 
 /// <summary>l0: lambda where x is not 0. Prox: hard thresholding at sqrt(2 t lambda).</summary>
 /// <remarks>Zero is always a local minimizer, so the subdifferential at 0 is the whole line.</remarks>
-public readonly record struct L0 : ISeparablePenalty
+public readonly record struct L0 : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -43,6 +43,8 @@ public readonly record struct L0 : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

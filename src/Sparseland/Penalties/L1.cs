@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Sparseland.Penalties;
 
 /// <summary>l1: lambda |x|. Prox: soft thresholding at t lambda.</summary>
-public readonly record struct L1 : ISeparablePenalty
+public readonly record struct L1 : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -42,6 +42,8 @@ public readonly record struct L1 : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

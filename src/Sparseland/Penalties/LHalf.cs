@@ -10,7 +10,7 @@ namespace Sparseland.Penalties;
 /// The paper minimizes (x - z)^2 + lambda' |x|^(1/2), so its lambda' is 2 t lambda here and its threshold
 /// (54^(1/3)/4) lambda'^(2/3) is the same number.
 /// </remarks>
-public readonly record struct LHalf : ISeparablePenalty
+public readonly record struct LHalf : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -49,6 +49,8 @@ public readonly record struct LHalf : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// l2/3: lambda |x|^(2/3). Prox: zero up to 2 (2 t lambda/3)^(3/4), where it jumps to half of that; above it the closed form of
 /// Cao, Sun and Xu (2013).
 /// </summary>
-public readonly record struct LTwoThirds : ISeparablePenalty
+public readonly record struct LTwoThirds : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -45,6 +45,8 @@ public readonly record struct LTwoThirds : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// Log-sum: lambda log(1 + |x|/epsilon) (Candes, Wakin and Boyd 2008). Prox: a root of a quadratic above a threshold, which is
 /// t lambda/epsilon while t lambda &lt;= epsilon^2 (no jump) and lies below that, with a jump, beyond.
 /// </summary>
-public readonly record struct LogSum : ISeparablePenalty
+public readonly record struct LogSum : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -53,6 +53,8 @@ public readonly record struct LogSum : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

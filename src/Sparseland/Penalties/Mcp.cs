@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// MCP, the minimax concave penalty (Zhang 2010): lambda |x| - x^2/(2 gamma) up to gamma lambda, then the constant
 /// gamma lambda^2/2. Prox: firm thresholding, for steps t below gamma.
 /// </summary>
-public readonly record struct Mcp : ISeparablePenalty
+public readonly record struct Mcp : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -57,6 +57,8 @@ public readonly record struct Mcp : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(Rule<T>(step), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(Rule<T>(step), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

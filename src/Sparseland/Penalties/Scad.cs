@@ -6,7 +6,7 @@ namespace Sparseland.Penalties;
 /// SCAD, the smoothly clipped absolute deviation (Fan and Li 2001): lambda |x| up to lambda, a quadratic up to a lambda, then the
 /// constant lambda^2 (a + 1)/2. Prox in three pieces, for steps t with a > 1 + t.
 /// </summary>
-public readonly record struct Scad : ISeparablePenalty
+public readonly record struct Scad : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
@@ -63,6 +63,8 @@ public readonly record struct Scad : ISeparablePenalty
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(Rule<T>(step), z, result);
+
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(Rule<T>(step), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

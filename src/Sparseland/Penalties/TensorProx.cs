@@ -13,6 +13,9 @@ public static class TensorProx
     // Fixed, so that the result never depends on the number of threads.
     private const int ChunkLength = 1 << 14;
 
+    // Of coefficients that have nothing to do with each other: each piece of work must be worth handing out.
+    private const int PieceLength = 1 << 15;
+
     /// <summary>prox(z, step) as a new tensor of the same shape and type.</summary>
     /// <param name="penalty">The penalty. A penalty with a <see cref="IPenalty.Length"/> is applied to each row of the last dimension.</param>
     /// <param name="z">float32 or float64 tensor on the CPU.</param>
@@ -91,11 +94,20 @@ public static class TensorProx
     private static void Apply<T>(IPenalty penalty, ReadOnlySpan<T> z, Span<T> result, int offset, double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (TensorPrimitives.IsNaNAny(z))
-            throw new ArgumentException($"z is NaN at flat index {offset + IndexOfNaN(z)}.", nameof(z));
+        if (penalty is IThresholdPenalty threshold)
+        {
+            // NaN in is NaN out, and z may be the same memory as the result.
+            if (threshold.ProxMeetsNaN(z, step, result)) throw Refused<T>(result, offset);
+            return;
+        }
+
+        if (TensorPrimitives.IsNaNAny(z)) throw Refused(z, offset);
         int row = penalty.Length ?? z.Length;
         for (int i = 0; i < z.Length; i += row) penalty.Prox(z.Slice(i, row), step, result.Slice(i, row));
     }
+
+    private static ArgumentException Refused<T>(ReadOnlySpan<T> part, int offset)
+        where T : unmanaged, IFloatingPointIeee754<T> => new($"z is NaN at flat index {offset + IndexOfNaN(part)}.", "z");
 
     private static int IndexOfNaN<T>(ReadOnlySpan<T> part)
         where T : unmanaged, IFloatingPointIeee754<T>
@@ -116,7 +128,7 @@ public static class TensorProx
     }
 
     private static int ChunkOf(IPenalty penalty)
-        => penalty.Length is int row ? Math.Max(1, ChunkLength / row) * row : ChunkLength;
+        => penalty.Length is int row ? Math.Max(1, ChunkLength / row) * row : PieceLength;
 
     private static void Check(IPenalty penalty, Tensor z)
     {

@@ -49,7 +49,7 @@ public class ProxBenchmark : IQuickBenchmark
             {
                 using DisposeScope scope = NewDisposeScope();
                 recipe();
-            });
+            }, penalty is L1 or L0 ? 1.5 : 0);
         }
     }
 
