@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Sparseland.Selection;
 
@@ -28,6 +30,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         PerColumnBudget b => PerColumn(scores, rows, columns, b.M),
         GlobalBudget b => Global(scores, rows, columns, b.K),
         NofMBudget b => NofM(scores, rows, columns, b),
+        BlocksBudget { Rows: 1, PerBlockRow: true } b => Groups(scores, rows, columns, b),
         BlocksBudget b => Blocks(scores, rows, columns, b),
         AndBudget b => Select(scores, rows, columns, b.First).Intersect(Select(scores, rows, columns, b.Second)),
         _ => throw new ArgumentException($"Unknown budget {budget}.", nameof(budget)),
@@ -71,6 +74,52 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                 index += run % runs * budget.M;
         }
         return Support.Trusted(rows, columns, offsets, selected);
+    }
+
+    /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its groups while it is in the cache.</summary>
+    private Support Groups(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
+    {
+        int size = budget.Cols, across = columns / size;
+        int[] offsets = EvenOffsets(rows, budget.K), selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
+        _ = checked(offsets[^1] * size);
+        RowKernel<double> kernel = RowKernel<double>.For(width);
+        long firstNaN = long.MaxValue, firstUndefined = long.MaxValue;
+        var gate = new Lock();
+        fixed (T* address = scores)
+        {
+            T* source = address;
+            ForChunks(rows, Math.Max(1, ChunkScores / Math.Max(1, columns)), (from, to) =>
+            {
+                using RowKernel<double>.IScratch scratch = kernel.Rent(across, budget.K);
+                double[] sums = ArrayPool<double>.Shared.Rent(across);
+                Span<double> used = sums.AsSpan(0, across);
+                for (int row = from; row < to; row++)
+                {
+                    var entries = new ReadOnlySpan<T>(source + ((long)row * columns), columns);
+                    used.Clear();
+                    AddSums(entries, size, used);
+                    int undefined = kernel.Select(used, budget.K, selected.AsSpan(row * budget.K, budget.K), scratch);
+                    if (undefined == RowKernel<double>.NoNaN)
+                        continue;
+
+                    // A NaN makes its sum NaN; so do opposite infinities, which are said only where there is no NaN.
+                    int nan = _kernel.FirstNaN(entries);
+                    lock (gate)
+                    {
+                        if (nan == RowKernel<T>.NoNaN) firstUndefined = Math.Min(firstUndefined, ((long)row * across) + undefined);
+                        else firstNaN = Math.Min(firstNaN, ((long)row * columns) + nan);
+                    }
+                }
+
+                ArrayPool<double>.Shared.Return(sums);
+            });
+        }
+
+        if (firstNaN != long.MaxValue)
+            throw Selection.Select.NaNAt(firstNaN, columns);
+        if (firstUndefined != long.MaxValue)
+            throw UndefinedSum(firstUndefined / across, firstUndefined % across);
+        return Support.OfGroups(Support.Trusted(rows, across, offsets, selected), size);
     }
 
     private Support Blocks(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
@@ -176,26 +225,39 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         });
     }
 
-    /// <summary>Four running sums, in an order that no machine changes: one alone would wait for itself.</summary>
+    /// <summary>Eight running sums, in an order that no machine changes: one alone would wait for itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddSums(ReadOnlySpan<T> line, int width, Span<double> sums)
     {
-        for (int block = 0; block < sums.Length; block++)
+        ref T source = ref MemoryMarshal.GetReference(line);
+        for (int block = 0, start = 0; block < sums.Length; block++, start += width)
         {
-            ReadOnlySpan<T> part = line.Slice(block * width, width);
-            double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            Vector512<double> eight = Vector512<double>.Zero;
             int i = 0;
-            for (; i <= part.Length - 4; i += 4)
+            for (; i <= width - 8; i += 8)
+                eight += WidenEight(ref Unsafe.Add(ref source, start + i));
+            Vector256<double> four = eight.GetLower() + eight.GetUpper();
+            if (i <= width - 4)
             {
-                s0 += Widen(part[i]);
-                s1 += Widen(part[i + 1]);
-                s2 += Widen(part[i + 2]);
-                s3 += Widen(part[i + 3]);
+                four += WidenFour(ref Unsafe.Add(ref source, start + i));
+                i += 4;
             }
-            for (; i < part.Length; i++)
-                s0 += Widen(part[i]);
-            sums[block] += s0 + s1 + (s2 + s3);
+            double s0 = four[0];
+            for (; i < width; i++)
+                s0 += Widen(Unsafe.Add(ref source, start + i));
+            sums[block] += s0 + four[1] + (four[2] + four[3]);
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<double> WidenEight(ref T first) => typeof(T) == typeof(float)
+        ? Vector512.WidenLower(Vector256.LoadUnsafe(ref Unsafe.As<T, float>(ref first)).ToVector512Unsafe())
+        : Vector512.LoadUnsafe(ref Unsafe.As<T, double>(ref first));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<double> WidenFour(ref T first) => typeof(T) == typeof(float)
+        ? Vector256.WidenLower(Vector128.LoadUnsafe(ref Unsafe.As<T, float>(ref first)).ToVector256Unsafe())
+        : Vector256.LoadUnsafe(ref Unsafe.As<T, double>(ref first));
 
     /// <summary>The generic conversion is not inlined, and costs more than the sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,3 +1,4 @@
+using System.Numerics;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,8 +15,11 @@ namespace Sparseland.Selection;
 public sealed partial class Support : IEquatable<Support>
 {
     private readonly int[] _rowOffsets;
-    private readonly int[] _columnIndices;
     private readonly long[]? _shape;
+
+    // Whole groups of neighbours are kept as such until somebody asks for the indices, which are size times as many.
+    private readonly Support? _groups;
+    private int[]? _columnIndices;
 
     /// <summary>Takes over compressed rows after checking them; the spans are copied.</summary>
     /// <param name="rows">Number of rows, not negative.</param>
@@ -39,6 +43,13 @@ public sealed partial class Support : IEquatable<Support>
             Check();
     }
 
+    private Support(Support groups, int size, long[]? shape)
+    {
+        (_shape, _groups) = (shape, groups);
+        (Rows, Columns) = (groups.Rows, groups.Columns * size);
+        _rowOffsets = Array.ConvertAll(groups._rowOffsets, offset => offset * size);
+    }
+
     /// <summary>
     /// Shape of the tensor it was chosen from, whose leading dimensions together are the rows; [rows, columns] where there was none.
     /// Two supports are equal by rows, columns and entries alone.
@@ -52,7 +63,7 @@ public sealed partial class Support : IEquatable<Support>
     public int Columns { get; }
 
     /// <summary>Number of entries that stay.</summary>
-    public int Count => _columnIndices.Length;
+    public int Count => _columnIndices?.Length ?? _rowOffsets[^1];
 
     /// <summary>Share of entries that stay, from 0 to 1; 0 for an empty matrix.</summary>
     public double Density => Rows == 0 || Columns == 0 ? 0 : (double)Count / ((double)Rows * Columns);
@@ -61,14 +72,14 @@ public sealed partial class Support : IEquatable<Support>
     public ReadOnlySpan<int> RowOffsets => _rowOffsets;
 
     /// <summary>[Count]: column indices, row after row, ascending within a row.</summary>
-    public ReadOnlySpan<int> ColumnIndices => _columnIndices;
+    public ReadOnlySpan<int> ColumnIndices => Indices;
 
     /// <summary>Column indices of one row, ascending.</summary>
     /// <param name="row">From 0 to <see cref="Rows"/> - 1.</param>
     public ReadOnlySpan<int> Row(int row)
     {
         CheckIndex(row, Rows, nameof(row));
-        return _columnIndices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]);
+        return Indices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]);
     }
 
     /// <summary>A support with nothing in it.</summary>
@@ -124,7 +135,7 @@ public sealed partial class Support : IEquatable<Support>
     public int[] CountsPerColumn()
     {
         int[] counts = new int[Columns];
-        foreach (int column in _columnIndices)
+        foreach (int column in Indices)
             counts[column]++;
         return counts;
     }
@@ -153,7 +164,7 @@ public sealed partial class Support : IEquatable<Support>
         var hash = new HashCode();
         hash.Add(Rows);
         hash.Add(Columns);
-        foreach (int column in _columnIndices.AsSpan(0, Math.Min(Count, 64)))
+        foreach (int column in Indices.AsSpan(0, Math.Min(Count, 64)))
             hash.Add(column);
         hash.Add(Count);
         return hash.ToHashCode();
@@ -168,7 +179,33 @@ public sealed partial class Support : IEquatable<Support>
 
     /// <summary>The same entries with a tensor's shape.</summary>
     internal Support Of(long[] shape) =>
-        shape.Length == 2 ? this : new Support(Rows, Columns, _rowOffsets, _columnIndices, trusted: true, shape);
+        shape.Length == 2 ? this
+        : _groups is null ? new Support(Rows, Columns, _rowOffsets, Indices, trusted: true, shape)
+        : new Support(_groups, GroupSize, shape);
+
+    /// <summary>Whole groups of neighbours: a support over the groups, each of that many columns. Their number of entries must fit an int.</summary>
+    internal static Support OfGroups(Support groups, int size) => new(groups, size, shape: null);
+
+    // Threads that ask at the same time expand the same, and the first to be done is kept.
+    private int[] Indices => _columnIndices ?? Interlocked.CompareExchange(ref _columnIndices, Expanded(), null) ?? _columnIndices;
+
+    private int GroupSize => Columns / Math.Max(1, _groups!.Columns);
+
+    private int[] Expanded()
+    {
+        int size = GroupSize, n = 0;
+        int[] indices = GC.AllocateUninitializedArray<int>(Count);
+        foreach (int group in _groups!.ColumnIndices)
+        {
+            int first = group * size, end = n + size;
+            Vector<int> run = Vector<int>.Indices + new Vector<int>(first);
+            for (int start = n; n <= end - Vector<int>.Count; n += Vector<int>.Count)
+                (run + new Vector<int>(n - start)).CopyTo(indices, n);
+            for (; n < end; n++)
+                indices[n] = first + size - (end - n);
+        }
+        return indices;
+    }
 
     private static void CheckIndex(int index, int length, string name)
     {
@@ -192,7 +229,7 @@ public sealed partial class Support : IEquatable<Support>
         for (int row = 0; row < Rows; row++)
         {
             int previous = -1;
-            foreach (int column in _columnIndices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]))
+            foreach (int column in Indices.AsSpan(_rowOffsets[row].._rowOffsets[row + 1]))
             {
                 if (column <= previous || column >= Columns)
                     throw new ArgumentException($"Row {row} has column {column} after {previous}: indices ascend strictly within 0 to {Columns - 1}.", "columnIndices");
