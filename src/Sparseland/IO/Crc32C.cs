@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Sparseland.IO;
@@ -17,6 +18,7 @@ internal static class Crc32C
     private static readonly uint s_lane = Power(Lane);
 
     /// <summary>The checksum of some bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static uint Of(ReadOnlySpan<byte> bytes)
     {
         uint state = uint.MaxValue;

@@ -14,13 +14,17 @@ internal static class ReplacedFile
     /// <summary>Writes the file, or leaves an older one as it was.</summary>
     /// <param name="path">The file; its folder must exist.</param>
     /// <param name="write">Writes the content to an unbuffered stream.</param>
-    internal static void Write(string path, Action<FileStream> write)
+    /// <param name="length">Bytes to come, or 0 where that is not known: space is taken in one go, and a full disk is found at once.</param>
+    internal static void Write(string path, Action<FileStream> write, long length = 0)
     {
         RemoveLeftovers(path);
         string temporary = $"{path}.{Path.GetRandomFileName()}{Ending}";
 
         // Open until it has its name: the lock tells another write that this one lives, and sharing of deletes lets it be renamed.
-        var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.Delete, bufferSize: 0);
+        var stream = new FileStream(temporary, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Delete, BufferSize = 0, PreallocationSize = length,
+        });
         try
         {
             using (stream)

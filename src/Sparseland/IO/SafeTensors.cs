@@ -57,11 +57,12 @@ public static class SafeTensors
         Entry[] entries = Arrange(tensors);
         byte[] header = Header(entries, metadata);
 
+        long total = entries.Sum(entry => entry.ByteLength);
         ReplacedFile.Write(path, stream =>
         {
             stream.Write(header);
             var checksums = new uint[entries.Length];
-            long done = 0, total = entries.Sum(entry => entry.ByteLength);
+            long done = 0;
             for (int i = 0; i < entries.Length; i++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
@@ -72,7 +73,7 @@ public static class SafeTensors
             TensorChecksums.Fill(header, checksums);
             stream.Position = 0;
             stream.Write(header);
-        });
+        }, header.Length + total);
     }
 
     private static Entry[] Arrange(IReadOnlyDictionary<string, Tensor> tensors)
