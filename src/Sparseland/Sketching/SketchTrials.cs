@@ -31,7 +31,7 @@ public sealed record SketchTrials(double[] Z, double[] L2, double[][] Errors)
         return sorted[below] + ((at - below) * (sorted[above] - sorted[below]));
     }
 
-    /// <summary>Draws problem and sketch again and again. Draw t has the seed <paramref name="seed"/> + t for both; the result does not depend on threads.</summary>
+    /// <summary>Draws problem and sketch again and again. Draw t has the seed <paramref name="seed"/> + t for both. Equal bit for bit with one number of libtorch's threads; with another, to rounding.</summary>
     /// <param name="problem">Makes the problem of a seed; each is disposed after use.</param>
     /// <param name="sketch">Makes the sketch of a seed.</param>
     /// <param name="trials">Number of draws, at least 1.</param>
