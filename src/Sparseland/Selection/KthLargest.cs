@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Sparseland.Selection;
 
@@ -21,6 +22,7 @@ internal static class KthLargest<T, TKey, TV, TK, TSimd>
     /// <param name="keys">The keys, with room for one vector of padding behind them.</param>
     /// <param name="count">Number of keys.</param>
     /// <param name="k">Rank, from 1 to <paramref name="count"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static unsafe TKey Find(Span<TKey> keys, int count, int k)
     {
         int bits = sizeof(TKey) * 8;
@@ -30,6 +32,7 @@ internal static class KthLargest<T, TKey, TV, TK, TSimd>
     }
 
     /// <summary>Keeps the keys that share one digit with the k-th largest, and makes k its rank among them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int KeepDigitOfKth(Span<TKey> keys, int count, ref int k, int shift, bool first)
     {
         Span<int> histogram = stackalloc int[Bins];
@@ -58,6 +61,7 @@ internal static class KthLargest<T, TKey, TV, TK, TSimd>
     private static int Digit(TKey key, int shift, int flip) =>
         (int.CreateTruncating(key >> shift) & (Bins - 1)) ^ flip;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static unsafe TKey FindShort(Span<TKey> keys, int count, int k)
     {
         // Padding with the least key never changes a count: every bound tried below is greater than it.
@@ -102,6 +106,7 @@ internal static class KthLargest<T, TKey, TV, TK, TSimd>
         return found;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static TKey LeastFrom(ref TKey source, int padded, TK bounds)
     {
         TK least = TSimd.SplatKey(TKey.MaxValue);

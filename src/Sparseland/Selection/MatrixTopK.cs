@@ -51,6 +51,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return FromFlat(selected, rows, columns);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private Support NofM(ReadOnlySpan<T> scores, int rows, int columns, NofMBudget budget)
     {
         int runs = columns / budget.M;
@@ -77,6 +78,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     }
 
     /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its groups while it is in the cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private Support Groups(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)
     {
         int size = budget.Cols, across = columns / size;
@@ -138,6 +140,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return ExpandBlocks(blocks, rows, columns, budget);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private Support PerColumn(ReadOnlySpan<T> scores, int rows, int columns, int m)
     {
         int[] byColumn = GC.AllocateUninitializedArray<int>(checked(columns * m));
@@ -185,6 +188,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     /// Works on each row, in chunks of rows shared out to threads. The work returns the index of the row's first NaN;
     /// the first of all is refused by its place in a matrix of that many columns.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ForRows(ReadOnlySpan<T> scores, int rows, int length, int k, int columns, RowWork work)
     {
         long firstNaN = long.MaxValue;
@@ -211,6 +215,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             throw Selection.Select.NaNAt(firstNaN, columns);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void BlockSums(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget, double[] sums)
     {
         int across = columns / budget.Cols;
@@ -267,6 +272,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     internal static ArgumentException UndefinedSum(long blockRow, long blockColumn) =>
         new($"Block ({blockRow}, {blockColumn}) holds both +Inf and -Inf, so the sum of its scores is undefined.", "scores");
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static Support ExpandBlocks(Support blocks, int rows, int columns, BlocksBudget budget)
     {
         int[] offsets = new int[rows + 1];
@@ -285,6 +291,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     }
 
     /// <summary>Support from ascending row-major indices, which are turned into column indices in place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static Support FromFlat(int[] flat, int rows, int columns)
     {
         int[] offsets = new int[rows + 1];
@@ -300,6 +307,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     }
 
     /// <summary>Support from m row indices of each column.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static Support FromColumns(int[] byColumn, int rows, int columns, int m)
     {
         int[] offsets = new int[rows + 1];
@@ -318,6 +326,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return Support.Trusted(rows, columns, offsets, selected);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static int[] EvenOffsets(int rows, int perRow)
     {
         int[] offsets = new int[rows + 1];

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -76,6 +77,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
 
     internal override IScratch Rent(int length, int k) => new Scratch(length, k);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override int Select(ReadOnlySpan<T> row, int k, Span<int> selected, IScratch scratch)
     {
         if (k == 0 || k == row.Length)
@@ -88,6 +90,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         return IsFiltered(row.Length, k) ? SelectFiltered(row, k, selected, buffers) : SelectDirect(row, k, selected, buffers);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override int FirstNaN(ReadOnlySpan<T> row)
     {
         int lanes = TSimd.Lanes, i = 0;
@@ -116,6 +119,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
 
     private static int CapacityFor(int k) => 4 * k + 128;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int SelectFiltered(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
     {
         int lanes = TSimd.Lanes;
@@ -171,6 +175,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
     /// Key of the maximum of each group; group g has the entries g, g + groups, g + 2 groups, ... (a last incomplete
     /// round is left out, which only lowers the bound). A NaN may spoil a maximum; the second pass finds it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void GroupMaxima(ref T row, int length, int groups, ref TKey maxima)
     {
         int lanes = TSimd.Lanes;
@@ -206,6 +211,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
     /// Moves the k highest of the buffer to its front, keeping their order, and writes their indices to
     /// <paramref name="kept"/> (which may be <paramref name="indices"/>). Returns the k-th largest value.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static T KeepHighest(Span<T> values, Span<int> indices, int count, int k, Span<int> kept, Span<TKey> keys)
     {
         ToKeys(values[..count], keys);
@@ -227,6 +233,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         return kth;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int SelectDirect(ReadOnlySpan<T> row, int k, Span<int> selected, Scratch scratch)
     {
         int nan = FirstNaN(row);
@@ -250,6 +257,7 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         return NoNaN;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void ToKeys(ReadOnlySpan<T> values, Span<TKey> keys)
     {
         int lanes = TSimd.Lanes, i = 0;

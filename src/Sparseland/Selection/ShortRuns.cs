@@ -17,6 +17,7 @@ internal static class ShortRuns<T>
     /// Writes the kept indices of a row, ascending. With a NaN in the row they are meaningless, but there are n of
     /// every run all the same.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Select(ReadOnlySpan<T> row, NofMBudget budget, Span<int> selected)
     {
         int position = 0;
@@ -41,6 +42,7 @@ internal static class ShortRuns<T>
         return Bit(ba + ca + da, n, 0) | Bit(1 - ba + cb + db, n, 1) | Bit(2 - ca - cb + dc, n, 2) | Bit(3 - da - db - dc, n, 3);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static uint Keep(ReadOnlySpan<T> run, int n)
     {
         Span<int> beaten = stackalloc int[MaximumLength];

@@ -226,6 +226,7 @@ internal readonly struct Simd128<T, TKey> : ISimd<T, TKey, Vector128<T>, Vector1
     public static Vector128<TKey> AtLeastOrMax(Vector128<TKey> keys, Vector128<TKey> bound) =>
         Vector128.ConditionalSelect(Vector128.GreaterThanOrEqual(keys, bound), keys, Vector128.Create(TKey.MaxValue));
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static TKey ReduceMin(Vector128<TKey> keys)
     {
         TKey result = keys.GetElement(0);
@@ -234,6 +235,7 @@ internal readonly struct Simd128<T, TKey> : ISimd<T, TKey, Vector128<T>, Vector1
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static TKey ReduceMax(Vector128<TKey> keys)
     {
         TKey result = keys.GetElement(0);

@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using Sparseland.Tensors;
 
 namespace Sparseland.Solvers;
 
@@ -37,6 +39,7 @@ internal sealed class CorrelationBounds(DenseMap map)
     /// <param name="limits">Largest |d_j^T r| that decides nothing, for each column.</param>
     /// <param name="isMember">Columns that are always computed.</param>
     /// <param name="correlations">Receives [inputs].</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Update(double[] residual, Func<int, double> limits, Func<int, bool> isMember, double[] correlations)
     {
         if (_referenceSquared == 0)
@@ -64,7 +67,7 @@ internal sealed class CorrelationBounds(DenseMap map)
             return;
         }
 
-        void Exact(int i) => correlations[_picked[i]] = TensorPrimitives.Dot(map.Column(_picked[i]), residual);
+        void Exact(int i) => correlations[_picked[i]] = VectorMath.Dot(map.Column(_picked[i]), residual);
         if ((long)picked * residual.Length < 1 << 18)
         {
             for (int i = 0; i < picked; i++) Exact(i);

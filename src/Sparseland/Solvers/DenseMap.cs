@@ -97,7 +97,7 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         z.Clear();
         for (int j = 0; j < a.Length; j++)
         {
-            if (a[j] != 0) TensorPrimitives.MultiplyAdd(Column(j), a[j], z, z);
+            if (a[j] != 0) VectorMath.AddScaled(Column(j), a[j], z);
         }
     }
 
@@ -110,7 +110,7 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         {
             (nint rn, nint qn) = ((nint)rp, (nint)qp);
             int length = r.Length;
-            EachColumn(j => ((double*)qn)[j] = TensorPrimitives.Dot(Column(j), new ReadOnlySpan<double>((double*)rn, length)));
+            EachColumn(j => ((double*)qn)[j] = VectorMath.Dot(Column(j), new ReadOnlySpan<double>((double*)rn, length)));
         }
     }
 

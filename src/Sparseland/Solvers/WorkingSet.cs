@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -49,7 +50,7 @@ internal sealed class WorkingSet(DenseMap map)
             for (int i = before; i < Count; i++)
             {
                 ReadOnlySpan<double> row = Atom(i);
-                for (int j = 0; j <= i; j++) _gram[(i * _capacity) + j] = _gram[(j * _capacity) + i] = TensorPrimitives.Dot(row, Atom(j));
+                for (int j = 0; j <= i; j++) _gram[(i * _capacity) + j] = _gram[(j * _capacity) + i] = VectorMath.Dot(row, Atom(j));
             }
 
             return;
@@ -84,7 +85,7 @@ internal sealed class WorkingSet(DenseMap map)
     {
         Coefficients[i] += delta;
         Span<double> c = Correlations.AsSpan(0, Count);
-        TensorPrimitives.MultiplyAdd(_gram.AsSpan(i * _capacity, Count), -delta, c, c);
+        VectorMath.AddScaled(_gram.AsSpan(i * _capacity, Count), -delta, c);
     }
 
     private void Grow(int count)

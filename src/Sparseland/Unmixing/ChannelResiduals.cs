@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using Sparseland.Tensors;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -15,6 +16,7 @@ internal static unsafe class ChannelResiduals
     private const long ParallelFrom = 1 << 17;
 
     /// <summary>All three contiguous, float64.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double[] Squares(Tensor Y, Tensor M, Tensor A)
     {
         int channels = (int)Y.shape[0], pixels = (int)Y.shape[1], endmembers = (int)M.shape[1];
@@ -26,6 +28,7 @@ internal static unsafe class ChannelResiduals
         return squares;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double Square(double* y, double* m, double* a, int pixels, int endmembers)
     {
         Span<double> buffer = stackalloc double[Block];
