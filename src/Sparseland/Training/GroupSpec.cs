@@ -73,6 +73,18 @@ public sealed class GroupSpec
         return new GroupSpec(name, Whole(linear.out_features), [.. Outputs(name, linear.weight, linear.bias)]);
     }
 
+    /// <summary>
+    /// One group per output of a linear layer, of its weights alone: the bias is left outside, to be named free or grouped elsewhere.
+    /// A neuron of zero weights then still gives its bias, and cannot be removed; see <see cref="Rows"/>.
+    /// </summary>
+    /// <param name="linear">The layer.</param>
+    /// <param name="name">Name for reports; the expression by default.</param>
+    public static GroupSpec RowWeights(Linear linear, [CallerArgumentExpression(nameof(linear))] string name = "")
+    {
+        ArgumentNullException.ThrowIfNull(linear);
+        return new GroupSpec(name, Whole(linear.out_features), [.. Outputs(name, linear.weight, null)]);
+    }
+
     /// <summary>One group per filter of a convolution: its kernel, its bias, and gamma and beta of the batch norm that follows.</summary>
     /// <param name="convolution">The layer.</param>
     /// <param name="batchNorm">The batch norm behind it, or null where there is none.</param>

@@ -35,6 +35,19 @@ public class GroupSpecTests
     }
 
     [Fact]
+    public void Row_weights_leave_the_bias_outside()
+    {
+        using var scope = NewDisposeScope();
+        using Linear layer = Linear(7, 4);
+        GroupSpec rows = GroupSpec.RowWeights(layer);
+        Assert.Equal([7, 7, 7, 7], rows.Sizes);
+        double[] bias = TrainingData.Numbers(layer.bias!.detach().clone());
+        rows.Scale([0, 1, 1, 0]);
+        Assert.Equal(2, rows.Surviving());
+        Assert.Equal(bias, TrainingData.Numbers(layer.bias!.detach()));
+    }
+
+    [Fact]
     public void Filters_hold_gamma_and_beta()
     {
         using var scope = NewDisposeScope();
