@@ -273,7 +273,7 @@ class Page(unittest.TestCase):
         last = self.script("var c = Jupyter.notebook.get_cells(), i = c.length - 1; while (c[i].cell_type !== 'code') i--; return i")
         self.until(lambda: self.done(last), "all cells have run", 90)
         self.assertEqual([], self.script("return Array.from(document.querySelectorAll('.output_error')).map(function (e) { return e.textContent; })"))
-        self.assertIn("2 of 2 held", self.browser.find_element(By.TAG_NAME, "body").text)
+        self.assertIn("identities 1 of 1 held, findings 1 of 1", self.browser.find_element(By.TAG_NAME, "body").text)
         self.picture("start-run")
 
 
