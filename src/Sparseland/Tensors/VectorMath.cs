@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace Sparseland.Tensors;
 
 /// <summary>
-/// The two inner loops of the solvers. TensorPrimitives has them too, but its code is compiled in steps like any other package's: a
+/// Inner loops of the solvers and of unmixing. TensorPrimitives has them too, but its code is compiled in steps like any other package's: a
 /// solver's first calls would spend most of their time in loops that are not yet optimised. These are compiled in full at once.
 /// </summary>
 internal static unsafe class VectorMath

@@ -143,34 +143,18 @@ internal sealed unsafe class FusedSweep
         for (int l = 0; l < _channels; l++)
         {
             double* row = y + ((long)l * _pixels);
-            for (int k = 0; k < K; k++) product[(l * K) + k] += Dot(row, a + ((long)k * _pixels), width);
+            for (int k = 0; k < K; k++) product[(l * K) + k] += VectorMath.Dot(new(row, width), new(a + ((long)k * _pixels), width));
         }
 
         for (int k = 0; k < K; k++)
         {
             for (int j = 0; j <= k; j++)
             {
-                double sum = Dot(a + ((long)k * _pixels), a + ((long)j * _pixels), width);
+                double sum = VectorMath.Dot(new(a + ((long)k * _pixels), width), new(a + ((long)j * _pixels), width));
                 gram[(k * K) + j] += sum;
                 if (j != k) gram[(j * K) + k] += sum;
             }
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static double Dot(double* x, double* y, int width)
-    {
-        Vector512<double> first = Vector512<double>.Zero, second = Vector512<double>.Zero;
-        int step = Vector512<double>.Count, p = 0;
-        for (; p + (2 * step) <= width; p += 2 * step)
-        {
-            first = Vector512.FusedMultiplyAdd(Vector512.Load(x + p), Vector512.Load(y + p), first);
-            second = Vector512.FusedMultiplyAdd(Vector512.Load(x + p + step), Vector512.Load(y + p + step), second);
-        }
-
-        double sum = Vector512.Sum(first + second);
-        for (; p < width; p++) sum += x[p] * y[p];
-        return sum;
     }
 
     private void Endmembers(double* m, double[] product, double[] gram)

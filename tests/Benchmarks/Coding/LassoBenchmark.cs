@@ -12,12 +12,8 @@ public class LassoBenchmark : IQuickBenchmark
     public IEnumerable<Comparison> Comparisons()
     {
         using PythonPeer? python = PythonPeer.Start("import numpy as np\nfrom sklearn.linear_model import Lasso");
-        using var generator = new Generator(3);
-        using Tensor atoms = randn([5000, 1000], dtype: ScalarType.Float64, generator: generator);
-        using Tensor w = zeros([5000], dtype: ScalarType.Float64);
-        w.narrow(0, 0, 50).copy_(randn([50], dtype: ScalarType.Float64, generator: generator));
-        using Tensor signal = w.unsqueeze(0).mm(atoms).view(-1);
-        using Tensor y = signal.add(randn([1000], dtype: ScalarType.Float64, generator: generator).mul(0.1));
+        (Tensor Atoms, Tensor Y) problem = LassoProblem.Draw();
+        using Tensor atoms = problem.Atoms, y = problem.Y;
         python?.Put("atoms", atoms);
         python?.Put("y", y);
         python?.Run("X = atoms.T");

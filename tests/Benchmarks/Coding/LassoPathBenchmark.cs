@@ -15,12 +15,8 @@ public class LassoPathBenchmark : IQuickBenchmark
     public IEnumerable<Comparison> Comparisons()
     {
         using RPeer? r = RPeer.Start("library(glmnet)");
-        using var generator = new Generator(3);
-        using Tensor atoms = randn([5000, 1000], dtype: ScalarType.Float64, generator: generator);
-        using Tensor w = zeros([5000], dtype: ScalarType.Float64);
-        w.narrow(0, 0, 50).copy_(randn([50], dtype: ScalarType.Float64, generator: generator));
-        using Tensor signal = w.unsqueeze(0).mm(atoms).view(-1);
-        using Tensor y = signal.add(randn([1000], dtype: ScalarType.Float64, generator: generator).mul(0.1));
+        (Tensor Atoms, Tensor Y) problem = LassoProblem.Draw();
+        using Tensor atoms = problem.Atoms, y = problem.Y;
         r?.Put("X", atoms.data<double>().ToArray(), 1000, 5000);
         r?.Put("y", y.data<double>().ToArray(), 1000, 1);
         LeastSquares fit = LeastSquares.FromAtoms(atoms, y, LassoScaling.MeanSquares);
