@@ -16,9 +16,11 @@ public static class StaleCheck
             return ["no completed run is recorded"];
         if (record.CodeHash != RunRecord.HashOf(notebook))
             reasons.Add("the code was changed after the run");
-        if (record.SourceHash is { } sources && LibrarySources.Of(notebook.Name) is { } library)
+        if (LibrarySources.Of(notebook.Name) is { } library)
         {
-            if (sources != library.HashFor(notebook))
+            if (record.SourceHash is null)
+                reasons.Add("its run recorded nothing of the library's code");
+            else if (record.SourceHash != library.HashFor(notebook))
                 reasons.Add("the library's code that it reaches was changed after the run");
         }
         else if (record.LibraryVersion != RunRecord.CurrentVersion)
