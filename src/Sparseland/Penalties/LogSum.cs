@@ -82,7 +82,7 @@ public readonly record struct LogSum : IThresholdPenalty
         bool IsZero(double z)
         {
             double sum = z + r, x = (z - r + Math.Sqrt(Math.Max(0, (sum - 2) * (sum + 2)))) / 2;
-            return x * (x / 2 - z) + (r > 1e-300 ? double.LogP1(x / r) : Math.Log(x) + Math.Log(unit) - Math.Log(epsilon)) > 0;
+            return x * (x / 2 - z) + (r > 1e-300 ? Scaled.LogOnePlus(x / r) : Math.Log(x) + Math.Log(unit) - Math.Log(epsilon)) > 0;
         }
 
         double low = 2 - r, high = low + 1;

@@ -39,7 +39,17 @@ internal static class Scaled
     public static double LogOnePlus(double a, double b)
     {
         double ratio = a / b;
-        return double.IsFinite(ratio) ? double.LogP1(ratio) : Math.Log(a) - Math.Log(b);
+        return double.IsFinite(ratio) ? LogOnePlus(ratio) : Math.Log(a) - Math.Log(b);
+    }
+
+    /// <summary>log(1 + x) for x >= 0 to all digits; double.LogP1 takes the logarithm of the rounded sum, and loses small x.</summary>
+    public static double LogOnePlus(double x)
+    {
+        double sum = 1 + x;
+        if (sum == 1) return x;
+
+        // The rounding error of the sum cancels in the quotient (Higham 2002, section 1.14.1).
+        return double.IsFinite(sum) ? Math.Log(sum) * (x / (sum - 1)) : double.PositiveInfinity;
     }
 }
 

@@ -212,11 +212,11 @@ public static class StructuredCompression
         private Stream Outputs(Tensor weight, Tensor? bias, string path)
         {
             int outputs = (int)weight.shape[0];
-            nint address = Address(weight);
-            GroupSpec[] mine = [.. groups.Where(spec => spec.Covers(address))];
+            nint identity = TensorMemory.Identity(weight);
+            GroupSpec[] mine = [.. groups.Where(spec => spec.Covers(identity))];
             if (mine.Length == 0) return Stream.Whole(outputs, path);
             if (mine.Length > 1) throw new ArgumentException($"{path} is in the groups of {mine[0].Name} and of {mine[1].Name}.", nameof(groups));
-            GroupSlice[] slices = [.. mine[0].Slices.Where(slice => slice.Address == address)];
+            GroupSlice[] slices = [.. mine[0].Slices.Where(slice => slice.Identity == identity)];
             long row = weight.numel() / outputs;
             if (slices is not [{ Offset: 0, Blocks: 1 } rows] || rows.Groups != outputs || rows.Stride != row || rows.Length != row)
                 throw new ArgumentException($"The groups of {mine[0].Name} are not the outputs of {path}; only whole rows or filters can be removed.", nameof(groups));
@@ -257,7 +257,5 @@ public static class StructuredCompression
         private static Tensor Indices(int[] indices) => tensor([.. indices.Select(i => (long)i)]);
 
         private static double Number(Tensor values, int index) => values[index].to(ScalarType.Float64).item<double>();
-
-        private static unsafe nint Address(Tensor value) => (nint)TensorMemory.Address(value);
     }
 }

@@ -19,6 +19,19 @@ internal static unsafe class TensorMemory
             return address;
     }
 
+    /// <summary>
+    /// Says whether two tensors begin at the same number: wrappers of one parameter have different handles, and the same identity. 0 for an
+    /// empty tensor.
+    /// </summary>
+    internal static nint Identity(Tensor tensor)
+    {
+        if (tensor.NumberOfElements == 0) return 0;
+        using DisposeScope scope = NewDisposeScope();
+        Tensor first = tensor;
+        while (first.dim() > 0) first = first.select(0, 0);
+        return (nint)Address(first);
+    }
+
     /// <summary>Elements of a contiguous CPU tensor of at most 2^31 - 1 elements, for reading.</summary>
     internal static ReadOnlySpan<T> Read<T>(Tensor tensor)
         where T : unmanaged =>

@@ -27,7 +27,7 @@ public sealed record GroupSlice(
     /// <summary>Numbers that one group owns here.</summary>
     public int Size => Length * Blocks;
 
-    internal unsafe nint Address => (nint)TensorMemory.Address(Parameter);
+    internal nint Identity => TensorMemory.Identity(Parameter);
 
     internal void Check()
     {

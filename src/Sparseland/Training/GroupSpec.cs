@@ -39,7 +39,7 @@ public sealed class GroupSpec
             for (int j = 0; j < slice.Groups; j++) _sizes[slice.First + j] += slice.Size;
         }
 
-        foreach (IGrouping<nint, GroupSlice> parts in slices.GroupBy(slice => slice.Address))
+        foreach (IGrouping<nint, GroupSlice> parts in slices.GroupBy(slice => slice.Identity))
         {
             byte[] seen = new byte[parts.First().Parameter.numel()];
             foreach (GroupSlice part in parts) part.Mark(seen);
@@ -224,7 +224,7 @@ public sealed class GroupSpec
     }
 
     /// <summary>Whether a spec has a part of this parameter.</summary>
-    internal bool Covers(nint address) => Slices.Any(slice => slice.Address == address);
+    internal bool Covers(nint identity) => Slices.Any(slice => slice.Identity == identity);
 
     private static IEnumerable<GroupSlice> Outputs(string name, Tensor weight, Tensor? bias)
     {

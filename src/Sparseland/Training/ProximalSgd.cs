@@ -142,7 +142,7 @@ public sealed class ProximalSgd : IOptimizer
         {
             ArgumentNullException.ThrowIfNull(part?.Groups, nameof(parts));
             ArgumentNullException.ThrowIfNull(part.Regularizer, nameof(parts));
-            foreach (IGrouping<nint, GroupSlice> slices in part.Groups.Slices.GroupBy(slice => slice.Address))
+            foreach (IGrouping<nint, GroupSlice> slices in part.Groups.Slices.GroupBy(slice => slice.Identity))
             {
                 if (!owner.TryAdd(slices.Key, part.Groups.Name))
                     throw new ArgumentException($"{slices.First().Name} is in the groups of {owner[slices.Key]} and of {part.Groups.Name}; groups must not overlap.", nameof(parts));
@@ -159,7 +159,7 @@ public sealed class ProximalSgd : IOptimizer
         var lost = new List<string>();
         for (int i = 0; i < all.Length; i++)
         {
-            bool isFree = free.Any(name => IsUnder(all[i].Name, name)), isGrouped = owner.Remove(Address(all[i].Parameter), out string? group);
+            bool isFree = free.Any(name => IsUnder(all[i].Name, name)), isGrouped = owner.Remove(TensorMemory.Identity(all[i].Parameter), out string? group);
             if (isFree && isGrouped) throw new ArgumentException($"{all[i].Name} is free and in the groups of {group}; it can be only one.", nameof(free));
             if (isFree) places.Add(all[i]);
             else if (!isGrouped) lost.Add(all[i].Name);
@@ -173,8 +173,6 @@ public sealed class ProximalSgd : IOptimizer
 
         static bool IsUnder(string name, string module) => name == module || name.StartsWith(module + ".", StringComparison.Ordinal);
     }
-
-    private static unsafe nint Address(Tensor value) => (nint)TensorMemory.Address(value);
 
     private static DivergenceException Diverged(GroupSpec groups, int group, double rate)
     {

@@ -42,13 +42,14 @@ public sealed class ProximalTraining : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         _options = options ?? new();
-        _options.Validate();
         Accuracy.CheckSamples(X, labels);
         _model = model;
         var batches = new SampleBatches(X, labels, _options.BatchSize, _options.Seed);
         _perEpoch = checked((int)batches.PerEpoch);
+        _options = _options.Over(_perEpoch);
+        _options.Validate();
         Optimizer = new ProximalSgd(model, parts, free, _options.Momentum);
-        Loop = new TrainingLoop(model, batches, Losses.CrossEntropy(model), _options.ToLoop(_perEpoch), optimizer: Optimizer);
+        Loop = new TrainingLoop(model, batches, Losses.CrossEntropy(model), _options, optimizer: Optimizer);
     }
 
     /// <summary>The optimizer.</summary>

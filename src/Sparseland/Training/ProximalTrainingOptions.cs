@@ -1,42 +1,45 @@
 namespace Sparseland.Training;
 
-/// <summary>Settings of <see cref="ProximalTraining"/>.</summary>
-public sealed record ProximalTrainingOptions
+/// <summary>
+/// Settings of <see cref="ProximalTraining"/>: those of the loop, counted in epochs. <see cref="TrainingOptions.Steps"/> follows from
+/// <see cref="Epochs"/>. Other defaults than the loop's: a learning rate of 0.1 that drops to 0.3 of itself after half and three quarters
+/// of the epochs and is constant between, no clipping, seed 0 (also of the order of the samples). Weight decay and moments of AdamW do not
+/// apply.
+/// </summary>
+public sealed record ProximalTrainingOptions : TrainingOptions
 {
-    /// <summary>Passes over the samples.</summary>
+    /// <summary>The defaults.</summary>
+    public ProximalTrainingOptions()
+    {
+        LearningRate = 0.1;
+        FinalRate = 1;
+        DropAt = [0.5, 0.75];
+        DropTo = 0.3;
+        WeightDecay = 0;
+        ClipNorm = double.PositiveInfinity;
+        Seed = 0;
+    }
+
+    /// <summary>Passes over the samples. Default 30.</summary>
     public int Epochs { get; init; } = 30;
 
-    /// <summary>Samples of a mini-batch; the last one of an epoch may be smaller.</summary>
+    /// <summary>Samples of a mini-batch; the last one of an epoch may be smaller. Default 64.</summary>
     public int BatchSize { get; init; } = 64;
 
-    /// <summary>eta of the first epoch.</summary>
-    public double LearningRate { get; init; } = 0.1;
-
-    /// <summary>Momentum of the gradient step, from 0 to below 1.</summary>
+    /// <summary>Momentum of the gradient step, from 0 to below 1. Default 0.</summary>
     public double Momentum { get; init; }
 
-    /// <summary>Where the learning rate drops, as shares of the epochs, ascending.</summary>
-    public IReadOnlyList<double> DropAt { get; init; } = [0.5, 0.75];
-
-    /// <summary>What the learning rate is multiplied with at each drop, above 0 and at most 1.</summary>
-    public double DropTo { get; init; } = 0.3;
-
-    /// <summary>Seed of the order of the samples.</summary>
-    public long Seed { get; init; }
-
-    /// <summary>Throws when a value is outside its range.</summary>
-    /// <exception cref="ArgumentException">A value is outside its range.</exception>
-    public void Validate()
+    /// <inheritdoc/>
+    public override void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Epochs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BatchSize);
         if (!(Momentum >= 0 && Momentum < 1)) throw new ArgumentOutOfRangeException(nameof(Momentum), Momentum, "Momentum must be from 0 to below 1.");
-        ToLoop(1).Validate();
+        if (Accumulate != 1) throw new ArgumentOutOfRangeException(nameof(Accumulate), Accumulate, "Accumulate must be 1: an epoch's last mini-batch may be smaller; take a larger BatchSize.");
+        if (EvaluateEvery != 0) throw new ArgumentOutOfRangeException(nameof(EvaluateEvery), EvaluateEvery, "EvaluateEvery must be 0: test samples are looked at after each epoch.");
+        base.Validate();
     }
 
-    /// <summary>The same for <see cref="TrainingLoop"/>.</summary>
-    internal TrainingOptions ToLoop(long stepsPerEpoch) => new()
-    {
-        Steps = Epochs * stepsPerEpoch, LearningRate = LearningRate, FinalRate = 1, DropAt = DropAt, DropTo = DropTo, WeightDecay = 0, ClipNorm = double.PositiveInfinity, Seed = Seed,
-    };
+    /// <summary>The same with the loop's number of steps.</summary>
+    internal ProximalTrainingOptions Over(long stepsPerEpoch) => this with { Steps = Epochs * stepsPerEpoch };
 }

@@ -49,8 +49,8 @@ public sealed class TrainingLoop : IDisposable
         _own = optimizer is null ? new AdamWOptimizer(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll) : null;
         Optimizer = optimizer ?? _own!;
         if (Optimizer.Count != 0) throw new ArgumentException($"The optimizer has made {Optimizer.Count} steps; a training begins with a new one, or takes a checkpoint up.", nameof(optimizer));
-        HashSet<nint> own = [.. model.parameters().Select(p => p.Handle)];
-        if (Optimizer.Parameters.FirstOrDefault(p => !own.Contains(p.Parameter.Handle)) is { Parameter: not null } strange)
+        HashSet<nint> own = [.. model.parameters().Select(TensorMemory.Identity)];
+        if (Optimizer.Parameters.FirstOrDefault(p => !own.Contains(TensorMemory.Identity(p.Parameter))) is { Parameter: not null } strange)
             throw new ArgumentException($"The optimizer steps {strange.Name}, which is no parameter of the network.", nameof(optimizer));
         _parameters = [.. Optimizer.Parameters.Select(p => p.Parameter)];
     }

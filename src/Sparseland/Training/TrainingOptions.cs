@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Sparseland.Training;
 
 /// <summary>Settings of <see cref="TrainingLoop"/>.</summary>
-public sealed record TrainingOptions
+public record TrainingOptions
 {
     /// <summary>Steps of the optimizer in all.</summary>
     public long Steps { get; init; } = 1000;
@@ -74,7 +74,7 @@ public sealed record TrainingOptions
 
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
-    public void Validate()
+    public virtual void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Steps);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Accumulate);

@@ -150,6 +150,35 @@ public sealed class DamagedFileTests : IDisposable
     }
 
     [Fact]
+    public void A_link_stays_a_link_and_a_file_keeps_its_permissions()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        Directory.CreateDirectory(_folder.File("store"));
+        string target = _folder.File("store/real"), link = _folder.File("link"), dangling = _folder.File("dangling");
+        File.WriteAllText(target, "old");
+        File.SetUnixFileMode(target, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.CreateSymbolicLink(link, target);
+        File.CreateSymbolicLink(dangling, _folder.File("store/new"));
+        foreach (string path in (string[])[link, dangling]) SafeTensors.Save(path, new Dictionary<string, Tensor> { ["a"] = ones(3) });
+        Assert.Equal(target, new FileInfo(link).LinkTarget);
+        Assert.Equal(3, SafeTensors.Load(target)["a"].numel());
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(target));
+        Assert.Equal(3, SafeTensors.Load(_folder.File("store/new"))["a"].numel());
+        Assert.Equal(2, Directory.GetFiles(_folder.File("store")).Length);
+    }
+
+    [Theory]
+    [InlineData("a", 255)]
+    [InlineData("é", 127)]
+    [InlineData("😀", 60)]
+    public void The_longest_names_that_a_file_system_takes_can_be_saved(string character, int count)
+    {
+        string path = _folder.File(string.Concat(Enumerable.Repeat(character, count)));
+        for (int i = 0; i < 2; i++) SafeTensors.Save(path, new Dictionary<string, Tensor> { ["a"] = ones(3) });
+        Assert.Equal([path], Directory.GetFiles(_folder.Path));
+    }
+
+    [Fact]
     public void Writes_of_one_name_from_several_threads_leave_one_whole_file()
     {
         Parallel.For(0, 40, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i =>

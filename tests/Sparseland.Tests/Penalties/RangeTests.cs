@@ -225,4 +225,18 @@ public class RangeTests
     }
 
     private static void AssertNear(double expected, double actual, double relative) => Assert.Equal(expected, actual, relative * Math.Abs(expected));
+
+    /// <summary>A concave value through 0 lies above its slope times x and below any of its tangents; small numbers keep all digits.</summary>
+    [Theory]
+    [MemberData(nameof(Concave))]
+    public void Values_agree_with_their_slopes_at_every_size(string name)
+    {
+        var random = new Random(35);
+        for (int trial = 0; trial < 2000; trial++)
+        {
+            ISeparablePenalty penalty = PenaltyCases.Create(name, Math.Pow(10, 4 * random.NextDouble() - 2));
+            double x = Math.Pow(10, 250 * random.NextDouble() - 200), near = Math.Pow(2, -random.Next(1, 60)) * x;
+            Assert.InRange(penalty.Value(x), x * penalty.SubdifferentialDistance(x, 0) * (1 - 1e-14), (penalty.Value(near) + ((x - near) * penalty.SubdifferentialDistance(near, 0))) * (1 + 1e-14));
+        }
+    }
 }
