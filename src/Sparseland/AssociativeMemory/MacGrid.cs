@@ -17,16 +17,16 @@ public sealed record MacGridOptions
     /// <summary>Columns of macrocolumns, dividing the width. Default 2.</summary>
     public int Columns { get; init; } = 2;
 
-    /// <summary>Template of the lower macrocolumns; the grid sets Inputs, TopDownCells and Seed of each.</summary>
+    /// <summary>Template of the lower macrocolumns; the grid sets Inputs, TopDownCells and Seed of each. Default: the defaults of <see cref="MacOptions"/>.</summary>
     public MacOptions Lower { get; init; } = new() { Inputs = 1 };
 
-    /// <summary>Template of the top macrocolumn; the grid sets Inputs, TopDownCells and Seed.</summary>
+    /// <summary>Template of the top macrocolumn; the grid sets Inputs, TopDownCells and Seed. Default: the defaults of <see cref="MacOptions"/>.</summary>
     public MacOptions Top { get; init; } = new() { Inputs = 1 };
 
     /// <summary>Frames that a code of the top lasts, at least 1. Default 2: it then stands for two codes below it.</summary>
     public int TopPersistence { get; init; } = 2;
 
-    /// <summary>Same seed and frames, same codes.</summary>
+    /// <summary>Same seed and frames, same codes. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
     /// <summary>Throws when a value is outside its range.</summary>

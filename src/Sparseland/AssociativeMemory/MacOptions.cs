@@ -92,10 +92,10 @@ public sealed record MacOptions
     /// <summary>pi+: with more active inputs it stays off. Default: no upper bound.</summary>
     public int MaxActive { get; init; } = int.MaxValue;
 
-    /// <summary>Divisor of the bottom-up support.</summary>
+    /// <summary>Divisor of the bottom-up support. Default <see cref="InputNormalizer.Current"/>.</summary>
     public InputNormalizer Normalizer { get; init; } = InputNormalizer.Current;
 
-    /// <summary>Powers of U, H and D.</summary>
+    /// <summary>Powers of U, H and D. Default all at their own defaults.</summary>
     public SignalExponents Exponents { get; init; } = new();
 
     /// <summary>G0: up to this familiarity the choice is uniform; in [0, 1). Default 0.2.</summary>
@@ -107,7 +107,7 @@ public sealed record MacOptions
     /// <summary>chi of the expansivity, not negative: eta is 1 + chi K at full familiarity. Default 100.</summary>
     public double Chi { get; init; } = 100;
 
-    /// <summary>From V to the relative win weight.</summary>
+    /// <summary>From V to the relative win weight. Default <see cref="LogisticSigmoid"/>.</summary>
     public WinSigmoid Sigmoid { get; init; } = new LogisticSigmoid();
 
     /// <summary>
@@ -128,7 +128,7 @@ public sealed record MacOptions
     /// <summary>Boost of several hypotheses, or null (default) for none.</summary>
     public HypothesesOptions? Hypotheses { get; init; }
 
-    /// <summary>Same seed and same items, same codes.</summary>
+    /// <summary>Same seed and same items, same codes. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
     /// <summary>Q K, all cells.</summary>

@@ -8,21 +8,21 @@ public sealed record TruncatedEmOptions
     /// <summary>H' and gamma.</summary>
     public required Truncation Truncation { get; init; }
 
-    /// <summary>Steps, temperature, cut-out and noise.</summary>
+    /// <summary>Steps, temperature, cut-out and noise. Default all at their own defaults.</summary>
     public AnnealingSchedule Schedule { get; init; } = new();
 
-    /// <summary>Seed of all noise of the schedule.</summary>
+    /// <summary>Seed of all noise of the schedule. Default 0.</summary>
     public int Seed { get; init; }
 
-    /// <summary>Most threads; -1 for all. Results do not depend on it.</summary>
+    /// <summary>Most threads; -1 for all. Results do not depend on it. Default -1.</summary>
     public int Threads { get; init; } = -1;
 
     /// <summary>
-    /// Steps already done: with the model that <see cref="OnStep"/> saw after them, the run goes on as if it had never stopped.
+    /// Steps already done: with the model that <see cref="OnStep"/> saw after them, the run goes on as if it had never stopped. Default 0.
     /// </summary>
     public int StartStep { get; init; }
 
-    /// <summary>Called after every step with its record and the new model: for pictures, and to keep the last state of a run that is cancelled.</summary>
+    /// <summary>Called after every step with its record and the new model: for pictures, and to keep the last state of a run that is cancelled. Default null.</summary>
     public Action<TruncatedEmStep, TruncatedSparseCoder>? OnStep { get; init; }
 
     /// <summary>Throws when a value is outside its range or does not fit the model.</summary>

@@ -5,31 +5,31 @@ namespace Sparseland.Training;
 /// <summary>Settings of <see cref="TrainingLoop"/>.</summary>
 public record TrainingOptions
 {
-    /// <summary>Steps of the optimizer in all.</summary>
+    /// <summary>Steps of the optimizer in all. Default 1000.</summary>
     public long Steps { get; init; } = 1000;
 
-    /// <summary>Highest learning rate.</summary>
+    /// <summary>Highest learning rate. Default 1e-3.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Steps over which the learning rate climbs linearly to its highest; below <see cref="Steps"/>, or 0.</summary>
+    /// <summary>Steps over which the learning rate climbs linearly to its highest; below <see cref="Steps"/>, or 0. Default 0.</summary>
     public long WarmUp { get; init; }
 
     /// <summary>
     /// Share of the steps after the warm-up during which the learning rate stays at its highest, from 0 to 1; then half a cosine takes it
-    /// down. A training that is still on this plateau, and has no drops, may be taken up with another number of steps.
+    /// down. A training that is still on this plateau, and has no drops, may be taken up with another number of steps. Default 0.
     /// </summary>
     public double Plateau { get; init; }
 
-    /// <summary>The last learning rate as a share of the highest, from 0 to 1.</summary>
+    /// <summary>The last learning rate as a share of the highest, from 0 to 1. Default 0.1.</summary>
     public double FinalRate { get; init; } = 0.1;
 
     /// <summary>Where the learning rate is multiplied with <see cref="DropTo"/> besides, as shares of the steps, ascending; none by default.</summary>
     public IReadOnlyList<double> DropAt { get; init; } = [];
 
-    /// <summary>What the learning rate is multiplied with at each drop, above 0 and at most 1.</summary>
+    /// <summary>What the learning rate is multiplied with at each drop, above 0 and at most 1. Default 0.1.</summary>
     public double DropTo { get; init; } = 0.1;
 
-    /// <summary>lambda of AdamW, the optimizer where no other is given: each step shrinks a decaying parameter by the factor 1 - rate lambda.</summary>
+    /// <summary>lambda of AdamW, the optimizer where no other is given: each step shrinks a decaying parameter by the factor 1 - rate lambda. Default 0.1.</summary>
     public double WeightDecay { get; init; } = 0.1;
 
     /// <summary>
@@ -38,34 +38,34 @@ public record TrainingOptions
     /// </summary>
     public bool DecayAll { get; init; }
 
-    /// <summary>Decay of the mean of the gradients, from 0 to below 1.</summary>
+    /// <summary>Decay of the mean of the gradients, from 0 to below 1. Default 0.9.</summary>
     public double Beta1 { get; init; } = 0.9;
 
-    /// <summary>Decay of the mean of their squares, from 0 to below 1.</summary>
+    /// <summary>Decay of the mean of their squares, from 0 to below 1. Default 0.95.</summary>
     public double Beta2 { get; init; } = 0.95;
 
-    /// <summary>Added to the root of the second moment.</summary>
+    /// <summary>Added to the root of the second moment. Default 1e-8.</summary>
     public double Epsilon { get; init; } = 1e-8;
 
-    /// <summary>Largest norm of all gradients together; infinity for no clipping.</summary>
+    /// <summary>Largest norm of all gradients together; infinity for no clipping. Default 1.</summary>
     public double ClipNorm { get; init; } = 1;
 
-    /// <summary>Mini-batches whose gradients are averaged for one step.</summary>
+    /// <summary>Mini-batches whose gradients are averaged for one step. Default 1.</summary>
     public int Accumulate { get; init; } = 1;
 
-    /// <summary>Evaluates after each so many steps, and after the last; 0 for never.</summary>
+    /// <summary>Evaluates after each so many steps, and after the last; 0 for never. Default 0.</summary>
     public long EvaluateEvery { get; init; }
 
-    /// <summary>File of the checkpoint; null for none.</summary>
+    /// <summary>File of the checkpoint; null for none. Default null.</summary>
     public string? Checkpoint { get; init; }
 
-    /// <summary>Writes the checkpoint after each so many steps, after the last and on cancelling; 0 for the latter two only.</summary>
+    /// <summary>Writes the checkpoint after each so many steps, after the last and on cancelling; 0 for the latter two only. Default 0.</summary>
     public long CheckpointEvery { get; init; }
 
-    /// <summary>Seed of what the network draws (dropout); the order of the data has the seed of its source.</summary>
+    /// <summary>Seed of what the network draws (dropout); the order of the data has the seed of its source. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
-    /// <summary>What else makes a training what it is ("bfloat16"): a checkpoint is not taken up under another variant.</summary>
+    /// <summary>What else makes a training what it is ("bfloat16"): a checkpoint is not taken up under another variant. Default empty.</summary>
     public string Variant { get; init; } = "";
 
     /// <summary>Learning rate of a step: linear warm-up, plateau, half a cosine (Loshchilov and Hutter 2017); times the drops before it.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.IO.Compression;
 using System.Text.RegularExpressions;
 
 namespace Sparseland.Tests.Native;
@@ -17,6 +18,7 @@ public sealed partial class PackageTests : IDisposable
     {
         string feed = Path.Combine(_folder, "feed"), packages = await PackagesFolder();
         await Dotnet(Root, "pack", "src/Sparseland", "--no-build", "-c", Configuration(), "-o", feed, $"-p:PackageVersion={Version}");
+        Assert.Equal((true, false), (Documents(feed, "T:Sparseland.Solvers.CoordinateDescent\""), Documents(feed, "T:Sparseland.Tensors.TensorMemory\"")));
         try
         {
             string plain = await Program("plain", "using static TorchSharp.torch;\nGo(randn(4, 8));\nstatic void Go(Tensor x) => System.Console.WriteLine(string.Join(\"x\", x.shape));", feed);
@@ -33,6 +35,14 @@ public sealed partial class PackageTests : IDisposable
             string kept = Path.Combine(packages, "sparseland", Version);
             if (Directory.Exists(kept)) Directory.Delete(kept, recursive: true);
         }
+    }
+
+    /// <summary>Public members only: the compiler documents internal ones too.</summary>
+    private static bool Documents(string feed, string member)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(Path.Combine(feed, $"Sparseland.{Version}.nupkg"));
+        using var docs = new StreamReader(zip.GetEntry("lib/net10.0/Sparseland.xml")!.Open());
+        return docs.ReadToEnd().Contains(member, StringComparison.Ordinal);
     }
 
     [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]

@@ -5,7 +5,7 @@ namespace Sparseland.Data.Documentation;
 /// <summary>How <see cref="DocCorpus"/> is made.</summary>
 public sealed record DocCorpusOptions
 {
-    /// <summary>Share of the types, with all their members, that is held out.</summary>
+    /// <summary>Share of the types, with all their members, that is held out. Default 0.05.</summary>
     public double HeldOut { get; init; } = 0.05;
 
     /// <summary>
@@ -14,7 +14,7 @@ public sealed record DocCorpusOptions
     /// </summary>
     public IReadOnlyList<string> Without { get; init; } = ["System.Runtime.Intrinsics"];
 
-    /// <summary>Seed of the split and of the order of types.</summary>
+    /// <summary>Seed of the split and of the order of types. Default 1.</summary>
     public int Seed { get; init; } = 1;
 
     internal void Validate()

@@ -8,22 +8,22 @@ namespace Sparseland.Models.Language;
 /// <summary>How the next token is chosen.</summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Most new tokens.</summary>
+    /// <summary>Most new tokens. Default 100.</summary>
     public int NewTokens { get; init; } = 100;
 
-    /// <summary>Logits are divided by this; 0 always takes the most probable token.</summary>
+    /// <summary>Logits are divided by this; 0 always takes the most probable token. Default 0.8.</summary>
     public double Temperature { get; init; } = 0.8;
 
-    /// <summary>Only the k most probable tokens; null for all.</summary>
+    /// <summary>Only the k most probable tokens; null for all. Default null.</summary>
     public int? TopK { get; init; }
 
-    /// <summary>Only the most probable tokens that together have this probability (Holtzman et al. 2020); 1 for all.</summary>
+    /// <summary>Only the most probable tokens that together have this probability (Holtzman et al. 2020); 1 for all. Default 1.</summary>
     public double TopP { get; init; } = 1;
 
-    /// <summary>Stops after this token; null goes on to the end.</summary>
+    /// <summary>Stops after this token; null goes on to the end. Default null.</summary>
     public int? StopAt { get; init; }
 
-    /// <summary>Seed of the choice.</summary>
+    /// <summary>Seed of the choice. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
     internal void Validate()

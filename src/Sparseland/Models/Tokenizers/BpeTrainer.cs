@@ -7,16 +7,16 @@ namespace Sparseland.Models.Tokenizers;
 /// <summary>Options of <see cref="BpeTrainer"/>.</summary>
 public sealed record BpeTrainerOptions
 {
-    /// <summary>Tokens in all: special tokens, 256 bytes, merges.</summary>
+    /// <summary>Tokens in all: special tokens, 256 bytes, merges. Default 4096.</summary>
     public int Vocabulary { get; init; } = 4096;
 
-    /// <summary>Special tokens; they get the first ids.</summary>
+    /// <summary>Special tokens; they get the first ids. Default &lt;|endoftext|&gt; alone.</summary>
     public IReadOnlyList<string> SpecialTokens { get; init; } = ["<|endoftext|>"];
 
-    /// <summary>Pieces that no token crosses.</summary>
+    /// <summary>Pieces that no token crosses. Default <see cref="BpeModel.Gpt2Pattern"/>.</summary>
     public string Pattern { get; init; } = BpeModel.Gpt2Pattern;
 
-    /// <summary>Pairs seen less often are not merged, even if the vocabulary then stays smaller.</summary>
+    /// <summary>Pairs seen less often are not merged, even if the vocabulary then stays smaller. Default 2.</summary>
     public int LeastCount { get; init; } = 2;
 
     internal void Validate()
