@@ -1,10 +1,13 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using Sparseland.Kernel;
 using Sparseland.Kernel.Commands;
 using Sparseland.Kernel.Doctor;
 using Sparseland.Kernel.Jupyter;
 using Sparseland.Kernel.Running;
 using Sparseland.Kernel.Scripting;
+
+Globalization.Begin();
 
 // The worker needs no command line parser, and a second parsing would cost its start.
 if (args is [Worker.CommandName, var pipe])

@@ -15,6 +15,7 @@ namespace Sparseland.Notebooks;
 public static class NotebookFormatters
 {
     private static readonly Lock Gate = new();
+    private static readonly HashSet<ITypeFormatter> Own = [];
     private static bool registered;
 
     /// <summary>What could not be registered in this host and why, in one line each; empty where all is well.</summary>
@@ -29,6 +30,7 @@ public static class NotebookFormatters
                 return;
             Show<IMimeRenderable>(value => value.Render());
             Show<Chart>(value => value.Render());
+            ShowNumbers();
             Show<Claims>(ClaimsTable.Render, Claims.MimeType);
             var missing = new List<string>();
             Try(RegisterDataFrame, "data frames", missing);
@@ -39,6 +41,9 @@ public static class NotebookFormatters
         }
     }
 
+    /// <summary>Whether a formatter of numbers is ours, not one that a user has registered since.</summary>
+    internal static bool IsOwn(ITypeFormatter formatter) => Own.Contains(formatter);
+
     /// <summary>Makes <paramref name="render"/> the way that values of a type, and of types derived from it, are shown.</summary>
     internal static void Show<T>(Func<T, MimeBundle> render, params string[] furtherTypes)
     {
@@ -48,6 +53,23 @@ public static class NotebookFormatters
             Formatter.Register<T>((value, writer) => writer.Write(render(value).Data.TryGetValue(type, out JsonNode? content) ? AsText(content) : ""), type);
         }
         Formatter.SetPreferredMimeTypesFor(typeof(T), types);
+    }
+
+    private static void ShowNumbers()
+    {
+        string[] types = [HtmlFormatter.MimeType, PlainTextFormatter.MimeType];
+        foreach (Type shown in NumberForms.Registered)
+        {
+            foreach (string type in types)
+            {
+                Formatter.Register(
+                    shown, (value, writer) => writer.Write(NumberForms.TryRender(value) is { } bundle ? AsText(bundle.Data.TryGetValue(type, out JsonNode? content) ? content : $"<pre>{Markup.Escape(AsText(bundle.Data[PlainTextFormatter.MimeType]))}</pre>") : value?.ToString()), type);
+            }
+
+            Formatter.SetPreferredMimeTypesFor(shown, types);
+        }
+
+        Own.UnionWith(Formatter.RegisteredFormatters(includeDefaults: false).Where(f => NumberForms.Registered.Contains(f.Type)));
     }
 
     private static string AsText(JsonNode content) => content is JsonValue value && value.TryGetValue(out string? text) ? text : content.ToJsonString();

@@ -307,10 +307,18 @@ class Running(unittest.TestCase):
         self.assertEqual([kind for kind, _ in outputs], ["display_data", "update_display_data"])
         self.assertEqual(outputs[0][1]["transient"]["display_id"], outputs[1][1]["transient"]["display_id"])
 
-    def test_reading_input_is_refused(self):
-        reply, _ = self.kernel.run("Console.ReadLine()")
+    def test_input_is_asked_for_and_refused_where_nobody_answers(self):
+        reply, _ = self.kernel.run("Console.ReadLine()", allow_stdin=False)
         self.assertEqual(reply["status"], "error")
-        self.assertIn("cannot read", reply["evalue"])
+        self.assertIn("does not allow", reply["evalue"])
+        request = self.kernel.client.execute("Console.Write(\"name? \"); Console.ReadLine() + password(\"p: \")", allow_stdin=True)
+        for prompt, hidden, answer in [("", False, "Ada"), ("p: ", True, "1815")]:
+            question = self.kernel.client.get_stdin_msg(timeout=PATIENCE)["content"]
+            self.assertEqual((question["prompt"], question["password"]), (prompt, hidden))
+            self.kernel.client.input(answer)
+        reply, outputs = self.kernel.collect(request)
+        self.assertEqual(reply["status"], "ok", reply)
+        self.assertEqual([content["data"]["text/plain"] for kind, content in outputs if kind == "execute_result"], ["Ada1815"])
 
     def test_wrong_signature_is_dropped(self):
         session = self.kernel.client.session

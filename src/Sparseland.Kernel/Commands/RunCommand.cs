@@ -20,10 +20,11 @@ internal static class RunCommand
         var noSave = new Option<bool>("--no-save") { Description = "Write no notebook." };
         var accept = new Option<bool>("--accept") { Description = "Write outputs in place although a claim that held before does not hold now." };
         var changed = new Option<bool>("--changed") { Description = "Run only notebooks whose stored outputs do not belong to their code, or to the library's code that they reach; say which are skipped." };
+        var allowErrors = new Option<bool>("--allow-errors") { Description = "Go on after a cell that throws and keep its error as output, as for a cell with the tag raises-exception." };
         var json = new Option<string?>("--json") { Description = "File for a report as JSON." };
         var command = new Command("run", "Execute notebooks headless, each in a process of its own, and keep their outputs.")
         {
-            paths, scale, timeout, html, output, inPlace, noSave, accept, changed, json,
+            paths, scale, timeout, html, output, inPlace, noSave, accept, changed, allowErrors, json,
         };
         command.Validators.Add(result =>
         {
@@ -33,7 +34,7 @@ internal static class RunCommand
         command.SetAction((parsed, cancel) => Guard.RunAsync("run", () => RunAsync(
             new Request(
                 Chosen(NotebookFiles.Expand(parsed.GetValue(paths)!), parsed.GetValue(changed), parsed.GetValue(scale)),
-                new RunOptions { Scale = parsed.GetValue(scale), CellTimeout = parsed.GetValue(timeout) },
+                new RunOptions { Scale = parsed.GetValue(scale), CellTimeout = parsed.GetValue(timeout), AllowErrors = parsed.GetValue(allowErrors) },
                 Target(parsed.GetValue(output), parsed.GetValue(inPlace), parsed.GetValue(noSave), parsed.GetValue(accept), parsed.GetValue(scale)),
                 parsed.GetValue(html),
                 parsed.GetValue(json)),

@@ -43,7 +43,7 @@ internal static class RunConsole
         var claims = run.Claims.Count > 0 ? $", {run.Counts}" : "";
         var end = run.Status switch
         {
-            RunStatus.Passed => run.Regressed.Count == 0 ? "ok" : "REGRESSED",
+            RunStatus.Passed => (run.Regressed.Count == 0 ? "ok" : "REGRESSED") + (run.ToleratedErrors > 0 ? $", {run.ToleratedErrors} allowed to throw" : ""),
             RunStatus.Failed => $"FAILED in cell [{run.FailedCell}]",
             RunStatus.TimedOut => $"STOPPED in cell [{run.FailedCell}]",
             _ => $"CRASHED in cell [{run.FailedCell}]",

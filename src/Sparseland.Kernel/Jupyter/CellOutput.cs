@@ -8,7 +8,7 @@ namespace Sparseland.Kernel.Jupyter;
 /// Output of one execute_request. It keeps its request, so what a background thread writes after the cell ended
 /// still appears under that cell. A silent request shows nothing.
 /// </summary>
-internal sealed class CellOutput(OutputPublisher publisher, Request request, int executionCount, bool silent) : ICellOutput
+internal sealed class CellOutput(OutputPublisher publisher, InputRequests input, Request request, int executionCount, bool silent) : ICellOutput
 {
     /// <summary>The text form of the result, for the history.</summary>
     public string? ResultText { get; private set; }
@@ -29,6 +29,16 @@ internal sealed class CellOutput(OutputPublisher publisher, Request request, int
     {
         if (!silent)
             publisher.Output(request, "update_display_data", Shown(bundle, displayId), replaces: displayId);
+    }
+
+    public string Ask(string prompt, bool isPassword, CancellationToken cancel)
+    {
+        if (!request.Flag("allow_stdin", false))
+            throw new NotSupportedException("The cell asks for input, but the front end does not allow it (nbconvert never does). Put the value in a variable of the cell instead.");
+
+        // What the cell wrote before its question is to be read first.
+        publisher.Flush(final: true);
+        return input.Ask(request, prompt, isPassword, cancel);
     }
 
     public void Result(MimeBundle bundle)

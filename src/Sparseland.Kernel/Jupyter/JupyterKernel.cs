@@ -22,6 +22,7 @@ public sealed class JupyterKernel : IAsyncDisposable
     private readonly MessageCodec codec;
     private readonly KernelSockets sockets;
     private readonly OutputPublisher output;
+    private readonly InputRequests input;
     private readonly RunningCell running = new();
     private readonly Task<IScriptEngine> engine;
     private readonly ShellHandler shell;
@@ -41,9 +42,11 @@ public sealed class JupyterKernel : IAsyncDisposable
         output = new OutputPublisher((parent, type, content) =>
             sockets.Send(Channel.IOPub, codec.Encode([Encoding.ASCII.GetBytes(type)], type, parent, content)));
 
+        input = new InputRequests((request, content) => sockets.Send(Channel.Stdin, codec.Encode(request.Identities, "input_request", request, content)));
+
         // The engine warms up while the front end still introduces itself.
         engine = Task.Factory.StartNew(engineFactory, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        shell = new ShellHandler(engine, output, running, () => Interlocked.Read(ref received), connection, log);
+        shell = new ShellHandler(engine, output, input, running, () => Interlocked.Read(ref received), connection, log);
         shellThread = new Thread(ShellLoop) { IsBackground = true, Name = "kernel shell" };
         controlThread = new Thread(ControlLoop) { IsBackground = true, Name = "kernel control" };
     }
@@ -127,8 +130,23 @@ public sealed class JupyterKernel : IAsyncDisposable
             controlQueue.Add((channel, request));
         else if (channel == Channel.Shell)
             shellQueue.Add((channel, request, Interlocked.Increment(ref received)));
+        else if (channel == Channel.Stdin && request.Type == "input_reply")
+            TakeAnswer(request);
         else
-            log.Write($"ignored {request.Type} on {channel}: this kernel does not read input");
+            log.Write($"ignored {request.Type} on {channel}");
+    }
+
+    private void TakeAnswer(Request reply)
+    {
+        try
+        {
+            if (!input.Answer(reply))
+                log.Write("input_reply: no cell waits for an answer");
+        }
+        catch (MalformedMessageException e)
+        {
+            log.Write($"dropped a message on {Channel.Stdin}: {e.Message}");
+        }
     }
 
     private void ShellLoop()

@@ -6,7 +6,7 @@ namespace Sparseland.Kernel.Jupyter;
 
 /// <summary>Handles the requests of the shell channel, one after another on one thread.</summary>
 internal sealed class ShellHandler(
-    Task<IScriptEngine> engine, OutputPublisher output, RunningCell running, Func<long> received, ConnectionInfo connection, KernelLog log)
+    Task<IScriptEngine> engine, OutputPublisher output, InputRequests input, RunningCell running, Func<long> received, ConnectionInfo connection, KernelLog log)
 {
     private readonly SessionHistory history = new();
     private int executionCount;
@@ -66,7 +66,7 @@ internal sealed class ShellHandler(
         if (!silent)
             output.Publish(request, "execute_input", new JsonObject { ["code"] = code, ["execution_count"] = executionCount });
 
-        var cell = new CellOutput(output, request, executionCount, silent);
+        var cell = new CellOutput(output, input, request, executionCount, silent);
         var error = Error(Run(code, cell));
         if (store)
             history.Add(executionCount, code, cell.ResultText);

@@ -4,30 +4,54 @@ using Sparseland.Kernel.Notebooks;
 
 namespace Sparseland.Kernel.Running;
 
-/// <summary>Gathers what the cells of one run put out, in the form that the notebook format stores.</summary>
+/// <summary>
+/// Gathers what the cells of one run put out, in the form that the notebook format stores: each its own, also what its background work
+/// writes while a later cell runs.
+/// </summary>
 internal sealed class CellRecorder
+{
+    private readonly Dictionary<int, CellRecording> cells = [];
+    private readonly List<(string DisplayId, JsonObject Output)> displays = [];
+
+    /// <summary>What a cell, by its number, has put out.</summary>
+    public CellRecording Cell(int number)
+    {
+        if (!cells.TryGetValue(number, out var cell))
+            cells.Add(number, cell = new CellRecording(number, displays));
+        return cell;
+    }
+
+    /// <summary>A new form of an earlier display, in this cell or an earlier one.</summary>
+    public void Update(JsonObject data, JsonObject metadata, string displayId)
+    {
+        foreach (var (_, output) in displays.Where(d => d.DisplayId == displayId))
+        {
+            output["data"] = data.DeepClone();
+            output["metadata"] = metadata.DeepClone();
+        }
+    }
+}
+
+/// <summary>The outputs of one cell.</summary>
+/// <param name="number">Its execution count.</param>
+/// <param name="displays">Displays of the whole run, for updates.</param>
+internal sealed class CellRecording(int number, List<(string DisplayId, JsonObject Output)> displays)
 {
     private const int MostStreamCharacters = 1_000_000;
 
-    private readonly List<(string DisplayId, JsonObject Output)> displays = [];
     private readonly StringBuilder streamText = new();
-    private List<JsonObject> outputs = [];
+    private readonly List<JsonObject> outputs = [];
     private JsonObject? openStream;
     private int streamed;
 
-    /// <summary>Starts a new cell. Displays of earlier cells can still be updated.</summary>
-    public void BeginCell()
+    /// <summary>The outputs so far.</summary>
+    public IReadOnlyList<JsonObject> Outputs
     {
-        outputs = [];
-        openStream = null;
-        streamed = 0;
-    }
-
-    /// <summary>The outputs of the cell so far.</summary>
-    public IReadOnlyList<JsonObject> EndCell()
-    {
-        CloseStream();
-        return outputs;
+        get
+        {
+            CloseStream();
+            return outputs;
+        }
     }
 
     /// <summary>Text on a standard stream; neighbours of the same stream become one output.</summary>
@@ -58,21 +82,11 @@ internal sealed class CellRecorder
         displays.Add((displayId, output));
     }
 
-    /// <summary>A new form of an earlier display, in this cell or an earlier one.</summary>
-    public void Update(JsonObject data, JsonObject metadata, string displayId)
-    {
-        foreach (var (_, output) in displays.Where(d => d.DisplayId == displayId))
-        {
-            output["data"] = data.DeepClone();
-            output["metadata"] = metadata.DeepClone();
-        }
-    }
-
     /// <summary>The value of the cell.</summary>
-    public void Result(JsonObject data, JsonObject metadata, int executionCount)
+    public void Result(JsonObject data, JsonObject metadata)
     {
         CloseStream();
-        outputs.Add(new JsonObject { ["data"] = data, ["execution_count"] = executionCount, ["metadata"] = metadata, ["output_type"] = "execute_result" });
+        outputs.Add(new JsonObject { ["data"] = data, ["execution_count"] = number, ["metadata"] = metadata, ["output_type"] = "execute_result" });
     }
 
     /// <summary>The error that ended the cell.</summary>

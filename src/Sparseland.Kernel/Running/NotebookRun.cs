@@ -7,7 +7,7 @@ namespace Sparseland.Kernel.Running;
 /// <summary>How the run of a notebook ended.</summary>
 public enum RunStatus
 {
-    /// <summary>Every cell ran to its end.</summary>
+    /// <summary>Every cell ran to its end, or was allowed to throw.</summary>
     Passed,
 
     /// <summary>A cell did not compile, or threw.</summary>
@@ -41,6 +41,9 @@ public sealed record NotebookRun(
     IReadOnlyList<Claim> Claims,
     IReadOnlyList<Claim> Regressed)
 {
+    /// <summary>Cells that threw and were allowed to (the tag raises-exception, or <see cref="RunOptions.AllowErrors"/>).</summary>
+    public int ToleratedErrors { get; init; }
+
     /// <summary>Whether every cell ran and no claim was lost.</summary>
     public bool IsGood => Status == RunStatus.Passed && Regressed.Count == 0;
 

@@ -10,6 +10,9 @@ namespace Sparseland.Kernel.Running;
 /// <summary>Executes a notebook headless, in a fresh process, and gathers its outputs. Writes no file.</summary>
 public sealed class NotebookRunner(RunOptions options)
 {
+    private static readonly TimeSpan LateSilence = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan LateLimit = TimeSpan.FromSeconds(2);
+
     /// <summary>Runs all code cells of a notebook in their order, up to the first that fails.</summary>
     /// <param name="path">A .ipynb or .dib file; the cells run in its folder.</param>
     /// <param name="progress">Told before each cell.</param>
@@ -28,11 +31,12 @@ public sealed class NotebookRunner(RunOptions options)
         var total = cells.Count(c => c.IsCode);
         var recorder = new CellRecorder();
         var watch = Stopwatch.StartNew();
-        var recorded = new List<(NotebookCell Cell, int Count, IReadOnlyList<JsonObject> Outputs)>();
+        var recorded = new List<(NotebookCell Cell, int Count)>();
         var status = RunStatus.Passed;
         CellError? error = null;
         int? failed = null;
         long peak = 0;
+        var tolerated = 0;
         await using (var worker = await WorkerProcess.StartAsync(Path.GetDirectoryName(Path.GetFullPath(path))!, Variables(), cancel).ConfigureAwait(false))
         {
             for (var i = 0; i < cells.Count && status == RunStatus.Passed; i++)
@@ -41,25 +45,34 @@ public sealed class NotebookRunner(RunOptions options)
                     continue;
                 var count = recorded.Count + 1;
                 progress?.Report(new RunProgress(path, count, total, watch.Elapsed));
-                recorder.BeginCell();
                 (status, error, var cellPeak) = await RunCellAsync(worker, cells[i].Source, count, recorder, cancel).ConfigureAwait(false);
                 peak = Math.Max(peak, cellPeak);
                 if (status != RunStatus.Passed)
                 {
                     failed = count;
-                    recorder.Error(error!.Name, error.Message, error.Traceback);
+                    recorder.Cell(count).Error(error!.Name, error.Message, error.Traceback);
+                    if (status == RunStatus.Failed && (options.AllowErrors || MayRaise(cells[i])))
+                    {
+                        // As nbclient has it: the error is an output like any other.
+                        (status, error, failed) = (RunStatus.Passed, null, null);
+                        tolerated++;
+                    }
                 }
 
-                recorded.Add((cells[i], count, recorder.EndCell()));
+                recorded.Add((cells[i], count));
             }
+
+            watch.Stop();
+            if (status is RunStatus.Passed or RunStatus.Failed)
+                await TakeLateOutputAsync(worker, recorder, cancel).ConfigureAwait(false);
         }
 
         // Only now: a later cell may have updated what an earlier one displayed.
         var cleaning = new OutputCleaning();
-        foreach (var (cell, count, outputs) in recorded)
+        foreach (var (cell, count) in recorded)
         {
             cell.Metadata.Remove("execution");
-            cell.SetOutputs(count, cleaning.Clean(outputs));
+            cell.SetOutputs(count, cleaning.Clean(recorder.Cell(count).Outputs));
         }
 
         var scale = RunOptions.Name(options.Scale);
@@ -77,7 +90,10 @@ public sealed class NotebookRunner(RunOptions options)
         var comparable = claimsBefore.Where(c => scaleBefore == scale || c.Kind == ClaimKind.Exact);
         return new NotebookRun(
             path, notebook, status, failed, error, watch.Elapsed, peak, claims,
-            status == RunStatus.Passed ? ClaimsComparison.Regressed(comparable, claims) : []);
+            status == RunStatus.Passed ? ClaimsComparison.Regressed(comparable, claims) : [])
+        {
+            ToleratedErrors = tolerated,
+        };
     }
 
     private Dictionary<string, string> Variables() => new()
@@ -91,7 +107,7 @@ public sealed class NotebookRunner(RunOptions options)
     private async Task<(RunStatus Status, CellError? Error, long Peak)> RunCellAsync(
         WorkerProcess worker, string code, int count, CellRecorder recorder, CancellationToken cancel)
     {
-        worker.Send(new JsonObject { ["kind"] = WorkerProtocol.Cell, ["code"] = code });
+        worker.Send(new JsonObject { ["kind"] = WorkerProtocol.Cell, ["code"] = code, ["number"] = count });
         var peak = worker.PeakMemory;
         var interrupted = false;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -134,28 +150,63 @@ public sealed class NotebookRunner(RunOptions options)
                     : (RunStatus.Failed, new CellError((string)message["name"]!, (string)message["message"]!, [.. ((JsonArray)message["traceback"]!).Select(l => (string)l!)]), peak);
             }
 
-            Record(message, count, recorder);
+            Record(message, recorder);
             receive = worker.ReceiveAsync(cancel);
         }
     }
 
-    private static void Record(JsonObject message, int count, CellRecorder recorder)
+    // Background work that a cell left behind: its last words are waited for, unless it never stops writing.
+    private async Task TakeLateOutputAsync(WorkerProcess worker, CellRecorder recorder, CancellationToken cancel)
     {
+        var since = Stopwatch.StartNew();
+        var last = 0;
+        using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        silence.CancelAfter(LateSilence);
+        try
+        {
+            while (await worker.ReceiveAsync(silence.Token).ConfigureAwait(false) is { } message)
+            {
+                last = Record(message, recorder);
+                if (since.Elapsed > LateLimit)
+                {
+                    recorder.Cell(last).Stream("stderr", "\nThe notebook ended; what this cell still wrote in the background is cut off here.\n");
+                    return;
+                }
+
+                silence.CancelAfter(LateSilence);
+            }
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            // Silence: nothing more comes.
+        }
+    }
+
+    // The tag of nbclient and Jupyter Book.
+    private static bool MayRaise(NotebookCell cell) =>
+        cell.Metadata["tags"] is JsonArray tags && tags.Any(t => t is JsonValue value && value.TryGetValue<string>(out var tag) && tag == "raises-exception");
+
+    private static int Record(JsonObject message, CellRecorder recorder)
+    {
+        var number = (int)message["number"]!;
+        var cell = recorder.Cell(number);
         switch ((string?)message["kind"])
         {
             case WorkerProtocol.Stream:
-                recorder.Stream((string)message["name"]!, (string)message["text"]!);
+                cell.Stream((string)message["name"]!, (string)message["text"]!);
                 break;
             case WorkerProtocol.Display:
-                recorder.Display(Detach(message, "data"), Detach(message, "metadata"), (string)message["displayId"]!);
+                cell.Display(Detach(message, "data"), Detach(message, "metadata"), (string)message["displayId"]!);
                 break;
             case WorkerProtocol.Update:
                 recorder.Update(Detach(message, "data"), Detach(message, "metadata"), (string)message["displayId"]!);
                 break;
             case WorkerProtocol.Result:
-                recorder.Result(Detach(message, "data"), Detach(message, "metadata"), count);
+                cell.Result(Detach(message, "data"), Detach(message, "metadata"));
                 break;
         }
+
+        return number;
     }
 
     private static JsonObject Detach(JsonObject message, string name)

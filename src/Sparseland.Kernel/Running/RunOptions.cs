@@ -25,6 +25,12 @@ public sealed record RunOptions
     /// <summary>How much work the notebook does.</summary>
     public RunScale Scale { get; init; } = RunScale.Lesson;
 
+    /// <summary>
+    /// Whether a cell that throws is recorded and the run goes on, as for a cell with the tag raises-exception. Default false. A cell that
+    /// does not end in time, or ends its process, ends the run all the same.
+    /// </summary>
+    public bool AllowErrors { get; init; }
+
     /// <summary>The longest that one cell may take.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Zero or less.</exception>
     public TimeSpan CellTimeout

@@ -22,7 +22,6 @@ internal static class Worker
         using var writer = new StreamWriter(pipe, WorkerProtocol.Encoding, 1 << 16, leaveOpen: true) { AutoFlush = false };
 
         await using var engine = new ScriptEngine(new ScriptEngineOptions { WorkingDirectory = Environment.CurrentDirectory });
-        var output = new PipeOutput(writer);
         CancellationTokenSource? running = null;
         WorkerProtocol.Send(writer, new JsonObject { ["kind"] = WorkerProtocol.Ready });
         while (await WorkerProtocol.ReceiveAsync(reader).ConfigureAwait(false) is { } message)
@@ -31,7 +30,7 @@ internal static class Worker
             {
                 case WorkerProtocol.Cell:
                     running = new CancellationTokenSource();
-                    _ = ExecuteAsync((string)message["code"]!, running.Token);
+                    _ = ExecuteAsync((string)message["code"]!, new PipeOutput(writer, (int)message["number"]!), running.Token);
                     break;
                 case WorkerProtocol.Interrupt when running is not null:
                     await running.CancelAsync().ConfigureAwait(false);
@@ -43,7 +42,7 @@ internal static class Worker
         Environment.Exit(0);
         return 0;
 
-        async Task ExecuteAsync(string code, CancellationToken cancel)
+        async Task ExecuteAsync(string code, PipeOutput output, CancellationToken cancel)
         {
             var result = await Task.Run(() => engine.ExecuteAsync(code, output, cancel), CancellationToken.None).ConfigureAwait(false);
             using var process = Process.GetCurrentProcess();
@@ -59,15 +58,21 @@ internal static class Worker
         }
     }
 
-    private sealed class PipeOutput(StreamWriter writer) : ICellOutput
+    /// <summary>Output of one cell, with its number: background work of an earlier one may write at any time.</summary>
+    private sealed class PipeOutput(StreamWriter writer, int number) : ICellOutput
     {
-        public void Stream(string name, string text) =>
-            WorkerProtocol.Send(writer, new JsonObject { ["kind"] = WorkerProtocol.Stream, ["name"] = name, ["text"] = text });
+        public void Stream(string name, string text) => Send(new JsonObject { ["kind"] = WorkerProtocol.Stream, ["name"] = name, ["text"] = text });
 
-        public void Display(MimeBundle bundle, string displayId) => WorkerProtocol.Send(writer, WorkerProtocol.Of(WorkerProtocol.Display, bundle, displayId));
+        public void Display(MimeBundle bundle, string displayId) => Send(WorkerProtocol.Of(WorkerProtocol.Display, bundle, displayId));
 
-        public void Update(MimeBundle bundle, string displayId) => WorkerProtocol.Send(writer, WorkerProtocol.Of(WorkerProtocol.Update, bundle, displayId));
+        public void Update(MimeBundle bundle, string displayId) => Send(WorkerProtocol.Of(WorkerProtocol.Update, bundle, displayId));
 
-        public void Result(MimeBundle bundle) => WorkerProtocol.Send(writer, WorkerProtocol.Of(WorkerProtocol.Result, bundle));
+        public void Result(MimeBundle bundle) => Send(WorkerProtocol.Of(WorkerProtocol.Result, bundle));
+
+        private void Send(JsonObject message)
+        {
+            message["number"] = number;
+            WorkerProtocol.Send(writer, message);
+        }
     }
 }

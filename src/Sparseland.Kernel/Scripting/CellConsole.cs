@@ -59,7 +59,7 @@ internal sealed class CellConsole : TextWriter
             {
                 Console.SetOut(new CellConsole("stdout", Console.Out));
                 Console.SetError(new CellConsole("stderr", Console.Error));
-                Console.SetIn(new RefusedInput(Console.In));
+                Console.SetIn(new CellInput(Console.In));
                 installed = true;
             }
         }
@@ -103,18 +103,41 @@ internal sealed class CellConsole : TextWriter
         }
     }
 
-    private sealed class RefusedInput(TextReader process) : TextReader
+    /// <summary>Reads what the user of the cell answers, a line at a time; outside cells the process's own input.</summary>
+    private sealed class CellInput(TextReader process) : TextReader
     {
-        public override int Read() => Source().Read();
+        // What is left of the last answer: Read takes characters, ReadLine the rest.
+        private string rest = "";
 
-        public override int Peek() => Source().Peek();
+        public override string? ReadLine()
+        {
+            if (Flow.Value is null) return process.ReadLine();
+            string line = Line().TrimEnd('\n');
+            rest = "";
+            return line;
+        }
 
-        public override string? ReadLine() => Source().ReadLine();
+        public override int Peek() => Flow.Value is null ? process.Peek() : Line()[0];
 
-        public override int Read(char[] buffer, int index, int count) => Source().Read(buffer, index, count);
+        public override int Read()
+        {
+            if (Flow.Value is null) return process.Read();
+            char first = Line()[0];
+            rest = rest[1..];
+            return first;
+        }
 
-        private TextReader Source() => Flow.Value is null
-            ? process
-            : throw new NotSupportedException("A notebook cell cannot read from standard input. Put the value in a variable of the cell instead.");
+        public override int Read(char[] buffer, int index, int count)
+        {
+            if (Flow.Value is null) return process.Read(buffer, index, count);
+            if (count == 0) return 0;
+            string line = Line();
+            int taken = Math.Min(count, line.Length);
+            line.CopyTo(0, buffer, index, taken);
+            rest = line[taken..];
+            return taken;
+        }
+
+        private string Line() => rest.Length > 0 ? rest : rest = Flow.Value!.Ask("", isPassword: false, CancellationToken.None) + "\n";
     }
 }

@@ -9,6 +9,8 @@ namespace Sparseland.Kernel.Scripting;
 /// <summary>Turns compiler messages and exceptions into what a learner can read.</summary>
 internal static partial class CellErrors
 {
+    private const int MostCauses = 10;
+
     private static readonly string[] EngineNamespaces =
     [
         "Microsoft.CodeAnalysis", "Sparseland.Kernel", "System.Runtime.ExceptionServices", "System.Runtime.CompilerServices",
@@ -65,9 +67,13 @@ internal static partial class CellErrors
 
         var text = new List<string>();
         var shown = false;
-        for (var e = exception; e is not null; e = e.InnerException)
+        Tell(exception, "", "");
+        return new CellError(exception.GetType().Name, Message(exception), text);
+
+        // Causes below each other; of several, each with its number, one step to the right.
+        void Tell(Exception e, string what, string indent)
         {
-            text.Add((ReferenceEquals(e, exception) ? "" : "caused by ") + $"{e.GetType().FullName}: {Message(e)}");
+            text.Add($"{indent}{what}{e.GetType().FullName}: {Message(e)}");
             foreach (var frame in new StackTrace(e, fNeedFileInfo: true).GetFrames())
             {
                 if (Describe(frame, sources) is not { } line)
@@ -75,22 +81,37 @@ internal static partial class CellErrors
                     continue;
                 }
 
-                text.Add("   " + line);
+                text.Add(indent + "   " + line);
                 if (!shown && frame.GetFileName() is { } file && sources.Line(file, frame.GetFileLineNumber()) is { } full)
                 {
                     shown = true;
                     var trimmed = full.TrimStart();
-                    text.Add("      > " + trimmed);
+                    text.Add(indent + "      > " + trimmed);
                     var column = sources.Column(file, frame.GetFileLineNumber(), frame.GetFileColumnNumber() - 1) - (full.Length - trimmed.Length);
                     if (column >= 0 && column < trimmed.Length)
                     {
-                        text.Add("        " + Caret(trimmed, column));
+                        text.Add(indent + "        " + Caret(trimmed, column));
                     }
                 }
             }
-        }
 
-        return new CellError(exception.GetType().Name, Message(exception), text);
+            if (e is AggregateException { InnerExceptions: { Count: > 1 } causes })
+            {
+                for (var i = 0; i < Math.Min(causes.Count, MostCauses); i++)
+                {
+                    Tell(causes[i], $"cause {i + 1} of {causes.Count}: ", indent + "  ");
+                }
+
+                if (causes.Count > MostCauses)
+                {
+                    text.Add($"{indent}  and {causes.Count - MostCauses} more causes");
+                }
+            }
+            else if (e.InnerException is { } inner)
+            {
+                Tell(inner, "caused by ", indent);
+            }
+        }
     }
 
     /// <summary>An exception that no cell awaits, as text for standard error.</summary>
@@ -137,6 +158,9 @@ internal static partial class CellErrors
     {
         "CS0103" or "CS0246" => "was the cell that defines it run? A missing 'using' gives the same message.",
         "CS1002" => "a statement ends with ';'. Only the last expression of a cell may go without.",
+        "CS1109" => "in a cell an extension method stands at top level: static int Twice(this int x) => 2 * x; without a class around it.",
+        "CS7021" => "a cell is a script and has no namespaces: leave the namespace out, or put the code into a library and load it with #r \"path.dll\".",
+        "CS9283" => "extension blocks need a static class of a library: write extension methods at top level (static int Twice(this int x) => 2 * x;), or load a library with #r \"path.dll\".",
         "CS0029" or "CS0266" => "the two types differ; a cast such as (float) or a suffix such as 1.0f may be what is missing.",
         _ => null,
     };

@@ -16,7 +16,7 @@ internal static partial class CellParser
     /// <summary>Directives that change the language of what follows.</summary>
     private static readonly Dictionary<string, string> Languages = new(StringComparer.Ordinal)
     {
-        ["#!csharp"] = "code", ["#!c#"] = "code", ["#!markdown"] = "markdown", ["#!html"] = "html",
+        ["#!csharp"] = "code", ["#!c#"] = "code", ["#!markdown"] = "markdown", ["#!html"] = "html", ["#!javascript"] = "javascript", ["#!js"] = "javascript",
     };
 
     /// <summary>Splits a cell.</summary>

@@ -18,6 +18,15 @@ public interface ICellOutput
 
     /// <summary>The value of the cell's trailing expression (Jupyter execute_result).</summary>
     void Result(MimeBundle bundle);
+
+    /// <summary>Asks the user for a line of text (Jupyter input_request) and waits for it. Unless overridden, nobody can answer.</summary>
+    /// <param name="prompt">What to ask.</param>
+    /// <param name="isPassword">Whether the front end hides what is typed.</param>
+    /// <param name="cancel">Signalled when the cell is stopped.</param>
+    /// <exception cref="NotSupportedException">Nobody can answer here.</exception>
+    /// <exception cref="OperationCanceledException">The cell was stopped.</exception>
+    string Ask(string prompt, bool isPassword, CancellationToken cancel) => throw new NotSupportedException(
+        "The cell asks for input, and nobody can answer here: a headless run has no user, and a front end must allow input. Put the value in a variable of the cell instead.");
 }
 
 /// <summary>How a cell ended.</summary>

@@ -10,7 +10,11 @@ namespace Sparseland.Kernel.Scripting;
 internal sealed partial class DirectiveRunner(ScriptEngineOptions options, References references)
 {
     /// <summary>Every directive that a cell may use.</summary>
-    public static readonly IReadOnlyList<string> Known = ["#r", "#i", "#!import", "#!csharp", "#!c#", "#!markdown", "#!html", "#!time", "#!about"];
+    public static readonly IReadOnlyList<string> Known = ["#r", "#i", "#!import", "#!csharp", "#!c#", "#!markdown", "#!html", "#!javascript", "#!time", "#!who", "#!whos", "#!claims", "#!scale", "#!about"];
+
+    // What .NET Interactive has and a kernel of one language has not.
+    private static readonly string[] OfOtherLanguages =
+        ["#!share", "#!set", "#!value", "#!connect", "#!fsharp", "#!f#", "#!pwsh", "#!powershell", "#!sql", "#!kql", "#!mermaid", "#!http", "#!python", "#!r"];
 
     private readonly PackageRestore restore = new(options.PackageCacheDirectory, options.NuGetPackagesDirectory);
     private readonly Dictionary<string, PackageRequest> packages = new(StringComparer.OrdinalIgnoreCase);
@@ -35,6 +39,11 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
             case "#!about":
                 output.Display(About(), $"about-{part.Line}");
                 break;
+            case "#!scale":
+                output.Display(Scale(part.Text), $"scale-{part.Line}");
+                break;
+            case var other when OfOtherLanguages.Contains(other):
+                throw new DirectiveException($"'{other}': this kernel runs C# only. .NET Interactive (dotnet tool install Microsoft.dotnet-interactive) has other languages and shares values between them.");
             default:
                 throw new DirectiveException($"The directive '{part.Kind}' is not known. Known ones: {string.Join(", ", Known)}.");
         }
@@ -71,15 +80,29 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
         }
     }
 
-    /// <summary>Markdown or HTML text as a displayed value.</summary>
+    /// <summary>Markdown, HTML or JavaScript text as a displayed value.</summary>
     public static MimeBundle Markup(string kind, string text) => kind == "html"
         ? ValueFormatting.Html(text, text)
+        : kind == "javascript"
+        ? new MimeBundle(new Dictionary<string, JsonNode> { ["application/javascript"] = JsonValue.Create(text), ["text/plain"] = JsonValue.Create("JavaScript, run by pages that allow it") })
         : new MimeBundle(new Dictionary<string, JsonNode>
         {
             ["text/markdown"] = JsonValue.Create(text),
             ["text/html"] = JsonValue.Create(Markdown.ToHtml(text)),
             ["text/plain"] = JsonValue.Create(text),
         });
+
+    private static MimeBundle Scale(string argument)
+    {
+        try
+        {
+            return SessionCommands.Scale(argument);
+        }
+        catch (ArgumentException e)
+        {
+            throw new DirectiveException(e.Message, e);
+        }
+    }
 
     private async Task ReferenceAsync(string argument, string folder, ICellOutput output, CancellationToken cancel)
     {

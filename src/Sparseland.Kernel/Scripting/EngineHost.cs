@@ -9,5 +9,7 @@ internal sealed class EngineHost(ICellOutput output, CancellationToken cancel) :
 
     public void Display(MimeBundle bundle, string displayId) => output.Display(bundle, displayId);
 
+    public string Ask(string prompt, bool isPassword) => output.Ask(prompt, isPassword, cancel);
+
     public void Update(MimeBundle bundle, string displayId) => output.Update(bundle, displayId);
 }

@@ -188,8 +188,11 @@ public sealed class ScriptEngine : IScriptEngine
                         // Empty lines in front keep the line numbers of the cell.
                         error = await RunCodeAsync(new string('\n', part.Line) + part.Text, name, output, cancel).ConfigureAwait(false);
                         break;
-                    case "markdown" or "html":
+                    case "markdown" or "html" or "javascript":
                         output.Display(DirectiveRunner.Markup(part.Kind, part.Text), $"{name}-{part.Line}");
+                        break;
+                    case "#!who" or "#!whos" or "#!claims":
+                        output.Display(await OfSessionAsync(part.Kind, output, cancel).ConfigureAwait(false), $"{name}-{part.Line}");
                         break;
                     case "#!time":
                         time = true;
@@ -219,6 +222,29 @@ public sealed class ScriptEngine : IScriptEngine
         }
 
         return null;
+    }
+
+    // On the cell's thread: a ToString of the user's may run for ever.
+    private async Task<MimeBundle> OfSessionAsync(string command, ICellOutput output, CancellationToken cancel)
+    {
+        // A name that was declared again is the later one, at its place.
+        SessionVariable[] variables = [.. (state?.Variables ?? []).Reverse().DistinctBy(v => v.Name).Reverse().Select(v => new SessionVariable(v.Name, v.Type, v.Value))];
+        MimeBundle? shown = null;
+        var end = await CellThread.RunAsync(
+            () =>
+            {
+                shown = command switch
+                {
+                    "#!who" => SessionCommands.Who(variables),
+                    "#!whos" => SessionCommands.Whos(variables),
+                    _ => SessionCommands.ClaimsSoFar(variables),
+                };
+                return Task.CompletedTask;
+            },
+            e => output.Stream("stderr", CellErrors.Background(e, sources)),
+            options.InterruptGrace,
+            cancel).ConfigureAwait(false);
+        return shown ?? throw (end == CellEnd.Stuck ? new StuckCellException() : new OperationCanceledException(cancel));
     }
 
     // Paths in an imported file start from that file.
@@ -268,6 +294,14 @@ public sealed class ScriptEngine : IScriptEngine
             diagnostics = Compile(script, cancel);
         }
 
+        if (diagnostics.Any(d => d.Id == "CS0029") && SpanResult(script, code) is { } copied)
+        {
+            code = copied;
+            checks = StopChecks.Into(code);
+            script = Continue(checks.Code, name);
+            diagnostics = Compile(script, cancel);
+        }
+
         if (IsWrong(diagnostics))
         {
             return CellErrors.FromDiagnostics(diagnostics, name, code);
@@ -285,7 +319,8 @@ public sealed class ScriptEngine : IScriptEngine
                 var ran = previous is null
                     ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
                     : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
-                if (thrown is null && hasResult)
+                // What was displayed already is not shown a second time as its own handle.
+                if (thrown is null && hasResult && ran.ReturnValue is not DisplayedValue)
                 {
                     // On the cell's thread: a ToString of the user's may run for ever.
                     result = ValueFormatting.Format(ran.ReturnValue);
@@ -388,6 +423,22 @@ public sealed class ScriptEngine : IScriptEngine
         var tree = compilation.SyntaxTrees.Last();
         return tree.GetRoot() is CompilationUnitSyntax { Members: [.., GlobalStatementSyntax { Statement: ExpressionStatementSyntax { SemicolonToken.IsMissing: true } last }] }
             && compilation.GetSemanticModel(tree).GetTypeInfo(last.Expression).Type is not { SpecialType: SpecialType.System_Void };
+    }
+
+    // A span cannot leave its cell as a value: its copy does. Null where the cell does not end in one.
+    private static string? SpanResult(Script script, string code)
+    {
+        var compilation = script.GetCompilation();
+        var tree = compilation.SyntaxTrees.Last();
+        if (tree.ToString() != code
+            || tree.GetRoot() is not CompilationUnitSyntax { Members: [.., GlobalStatementSyntax { Statement: ExpressionStatementSyntax { SemicolonToken.IsMissing: true } last }] }
+            || compilation.GetSemanticModel(tree).GetTypeInfo(last.Expression).Type is not INamedTypeSymbol { IsRefLikeType: true, Name: "Span" or "ReadOnlySpan" })
+        {
+            return null;
+        }
+
+        var span = last.Expression.Span;
+        return $"{code[..span.Start]}({code[span.Start..span.End]}).ToArray(){code[span.End..]}";
     }
 
     // An exception on a thread that a cell started would end the process and with it everybody's work.

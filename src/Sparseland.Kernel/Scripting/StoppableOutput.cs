@@ -8,13 +8,18 @@ namespace Sparseland.Kernel.Scripting;
 /// </summary>
 internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
 {
+    private readonly CancellationTokenSource stopping = new();
     private volatile bool stopped;
 
     /// <summary>Whether calls throw.</summary>
     public bool Stopped => stopped;
 
     /// <summary>From now on every call throws.</summary>
-    public void Stop() => stopped = true;
+    public void Stop()
+    {
+        stopped = true;
+        stopping.Cancel();
+    }
 
     public void Stream(string name, string text) => Call(o => o.Stream(name, text));
 
@@ -23,6 +28,13 @@ internal sealed class StoppableOutput(ICellOutput output) : ICellOutput
     public void Update(MimeBundle bundle, string displayId) => Call(o => o.Update(bundle, displayId));
 
     public void Result(MimeBundle bundle) => Call(o => o.Result(bundle));
+
+    public string Ask(string prompt, bool isPassword, CancellationToken cancel)
+    {
+        var answer = "";
+        Call(o => answer = o.Ask(prompt, isPassword, stopping.Token));
+        return answer;
+    }
 
     /// <summary>Ends a cell that goes on writing.</summary>
     public void ThrowIfStopped()

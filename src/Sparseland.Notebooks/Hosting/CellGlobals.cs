@@ -33,6 +33,16 @@ public static class CellGlobals
         return display(ValueFormatting.As(mimeType, value));
     }
 
+    /// <summary>Asks the user for a line of text and waits for it.</summary>
+    /// <param name="prompt">What to ask.</param>
+    /// <exception cref="NotSupportedException">Nobody can answer: a headless run, or a front end that does not allow input.</exception>
+    public static string input(string prompt = "") => NotebookHost.Require().Ask(prompt, isPassword: false);
+
+    /// <summary>Asks the user for a password, which the front end hides while it is typed. It is not stored in the notebook.</summary>
+    /// <param name="prompt">What to ask.</param>
+    /// <exception cref="NotSupportedException">Nobody can answer: a headless run, or a front end that does not allow input.</exception>
+    public static string password(string prompt = "Password: ") => NotebookHost.Require().Ask(prompt, isPassword: true);
+
     /// <summary>Text that is HTML already.</summary>
     public static IHtmlContent HTML(string content) => new HtmlString(content);
 }

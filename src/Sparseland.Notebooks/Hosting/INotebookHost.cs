@@ -14,6 +14,12 @@ public interface INotebookHost
     /// <summary>Replaces what an earlier <see cref="Display"/> with the same identity shows.</summary>
     void Update(MimeBundle bundle, string displayId);
 
+    /// <summary>Asks the user for a line of text and waits for it.</summary>
+    /// <param name="prompt">What to ask.</param>
+    /// <param name="isPassword">Whether the front end hides what is typed.</param>
+    /// <exception cref="NotSupportedException">Nobody can answer here.</exception>
+    string Ask(string prompt, bool isPassword);
+
     /// <summary>Signalled when the user interrupts the running cell.</summary>
     CancellationToken CellCancelled { get; }
 }

@@ -25,7 +25,7 @@ public static class ValueFormatting
         using var shield = CellPlace.EnterShield();
         try
         {
-            return value is IMimeRenderable renderable ? renderable.Render() : FormatWithFormatters(value, mimeTypes);
+            return value is IMimeRenderable renderable ? renderable.Render() : FormatKnown(value, mimeTypes);
         }
         catch (Exception e)
         {
@@ -50,6 +50,20 @@ public static class ValueFormatting
         [PlainTextFormatter.MimeType] = JsonValue.Create(content),
         [mimeType] = ToNode(mimeType, content),
     });
+
+    private static MimeBundle FormatKnown(object? value, string[] mimeTypes)
+    {
+        if (value is null || mimeTypes.Length > 0) return FormatWithFormatters(value, mimeTypes);
+
+        // Loading the chart libraries takes a moment: only for values of other libraries.
+        if (value.GetType().Assembly.GetName().Name is { } assembly && !assembly.StartsWith("System.", StringComparison.Ordinal) && !value.GetType().Assembly.IsDynamic)
+            NotebookFormatters.Register();
+        if (IsUsers(value.GetType())) return FormatWithFormatters(value, mimeTypes);
+        return NumberForms.TryRender(value) ?? Sequences.TryRender(value) ?? FormatWithFormatters(value, mimeTypes);
+    }
+
+    /// <summary>Whether somebody has said how values of this very type are shown.</summary>
+    private static bool IsUsers(Type type) => Formatter.RegisteredFormatters(includeDefaults: false).Any(f => f.Type == type && !NotebookFormatters.IsOwn(f));
 
     private static MimeBundle FormatWithFormatters(object? value, string[] mimeTypes)
     {

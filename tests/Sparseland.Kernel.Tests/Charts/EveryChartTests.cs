@@ -55,8 +55,11 @@ public class EveryChartTests
         (comma.NumberFormat.NumberDecimalSeparator, comma.NumberFormat.NumberGroupSeparator, comma.NumberFormat.NegativeSign) = (",", ".", "~");
         try
         {
-            CultureInfo.CurrentCulture = comma;
-            Assert.Equal(expected, Everything(Samples.Make(name)));
+            foreach (CultureInfo culture in (CultureInfo[])[comma, new("de-DE"), new("tr-TR"), new("ar-SA")])
+            {
+                CultureInfo.CurrentCulture = culture;
+                Assert.Equal(expected, Everything(Samples.Make(name)));
+            }
         }
         finally
         {

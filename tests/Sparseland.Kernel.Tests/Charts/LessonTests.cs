@@ -147,7 +147,9 @@ internal sealed class FakeHost : INotebookHost
 
     public void Display(MimeBundle bundle, string displayId) => Add(bundle, displayId, false);
 
-    public void Update(MimeBundle bundle, string displayId) => Add(bundle, displayId, true);
+    public string Ask(string prompt, bool isPassword) => throw new NotSupportedException();
+
+        public void Update(MimeBundle bundle, string displayId) => Add(bundle, displayId, true);
 
     private void Add(MimeBundle bundle, string id, bool update)
     {

@@ -45,6 +45,18 @@ internal sealed class FakeEngine : IScriptEngine
                 for (var i = 1; i <= int.Parse(argument); i++)
                     output.Update(Text($"{i}"), "id");
                 break;
+            case "ask":
+                output.Stream("stdout", "before");
+                try
+                {
+                    output.Result(Text(output.Ask(argument, argument.StartsWith("secret", StringComparison.Ordinal), cancel)));
+                }
+                catch (OperationCanceledException)
+                {
+                    return Task.FromResult(new CellResult(CellStatus.Interrupted, null, TimeSpan.Zero));
+                }
+
+                break;
             case "value":
                 output.Result(Text(argument));
                 break;

@@ -40,6 +40,8 @@ internal sealed class KernelClient : IDisposable
             ["ip"] = ip, ["transport"] = "tcp", ["key"] = Key, ["signature_scheme"] = "hmac-sha256", ["kernel_name"] = "test",
         }.ToJsonString());
         NetMQSocket[] sockets = [shell, control, iopub, stdin, heartbeat];
+        // Shell and stdin of one client share their routing identity: it is how the kernel finds the way back.
+        shell.Options.Identity = stdin.Options.Identity = Guid.NewGuid().ToByteArray();
         for (var i = 0; i < sockets.Length; i++)
         {
             sockets[i].Options.ReceiveHighWatermark = 0;
@@ -92,10 +94,10 @@ internal sealed class KernelClient : IDisposable
 
     public void SendFrames(IEnumerable<byte[]> frames, bool onControl = false) => (onControl ? control : shell).SendMultipartBytes(frames);
 
-    public string Execute(string code, bool silent = false, bool stopOnError = true, bool storeHistory = true, JsonObject? expressions = null) =>
+    public string Execute(string code, bool silent = false, bool stopOnError = true, bool storeHistory = true, JsonObject? expressions = null, bool allowStdin = false) =>
         Send("execute_request", new JsonObject
         {
-            ["code"] = code, ["silent"] = silent, ["store_history"] = storeHistory, ["user_expressions"] = expressions ?? [], ["allow_stdin"] = false, ["stop_on_error"] = stopOnError,
+            ["code"] = code, ["silent"] = silent, ["store_history"] = storeHistory, ["user_expressions"] = expressions ?? [], ["allow_stdin"] = allowStdin, ["stop_on_error"] = stopOnError,
         });
 
     /// <summary>The answer to a request, with the order and signature of its frames checked.</summary>
@@ -105,6 +107,11 @@ internal sealed class KernelClient : IDisposable
         Assert.Equal(id, message.ParentId);
         return message;
     }
+
+    /// <summary>The question of a running cell.</summary>
+    public Received Question() => Receive(stdin, Patience) ?? throw new TimeoutException("no input_request");
+
+    public void Answer(string value) => stdin.SendMultipartBytes(Frames("input_reply", Guid.NewGuid().ToString(), new JsonObject { ["value"] = value }));
 
     public Received? Broadcast(TimeSpan patience) => Receive(iopub, patience);
 

@@ -40,6 +40,34 @@ public sealed class KernelProtocolTests : IAsyncLifetime
     }
 
     [Fact]
+    public void A_cell_asks_its_user_and_goes_on_with_the_answer()
+    {
+        var cell = client.Execute("ask name?", allowStdin: true);
+        var question = client.Question();
+        Assert.Equal(("input_request", "name?", false, cell), (question.Type, (string?)question.Content["prompt"], (bool)question.Content["password"]!, question.ParentId));
+        client.Answer("Grace ü");
+        Assert.Equal("ok", (string?)client.Reply(cell).Content["status"]);
+        Assert.Equal(["before", "Grace ü"], client.BroadcastsOf(cell).Where(m => m.Type is "stream" or "execute_result").Select(m => (string?)m.Content["text"] ?? (string?)m.Content["data"]!["text/plain"]));
+
+        cell = client.Execute("ask secret word", allowStdin: true);
+        Assert.True((bool)client.Question().Content["password"]!);
+        client.Send("interrupt_request", [], onControl: true);
+        Assert.Equal("error", (string?)client.Reply(cell).Content["status"]);
+
+        // An answer that comes too late disturbs nobody.
+        client.Answer("too late");
+        Assert.Equal("ok", (string?)client.Run("value 1").Reply.Content["status"]);
+    }
+
+    [Fact]
+    public void Where_the_front_end_allows_no_input_a_question_is_an_error()
+    {
+        var (reply, _) = client.Run("ask name?");
+        Assert.Equal("error", (string?)reply.Content["status"]);
+        Assert.Contains("does not allow it", (string?)reply.Content["evalue"]);
+    }
+
+    [Fact]
     public void Control_answers_kernel_info_while_a_cell_runs()
     {
         var cell = client.Execute("forever");

@@ -52,6 +52,44 @@ public class NotebookRunnerTests
         Assert.Null(RunRecord.Read(run.Notebook));
     }
 
+    [Fact]
+    public async Task Background_output_belongs_to_the_cell_that_began_it()
+    {
+        var path = Notes.Single(
+            "_ = Task.Run(async () => { await Task.Delay(400); Console.WriteLine(\"late of one\"); });",
+            "await Task.Delay(900); 2",
+            "_ = Task.Run(async () => { await Task.Delay(100); Console.WriteLine(\"late of three\"); }); 3");
+        var run = await Run(path);
+        Assert.True(run.IsGood, run.Error?.Message);
+        Assert.Equal(["late of one\n", "2", "3late of three\n"], run.Notebook.CodeCells.Select(c => c.Shown()));
+    }
+
+    [Fact]
+    public async Task Background_output_without_end_is_said_to_be_cut_off()
+    {
+        var run = await Run(Notes.Single("_ = Task.Run(async () => { while (true) { Console.WriteLine(\"more\"); await Task.Delay(20); } });", "2"));
+        Assert.True(run.IsGood, run.Error?.Message);
+        Assert.Contains("cut off", run.Notebook.CodeCells.First().Shown(), StringComparison.Ordinal);
+        Assert.Equal("2", run.Notebook.CodeCells.Last().Shown());
+    }
+
+    [Fact]
+    public async Task A_cell_tagged_raises_exception_may_throw()
+    {
+        var path = Notes.Single("1", "throw new FormatException(\"on purpose\");", "3");
+        var notebook = Notebook.Load(path);
+        notebook.CodeCells.ElementAt(1).Metadata["tags"] = new System.Text.Json.Nodes.JsonArray("other", "raises-exception");
+        AtomicFile.Write(path, notebook.ToText());
+        var run = await Run(path);
+        Assert.True(run.IsGood);
+        Assert.Equal(1, run.ToleratedErrors);
+        Assert.Equal(["1", "FormatException: on purpose", "3"], run.Notebook.CodeCells.Select(c => c.Shown()));
+
+        var allowed = await Run(Notes.Single("int i = \"s\";", "2"), new RunOptions { AllowErrors = true });
+        Assert.True(allowed.IsGood);
+        Assert.Equal("2", allowed.Notebook.CodeCells.Last().Shown());
+    }
+
     [Theory]
     [InlineData("while (true) { }")]
     [InlineData("Thread.Sleep(Timeout.Infinite);")]

@@ -38,24 +38,22 @@ public class StoringTests
     [Fact]
     public void Streams_are_joined_and_a_carriage_return_overwrites_its_line()
     {
-        var recorder = new CellRecorder();
-        recorder.BeginCell();
+        var recorder = new CellRecorder().Cell(1);
         recorder.Stream("stdout", "10 %\r50 %\r");
         recorder.Stream("stdout", "done\nnext");
         recorder.Stream("stderr", "oh");
         recorder.Stream("stdout", "!");
-        var outputs = recorder.EndCell();
+        var outputs = recorder.Outputs;
         Assert.Equal(["done\nnext", "oh", "!"], outputs.Select(o => NotebookJson.Lines(o["text"])));
     }
 
     [Fact]
     public void Output_without_end_is_cut()
     {
-        var recorder = new CellRecorder();
-        recorder.BeginCell();
+        var recorder = new CellRecorder().Cell(1);
         for (var i = 0; i < 300; i++)
             recorder.Stream("stdout", new string('x', 10_000) + "\n");
-        var text = NotebookJson.Lines(recorder.EndCell().Single()["text"])!;
+        var text = NotebookJson.Lines(recorder.Outputs.Single()["text"])!;
         Assert.InRange(text.Length, 1_000_000, 1_100_000);
         Assert.EndsWith("left out\n", text, StringComparison.Ordinal);
     }

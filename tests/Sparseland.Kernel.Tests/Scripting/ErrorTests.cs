@@ -43,6 +43,35 @@ public sealed class ErrorTests : EngineTest
     }
 
     [Fact]
+    public async Task Every_cause_of_several_is_shown_on_all_levels()
+    {
+        var error = await Fail("""
+            throw new AggregateException("two things",
+                new InvalidOperationException("first", new FormatException("below first")),
+                new AggregateException(new ArgumentException("second a"), new ArgumentException("second b")));
+            """);
+        Assert.Equal("AggregateException", error.Name);
+        string[] lines = [.. error.Traceback.Where(l => !l.TrimStart().StartsWith("at ", StringComparison.Ordinal) && !l.TrimStart().StartsWith('>') && l.Trim() != "^")];
+        Assert.Equal(6, lines.Length);
+        Assert.StartsWith("System.AggregateException: two things", lines[0], StringComparison.Ordinal);
+        Assert.Equal("  cause 1 of 2: System.InvalidOperationException: first", lines[1]);
+        Assert.Equal("  caused by System.FormatException: below first", lines[2]);
+        Assert.StartsWith("  cause 2 of 2: System.AggregateException: ", lines[3], StringComparison.Ordinal);
+        Assert.Equal("    cause 1 of 2: System.ArgumentException: second a", lines[4]);
+        Assert.Equal("    cause 2 of 2: System.ArgumentException: second b", lines[5]);
+    }
+
+    [Theory]
+    [InlineData("static class E { public static int Twice(this int x) => 2 * x; }", "top level")]
+    [InlineData("static class E { extension(int x) { public int Twice() => 2 * x; } }", "top level")]
+    [InlineData("namespace N { class C { } }", "namespaces")]
+    public async Task What_a_script_cannot_hold_says_what_to_do(string code, string hint)
+    {
+        Assert.Contains(hint, Text(await Fail(code)), StringComparison.Ordinal);
+        Assert.Equal("42", (await Run("static int Twice(this int x) => 2 * x;\n21.Twice()")).ResultText);
+    }
+
+    [Fact]
     public async Task The_caret_stands_under_the_throwing_statement()
     {
         var error = await Fail("int[] few = [1];\nvar fine = few[0]; int.Parse(\"x\");");

@@ -40,7 +40,16 @@ public sealed class OutputTests : EngineTest
     {
         var error = await Fail("Console.ReadLine()");
         Assert.Equal("NotSupportedException", error.Name);
-        Assert.Contains("standard input", error.Message, StringComparison.Ordinal);
+        Assert.Contains("nobody can answer", error.Message, StringComparison.Ordinal);
+        Assert.Contains("nobody can answer", (await Fail("password()")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_display_at_the_end_is_shown_once()
+    {
+        var output = await Run("display(3)");
+        Assert.Equal(("display", "3"), (output.Events.Single().Kind, output.Events.Single().Text));
+        Assert.Null((await Run("3.Display()")).ResultBundle);
     }
 
     [Fact]

@@ -1,0 +1,100 @@
+using System.Globalization;
+
+namespace Sparseland.Kernel.Tests.Scripting;
+
+/// <summary>What a cell shows of arrays, tensors, sequences and numbers.</summary>
+public sealed class ValueFormTests : EngineTest
+{
+    [Theory]
+    [InlineData("new double[,] { { 1, 2 }, { 3, 4.5 } }", "double[2, 2]\n1    2\n3  4.5")]
+    [InlineData("new float[0, 3]", "float[0, 3]: empty")]
+    [InlineData("new int[1, 2, 1]", "int[1, 2, 1]\n[0, :, :]\n0\n0")]
+    [InlineData("new[] { new[] { 1, 2 }, new[] { 3 } }", "int[2][]\n1  2\n3   ")]
+    [InlineData("new double[][] { [0.1], null }", "double[2][]\n 0.1\nnull")]
+    [InlineData("new double[] { 1, 2.5 }.AsMemory()", "Memory<double>[2] [ 1, 2.5 ]")]
+    [InlineData("new double[] { 1, 2.5 }.AsSpan()", "[ 1, 2.5 ]")]
+    [InlineData("\"abc\".AsSpan()[1..]", "[ b, c ]")]
+    [InlineData("System.Runtime.Intrinsics.Vector512.Create(1.5)", "Vector512<double>[8] [ 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5 ]")]
+    [InlineData("new System.Numerics.Complex(1, -2)", "1 - 2i")]
+    [InlineData("new System.Numerics.Complex[] { new(1, 2), new(0, 0) }", "[ 1 + 2i, 0 + 0i ]")]
+    [InlineData("System.Numerics.BigInteger.Pow(2, 70)", "1180591620717411303424")]
+    [InlineData("(1, \"a\", new[] { 1.5, 2 }, (2, 'c'))", "(1, \"a\", [ 1.5, 2 ], (2, 'c'))")]
+    [InlineData("TorchSharp.torch.tensor(new double[,] { { 1, 2 }, { 3, 4 } })", "Tensor [2, 2] Float64\n1  2\n3  4")]
+    [InlineData("TorchSharp.torch.tensor(new[] { true, false })", "Tensor [2] Bool [ true, false ]")]
+    [InlineData("TorchSharp.torch.tensor(3L)", "Tensor [] Int64 3")]
+    [InlineData("TorchSharp.torch.zeros(0, 3)", "Tensor [0, 3] Float32: empty")]
+    [InlineData("TorchSharp.torch.ones(2, dtype: TorchSharp.torch.ScalarType.BFloat16, requires_grad: true)", "Tensor [2] BFloat16, requires grad [ 1, 1 ]")]
+    [InlineData("TorchSharp.torch.ones(2, 2).to_sparse()", "Tensor [2, 2] Float32\n1  1\n1  1")]
+    [InlineData("TorchSharp.torch.tensor(new System.Numerics.Complex[] { new(1, -1) })", "Tensor [1] ComplexFloat64 [ 1 - 1i ]")]
+    [InlineData("TorchSharp.torch.arange(3).unsqueeze(1).t()", "Tensor [1, 3] Int64\n0  1  2")]
+    public async Task Every_kind_of_numbers_has_its_shape_and_values(string code, string shown) => Assert.Equal(shown, (await Run(code)).ResultText);
+
+    [Fact]
+    public async Task A_disposed_tensor_is_said_to_be_one()
+    {
+        Assert.Equal("Tensor, disposed", (await Run("var gone = TorchSharp.torch.ones(2); gone.Dispose(); gone")).ResultText);
+    }
+
+    [Fact]
+    public async Task Large_ones_are_cut_and_small()
+    {
+        foreach (var code in (string[])["new double[5000, 5000]", "TorchSharp.torch.zeros(5000, 5000)", "TorchSharp.torch.zeros([2, 3, 4, 50, 60])"])
+        {
+            var bundle = (await Run(code)).ResultBundle!;
+            Assert.InRange(bundle.Data["text/html"].ToString().Length, 100, 40_000);
+            Assert.Contains("...", bundle.Data["text/plain"].ToString());
+            Assert.Contains("<table", bundle.Data["text/html"].ToString());
+        }
+
+        Assert.Contains("20 more slices", (await Run("TorchSharp.torch.zeros([2, 3, 4, 5, 6])")).ResultText);
+    }
+
+    [Theory]
+    [InlineData("IEnumerable<int> Endless() { for (int i = 0; ; i++) yield return i; }\nEndless()", "[ 0, 1, 2", "and so on")]
+    [InlineData("IEnumerable<int> Slow() { yield return 7; Thread.Sleep(60_000); yield return 8; }\nSlow()", "[ 7 ]", "did not come within 2 s")]
+    [InlineData("IEnumerable<int> Bad() { yield return 7; throw new FormatException(\"no more\"); }\nBad()", "[ 7 ]", "then FormatException: no more")]
+    [InlineData("new[] { 1, 2 }.Select(i => i * 2)", "[ 2, 4 ]", "")]
+    [InlineData("Enumerable.Range(0, 0).Where(i => i > 0)", "[  ]", "")]
+    public async Task A_sequence_shows_its_beginning_and_holds_nobody(string code, string values, string note)
+    {
+        var output = await Run(code);
+        Assert.StartsWith(values, output.ResultText, StringComparison.Ordinal);
+        Assert.Contains(note, output.ResultText, StringComparison.Ordinal);
+        Assert.Equal(note.Length > 0, output.ResultText!.Contains("...", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task The_users_own_formatter_wins()
+    {
+        // Types of which nothing else here shows values: registrations are the process's.
+        foreach (var type in (string[])["bool[,]", "sbyte[,]"])
+        {
+            await Run($"using Microsoft.DotNet.Interactive.Formatting;\nSparseland.Notebooks.NotebookFormatters.Register();\nFormatter.Register<{type}>((m, w) => w.Write(\"mine\"), \"text/plain\");");
+            Assert.Equal("mine", (await Run($"new {type.Replace(",", "1, 1", StringComparison.Ordinal)}")).ResultText);
+        }
+    }
+
+    [Fact]
+    public async Task A_data_frame_is_a_table_before_any_setup_cell()
+    {
+        var output = await Run("using Microsoft.Data.Analysis;\nnew DataFrame(new DoubleDataFrameColumn(\"a\", new double[] { 1, 2 }))");
+        Assert.Contains("2 rows, 1 columns", output.ResultText);
+        Assert.Contains("<table", output.ResultBundle!.Data["text/html"].ToString());
+    }
+
+    [Theory]
+    [InlineData("de-DE")]
+    [InlineData("tr-TR")]
+    public async Task Cells_may_use_any_culture_and_their_values_look_the_same(string culture)
+    {
+        var output = await Run($$"""
+            var culture = new System.Globalization.CultureInfo("{{culture}}");
+            System.Globalization.CultureInfo.CurrentCulture = culture;
+            Console.Write(1.5.ToString(culture));
+            (new double[,] { { 1.5, -1e10 } }, new System.Numerics.Complex(1.5, 2), 0.25, TorchSharp.torch.tensor(1.5))
+            """);
+        Assert.Equal(1.5.ToString(new CultureInfo(culture)), output.Stdout);
+        Assert.Equal("1,5", output.Stdout);
+        Assert.Equal("(double[1, 2]; 1.5  -1E+10, 1.5 + 2i, 0.25, Tensor [] Float64 1.5)", output.ResultText);
+    }
+}
