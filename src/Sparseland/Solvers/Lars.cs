@@ -142,7 +142,7 @@ public static class Lars
         double[] rows = new double[active.Count * map.Outputs], signs = new double[active.Count];
         for (int i = 0; i < active.Count; i++)
         {
-            map.Column(active[i]).CopyTo(rows.AsSpan(i * map.Outputs));
+            map.CopyColumn(active[i], rows.AsSpan(i * map.Outputs));
             signs[i] = Math.Sign(c[active[i]]) / weight;
         }
 
