@@ -9,14 +9,16 @@ namespace Sparseland.Coding;
 public enum StoppingRule
 {
     /// <summary>
-    /// max |dR| at or below tolerance * step * max |X D^T|: the fixed-point equation, which is the optimality condition, holds for every
-    /// single coefficient. Ends as <see cref="StopReason.Converged"/>.
+    /// max |dR| at or below tolerance * step * max |X D^T|, for each sample by itself: the fixed-point equation, which is the optimality
+    /// condition, holds for every single coefficient. A sample that meets it is left alone, so that its code does not depend on its neighbours
+    /// in the batch. Ends as <see cref="StopReason.Converged"/> when all do.
     /// </summary>
     FixedPoint,
 
     /// <summary>
     /// ||dR||_2/(1e-2 + ||R||_2) below the tolerance, spectral norms of the batch: the rule of the V1 paper. It stops long before
-    /// convergence, is meant for reproducing that loop, and ends as <see cref="StopReason.RelativeChange"/>.
+    /// convergence, is meant for reproducing that loop, and ends as <see cref="StopReason.RelativeChange"/>. It is a rule for the batch as a
+    /// whole: small samples beside large ones are coded less exactly.
     /// </summary>
     RelativeChange,
 }

@@ -130,6 +130,10 @@ public sealed class CoordinateCoder : ISparseCoder
         {
             return _batch.Encode(X, dictionary, initial, progress, cancel);
         }
+        catch (AggregateException several) when (several.InnerException is ArgumentException first)
+        {
+            throw new ArgumentException(first.Message, nameof(X));
+        }
         catch (AggregateException several) when (several.InnerException is DivergenceException first)
         {
             throw new DivergenceException(first.Message);
@@ -176,7 +180,7 @@ public sealed class CoordinateCoder : ISparseCoder
             int[] sweeps = new int[samples];
             int unfinished = 0;
             var settings = new SampleSettings(
-                atoms, width, coder.Penalty.Strength, Ridge(coder.Penalty), Certificate.HasGap(coder.Penalty), coder.Options.Tolerance, coder.Options.MaxIterations);
+                atoms, width, coder.Penalty.Strength, Ridge(coder.Penalty), Certificate.HasGap(coder.Penalty), coder.Penalty is NonNegative, coder.Options.Tolerance, coder.Options.MaxIterations);
             fixed (byte* g = gram.bytes)
             {
                 var gp = (nint)g;

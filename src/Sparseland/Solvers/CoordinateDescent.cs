@@ -84,7 +84,7 @@ public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
                 else map.Adjoint(_residual, _correlations);
                 if (double.IsNaN(limit))
                 {
-                    gradientScale = hasGap ? _weight * Math.Sqrt(map.SquaredNorms.Max() * fit.SquaredNorm) : GradientScale();
+                    gradientScale = hasGap ? _weight * Math.Sqrt(map.SquaredNorms.Max()) * Math.Sqrt(fit.SquaredNorm) : GradientScale();
                     limit = options.Tolerance * (hasGap ? _weight * fit.SquaredNorm : gradientScale);
                 }
 
