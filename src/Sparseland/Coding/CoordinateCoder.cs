@@ -12,11 +12,11 @@ public sealed record CoordinateCoderOptions
 {
     /// <summary>
     /// Convex penalties: duality gap of each sample as a share of ||x||^2, scikit-learn's rule. Others: largest fixed-point residual as a
-    /// share of the sample's largest correlation.
+    /// share of the sample's largest correlation. Default 1e-6.
     /// </summary>
     public double Tolerance { get; init; } = 1e-6;
 
-    /// <summary>Most sweeps per sample.</summary>
+    /// <summary>Most sweeps per sample. Default 1000.</summary>
     public int MaxIterations { get; init; } = 1000;
 
     internal void Validate()

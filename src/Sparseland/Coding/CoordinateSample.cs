@@ -78,6 +78,14 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
         (_count, Sweeps) = (0, 0);
         double largest = 0;
         for (int j = 0; j < atoms; j++) largest = Math.Max(largest, Math.Abs(q[j]));
+        if (largest == 0)
+        {
+            // No atom sees the sample: zero is the optimum of every penalty, whatever the start.
+            new Span<double>(code, atoms).Clear();
+            Certificate = 0;
+            return true;
+        }
+
         if (warm)
         {
             for (int j = 0; j < atoms; j++)

@@ -16,7 +16,7 @@ namespace Sparseland.Solvers;
 /// the tolerance: a stationary point, and coordinate-wise a global minimum; no certificate of the whole is possible. Duplicated atoms
 /// share their weight in the order of the sweep; nothing becomes infinite. Memory grows with the square of the working set.
 /// </remarks>
-/// <param name="options">Tolerance and limits; an iteration is one sweep over the working set.</param>
+/// <param name="options">Tolerance and limits; an iteration is one sweep over the working set. Default: those of <see cref="SolverOptions"/>.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
 public sealed class CoordinateDescent(SolverOptions? options = null) : ISolver
 {
