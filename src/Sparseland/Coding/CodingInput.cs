@@ -61,7 +61,10 @@ internal static class CodingInput
         (double smallest, double longest) = (norms.min().to(ScalarType.Float64).item<double>(), norms.max().to(ScalarType.Float64).item<double>());
         double top = smallest > 0 ? 1 : dictionary.select(0, least.item<long>()).abs().max().to(ScalarType.Float64).item<double>();
         if (top == 0) throw new ArgumentException($"Atom {least.item<long>()} is zero; every atom needs a direction.", nameof(dictionary));
-        if (smallest == 0 || !double.IsFinite(longest))
+
+        // Beyond these norms the squares, and with them the norms, have lost digits or will do so in products.
+        double limit = dictionary.dtype == ScalarType.Float64 ? PowerOfTwoScale.LargestSafe : 1e15;
+        if (smallest < 1 / limit || !(longest <= limit))
         {
             throw new ArgumentException(
                 $"The norms of the atoms, from {smallest:G3} to {longest:G3}, leave the range of {dictionary.dtype}; scale the dictionary, atom by atom.", nameof(dictionary));

@@ -9,14 +9,16 @@ namespace Sparseland.Coding;
 public enum StoppingRule
 {
     /// <summary>
-    /// max |dR| at or below tolerance * step * max |X D^T|: the fixed-point equation, which is the optimality condition, holds for every
-    /// single coefficient. Ends as <see cref="StopReason.Converged"/>.
+    /// max |dR| at or below tolerance * step * max |X D^T|, for each sample by itself: the fixed-point equation, which is the optimality
+    /// condition, holds for every single coefficient. A sample that meets it is left alone, so that its code does not depend on its neighbours
+    /// in the batch. Ends as <see cref="StopReason.Converged"/> when all do.
     /// </summary>
     FixedPoint,
 
     /// <summary>
     /// ||dR||_2/(1e-2 + ||R||_2) below the tolerance, spectral norms of the batch: the rule of the V1 paper. It stops long before
-    /// convergence, is meant for reproducing that loop, and ends as <see cref="StopReason.RelativeChange"/>.
+    /// convergence, is meant for reproducing that loop, and ends as <see cref="StopReason.RelativeChange"/>. It is a rule for the batch as a
+    /// whole: small samples beside large ones are coded less exactly.
     /// </summary>
     RelativeChange,
 }
@@ -28,24 +30,24 @@ public sealed record ThresholdCoderOptions
     public static ThresholdCoderOptions V1 { get; } = new() { Eta = 0.05, Tolerance = 1e-2, StoppingRule = StoppingRule.RelativeChange };
 
     /// <summary>
-    /// Gradient step eta; null, the default, for the longest that is safe, 0.95/||D||_2^2. A given one is cut to that, see
+    /// Gradient step eta. Default null: the longest that is safe, 0.95/||D||_2^2. A given one is cut to that, see
     /// <see cref="GuardStep"/>.
     /// </summary>
     public double? Eta { get; init; }
 
-    /// <summary>Tolerance of the stopping rule, 1e-5 by default.</summary>
+    /// <summary>Tolerance of the stopping rule. Default 1e-5.</summary>
     public double Tolerance { get; init; } = 1e-5;
 
-    /// <summary>Iteration limit, 20,000 by default.</summary>
+    /// <summary>Iteration limit. Default 20,000.</summary>
     public int MaxIterations { get; init; } = 20_000;
 
-    /// <summary>Stopping rule, <see cref="StoppingRule.FixedPoint"/> by default.</summary>
+    /// <summary>Stopping rule. Default <see cref="StoppingRule.FixedPoint"/>.</summary>
     public StoppingRule StoppingRule { get; init; } = StoppingRule.FixedPoint;
 
-    /// <summary>Record the objective after every iteration; off by default. Costs about one more iteration each.</summary>
+    /// <summary>Record the objective after every iteration. Default false. Costs about one more iteration each.</summary>
     public bool TraceObjective { get; init; }
 
-    /// <summary>Keep the step at or below 0.95/||D||_2^2, on by default. Off only to show what happens otherwise.</summary>
+    /// <summary>Keep the step at or below 0.95/||D||_2^2. Default true. Off only to show what happens otherwise.</summary>
     public bool GuardStep { get; init; } = true;
 
     internal void Validate()

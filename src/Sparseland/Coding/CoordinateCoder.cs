@@ -12,11 +12,11 @@ public sealed record CoordinateCoderOptions
 {
     /// <summary>
     /// Convex penalties: duality gap of each sample as a share of ||x||^2, scikit-learn's rule. Others: largest fixed-point residual as a
-    /// share of the sample's largest correlation.
+    /// share of the sample's largest correlation. Default 1e-6.
     /// </summary>
     public double Tolerance { get; init; } = 1e-6;
 
-    /// <summary>Most sweeps per sample.</summary>
+    /// <summary>Most sweeps per sample. Default 1000.</summary>
     public int MaxIterations { get; init; } = 1000;
 
     internal void Validate()
@@ -130,6 +130,10 @@ public sealed class CoordinateCoder : ISparseCoder
         {
             return _batch.Encode(X, dictionary, initial, progress, cancel);
         }
+        catch (AggregateException several) when (several.InnerException is ArgumentException first)
+        {
+            throw new ArgumentException(first.Message, nameof(X));
+        }
         catch (AggregateException several) when (several.InnerException is DivergenceException first)
         {
             throw new DivergenceException(first.Message);
@@ -176,7 +180,7 @@ public sealed class CoordinateCoder : ISparseCoder
             int[] sweeps = new int[samples];
             int unfinished = 0;
             var settings = new SampleSettings(
-                atoms, width, coder.Penalty.Strength, Ridge(coder.Penalty), Certificate.HasGap(coder.Penalty), coder.Options.Tolerance, coder.Options.MaxIterations);
+                atoms, width, coder.Penalty.Strength, Ridge(coder.Penalty), Certificate.HasGap(coder.Penalty), coder.Penalty is NonNegative, coder.Options.Tolerance, coder.Options.MaxIterations);
             fixed (byte* g = gram.bytes)
             {
                 var gp = (nint)g;

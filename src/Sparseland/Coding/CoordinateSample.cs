@@ -2,11 +2,12 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 
 namespace Sparseland.Coding;
 
 /// <summary>What all samples of a batch share. <paramref name="Width"/> is the atoms rounded up to whole vectors.</summary>
-internal sealed record SampleSettings(int Atoms, int Width, double Strength, double Ridge, bool HasGap, double Tolerance, int MaxIterations);
+internal sealed record SampleSettings(int Atoms, int Width, double Strength, double Ridge, bool HasGap, bool IsPositive, double Tolerance, int MaxIterations);
 
 /// <summary>One thread's memory for coordinate descent on one sample after another.</summary>
 internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
@@ -14,6 +15,12 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
 {
     // The first working set holds what violates at least this share of the worst violation; smaller shares mean fewer, larger sets.
     private const double Share = 0.4;
+
+    // The gap of the working set, as a share of the whole one, at which the other atoms are looked at again; sweeps between two looks at it; and
+    // most sweeps of a set that can still grow.
+    private const double InnerShare = 0.3;
+    private const int CheckEvery = 10;
+    private const int MostSweeps = 100;
     private readonly TPenalty _penalty;
     private readonly SampleSettings _settings;
     private readonly double* _gram;
@@ -25,6 +32,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
     private readonly double* _norm;
     private readonly int* _set;
     private readonly bool* _member;
+    private readonly Extrapolation _extrapolation = new();
     private double* _compact;
     private int _capacity;
     private int _count;
@@ -70,6 +78,14 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
         (_count, Sweeps) = (0, 0);
         double largest = 0;
         for (int j = 0; j < atoms; j++) largest = Math.Max(largest, Math.Abs(q[j]));
+        if (largest == 0)
+        {
+            // No atom sees the sample: zero is the optimum of every penalty, whatever the start.
+            new Span<double>(code, atoms).Clear();
+            Certificate = 0;
+            return true;
+        }
+
         if (warm)
         {
             for (int j = 0; j < atoms; j++)
@@ -83,8 +99,10 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
             cancel.ThrowIfCancellationRequested();
             Correlate(q);
             double worst = Violations(code);
-            Certificate = largest == 0 ? 0 : _settings.HasGap ? Gap(q, squaredNorm) / squaredNorm : worst / largest;
-            if (!double.IsFinite(Certificate)) throw new DivergenceException("A code left the finite numbers.");
+
+            // No violation at all is an optimum also of a sample whose squares are too small for a gap.
+            Certificate = worst == 0 ? 0 : _settings.HasGap ? Gap(q, _correlations, null, squaredNorm) / squaredNorm : worst / largest;
+            if (!double.IsFinite(Certificate)) throw Lost(squaredNorm);
             bool done = Certificate <= _settings.Tolerance || worst == 0;
             if (done || Sweeps >= _settings.MaxIterations)
             {
@@ -93,6 +111,7 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
                 return done;
             }
 
+            int before = _count;
             for (int j = 0; j < atoms; j++)
             {
                 if (_violations[j] >= Share * worst && !_member[j]) Include(j, 0);
@@ -100,13 +119,43 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
 
             for (int i = 0; i < _count; i++) _c[i] = _correlations[_set[i]];
             double target = Math.Max(0.01 * worst, 1e-15 * largest);
-            while (Sweeps < _settings.MaxIterations)
+            bool grown = _count > before;
+            double wanted = Math.Max(grown ? InnerShare * Certificate : 0, 0.5 * _settings.Tolerance) * squaredNorm;
+            _extrapolation.Restart(_count);
+            for (int sweep = 1; Sweeps < _settings.MaxIterations && (!grown || sweep <= MostSweeps); sweep++)
             {
                 cancel.ThrowIfCancellationRequested();
                 Sweeps++;
                 if (Sweep() <= target) break;
+
+                // The first sweeps of most samples are enough: only those that need more pay for looking at their gap.
+                if (!_settings.HasGap || sweep <= CheckEvery) continue;
+                Accelerate();
+                if (sweep % CheckEvery == 0 && Gap(q, _c, _set, squaredNorm) <= wanted) break;
             }
         }
+    }
+
+    private static Exception Lost(double squaredNorm) => squaredNorm < PowerOfTwoScale.SmallestSafe * PowerOfTwoScale.SmallestSafe
+        ? new ArgumentException(
+            $"A sample has a norm of {Math.Sqrt(squaredNorm):G3}, whose square leaves the range of double, and its code is not zero; scale X, and the penalty with it.")
+        : new DivergenceException("A code left the finite numbers.");
+
+    /// <summary>Now and then moves to a combination of the last iterates, where that lowers the objective.</summary>
+    private void Accelerate()
+    {
+        Span<double> a = new(_a, _count), c = new(_c, _count);
+        if (!_extrapolation.Take(a, c, out Span<double> point, out Span<double> correlations)) return;
+        double change = 0;
+        for (int i = 0; i < a.Length; i++)
+        {
+            if (_settings.IsPositive && point[i] < 0) return;
+            change += _penalty.Value(_set[i], point[i]) - _penalty.Value(_set[i], a[i]) - ((point[i] - a[i]) * (c[i] + correlations[i]) / 2);
+        }
+
+        if (!(change < 0)) return;
+        point.CopyTo(a);
+        correlations.CopyTo(c);
     }
 
     private static double* New(int count)
@@ -164,9 +213,16 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
         return worst;
     }
 
-    /// <summary>The gap of Solvers.Certificate, from the Gram form: ||r||^2 = ||x||^2 - a^T q - a^T c.</summary>
+    /// <summary>
+    /// The gap of Solvers.Certificate, from the Gram form: ||r||^2 = ||x||^2 - a^T q - a^T c. Of the whole problem with all correlations, or of the
+    /// working set's own with those of its atoms.
+    /// </summary>
+    /// <param name="q">D x [width].</param>
+    /// <param name="correlations">c of all atoms, or of the set.</param>
+    /// <param name="set">Null for all atoms; otherwise which ones the correlations belong to.</param>
+    /// <param name="squaredNorm">||x||^2.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private double Gap(double* q, double squaredNorm)
+    private double Gap(double* q, double* correlations, int* set, double squaredNorm)
     {
         double aq = 0, ac = 0, aa = 0, value = 0;
         for (int i = 0; i < _count; i++)
@@ -174,21 +230,21 @@ internal sealed unsafe class CoordinateSample<TPenalty> : IDisposable
             int j = _set[i];
             double a = _a[i];
             aq += a * q[j];
-            ac += a * _correlations[j];
+            ac += a * correlations[set is null ? j : i];
             aa += a * a;
             value += _penalty.Value(j, a);
         }
 
         double needed = 0, ridge = _settings.Ridge;
-        if (ridge == 0)
+        if (set is not null)
         {
-            for (int j = 0; j < _settings.Atoms; j++) needed = Math.Max(needed, _penalty.Needed(j, _correlations[j]));
+            for (int i = 0; i < _count; i++) needed = Math.Max(needed, _penalty.Needed(set[i], correlations[i] - (ridge * _a[i])));
         }
         else
         {
-            for (int i = 0; i < _count; i++) _correlations[_set[i]] -= ridge * _a[i];
-            for (int j = 0; j < _settings.Atoms; j++) needed = Math.Max(needed, _penalty.Needed(j, _correlations[j]));
-            for (int i = 0; i < _count; i++) _correlations[_set[i]] += ridge * _a[i];
+            for (int i = 0; i < _count; i++) correlations[_set[i]] -= ridge * _a[i];
+            for (int j = 0; j < _settings.Atoms; j++) needed = Math.Max(needed, _penalty.Needed(j, correlations[j]));
+            for (int i = 0; i < _count; i++) correlations[_set[i]] += ridge * _a[i];
         }
 
         double residual = Math.Max(0, squaredNorm - aq - ac), scale = needed <= _settings.Strength ? 1 : _settings.Strength / needed;

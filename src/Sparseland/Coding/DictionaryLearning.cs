@@ -7,19 +7,19 @@ namespace Sparseland.Coding;
 /// <summary>Options of <see cref="AlternatingDictionaryLearner"/> and <see cref="OnlineDictionaryLearner"/>.</summary>
 public sealed record LearnerOptions
 {
-    /// <summary>Atoms.</summary>
+    /// <summary>Number of atoms. Default 100.</summary>
     public int Atoms { get; init; } = 100;
 
-    /// <summary>Samples of a mini-batch; used by the online learner only.</summary>
+    /// <summary>Samples of a mini-batch; used by the online learner only. Default 256.</summary>
     public int BatchSize { get; init; } = 256;
 
-    /// <summary>Atoms with |d_i^T d_j| above this are duplicates: the less used one is replaced. 1 keeps duplicates.</summary>
+    /// <summary>Atoms with |d_i^T d_j| above this are duplicates: the less used one is replaced. Default 0.99; 1 keeps duplicates.</summary>
     public double DuplicateCosine { get; init; } = 0.99;
 
-    /// <summary>Whether unused and duplicated atoms are replaced by the worst represented sample plus 1 % noise.</summary>
+    /// <summary>Whether unused and duplicated atoms are replaced by the worst represented sample plus 1 % noise. Default true.</summary>
     public bool ReplaceAtoms { get; init; } = true;
 
-    /// <summary>Seed of the first dictionary, of the order of the samples and of the replacements.</summary>
+    /// <summary>Seed of the first dictionary, of the order of the samples and of the replacements. Default 0.</summary>
     public int Seed { get; init; }
 
     internal static LearnerOptions Checked(LearnerOptions? options)

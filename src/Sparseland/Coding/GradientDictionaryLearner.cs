@@ -24,22 +24,22 @@ public static class RateSchedules
 /// <summary>Options of <see cref="GradientDictionaryLearner"/>.</summary>
 public sealed record DictionaryLearnerOptions
 {
-    /// <summary>Number of atoms K.</summary>
+    /// <summary>Number of atoms K. Default 100.</summary>
     public int Atoms { get; init; } = 100;
 
-    /// <summary>Dictionary step eta_D, on the gradient summed over a batch.</summary>
+    /// <summary>Dictionary step eta_D, on the gradient summed over a batch. Default 5e-3.</summary>
     public double EtaDictionary { get; init; } = 5e-3;
 
-    /// <summary>How both rates fall.</summary>
+    /// <summary>How both rates fall. Default <see cref="RateSchedules.Constant"/>.</summary>
     public RateSchedule Schedule { get; init; } = RateSchedules.Constant;
 
-    /// <summary>Number of batches.</summary>
+    /// <summary>Number of batches. Default 80.</summary>
     public int Batches { get; init; } = 80;
 
-    /// <summary>Samples per batch, drawn with replacement.</summary>
+    /// <summary>Samples per batch, drawn with replacement. Default 200.</summary>
     public int BatchSize { get; init; } = 200;
 
-    /// <summary>Seed of the first dictionary and of the batches.</summary>
+    /// <summary>Seed of the first dictionary and of the batches. Default 0.</summary>
     public int Seed { get; init; }
 
     internal void Validate()

@@ -9,16 +9,16 @@ namespace Sparseland.Coding;
 /// <summary>Options of <see cref="ListaTraining"/>.</summary>
 public sealed record ListaTrainingOptions
 {
-    /// <summary>Passes over the training samples.</summary>
+    /// <summary>Passes over the training samples. Default 100.</summary>
     public int Epochs { get; init; } = 100;
 
-    /// <summary>Samples of a mini-batch.</summary>
+    /// <summary>Samples of a mini-batch. Default 128.</summary>
     public int BatchSize { get; init; } = 128;
 
-    /// <summary>Adam's learning rate; falls to a tenth along a cosine.</summary>
+    /// <summary>Adam's learning rate; falls to a tenth along a cosine. Default 1e-3.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Seed of the order of the samples.</summary>
+    /// <summary>Seed of the order of the samples. Default 0.</summary>
     public int Seed { get; init; }
 }
 

@@ -111,10 +111,15 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
             iteration++;
             if (!loop.IsFinite) throw Diverged("The codes are no longer finite", iteration);
             if (Options.TraceObjective) objective.Add(Objective(X, dictionary, loop.Codes()));
-            if (progress is not null && iteration % 50 == 0) progress.Report(new ProgressReport(iteration, Options.MaxIterations, $"change {loop.MaxChange:E1}"));
-            bool done = Options.StoppingRule == StoppingRule.RelativeChange
-                ? loop.RelativeChangeBelow(Options.Tolerance)
-                : loop.MaxChange <= Options.Tolerance * loop.LargestDrive;
+            if (progress is not null && iteration % 50 == 0) progress.Report(new ProgressReport(iteration, Options.MaxIterations, $"change {loop.MaxChange:E1}, {loop.Open} samples open"));
+            bool done;
+            if (Options.StoppingRule == StoppingRule.RelativeChange) done = loop.RelativeChangeBelow(Options.Tolerance);
+            else
+            {
+                loop.Rest(Options.Tolerance);
+                done = loop.Open == 0;
+            }
+
             if (!done) continue;
             reason = Options.StoppingRule == StoppingRule.RelativeChange ? StopReason.RelativeChange : StopReason.Converged;
             break;

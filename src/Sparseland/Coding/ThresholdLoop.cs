@@ -14,6 +14,7 @@ namespace Sparseland.Coding;
 /// rows of H that its active units select, which costs a tenth of it.
 /// </summary>
 /// <remarks>
+/// A row that has come to rest is left alone from then on: its code is the one it would have without the other rows, to rounding.
 /// Rows are padded to whole vectors. Rows are taken in fixed chunks whose sums are added in order, so any number of threads gives
 /// the same result.
 /// </remarks>
@@ -32,6 +33,8 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private readonly Tensor _drive, _map;
     private readonly Tensor? _forward, _backward, _target;
     private readonly ChunkSums[] _sums;
+    private readonly double[] _drives, _changes;
+    private readonly bool[] _atRest;
     private readonly T[] _changeVector, _codeVector;
     private readonly T[][] _changeBack, _codeBack;
     private Tensor _codes, _previous;
@@ -64,7 +67,10 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         _codes.DetachFromDisposeScope();
         _nonZero = initial is null ? 0 : _codes.count_nonzero().item<long>();
         _previous = zeros_like(_codes).DetachFromDisposeScope();
-        LargestDrive = _drive.abs().max().to(ScalarType.Float64).item<double>();
+        _drives = Drives();
+        _changes = new double[_rows];
+        _atRest = new bool[_rows];
+        Open = _rows;
 
         _chunks = (_rows + RowsPerChunk - 1) / RowsPerChunk;
         _sums = new ChunkSums[_chunks];
@@ -76,11 +82,11 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         _isParallel = (long)_rows * _width >= 1 << 13 && _chunks > 1;
     }
 
-    /// <summary>max |eta X D^T|.</summary>
-    public double LargestDrive { get; }
-
     /// <summary>max |dR| of the last iteration.</summary>
     public double MaxChange { get; private set; }
+
+    /// <summary>Rows that are not yet at rest.</summary>
+    public int Open { get; private set; }
 
     public bool IsFinite { get; private set; } = true;
 
@@ -97,6 +103,17 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         if (isSparse) Each(SparseChunk);
         else Each(DenseChunk);
         Collect();
+    }
+
+    /// <summary>Leaves alone from now on the rows whose last change, max |dR|, is at most tolerance * max |eta X D^T| of the same row.</summary>
+    public void Rest(double tolerance)
+    {
+        for (int row = 0; row < _rows; row++)
+        {
+            if (_atRest[row] || !(_changes[row] <= tolerance * _drives[row])) continue;
+            _atRest[row] = true;
+            Open--;
+        }
     }
 
     /// <summary>
@@ -151,6 +168,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         (int from, int to) = Rows(chunk);
         for (int row = from; row < to; row++)
         {
+            if (_atRest[row]) continue;
             long at = (long)row * _width;
             SparseRows.Accumulate(Data(_previous) + at, Data(_drive) + at, Data(_map), Data(_codes) + at, _width);
         }
@@ -162,10 +180,17 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     {
         (int from, int to) = Rows(chunk);
         var part = new Span<T>(Data(_codes) + (long)from * _width, (to - from) * _width);
-        if (_penalty.Length is null) _penalty.Prox<T>(part, _step, part);
+        bool isOpen = !_atRest.AsSpan(from, to - from).Contains(true);
+        if (isOpen && _penalty.Length is null) _penalty.Prox<T>(part, _step, part);
         else
         {
-            for (int at = 0; at < part.Length; at += _width) _penalty.Prox<T>(part.Slice(at, _atoms), _step, part.Slice(at, _atoms));
+            int length = _penalty.Length is null ? _width : _atoms;
+            for (int row = from; row < to; row++)
+            {
+                long at = (long)row * _width;
+                if (_atRest[row]) new ReadOnlySpan<T>(Data(_previous) + at, _width).CopyTo(new Span<T>(Data(_codes) + at, _width));
+                else _penalty.Prox<T>(new Span<T>(Data(_codes) + at, length), _step, new Span<T>(Data(_codes) + at, length));
+            }
         }
 
         RefineChunk(chunk);
@@ -188,16 +213,16 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     {
         Array.Clear(changeBack);
         Array.Clear(codeBack);
-        Vector512<T> largest = Vector512<T>.Zero;
-        double changeImage = 0, codeImage = 0;
+        double max = 0, changeImage = 0, codeImage = 0;
         long nonZero = 0;
         int step = Vector512<T>.Count;
         fixed (T* cv = _changeVector, rv = _codeVector, cb = changeBack, rb = codeBack)
         {
             for (int row = from; row < to; row++)
             {
+                if (_atRest[row]) continue;
                 T* now = codes + (long)row * _width, before = previous + (long)row * _width;
-                Vector512<T> c = Vector512<T>.Zero, r = Vector512<T>.Zero;
+                Vector512<T> c = Vector512<T>.Zero, r = Vector512<T>.Zero, largest = Vector512<T>.Zero;
                 for (int i = 0; i < _width; i += step)
                 {
                     Vector512<T> x = Vector512.Load(now + i), d = x - Vector512.Load(before + i);
@@ -207,6 +232,8 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
                     nonZero += step - BitOperations.PopCount(Vector512.Equals(x, Vector512<T>.Zero).ExtractMostSignificantBits());
                 }
 
+                _changes[row] = double.CreateTruncating(Largest(largest));
+                max = Math.Max(max, _changes[row]);
                 T cy = Vector512.Sum(c), ry = Vector512.Sum(r);
                 changeImage += double.CreateTruncating(cy * cy);
                 codeImage += double.CreateTruncating(ry * ry);
@@ -219,9 +246,17 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
             }
         }
 
-        T max = T.Zero;
-        for (int i = 0; i < step; i++) max = T.Max(max, largest[i]);
-        return new ChunkSums(double.CreateTruncating(max), changeImage, codeImage, nonZero);
+        return new ChunkSums(max, changeImage, codeImage, nonZero);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Largest(Vector512<T> values)
+    {
+        Vector256<T> half = Vector256.Max(values.GetLower(), values.GetUpper());
+        Vector128<T> quarter = Vector128.Max(half.GetLower(), half.GetUpper());
+        T max = quarter[0];
+        for (int i = 1; i < Vector128<T>.Count; i++) max = T.Max(max, quarter[i]);
+        return max;
     }
 
     private void Collect()
@@ -252,6 +287,16 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
 
         // No change at all: keep the old direction, its bound of 0 is right.
         if (norm > 0) System.Numerics.Tensors.TensorPrimitives.Divide(sum, T.CreateTruncating(norm), vector);
+    }
+
+    // max |eta X D^T| of each row. A sample that no atom sees has none; its start then says how large a change is: |eta R D D^T|.
+    private double[] Drives()
+    {
+        using var scope = NewDisposeScope();
+        Tensor drives = _drive.abs().amax([1]);
+        if (_nonZero > 0 && drives.eq(0).any().item<bool>())
+            drives = where(drives.eq(0), _codes.sub(_codes.mm(_map)).abs().amax([1]), drives);
+        return drives.to(ScalarType.Float64).data<double>().ToArray();
     }
 
     private T[] StartVector()

@@ -136,7 +136,7 @@ internal sealed class GroupBlocks(DenseMap map, IGroupPenalty groups, IPenalty p
         double[] gram = new double[members.Length * members.Length];
         for (int i = 0; i < members.Length; i++)
         {
-            for (int j = 0; j < members.Length; j++) gram[i * members.Length + j] = TensorPrimitives.Dot(map.Column(members[i]), map.Column(members[j]));
+            for (int j = 0; j < members.Length; j++) gram[i * members.Length + j] = map.Dot(members[i], members[j]);
         }
 
         using var scope = NewDisposeScope();

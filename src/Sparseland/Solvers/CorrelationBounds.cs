@@ -67,7 +67,7 @@ internal sealed class CorrelationBounds(DenseMap map)
             return;
         }
 
-        void Exact(int i) => correlations[_picked[i]] = VectorMath.Dot(map.Column(_picked[i]), residual);
+        void Exact(int i) => correlations[_picked[i]] = map.Dot(_picked[i], residual);
         if ((long)picked * residual.Length < 1 << 18)
         {
             for (int i = 0; i < picked; i++) Exact(i);

@@ -9,11 +9,15 @@ namespace Sparseland.Solvers;
 /// <summary>A matrix as a linear map, stored column after column: z = sum_j a_j d_j. Columns are the atoms.</summary>
 /// <remarks>
 /// A float64 dictionary with its atoms one after another is used where it lies: leave it unchanged while the map is in use. Everything
-/// else is copied into managed memory, which the collector sees and frees; disposing is needed by nobody and lets go at once.
+/// else is copied into managed memory, which the collector sees and frees; disposing is needed by nobody and lets go at once. No span of
+/// the dictionary's own memory leaves the map: nothing would keep that memory while the span is read.
 /// </remarks>
 public sealed unsafe class DenseMap : ILinearMap, IDisposable
 {
     private const int ParallelFrom = 1 << 18;
+
+    // Squares below this have lost digits, or their products with those of the data will have.
+    private const double LeastSquare = 1e-290;
     private readonly Tensor? _lent;
     private readonly double* _columns;
     private double[]? _owned;
@@ -37,12 +41,12 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         }
 
         double[] squares = new double[Inputs];
-        EachColumn(j => squares[j] = TensorPrimitives.SumOfSquares(Column(j)));
+        EachColumn(j => squares[j] = Squares(j));
         SquaredNorms = squares;
         for (int j = 0; j < squares.Length; j++)
         {
-            if (squares[j] > 0 && double.IsFinite(squares[j])) continue;
-            double largest = TensorPrimitives.MaxMagnitude(Column(j));
+            if (squares[j] >= LeastSquare && double.IsFinite(squares[j])) continue;
+            double largest = Math.Abs(TensorPrimitives.MaxMagnitude(Raw(j)));
             Dispose();
             throw new ArgumentException(
                 largest == 0 ? $"Atom {j} is zero; every atom needs a direction."
@@ -79,14 +83,18 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         return new DenseMap(transposed, nameof(phi));
     }
 
-    /// <summary>d_j [outputs].</summary>
-    /// <param name="j">Which.</param>
+    /// <summary>d_j [outputs], in managed memory that outlives the map; a copy where the map uses the dictionary in place.</summary>
+    /// <param name="j">Which, from 0 to <see cref="Inputs"/> - 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">No such column.</exception>
     /// <exception cref="ObjectDisposedException">The map is disposed.</exception>
     public ReadOnlySpan<double> Column(int j)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)j, (uint)Inputs, nameof(j));
-        return new(_columns + ((long)j * Outputs), Outputs);
+        // Through the array and not the pointer: the span then keeps the array.
+        ReadOnlySpan<double> column = Raw(j);
+        if (_owned is { } owned) return owned.AsSpan(j * Outputs, Outputs);
+        double[] copy = column.ToArray();
+        GC.KeepAlive(this);
+        return copy;
     }
 
     /// <inheritdoc/>
@@ -97,8 +105,10 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         z.Clear();
         for (int j = 0; j < a.Length; j++)
         {
-            if (a[j] != 0) VectorMath.AddScaled(Column(j), a[j], z);
+            if (a[j] != 0) VectorMath.AddScaled(Raw(j), a[j], z);
         }
+
+        GC.KeepAlive(this);
     }
 
     /// <inheritdoc/>
@@ -110,7 +120,7 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         {
             (nint rn, nint qn) = ((nint)rp, (nint)qp);
             int length = r.Length;
-            EachColumn(j => ((double*)qn)[j] = VectorMath.Dot(Column(j), new ReadOnlySpan<double>((double*)rn, length)));
+            EachColumn(j => ((double*)qn)[j] = Dot(j, new ReadOnlySpan<double>((double*)rn, length)));
         }
     }
 
@@ -125,6 +135,7 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
             for (int i = 0; i < Outputs; i++) to[((long)i * Inputs) + j] = _columns[((long)j * Outputs) + i];
         }
 
+        GC.KeepAlive(this);
         return dense;
     }
 
@@ -134,6 +145,44 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         _disposed = true;
         _lent?.Dispose();
         _owned = null;
+    }
+
+    /// <summary>d_j^T r, r [outputs].</summary>
+    internal double Dot(int j, ReadOnlySpan<double> r)
+    {
+        double product = VectorMath.Dot(Raw(j), r);
+        GC.KeepAlive(this);
+        return product;
+    }
+
+    /// <summary>d_i^T d_j.</summary>
+    internal double Dot(int i, int j)
+    {
+        double product = VectorMath.Dot(Raw(i), Raw(j));
+        GC.KeepAlive(this);
+        return product;
+    }
+
+    /// <summary>Writes d_j into the first numbers of <paramref name="target"/>.</summary>
+    internal void CopyColumn(int j, Span<double> target)
+    {
+        Raw(j).CopyTo(target);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>d_j where it lies. Valid only while something keeps the map: whoever takes it ends with GC.KeepAlive(this).</summary>
+    private ReadOnlySpan<double> Raw(int j)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)j, (uint)Inputs, nameof(j));
+        return new(_columns + ((long)j * Outputs), Outputs);
+    }
+
+    private double Squares(int j)
+    {
+        double sum = TensorPrimitives.SumOfSquares(Raw(j));
+        GC.KeepAlive(this);
+        return sum;
     }
 
     private static void Check(int length, int expected, string name)

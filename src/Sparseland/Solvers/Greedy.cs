@@ -34,7 +34,7 @@ internal static class Greedy
     public static double[] LeastSquaresOn(LeastSquares fit, DenseMap map, int[] columns)
     {
         double[] rows = new double[columns.Length * map.Outputs];
-        for (int i = 0; i < columns.Length; i++) map.Column(columns[i]).CopyTo(rows.AsSpan(i * map.Outputs));
+        for (int i = 0; i < columns.Length; i++) map.CopyColumn(columns[i], rows.AsSpan(i * map.Outputs));
         using var scope = NewDisposeScope();
         Tensor matrix = tensor(rows, [columns.Length, map.Outputs]).t(), target = tensor(fit.Target.ToArray(), [map.Outputs, 1]);
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics.Tensors;
+using Sparseland.Tensors;
 
 namespace Sparseland.Solvers;
 
@@ -14,7 +15,7 @@ public static class HardThresholding
     /// <summary>IHT with step 1.</summary>
     /// <param name="fit">y and M with ||M||_2 &lt; 1; the scaling plays no part.</param>
     /// <param name="sparsity">s, at most min(outputs, inputs).</param>
-    /// <param name="options">Tolerance: ||a' - a||/||a'|| at which it stops, or the residual's share of ||y||.</param>
+    /// <param name="options">Tolerance: ||a' - a||/||a'|| at which it stops, or the residual's share of ||y||. Default: those of <see cref="SolverOptions"/>.</param>
     /// <param name="cancel">Checked in every iteration.</param>
     /// <returns>The trace's certificate is the residual norm.</returns>
     /// <exception cref="ArgumentException">s is out of its range, or ||M||_2 is not below 1, where IHT need not converge.</exception>
@@ -33,7 +34,7 @@ public static class HardThresholding
     /// </summary>
     /// <param name="fit">y and M of any norm; the scaling plays no part.</param>
     /// <param name="sparsity">s, at most min(outputs, inputs).</param>
-    /// <param name="options">Tolerance: ||a' - a||/||a'|| at which it stops, or the residual's share of ||y||.</param>
+    /// <param name="options">Tolerance: ||a' - a||/||a'|| at which it stops, or the residual's share of ||y||. Default: those of <see cref="SolverOptions"/>.</param>
     /// <param name="cancel">Checked in every iteration.</param>
     /// <returns>
     /// The trace's certificate is the residual norm. Converged means a fixed point of the step a = H_s(a + mu M^T r) to the tolerance, which is what
@@ -72,13 +73,13 @@ public static class HardThresholding
                 if (!normalised || chosen.AsSpan().SequenceEqual(support)) break;
                 TensorPrimitives.Subtract<double>(next, a, change);
                 map.Apply(change, image);
-                double allowed = Slack * TensorPrimitives.SumOfSquares<double>(change) / TensorPrimitives.SumOfSquares<double>(image);
+                double allowed = Slack * SquaredRatio(change, image);
                 if (!(mu > allowed)) break;
                 mu /= 2;
             }
 
             TensorPrimitives.Subtract<double>(next, a, change);
-            double moved = TensorPrimitives.Norm<double>(change), size = TensorPrimitives.Norm<double>(next);
+            double moved = PowerOfTwoScale.Norm(change), size = PowerOfTwoScale.Norm(next);
             (a, next, support) = (next, a, chosen);
             map.Apply(a, z);
             TensorPrimitives.Subtract(fit.Target, z, residual);
@@ -99,8 +100,15 @@ public static class HardThresholding
         double[] restricted = (double[])gradient.Clone();
         KeepOnly(restricted, support);
         map.Apply(restricted, image);
-        double above = TensorPrimitives.SumOfSquares<double>(restricted), below = TensorPrimitives.SumOfSquares<double>(image);
-        return below > 0 ? above / below : 1;
+        double ratio = SquaredRatio(restricted, image);
+        return double.IsFinite(ratio) ? ratio : 1;
+    }
+
+    /// <summary>||above||^2/||below||^2 by the ratio of the norms: the squares of a gradient leave the range of double long before the step does.</summary>
+    private static double SquaredRatio(double[] above, double[] below)
+    {
+        double ratio = PowerOfTwoScale.Norm(above) / PowerOfTwoScale.Norm(below);
+        return ratio * ratio;
     }
 
     private static void KeepOnly(double[] values, int[] ascending)

@@ -39,9 +39,9 @@ public static class Lars
 {
     /// <summary>Follows the path.</summary>
     /// <param name="fit">x, M and the scaling w.</param>
-    /// <param name="smallest">lambda to end at, not negative.</param>
-    /// <param name="maxKnots">Most knots; the path may leave and enter the same atom often.</param>
-    /// <param name="positive">Whether a >= 0.</param>
+    /// <param name="smallest">lambda to end at, not negative. Default 0.</param>
+    /// <param name="maxKnots">Most knots; the path may leave and enter the same atom often. Default 1000.</param>
+    /// <param name="positive">Whether a >= 0. Default false.</param>
     /// <param name="cancel">Checked at every knot.</param>
     /// <exception cref="ArgumentException">A parameter is out of its range, or the map is not dense.</exception>
     public static LarsPath Solve(LeastSquares fit, double smallest = 0, int maxKnots = 1000, bool positive = false, CancellationToken cancel = default)
@@ -142,7 +142,7 @@ public static class Lars
         double[] rows = new double[active.Count * map.Outputs], signs = new double[active.Count];
         for (int i = 0; i < active.Count; i++)
         {
-            map.Column(active[i]).CopyTo(rows.AsSpan(i * map.Outputs));
+            map.CopyColumn(active[i], rows.AsSpan(i * map.Outputs));
             signs[i] = Math.Sign(c[active[i]]) / weight;
         }
 

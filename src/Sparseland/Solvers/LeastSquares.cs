@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -16,9 +17,9 @@ public sealed class LeastSquares : IDataFit, IDisposable
 
     /// <summary>Fits any linear map.</summary>
     /// <param name="map">M.</param>
-    /// <param name="target">x [outputs], copied.</param>
-    /// <param name="scaling">1/2 or 1/(2m).</param>
-    /// <exception cref="ArgumentException">The length differs, or a value is not finite.</exception>
+    /// <param name="target">x [outputs], copied. Zero, or its largest magnitude between 1e-140 and 1e140.</param>
+    /// <param name="scaling">1/2 or 1/(2m). Default 1/2.</param>
+    /// <exception cref="ArgumentException">The length differs, or a value is not finite, or the squares leave the range of double.</exception>
     public LeastSquares(ILinearMap map, ReadOnlySpan<double> target, LassoScaling scaling = LassoScaling.SumOfSquares)
     {
         ArgumentNullException.ThrowIfNull(map);
@@ -30,6 +31,14 @@ public sealed class LeastSquares : IDataFit, IDisposable
         }
 
         if (!Enum.IsDefined(scaling)) throw new ArgumentOutOfRangeException(nameof(scaling), scaling, "No such scaling.");
+        double largest = target.IsEmpty ? 0 : Math.Abs(TensorPrimitives.MaxMagnitude(target));
+        if (!PowerOfTwoScale.IsSafe(largest))
+        {
+            throw new ArgumentException(
+                $"target holds values up to {largest:G3}, whose squares leave the range of double; scale the target, and the penalty with it, to between "
+                + $"{PowerOfTwoScale.SmallestSafe:G3} and {PowerOfTwoScale.LargestSafe:G3}.", nameof(target));
+        }
+
         (Map, _target, Scaling) = (map, target.ToArray(), scaling);
         Curvature = scaling == LassoScaling.SumOfSquares ? 1 : 1.0 / target.Length;
         SquaredNorm = TensorPrimitives.SumOfSquares(target);
@@ -53,7 +62,7 @@ public sealed class LeastSquares : IDataFit, IDisposable
     /// <summary>One sample and a dictionary.</summary>
     /// <param name="dictionary">D [atoms, features], no atom zero.</param>
     /// <param name="x">[features].</param>
-    /// <param name="scaling">1/2 or 1/(2 features).</param>
+    /// <param name="scaling">1/2 or 1/(2 features). Default 1/2.</param>
     /// <exception cref="ArgumentException">Shapes or values do not fit.</exception>
     public static LeastSquares FromAtoms(Tensor dictionary, Tensor x, LassoScaling scaling = LassoScaling.SumOfSquares)
         => Of(DenseMap.FromAtoms(dictionary), Values(x, nameof(x)), scaling);
@@ -61,7 +70,7 @@ public sealed class LeastSquares : IDataFit, IDisposable
     /// <summary>Measurements y = Phi w.</summary>
     /// <param name="phi">Phi [m, n], no column zero.</param>
     /// <param name="y">[m].</param>
-    /// <param name="scaling">1/2 or 1/(2m).</param>
+    /// <param name="scaling">1/2 or 1/(2m). Default 1/2.</param>
     /// <exception cref="ArgumentException">Shapes or values do not fit.</exception>
     public static LeastSquares FromPhi(Tensor phi, Tensor y, LassoScaling scaling = LassoScaling.SumOfSquares)
         => Of(DenseMap.FromPhi(phi), Values(y, nameof(y)), scaling);

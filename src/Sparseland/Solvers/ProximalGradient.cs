@@ -26,8 +26,8 @@ public enum Acceleration
 /// For a penalty that is not convex the plain iteration still never raises the objective; a start at zero may stay there (hard
 /// thresholds), so start from a lasso solution. Momentum is refused for such penalties.
 /// </remarks>
-/// <param name="acceleration">How to move.</param>
-/// <param name="options">Tolerance and limits.</param>
+/// <param name="acceleration">How to move. Default <see cref="Acceleration.FistaRestart"/>.</param>
+/// <param name="options">Tolerance and limits. Default: those of <see cref="SolverOptions"/>.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
 public sealed class ProximalGradient(Acceleration acceleration = Acceleration.FistaRestart, SolverOptions? options = null) : ISolver
 {

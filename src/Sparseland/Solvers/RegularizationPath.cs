@@ -24,9 +24,9 @@ public static class RegularizationPath
     /// <summary>A geometric grid from the smallest strength with the zero solution downwards.</summary>
     /// <param name="fit">Data fit.</param>
     /// <param name="penalty">Penalty; its own strength plays no part.</param>
-    /// <param name="count">Strengths, at least 2.</param>
-    /// <param name="ratio">Smallest strength over largest, between 0 and 1.</param>
-    /// <param name="solver">Coordinate descent by default.</param>
+    /// <param name="count">Strengths, at least 2. Default 50.</param>
+    /// <param name="ratio">Smallest strength over largest, between 0 and 1. Default 0.01.</param>
+    /// <param name="solver">Default <see cref="CoordinateDescent"/> with its defaults.</param>
     /// <param name="progress">Strengths done.</param>
     /// <param name="cancel">Checked by the solver.</param>
     /// <exception cref="ArgumentException">A parameter is out of its range, or the target is zero.</exception>

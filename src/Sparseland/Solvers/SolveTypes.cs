@@ -8,14 +8,14 @@ public sealed record SolverOptions
 {
     /// <summary>
     /// Convex penalties on least squares: the duality gap, as a share of the data fit at zero times two (||x||^2 or ||x||^2/m): scikit-learn's
-    /// rule. Everything else: the largest stationarity residual, as a share of the largest gradient at zero.
+    /// rule. Everything else: the largest stationarity residual, as a share of the largest gradient at zero. Default 1e-6.
     /// </summary>
     public double Tolerance { get; init; } = 1e-6;
 
-    /// <summary>Most iterations (gradient steps, or sweeps of coordinate descent).</summary>
+    /// <summary>Most iterations (gradient steps, or sweeps of coordinate descent). Default 10,000.</summary>
     public int MaxIterations { get; init; } = 10_000;
 
-    /// <summary>Iterations between two looks at the certificate, which costs about as much as an iteration.</summary>
+    /// <summary>Iterations between two looks at the certificate, which costs about as much as an iteration. Default 10.</summary>
     public int CheckEvery { get; init; } = 10;
 
     internal static SolverOptions Checked(SolverOptions? options)

@@ -16,6 +16,7 @@ public static class SpectralNorm
     private const long Exact = 256;
     private const int Steps = 60;
     private const double Risk = 1e-10;
+    private const double LeastNormal = 2.2250738585072014e-308;
 
     /// <summary>||A||_2, to rounding, from all eigenvalues of the smaller of A A^T and A^T A.</summary>
     /// <param name="matrix">A [rows, columns], float32 or float64, on the CPU.</param>
@@ -34,7 +35,11 @@ public static class SpectralNorm
 
     /// <summary>An upper bound of ||A||_2^2: exact to 1e-10 where a side of A has at most 256 entries, at most about 6 % above otherwise.</summary>
     /// <param name="matrix">A [rows, columns], float32 or float64, on the CPU.</param>
-    /// <param name="seed">Of the random start of Lanczos's iteration; see <see cref="SquaredBound(ILinearMap, long)"/>.</param>
+    /// <param name="seed">Of the random start of Lanczos's iteration; see <see cref="SquaredBound(ILinearMap, long)"/>. Default 0.</param>
+    /// <returns>
+    /// 0 for the zero matrix only: where the square is below the normal numbers of double, 2.2e-308, which is a bound still; infinity where it is above
+    /// its range.
+    /// </returns>
     /// <exception cref="ArgumentException">Not a matrix, or it holds a value that is not finite.</exception>
     public static double SquaredBound(Tensor matrix, long seed = 0)
     {
@@ -42,7 +47,7 @@ public static class SpectralNorm
         if (Math.Min(matrix.shape[0], matrix.shape[1]) <= Exact)
         {
             double norm = Of(matrix);
-            return norm * norm * (1 + 1e-10);
+            return Above(norm > 0, norm * norm * (1 + 1e-10));
         }
 
         using var scope = NewDisposeScope();
@@ -51,12 +56,12 @@ public static class SpectralNorm
         double scale = largest.item<double>();
         if (scale == 0) return 0;
         wide = wide.div(largest).contiguous();
-        return Bound((int)wide.shape[0], seed, (v, into) =>
+        return Above(true, Bound((int)wide.shape[0], seed, (v, into) =>
         {
             using var step = NewDisposeScope();
             Tensor image = wide.mv(wide.t().mv(tensor(v)));
             image.data<double>().CopyTo(into);
-        }) * scale * scale;
+        }) * scale * scale);
     }
 
     /// <summary>
@@ -65,24 +70,28 @@ public static class SpectralNorm
     /// 1992, theorem 4.2); eps is chosen for a probability of 1e-10, about 0.05, and the Ritz value divided by 1 - eps.
     /// </summary>
     /// <param name="map">M.</param>
-    /// <param name="seed">Of the random start.</param>
-    /// <returns>0 for a map that sends every vector to zero; infinity where the square leaves the range of double.</returns>
+    /// <param name="seed">Of the random start. Default 0.</param>
+    /// <returns>0 only for a map that sends every vector to zero, at least 2.2e-308 otherwise; infinity where the square is above the range of double.</returns>
     public static double SquaredBound(ILinearMap map, long seed = 0)
     {
         ArgumentNullException.ThrowIfNull(map);
         double[] image = new double[map.Outputs];
         double scale = 0;
-        return Bound(map.Inputs, seed, (v, into) =>
+        double bound = Bound(map.Inputs, seed, (v, into) =>
         {
             map.Apply(v, image);
 
             // A power of two that brings the first image near one: squares of numbers near 1e200 must not overflow on the way.
-            if (scale == 0) scale = TensorPrimitives.MaxMagnitude<double>(image) is var largest && largest != 0 ? Math.ScaleB(1, -Math.ILogB(largest)) : 1;
+            if (scale == 0) scale = PowerOfTwoScale.ToOne(image);
             TensorPrimitives.Multiply(image, scale, image);
             map.Adjoint(image, into);
             TensorPrimitives.Multiply(into, scale, into);
-        }) / scale / scale;
+        });
+        return Above(bound > 0, bound / scale / scale);
     }
+
+    // Below the normal numbers the square is zero or has lost its digits: the least normal number still lies above it.
+    private static double Above(bool isPositive, double bound) => isPositive ? Math.Max(bound, LeastNormal) : bound;
 
     /// <summary>Bound of the largest eigenvalue of a symmetric positive semidefinite operator.</summary>
     private static double Bound(int n, long seed, Action<double[], double[]> apply)

@@ -41,7 +41,7 @@ internal sealed class WorkingSet(DenseMap map)
 
         if (Count == before) return;
         Grow(Count);
-        for (int i = before; i < Count; i++) map.Column(_coordinates[i]).CopyTo(_atoms.AsSpan(i * outputs));
+        for (int i = before; i < Count; i++) map.CopyColumn(_coordinates[i], _atoms.AsSpan(i * outputs));
 
         int added = Count - before;
         if ((long)added * Count * outputs < 1 << 22)

@@ -66,7 +66,7 @@ public sealed record LearnedPower : AbundanceSparsity
     {
     }
 
-    /// <summary>What purity is measured by. Default Gini.</summary>
+    /// <summary>What purity is measured by. Default <see cref="PurityMeasure.Gini"/>.</summary>
     public PurityMeasure Measure { get; init; } = PurityMeasure.Gini;
 
     /// <summary>Largest h, in [0, 1). Default 0.9: a power of 0 would count materials and have no slope.</summary>
@@ -81,7 +81,7 @@ public sealed record LearnedPower : AbundanceSparsity
     /// <summary>The map stays as it is for this many last sweeps, in which the objective cannot rise and may stop the run. Default 50.</summary>
     public int FrozenSweeps { get; init; } = 50;
 
-    /// <summary>Height and width of the image where h is to be averaged over 3 x 3 pixels, for noisy scenes; null (default) for no averaging.</summary>
+    /// <summary>Height and width of the image where h is to be averaged over 3 x 3 pixels, for noisy scenes; Default null: no averaging.</summary>
     public (int Height, int Width)? SmoothOver { get; init; }
 
     internal override double InitialGuidance => 0;

@@ -130,7 +130,7 @@ public static class SpectralUnmixing
     {
         using var scope = NewDisposeScope();
         long negative = Y.lt(0).sum().item<long>();
-        return ((negative > 0 ? Y.clamp_min(0) : Y.contiguous()).MoveToOuterDisposeScope(), negative);
+        return ((negative > 0 ? Y.clamp_min(0).contiguous() : Y.contiguous()).MoveToOuterDisposeScope(), negative);
     }
 
     private static void CheckStart(Tensor start, long[] shape, string name)

@@ -25,7 +25,7 @@ public enum PurityMeasure
 /// <summary>Settings of <see cref="SpectralUnmixing"/>.</summary>
 public sealed record UnmixingOptions
 {
-    /// <summary>The misfit. Default: the robust one.</summary>
+    /// <summary>The misfit. Default <see cref="UnmixingLoss.RobustL21"/>.</summary>
     public UnmixingLoss Loss { get; init; } = UnmixingLoss.RobustL21;
 
     /// <summary>
@@ -52,10 +52,10 @@ public sealed record UnmixingOptions
     /// <summary>Stop when a sweep changes the objective by less than this share of it, with the guidance map frozen. Default 1e-6; 0 never.</summary>
     public double Tolerance { get; init; } = 1e-6;
 
-    /// <summary>Start of M [channels, endmembers], not negative; null for pixels chosen by <see cref="EndmemberInit.Spa"/>.</summary>
+    /// <summary>Start of M [channels, endmembers], not negative. Default null: pixels chosen by <see cref="EndmemberInit.Spa"/>.</summary>
     public Tensor? InitialEndmembers { get; init; }
 
-    /// <summary>Start of A [endmembers, pixels], not negative; null for <see cref="EndmemberInit.EvenAbundances"/>.</summary>
+    /// <summary>Start of A [endmembers, pixels], not negative. Default null: <see cref="EndmemberInit.EvenAbundances"/>.</summary>
     public Tensor? InitialAbundances { get; init; }
 
     /// <summary>Seed of the jitter of the first abundances. Default 1.</summary>
@@ -67,7 +67,7 @@ public sealed record UnmixingOptions
     /// </summary>
     public bool ClipNegative { get; init; }
 
-    /// <summary>Called after every sweep. The tensors it sees belong to the run and are valid during the call only.</summary>
+    /// <summary>Called after every sweep. The tensors it sees belong to the run and are valid during the call only. Default null.</summary>
     public Action<UnmixingSweep>? OnSweep { get; init; }
 
     /// <summary>Throws when a value is outside its range.</summary>

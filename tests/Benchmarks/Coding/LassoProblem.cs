@@ -16,4 +16,27 @@ internal static class LassoProblem
         Tensor y = w.unsqueeze(0).mm(atoms).view(-1).add(randn([1000], dtype: ScalarType.Float64, generator: generator).mul(0.1));
         return (atoms.MoveToOuterDisposeScope(), y.MoveToOuterDisposeScope());
     }
+
+    /// <summary>
+    /// Atoms [1000, 300] and y [300] that no one has centred: every entry has mean 3, so that all atoms share a direction; or neighbours
+    /// correlated by 0.95 in place of that.
+    /// </summary>
+    public static (Tensor Atoms, Tensor Y) DrawCorrelated(bool neighbours)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        Tensor atoms = randn([1000, 300], dtype: ScalarType.Float64, generator: generator), w = zeros([1000], dtype: ScalarType.Float64);
+        if (neighbours)
+        {
+            for (int j = 1; j < 1000; j++) atoms[j] = atoms[j - 1].mul(0.95).add(atoms[j].mul(Math.Sqrt(1 - (0.95 * 0.95))));
+        }
+        else
+        {
+            atoms.add_(3);
+        }
+
+        w.slice(0, 0, 1000, 50).copy_(randn([20], dtype: ScalarType.Float64, generator: generator));
+        Tensor y = w.unsqueeze(0).mm(atoms).view(-1).add(randn([300], dtype: ScalarType.Float64, generator: generator));
+        return (atoms.MoveToOuterDisposeScope(), y.MoveToOuterDisposeScope());
+    }
 }

@@ -219,6 +219,38 @@ public class SpectralUnmixingTests
     }
 
     [Fact]
+    public void Transposed_data_and_starts_give_what_their_copies_give()
+    {
+        using var scope = NewDisposeScope();
+        (Tensor Y, Tensor M, Tensor A) = UnmixingData.Problem(12, 60, 3, 4);
+        Tensor negative = Y.clone();
+        negative[3, 7] = -0.2;
+        static Tensor View(Tensor x) => x.t().contiguous().t();
+        Assert.False(View(Y).is_contiguous() || View(M).is_contiguous() || View(A).is_contiguous());
+        foreach (Tensor data in new[] { Y, negative })
+        {
+            UnmixingOptions options = new() { MaxSweeps = 5, ClipNegative = true, InitialAbundances = A };
+            UnmixingOptions views = options with { InitialAbundances = View(A) };
+            using UnmixingResult fit = SpectralUnmixing.Fit(data, 3, options), fitOfViews = SpectralUnmixing.Fit(View(data), 3, views);
+            using UnmixingResult known = SpectralUnmixing.FitAbundances(data, M, options), knownOfViews = SpectralUnmixing.FitAbundances(View(data), View(M), views);
+            Assert.Equal(fit.ClippedValues, fitOfViews.ClippedValues);
+            Assert.InRange(UnmixingData.Gap(fit.Abundances, fitOfViews.Abundances), 0, 1e-10);
+            Assert.InRange(UnmixingData.Gap(known.Abundances, knownOfViews.Abundances), 0, 1e-10);
+        }
+
+        Assert.Equal(EndmemberInit.SpaPixels(Y, 3), EndmemberInit.SpaPixels(View(Y), 3));
+        Assert.Equal(
+            UnmixingSteps.Objective(Y, M, A, UnmixingLoss.RobustL21, null, 0.1), UnmixingSteps.Objective(View(Y), View(M), View(A), UnmixingLoss.RobustL21, null, 0.1), 1e-10);
+        double[] weights = UnmixingSteps.ChannelWeights(Y, M, A), weightsOfViews = UnmixingSteps.ChannelWeights(View(Y), View(M), View(A));
+        for (int l = 0; l < 12; l++) Assert.Equal(1, weightsOfViews[l] / weights[l], 1e-9);
+        Assert.InRange(UnmixingData.Gap(UnmixingSteps.UpdateAbundances(Y, M, A, weights, null, 0.1), UnmixingSteps.UpdateAbundances(View(Y), View(M), View(A), weights, null, 0.1)), 0, 1e-10);
+        Assert.InRange(UnmixingData.Gap(UnmixingSteps.UpdateEndmembers(Y, M, A, weights), UnmixingSteps.UpdateEndmembers(View(Y), View(M), View(A), weights)), 0, 1e-10);
+        Assert.InRange(UnmixingData.Gap(UnmixingSteps.Normalize(A), UnmixingSteps.Normalize(View(A))), 0, 1e-12);
+        Assert.Equal(GuidanceMap.Learn(A), GuidanceMap.Learn(View(A)));
+        Assert.InRange(UnmixingData.Gap(FullyConstrainedLeastSquares.Abundances(Y, M), FullyConstrainedLeastSquares.Abundances(View(Y), View(M))), 0, 1e-10);
+    }
+
+    [Fact]
     public void Bad_input_is_named()
     {
         using var scope = NewDisposeScope();
