@@ -19,6 +19,7 @@ public sealed class Lesson
     public const string ScaleVariable = "SPARSELAND_SCALE";
 
     private static int toldMissing;
+    private static long banners;
 
     private Lesson(LessonScale scale, int seed) => (Scale, Seed) = (scale, seed);
 
@@ -149,7 +150,7 @@ public sealed class Lesson
         int threads = torch.get_num_threads();
         string text = $"Sparseland {version}, scale {Scale.ToString().ToLowerInvariant()}, {threads} {(threads == 1 ? "thread" : "threads")}";
         if (NotebookHost.Current is { } host)
-            host.Display(Markup.Text(text).Render(), "sparseland-banner");
+            host.Display(Markup.Text(text).Render(), $"sparseland-banner-{Interlocked.Increment(ref banners)}");
         else
             Console.WriteLine(text);
         if (Interlocked.Exchange(ref toldMissing, 1) == 0)

@@ -50,7 +50,7 @@ public static class NotebookFormatters
         string[] types = [HtmlFormatter.MimeType, PlainTextFormatter.MimeType, .. furtherTypes];
         foreach (string type in types)
         {
-            Formatter.Register<T>((value, writer) => writer.Write(render(value).Data.TryGetValue(type, out JsonNode? content) ? AsText(content) : ""), type);
+            Formatter.Register<T>((value, writer) => writer.Write(FormOf(render(value), type)), type);
         }
         Formatter.SetPreferredMimeTypesFor(typeof(T), types);
     }
@@ -63,7 +63,7 @@ public static class NotebookFormatters
             foreach (string type in types)
             {
                 Formatter.Register(
-                    shown, (value, writer) => writer.Write(NumberForms.TryRender(value) is { } bundle ? AsText(bundle.Data.TryGetValue(type, out JsonNode? content) ? content : $"<pre>{Markup.Escape(AsText(bundle.Data[PlainTextFormatter.MimeType]))}</pre>") : value?.ToString()), type);
+                    shown, (value, writer) => writer.Write(NumberForms.TryRender(value) is { } bundle ? FormOf(bundle, type) : value?.ToString()), type);
             }
 
             Formatter.SetPreferredMimeTypesFor(shown, types);
@@ -71,6 +71,11 @@ public static class NotebookFormatters
 
         Own.UnionWith(Formatter.RegisteredFormatters(includeDefaults: false).Where(f => NumberForms.Registered.Contains(f.Type)));
     }
+
+    // What has no HTML of its own is shown as its text.
+    private static string FormOf(MimeBundle bundle, string type) =>
+        bundle.Data.TryGetValue(type, out JsonNode? content) ? AsText(content)
+        : type == HtmlFormatter.MimeType ? $"<pre>{Markup.Escape(AsText(bundle.Data[PlainTextFormatter.MimeType]))}</pre>" : "";
 
     private static string AsText(JsonNode content) => content is JsonValue value && value.TryGetValue(out string? text) ? text : content.ToJsonString();
 

@@ -1,12 +1,14 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Xml;
+using System.Xml.Linq;
 
 namespace Sparseland.Native;
 
 /// <summary>
 /// Finds TorchSharp's native files where the .NET host looks for them, beside the assemblies, and, for a library that was
-/// loaded by path into a script host, in the NuGet packages that its .deps.json names.
+/// loaded by path into a script host, in the NuGet packages that its .deps.json or its own package's .nuspec names.
 /// </summary>
 internal sealed class NativeSearch
 {
@@ -22,6 +24,10 @@ internal sealed class NativeSearch
         {
             string folder = Path.GetDirectoryName(place)!;
             Add(folder, Path.Combine(folder, "runtimes", Rid, "native"));
+        }
+        foreach (string place in places)
+        {
+            Add(OfPackage(place));
         }
         foreach (string place in places)
         {
@@ -59,6 +65,42 @@ internal sealed class NativeSearch
 
     private void Add(params IEnumerable<string> folders) =>
         _folders.AddRange(folders.Where(f => Directory.Exists(f) && !_folders.Contains(f)));
+
+    /// <summary>
+    /// Native folders of the package that an assembly lies in (ROOT/torchsharp/0.107.0/lib/net8.0/TorchSharp.dll) and of those that its
+    /// .nuspec names: a host such as .NET Interactive loads assemblies from there, one by one.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The .nuspec is damaged.</exception>
+    private static IEnumerable<string> OfPackage(string place)
+    {
+        if (new DirectoryInfo(Path.GetDirectoryName(place)!).Parent is not { Name: "lib", Parent: { Parent.Parent: { } root } package })
+        {
+            yield break;
+        }
+        yield return Path.Combine(package.FullName, "runtimes", Rid, "native");
+        string nuspec = Path.Combine(package.FullName, $"{package.Parent!.Name}.nuspec");
+        if (!File.Exists(nuspec))
+        {
+            yield break;
+        }
+        foreach ((string id, string version) in Dependencies(nuspec))
+        {
+            yield return Path.Combine(root.FullName, id.ToLowerInvariant(), version, "runtimes", Rid, "native");
+        }
+    }
+
+    private static List<(string Id, string Version)> Dependencies(string nuspec)
+    {
+        try
+        {
+            return [.. XDocument.Load(nuspec).Descendants().Where(e => e.Name.LocalName == "dependency")
+                .Select(e => ((string?)e.Attribute("id") ?? "", ((string?)e.Attribute("version") ?? "").Trim('[', ']', ' '))).Where(d => d.Item1.Length > 0).Distinct()];
+        }
+        catch (XmlException e)
+        {
+            throw new InvalidDataException($"{nuspec} is not a package's description: {e.Message}", e);
+        }
+    }
 
     /// <summary>The native folders of the packages that a .deps.json lists for this platform.</summary>
     private static List<string> PackageFolders(string depsFile, string[] roots)
