@@ -57,8 +57,17 @@ static (string Outcome, string Broken) Judge(string stored, string executed, int
 {
     // An exact check that throws, a cell that fails: the notebook says so.
     if (!File.Exists(executed)) return ("stopped", output.Split('\n').LastOrDefault(l => l.Trim().Length > 0)?.Trim() ?? $"exit {exit}");
+    var notebook = Notebook.Load(executed);
+
+    // A run that ends early leaves the stored outputs, and so the stored claims, in the cells that it did not reach; it has no record.
+    if (RunRecord.Read(notebook) is null) return ("stopped", ErrorOf(notebook));
     string[] held = [.. StoredClaims.Of(Notebook.Load(stored)).Where(c => c.Outcome == ClaimOutcome.Held).Select(c => c.Statement)];
-    IReadOnlyList<Claim> now = StoredClaims.Of(Notebook.Load(executed));
+    IReadOnlyList<Claim> now = StoredClaims.Of(notebook);
     string[] broken = [.. held.Where(statement => now.FirstOrDefault(c => c.Statement == statement) is not { Outcome: ClaimOutcome.Held })];
     return broken.Length > 0 ? ($"{broken.Length} broke", string.Join("; ", broken.Take(3))) : ("SURVIVED", "");
 }
+
+static string ErrorOf(Notebook notebook) => notebook.Cells.SelectMany(cell => cell.Outputs)
+    .Where(output => (string?)output["output_type"] == "error")
+    .Select(output => $"{(string?)output["ename"]}: {(string?)output["evalue"]}".ReplaceLineEndings(" "))
+    .LastOrDefault() ?? "no error kept";
