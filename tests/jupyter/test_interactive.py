@@ -26,6 +26,8 @@ FIXED = [
 ]
 NAMED = [name for name in sys.argv[1:] if not name.startswith("-")]
 PROGRESS = re.compile(r"(: [\d,]+( of [\d,]+)? \w+|: done)( \(.*\))?$")
+TIMES = re.compile(r"Stopwatch|Elapsed|Seconds|\bms\b|faster|speed|clock", re.IGNORECASE)
+NUMBERS = re.compile(r"[-−]?\d[\d.,]*(×10[⁻⁰¹²³⁴-⁹]+|E[-+]?\d+)?\s*")
 CLAIMS = "application/vnd.sparseland.claims+json"
 
 
@@ -94,7 +96,7 @@ class Interactive(unittest.TestCase):
         place.parent.mkdir(exist_ok=True)
         place.write_text(json.dumps(notebook), encoding="utf-8")
         began = time.monotonic()
-        run("jupyter", "nbconvert", "--to", "notebook", "--execute", "--ExecutePreprocessor.timeout=600", "--inplace", place,
+        run("jupyter", "nbconvert", "--to", "notebook", "--execute", "--ExecutePreprocessor.timeout=600", "--allow-errors", "--inplace", place,
             env=dict(self.environment, SPARSELAND_DATA=str(support.ROOT / "data")))
         print(f"{path}: {time.monotonic() - began:.0f} s in .NET Interactive", flush=True)
         return json.loads(place.read_text(encoding="utf-8"))
@@ -111,8 +113,20 @@ class Interactive(unittest.TestCase):
         for path in notebooks():
             with self.subTest(path):
                 theirs, ours = self.in_interactive(path), self.in_ours(path)
+                self.assertEqual(len(ours["cells"]), len(theirs["cells"]))
+                compared = 0
                 for number, (mine, other) in enumerate(zip(ours["cells"], theirs["cells"])):
-                    self.assertEqual(shown(mine), shown(other), f"{path}, cell {number}: {''.join(mine['source'])[:200]}")
+                    code = "".join(mine["source"])
+                    if "Plotly.NET" in code:
+                        # Known: that host carries an FSharp.Core older than Plotly.NET asks for.
+                        continue
+                    left, right = shown(mine), shown(other)
+                    if left != right and TIMES.search(code + " ".join(left)):
+                        # Where times are measured, all but the numbers.
+                        left, right = [[NUMBERS.sub("#", text) for text in side] for side in (left, right)]
+                    self.assertEqual(left, right, f"{path}, cell {number}: {code[:200]}")
+                    compared += len(left)
+                self.assertGreater(compared, 5, path)
 
 
 if __name__ == "__main__":
