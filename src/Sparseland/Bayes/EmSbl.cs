@@ -31,9 +31,24 @@ public static class EmSbl
         BayesInput.CheckSystem(Phi, y);
         if (options.StartGamma is { } start) BayesInput.CheckGamma(start, Phi.shape[1], nameof(EmSblOptions.StartGamma));
         using var scope = NewDisposeScope();
+        BayesScale scale = BayesScale.Of(Phi, y);
+        EmSblOptions own = options with
+        {
+            Noise = scale.Of(options.Noise),
+            InitialGamma = options.InitialGamma is { } initial ? scale.OfVariance(initial, nameof(EmSblOptions.InitialGamma)) : null,
+            StartGamma = options.StartGamma is { } from ? [.. from.Select(g => scale.OfVariance(g, nameof(EmSblOptions.StartGamma)))] : null,
+            OnIteration = options.OnIteration is { } see
+                ? state => see(new(state.Iteration, [.. state.Gamma.Select(scale.Variance)], scale.Noise(state.NoiseVariance), state.Cost + (y.numel() * scale.LogUnit)))
+                : null,
+        };
+        return Iterate(scale.OfPhi(Phi), scale.OfY(y), own, progress, cancel).InUnits(scale);
+    }
+
+    private static SblResult Iterate(Tensor Phi, Tensor y, EmSblOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
         int n = (int)Phi.shape[1];
         Tensor data = y.reshape(y.shape[0], -1), columns = Phi;
-        double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma, n)];
+        double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma ?? BayesScale.VarianceOfLargest(Phi, y), n)];
         double noise = BayesInput.StartOf(options.Noise, y);
         (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(Phi, y, cancel));
         floor = Math.Max(floor, double.Epsilon);
@@ -67,11 +82,13 @@ public static class EmSbl
                 gamma[active[k]] = next;
             }
 
+            double noiseBefore = noise;
             if (options.Noise.IsLearned) noise = Math.Max(system.NextNoise(columns, data, noise), floor);
+            bool noiseIsSettled = Math.Abs(noise - noiseBefore) <= options.Tolerance * noiseBefore;
             iteration++;
             options.OnIteration?.Invoke(new(iteration, [.. gamma], noise, cost[^1]));
             progress?.Report(new(iteration, options.MaxIterations, $"{active.Length} of {n} coefficients"));
-            if (change <= options.Tolerance * options.Tolerance * size)
+            if (noiseIsSettled && change <= options.Tolerance * options.Tolerance * size)
             {
                 reason = slope <= options.Tolerance ? StopReason.Converged : StopReason.RelativeChange;
                 break;
@@ -79,7 +96,7 @@ public static class EmSbl
         }
 
         if (reason is (StopReason.Converged or StopReason.RelativeChange) && estimate is { Identified: false }) reason = StopReason.NotIdentified;
-        return SblResult.Of(Phi, y, gamma, noise, options.Covariance, cost, iteration, reason, estimate);
+        return SblResult.Of(Phi, y, gamma, noise, options.Covariance, cost, iteration, reason, estimate, options.Noise.IsLearned);
     }
 
     /// <summary>|mu|^2 = gamma^2 Q, Sigma = gamma - gamma^2 S, 1 - Sigma / gamma = gamma S: neither update divides by a difference.</summary>

@@ -36,6 +36,12 @@ public static class FastSbl
         if (Phi.dtype != ScalarType.Float64)
             throw new ArgumentException($"Phi is {Phi.dtype}; the fast algorithm is for Float64. Use EmSbl for complex data.", nameof(Phi));
         using var scope = NewDisposeScope();
+        BayesScale scale = BayesScale.Of(Phi, y);
+        return Iterate(scale.OfPhi(Phi), scale.OfY(y), options with { Noise = scale.Of(options.Noise) }, progress, cancel).InUnits(scale);
+    }
+
+    private static SblResult Iterate(Tensor Phi, Tensor y, FastSblOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
         (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(Phi, y, cancel));
         var state = new State(Phi, y, Math.Max(BayesInput.StartOf(options.Noise, y), floor));
         var actions = new List<FastSblAction>();
@@ -70,18 +76,21 @@ public static class FastSbl
                 state.Refresh(Math.Max(state.NextNoise(), floor));
                 noiseIsSettled = isDone && Math.Abs(state.Noise - before) <= 1e-6 * before;
                 cost[^1] = state.Cost;
+                Report();
             }
             else if (actions.Count % options.RefreshEvery == 0)
             {
                 state.Refresh(state.Noise);
                 cost[^1] = state.Cost;
-                progress?.Report(new(actions.Count, options.MaxIterations, $"{state.Gamma.Count(g => g > 0)} coefficients"));
+                Report();
             }
         }
 
+        void Report() => progress?.Report(new(actions.Count, options.MaxIterations, $"{state.Gamma.Count(g => g > 0)} coefficients"));
+
         if (reason == StopReason.Converged && estimate is { Identified: false }) reason = StopReason.NotIdentified;
         cost.RemoveAt(cost.Count - 1);
-        SblResult result = SblResult.Of(Phi, y, state.Gamma, state.Noise, options.Covariance, cost, actions.Count, reason, estimate);
+        SblResult result = SblResult.Of(Phi, y, state.Gamma, state.Noise, options.Covariance, cost, actions.Count, reason, estimate, options.Noise.IsLearned);
         return result with { Actions = actions };
     }
 

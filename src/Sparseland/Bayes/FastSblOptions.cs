@@ -3,22 +3,22 @@ namespace Sparseland.Bayes;
 /// <summary>Settings of <see cref="FastSbl"/>.</summary>
 public sealed record FastSblOptions
 {
-    /// <summary>Noise variance, known or learned. A learned one is updated after every <see cref="NoiseEvery"/> actions.</summary>
+    /// <summary>Noise variance, known or, by default, learned. A learned one is updated after every <see cref="NoiseEvery"/> actions.</summary>
     public NoiseModel Noise { get; init; } = NoiseModel.Learn();
 
-    /// <summary>Stop when no action lowers the cost (minus twice the log evidence) by more than this.</summary>
+    /// <summary>Stop when no action lowers the cost (minus twice the log evidence) by more than this, 1e-9 by default.</summary>
     public double Tolerance { get; init; } = 1e-9;
 
-    /// <summary>Most steps: actions, and updates of the noise variance when no action is left.</summary>
+    /// <summary>Most steps: actions, and updates of the noise variance when no action is left; 20,000 by default.</summary>
     public int MaxIterations { get; init; } = 20_000;
 
-    /// <summary>Actions between two computations from scratch, which bound the rounding of the rank-one updates.</summary>
+    /// <summary>Actions between two computations from scratch, which bound the rounding of the rank-one updates; 50 by default.</summary>
     public int RefreshEvery { get; init; } = 50;
 
-    /// <summary>Actions between two updates of a learned noise variance.</summary>
+    /// <summary>Actions between two updates of a learned noise variance; 10 by default.</summary>
     public int NoiseEvery { get; init; } = 10;
 
-    /// <summary>Whether the result holds the covariance of the active coefficients.</summary>
+    /// <summary>Whether the result holds the covariance of the active coefficients; true by default.</summary>
     public bool Covariance { get; init; } = true;
 
     /// <summary>Throws when a value is outside its range.</summary>

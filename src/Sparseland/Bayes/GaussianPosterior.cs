@@ -43,7 +43,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
         {
             double empty = (data.numel() * Math.Log(noise)) + (data.abs().square().sum().item<double>() / noise);
             Tensor? none = covariance ? zeros([0, 0], dtype: Phi.dtype) : null;
-            return new(mean.view(Shape(y, n)).MoveToOuterDisposeScope(), variance, active, none?.MoveToOuterDisposeScope(), empty, Evidence(empty, y));
+            return new(mean.view(Shape(y, n)).MoveToOuterDisposeScope(), variance, active, none?.MoveToOuterDisposeScope(), empty, Evidence(empty, y)) { Numbers = y.numel() };
         }
 
         Tensor index = tensor(active, dtype: ScalarType.Int64), columns = active.Length == n ? Phi : Phi.index_select(1, index);
@@ -53,8 +53,11 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
         for (int k = 0; k < active.Length; k++) variance[active[k]] = own[k];
         Tensor? sigma = covariance ? system.Covariance() : null;
         return new(
-            mean.view(Shape(y, n)).MoveToOuterDisposeScope(), variance, active, sigma?.MoveToOuterDisposeScope(), system.Cost, Evidence(system.Cost, y));
+            mean.view(Shape(y, n)).MoveToOuterDisposeScope(), variance, active, sigma?.MoveToOuterDisposeScope(), system.Cost, Evidence(system.Cost, y)) { Numbers = y.numel() };
     }
+
+    /// <summary>Numbers in y, m snapshots.</summary>
+    internal long Numbers { get; init; }
 
     /// <summary>The log evidence that belongs to a cost.</summary>
     internal static double Evidence(double cost, Tensor y) => y.dtype == ScalarType.ComplexFloat64

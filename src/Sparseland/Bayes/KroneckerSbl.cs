@@ -64,11 +64,13 @@ public static class KroneckerSbl
                 for (int a = 0; a < next[i].Length; a++) gammas[i][kept[i][a]] = next[i][a];
             }
 
+            double noiseBefore = noise;
             if (options.Noise.IsLearned) noise = Math.Max((posterior.ResidualSquared + (noise * posterior.Explained)) / y.shape[0], floor);
             iteration++;
             options.OnIteration?.Invoke(new(iteration, [.. gammas.Select(g => g.ToArray())], noise, posterior.Cost, spent));
             progress?.Report(new(iteration, options.MaxIterations, string.Join(" x ", kept.Select(k => k.Length))));
-            if (KroneckerMStep.Distance(ModeProduct.Kron(gammas), before) <= options.Tolerance * KroneckerMStep.Norm(before))
+            if (Math.Abs(noise - noiseBefore) <= options.Tolerance * noiseBefore
+                && KroneckerMStep.Distance(ModeProduct.Kron(gammas), before) <= options.Tolerance * KroneckerMStep.Norm(before))
                 status = KroneckerSblStatus.RelativeChange;
         }
 

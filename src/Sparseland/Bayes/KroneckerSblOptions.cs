@@ -19,38 +19,38 @@ public enum KroneckerUpdate
 /// <summary>Settings of <see cref="KroneckerSbl"/>; the defaults are those of the paper's code.</summary>
 public sealed record KroneckerSblOptions
 {
-    /// <summary>Noise variance, known or learned.</summary>
+    /// <summary>Noise variance, known or, by default, learned.</summary>
     public NoiseModel Noise { get; init; } = NoiseModel.Learn();
 
-    /// <summary>The update.</summary>
+    /// <summary>The update; SVD by default.</summary>
     public KroneckerUpdate Update { get; init; } = KroneckerUpdate.Svd;
 
-    /// <summary>beta of each factor in [0, 1] for <see cref="KroneckerUpdate.PatternCoupled"/>; 0 leaves a factor uncoupled.</summary>
+    /// <summary>beta of each factor in [0, 1] for <see cref="KroneckerUpdate.PatternCoupled"/>; 0 leaves a factor uncoupled. Empty by default, which the other updates need.</summary>
     public IReadOnlyList<double> Coupling { get; init; } = [];
 
     /// <summary>
     /// Per factor: entries below this share of the factor's largest are set to 0 and dropped at the start of an iteration. One value for
-    /// all factors or one for each; 0 keeps all. Null takes the code's values: 5e-3 where the noise is learned, else 1e-3 (SVD), 1e-2
+    /// all factors or one for each; 0 keeps all. Null, the default, takes the code's values: 5e-3 where the noise is learned, else 1e-3 (SVD), 1e-2
     /// (alternating, one sweep), and 1e-2 for coupled and 1e-1 for uncoupled factors (pattern-coupled).
     /// </summary>
     public IReadOnlyList<double>? PruneRatios { get; init; }
 
-    /// <summary>Entries of a factor below this are dropped too; null for 1e-4 (pattern-coupled) or 0.</summary>
+    /// <summary>Entries of a factor below this are dropped too; null, the default, for 1e-4 (pattern-coupled) or 0.</summary>
     public double? PruneBelow { get; init; }
 
-    /// <summary>Stop when ||gamma_new - gamma|| is at most this share of ||gamma||.</summary>
+    /// <summary>Stop when ||gamma_new - gamma|| is at most this share of ||gamma||, and a learned noise variance changed no more than that; 1e-4 by default.</summary>
     public double Tolerance { get; init; } = 1e-4;
 
-    /// <summary>Most iterations.</summary>
+    /// <summary>Most iterations, 150 by default.</summary>
     public int MaxIterations { get; init; } = 150;
 
-    /// <summary>Of the alternation; null for 1e-5 (absolute), or 1e-4 relative for the pattern-coupled one.</summary>
+    /// <summary>Of the alternation; null, the default, for 1e-5 (absolute), or 1e-4 relative for the pattern-coupled one.</summary>
     public double? InnerTolerance { get; init; }
 
-    /// <summary>Most cycles of the alternation in one iteration; null for 1000, or 10 for the pattern-coupled one.</summary>
+    /// <summary>Most cycles of the alternation in one iteration; null, the default, for 1000, or 10 for the pattern-coupled one.</summary>
     public int? MaxInnerCycles { get; init; }
 
-    /// <summary>Start of the factors of gamma [N_i]; null for a gamma of ones.</summary>
+    /// <summary>Start of the factors of gamma [N_i]; null, the default, for a gamma of ones.</summary>
     public IReadOnlyList<double[]>? StartGammas { get; init; }
 
     /// <summary>Called after every iteration with a copy of the state.</summary>

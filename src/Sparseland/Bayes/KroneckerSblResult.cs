@@ -7,7 +7,7 @@ namespace Sparseland.Bayes;
 /// <summary>How a Kronecker SBL ended.</summary>
 public enum KroneckerSblStatus
 {
-    /// <summary>||gamma_new - gamma|| fell below the tolerance times ||gamma||: a rule for saving time, met by slow progress too.</summary>
+    /// <summary>||gamma_new - gamma|| fell below the tolerance times ||gamma||, and the noise variance came to rest likewise: a rule for saving time, met by slow progress too.</summary>
     RelativeChange,
 
     /// <summary>The iteration limit came first.</summary>

@@ -7,7 +7,8 @@ namespace Sparseland.Bayes;
 /// <param name="Variance">Residual power per degree of freedom, ||y - Phi x||^2/((m - k) snapshots); squared units of y.</param>
 /// <param name="Coefficients">k, the number of coefficients that the criterion takes for signal.</param>
 /// <param name="Identified">
-/// Whether noise and signal can be told apart: a model that leaves at least a quarter of the measurements to the noise is the best one.
+/// Whether noise and signal can be told apart: the best model leaves at least half of the measurements to the noise, and its criterion is lower
+/// by 2 log n, the price of one choice, than that of every model that leaves between a half and a quarter.
 /// </param>
 /// <remarks>
 /// With fewer measurements than coefficients the evidence of sparse Bayesian learning has its maximum at no noise at all: m coefficients
@@ -28,8 +29,13 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
     public static NoiseEstimate Of(Tensor Phi, Tensor y, CancellationToken cancel = default)
     {
         BayesInput.CheckSystem(Phi, y);
-        return Pursue(Phi, y, cancel);
+        using var scope = NewDisposeScope();
+        BayesScale scale = BayesScale.Of(Phi, y);
+        return Pursue(scale.OfPhi(Phi), scale.OfY(y), cancel).InUnits(scale);
     }
+
+    /// <summary>This estimate in the units of the data.</summary>
+    internal NoiseEstimate InUnits(BayesScale scale) => this with { Variance = scale.Noise(Variance) };
 
     /// <summary>The bound of a learned variance: the model's own, or the estimate.</summary>
     internal static (NoiseEstimate? Estimate, double Floor) FloorOf(NoiseModel noise, Tensor y, Func<NoiseEstimate> estimate)
@@ -74,7 +80,7 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
         int m = (int)y.shape[0], n = (int)norms.shape[0];
         Tensor residual = y.reshape(m, -1);
         int snapshots = (int)residual.shape[1], most = Math.Min(Math.Min(n, Most), m - Math.Max(1, m / 4));
-        double numbers = (double)m * snapshots, rest = Power(residual), total = rest, best = Criterion(0, rest), variance = rest / numbers;
+        double numbers = (double)m * snapshots, rest = Power(residual), total = rest, best = Criterion(0, rest), variance = rest / numbers, overfull = double.PositiveInfinity;
         int chosen = 0;
         if (total == 0) return new(0, 0, false);
         Tensor basis = zeros([m, Math.Max(most, 1)], dtype: y.dtype), taken = zeros_like(norms);
@@ -97,10 +103,13 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
             rest = Power(residual);
             double criterion = Criterion(k, rest);
             if (criterion < best) (best, chosen, variance) = (criterion, k, rest / ((m - k) * (double)snapshots));
+            if (2 * k > m) overfull = Math.Min(overfull, criterion);
             if (rest <= 1e-20 * total) break;
         }
 
-        return new(variance, chosen, chosen < most || (most == n && n < m));
+        // A wide dictionary explains half the measurements even of pure noise by choice: there the estimate falls without end.
+        bool isIdentified = (2 * chosen <= m && overfull - best >= 2 * Math.Log(n)) || (most == n && n < m);
+        return new(variance, chosen, isIdentified);
 
         // Below 1e-20 of the power of y a residual is rounding.
         double Criterion(int k, double rss) =>

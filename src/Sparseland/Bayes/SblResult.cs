@@ -1,3 +1,4 @@
+using Sparseland.Evaluation;
 using Sparseland.Solvers;
 using Sparseland.Tensors;
 using TorchSharp;
@@ -45,11 +46,19 @@ public sealed record SblResult(
     /// <summary>The actions of <see cref="FastSbl"/> in their order; empty for the other algorithms.</summary>
     public IReadOnlyList<FastSblAction> Actions { get; init; } = [];
 
+    /// <summary>
+    /// Degrees of freedom that a learned noise variance rests on, snapshots (m - sum_i gamma_i S_i), at least 1; infinite where the variance was
+    /// given.
+    /// </summary>
+    public double ResidualDegrees { get; init; } = double.PositiveInfinity;
+
     /// <inheritdoc cref="GaussianPosterior.Support"/>
     public int[] Support(double relativeThreshold = 1e-3) => Posterior.Support(relativeThreshold);
 
     /// <summary>
-    /// Credible interval of every coefficient: <see cref="Unshrunk"/> -/+ z <see cref="Deviation"/>. The interval of <see cref="Posterior"/>
+    /// Credible interval of every coefficient: <see cref="Unshrunk"/> -/+ q <see cref="Deviation"/>, q the normal quantile where the noise is known
+    /// and that of Student's t with <see cref="ResidualDegrees"/> where it was learned. It holds given the support that was found: it takes the
+    /// prior variances of all other coefficients as known, so a coefficient that the support misses is missing from the widths of the others. The interval of <see cref="Posterior"/>
     /// takes the learned prior variances as known, which says of a pruned coefficient that it is zero for certain, and is much too narrow;
     /// here a coefficient's own variance plays no part, so that nothing learned from its own value narrows it.
     /// </summary>
@@ -60,6 +69,7 @@ public sealed record SblResult(
     public (Tensor Lower, Tensor Upper) CredibleInterval(double level)
     {
         double z = GaussianPosterior.Quantile(level);
+        if (double.IsFinite(ResidualDegrees)) z = StudentT.Quantile((1 + level) / 2, ResidualDegrees);
         if (Mean.dtype == ScalarType.ComplexFloat64)
             throw new InvalidOperationException("Complex coefficients have no intervals; use the deviation.");
         if (StopReason == StopReason.NotIdentified)
@@ -76,9 +86,33 @@ public sealed record SblResult(
     /// </summary>
     public GaussianPosterior WithoutOwnPrior() => Posterior with { Mean = Unshrunk.alias(), Variance = [.. Deviation.Select(d => d * d)], Covariance = null };
 
+    /// <summary>This result, computed in the units of the scale, in those of the data.</summary>
+    internal SblResult InUnits(BayesScale scale)
+    {
+        double root = scale.Coefficient;
+        double[] gamma = [.. Gamma.Select(scale.Variance)];
+        if (!gamma.All(double.IsFinite)) throw new ArgumentException("A prior variance is no float64 in the units of y/Phi, squared; scale Phi or y.", "Phi");
+        double shift = Mean.dim() == 0 ? 0 : Posterior.Numbers * scale.LogUnit;
+        Mean.mul_(root);
+        Unshrunk.mul_(root);
+        Posterior.Covariance?.mul_(root).mul_(root);
+        double density = Mean.dtype == ScalarType.ComplexFloat64 ? shift : shift / 2;
+        GaussianPosterior posterior = Posterior with
+        {
+            Variance = [.. Variance.Select(scale.Variance)], Cost = Posterior.Cost + shift, LogEvidence = Posterior.LogEvidence - density,
+        };
+        return this with
+        {
+            Posterior = posterior, Gamma = gamma, NoiseVariance = scale.Noise(NoiseVariance), Cost = [.. Cost.Select(c => c + shift)],
+            LogEvidence = [.. LogEvidence.Select(e => e - density)], NoiseFloor = NoiseFloor?.InUnits(scale),
+            Deviation = [.. Deviation.Select(d => d * root)], Actions = [.. Actions.Select(a => a with { Gamma = scale.Variance(a.Gamma) })],
+        };
+    }
+
     /// <summary>The result that belongs to a model; <paramref name="cost"/> holds the costs before the end.</summary>
     internal static SblResult Of(
-        Tensor Phi, Tensor y, double[] gamma, double noise, bool covariance, List<double> cost, int iterations, StopReason reason, NoiseEstimate? floor)
+        Tensor Phi, Tensor y, double[] gamma, double noise, bool covariance, List<double> cost, int iterations, StopReason reason, NoiseEstimate? floor,
+        bool isLearned)
     {
         GaussianPosterior posterior = GaussianPosterior.Solve(Phi, y, gamma, noise, covariance).ToOuterScope();
         cost.Add(posterior.Cost);
@@ -87,6 +121,7 @@ public sealed record SblResult(
         return new(posterior, gamma, noise, cost, [.. cost.Select(c => GaussianPosterior.Evidence(c, y))], iterations, reason)
         {
             NoiseFloor = floor,
+            ResidualDegrees = isLearned ? Math.Max(1, whole.Snapshots * (y.shape[0] - gamma.Zip(whole.Leverage, (g, s) => g * s).Sum())) : double.PositiveInfinity,
             Unshrunk = ratio.reshape(posterior.Mean.shape).MoveToOuterDisposeScope(),
             Deviation = [.. gamma.Zip(whole.Leverage, (g, s) => Math.Sqrt(Math.Max(0, 1 - (g * s)) / s))],
         };

@@ -104,7 +104,8 @@ internal sealed class WhitenedSystem : IDisposable
         {
             (Tensor factor, Tensor info) = linalg.cholesky_ex(covariance.add(unit.mul(noise + raise)));
             if (info.item<int>() == 0) return factor;
-            if (raise > scale) throw new InvalidOperationException("The covariance of the measurements has no Cholesky factor.");
+            // Written so that a scale that is not finite ends the loop too.
+            if (!(raise <= scale) || !double.IsFinite(scale)) throw new InvalidOperationException("The covariance of the measurements has no Cholesky factor.");
         }
     }
 }

@@ -7,7 +7,7 @@ namespace Sparseland.Tests.Bayes;
 
 public class SblTests
 {
-    private static readonly EmSblOptions Whole = new() { PruneRatio = 0, Tolerance = 0 };
+    private static readonly EmSblOptions Whole = new() { PruneRatio = 0, Tolerance = 0, InitialGamma = 1 };
 
     [Fact]
     public void Em_is_that_of_a_direct_implementation()
