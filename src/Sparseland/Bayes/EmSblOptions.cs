@@ -44,13 +44,13 @@ public sealed record EmSblOptions
     /// </summary>
     public double? InitialGamma { get; init; }
 
-    /// <summary>Start of each gamma_i instead, [coefficients]; 0 leaves a coefficient out. With it a stopped run can go on.</summary>
+    /// <summary>Start of each gamma_i instead, [coefficients]; 0 leaves a coefficient out. With it a stopped run can go on. Default null.</summary>
     public IReadOnlyList<double>? StartGamma { get; init; }
 
     /// <summary>Whether the result holds the covariance of the active coefficients, [active, active]; true by default.</summary>
     public bool Covariance { get; init; } = true;
 
-    /// <summary>Called after every iteration with a copy of the state: for pictures, and to keep the last state when a run is cancelled.</summary>
+    /// <summary>Called after every iteration with a copy of the state: for pictures, and to keep the last state when a run is cancelled. Default null.</summary>
     public Action<SblIteration>? OnIteration { get; init; }
 
     /// <summary>Throws when a value is outside its range.</summary>

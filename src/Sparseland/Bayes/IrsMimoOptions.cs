@@ -3,25 +3,25 @@ namespace Sparseland.Bayes;
 /// <summary>Sizes of <see cref="IrsMimoChannel"/>; the defaults are those of the paper's code.</summary>
 public sealed record IrsMimoOptions
 {
-    /// <summary>Points of each angular grid, R.</summary>
+    /// <summary>Points of each angular grid, R. Default 18.</summary>
     public int Grid { get; init; } = 18;
 
-    /// <summary>Antennas of the mobile station.</summary>
+    /// <summary>Antennas of the mobile station. Default 6.</summary>
     public int MobileAntennas { get; init; } = 6;
 
-    /// <summary>Antennas of the base station.</summary>
+    /// <summary>Antennas of the base station. Default 16.</summary>
     public int BaseAntennas { get; init; } = 16;
 
-    /// <summary>Elements of the reflecting surface.</summary>
+    /// <summary>Elements of the reflecting surface. Default 256.</summary>
     public int Elements { get; init; } = 256;
 
-    /// <summary>Reflection patterns, K_I.</summary>
+    /// <summary>Reflection patterns, K_I. Default 6.</summary>
     public int Patterns { get; init; } = 6;
 
-    /// <summary>Pilot vectors for each pattern, K_P.</summary>
+    /// <summary>Pilot vectors for each pattern, K_P. Default 3.</summary>
     public int Pilots { get; init; } = 3;
 
-    /// <summary>Adjacent grid points that a path arrives from, P: at the surface and at the base station.</summary>
+    /// <summary>Adjacent grid points that a path arrives from, P: at the surface and at the base station. Default 3.</summary>
     public int Spread { get; init; } = 3;
 
     /// <summary>Throws when a value is outside its range.</summary>

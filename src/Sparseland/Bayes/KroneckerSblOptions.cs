@@ -53,7 +53,7 @@ public sealed record KroneckerSblOptions
     /// <summary>Start of the factors of gamma [N_i]; null, the default, for a gamma of ones.</summary>
     public IReadOnlyList<double[]>? StartGammas { get; init; }
 
-    /// <summary>Called after every iteration with a copy of the state.</summary>
+    /// <summary>Called after every iteration with a copy of the state. Default null.</summary>
     public Action<KroneckerSblIteration>? OnIteration { get; init; }
 
     /// <summary>Throws when a value is outside its range.</summary>
