@@ -27,6 +27,7 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     VerifyCommand.Create(),
     GalleryCommand.Create(),
     NewCommand.Create(),
+    ConvertCommand.Create(),
     TrainCommand.Create(),
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),

@@ -1,47 +1,90 @@
-using System.Text.RegularExpressions;
+using System.Text.Json.Nodes;
+using Microsoft.DotNet.Interactive.Documents;
 
 namespace Sparseland.Kernel.Notebooks;
 
 /// <summary>
-/// Reads .dib files: cells one after another, each opened by a line such as <c>#!csharp</c> or <c>#!markdown</c>.
+/// The .dib files of Polyglot Notebooks: cells one after another, each opened by a line such as <c>#!csharp</c> or <c>#!markdown</c>, read
+/// and written by the format's own library.
 /// </summary>
-internal static partial class DibFormat
+internal static class DibFormat
 {
-    /// <summary>The file as a notebook. Cells of other languages keep their opening line, so that running them names it.</summary>
+    // The kernels of .NET Interactive; a file may name more in its #!meta cell.
+    private static readonly (string Name, string Language, string[] Aliases)[] Kernels =
+    [
+        ("csharp", "C#", ["c#", "C#"]), ("fsharp", "F#", ["f#", "F#"]), ("pwsh", "PowerShell", ["powershell"]), ("html", "HTML", []),
+        ("javascript", "JavaScript", ["js"]), ("mermaid", "Mermaid", []), ("sql", "T-SQL", []), ("kql", "KQL", []), ("http", "HTTP", []),
+        ("value", "value", []), ("python", "Python", []), ("r", "R", []), ("markdown", "Markdown", ["md"]),
+    ];
+
+    /// <summary>The file as a notebook. Cells of other languages are kept under their opening line, so that running them names it.</summary>
+    /// <exception cref="InvalidDataException">The file's #!meta cell is damaged.</exception>
     public static Notebook Parse(string text, string name)
     {
+        InteractiveDocument document;
+        try
+        {
+            document = CodeSubmission.Parse(text.TrimStart('\uFEFF').ReplaceLineEndings("\n"), Known());
+        }
+        catch (System.Text.Json.JsonException e)
+        {
+            throw new InvalidDataException($"{name}: the #!meta cell is not valid JSON: {e.Message}", e);
+        }
+
         var notebook = Notebook.Create(name);
-        var language = "csharp";
-        var lines = new List<string>();
-        foreach (var line in text.ReplaceLineEndings("\n").TrimStart('\uFEFF').Split('\n'))
+        foreach (InteractiveDocumentElement element in document.Elements)
         {
-            if (Opening().Match(line) is { Success: true } opening)
+            string source = element.Contents.ReplaceLineEndings("\n").Trim('\n', ' '), language = element.KernelName ?? "csharp";
+            if (source.Length == 0) continue;
+            if (language == "markdown")
             {
-                Flush();
-                language = opening.Groups[1].Value;
-            }
-            else
-            {
-                lines.Add(line);
-            }
-        }
-
-        Flush();
-        return notebook;
-
-        void Flush()
-        {
-            var source = string.Join('\n', lines).Trim('\n', ' ');
-            lines.Clear();
-            if (source.Length == 0 || language == "meta")
-                return;
-            if (language is "markdown" or "md")
                 notebook.Add("markdown", source);
-            else
-                notebook.Add("code", language is "csharp" or "c#" ? source : $"#!{language}\n{source}");
+                continue;
+            }
+
+            NotebookCell cell = notebook.Add("code", language == "csharp" ? source : $"#!{language}\n{source}");
+            if (language != "csharp") cell.Metadata["polyglot_notebook"] = new JsonObject { ["kernelName"] = language };
         }
+
+        return notebook;
     }
 
-    [GeneratedRegex(@"^#!(csharp|c#|markdown|md|html|fsharp|f#|pwsh|powershell|javascript|js|mermaid|sql|kql|value|http|meta)\s*$")]
-    private static partial Regex Opening();
+    /// <summary>The notebook as the text of a .dib file; outputs have no place there.</summary>
+    public static string Write(Notebook notebook)
+    {
+        var elements = new List<InteractiveDocumentElement>();
+        foreach (NotebookCell cell in notebook.Cells)
+        {
+            string language = LanguageOf(cell), source = cell.Source;
+            if (cell.IsCode && source.StartsWith($"#!{language}\n", StringComparison.Ordinal)) source = source[(source.IndexOf('\n', StringComparison.Ordinal) + 1)..];
+            elements.Add(new InteractiveDocumentElement(source, language));
+        }
+
+        string text = new InteractiveDocument(elements) { Metadata = { ["kernelInfo"] = Known() } }.ToCodeSubmissionContent("\n");
+        return text.EndsWith('\n') ? text : text + "\n";
+    }
+
+    /// <summary>The language of a cell: csharp, markdown, or the kernel of .NET Interactive that its metadata or its opening line names.</summary>
+    public static string LanguageOf(NotebookCell cell)
+    {
+        if (!cell.IsCode) return "markdown";
+        foreach (string place in (string[])["polyglot_notebook", "dotnet_interactive"])
+        {
+            JsonNode? metadata = cell.Metadata[place];
+            string? named = (metadata as JsonObject)?["kernelName"]?.ToString() ?? (metadata as JsonObject)?["language"]?.ToString();
+            if (named is not null) return Canonical(named);
+        }
+
+        string first = cell.Source.Split('\n')[0].Trim();
+        return first.StartsWith("#!", StringComparison.Ordinal) && Kernels.Any(k => k.Name == first[2..] || k.Aliases.Contains(first[2..])) ? Canonical(first[2..]) : "csharp";
+    }
+
+    private static string Canonical(string name) => Kernels.FirstOrDefault(k => k.Name == name || k.Aliases.Contains(name)).Name ?? name;
+
+    private static KernelInfoCollection Known()
+    {
+        var kernels = new KernelInfoCollection { DefaultKernelName = "csharp" };
+        foreach ((string name, string language, string[] aliases) in Kernels) kernels.Add(new KernelInfo(name, language, aliases));
+        return kernels;
+    }
 }

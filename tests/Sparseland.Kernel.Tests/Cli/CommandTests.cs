@@ -242,4 +242,26 @@ public class CommandTests
             Notes.Write(folder, name, "1");
         Assert.Equal(["00-start-here.ipynb", "00-models.ipynb", "01.ipynb"], NotebookFiles.Expand([folder]).Select(Path.GetFileName));
     }
+
+    [Fact]
+    public async Task Convert_makes_a_notebook_of_a_dib_file_and_back_and_names_what_is_not_run()
+    {
+        var folder = Directory.CreateTempSubdirectory("convert ü ").FullName;
+        await File.WriteAllTextAsync(Path.Combine(folder, "old.dib"), "\uFEFF#!csharp\r\n\r\n1 + 1\r\n\r\n#!fsharp\r\n\r\nlet x = 1\r\n\r\n#!markdown\r\n\r\n# Hello\r\n");
+        var (code, text, error) = await Command.RunAsync(folder, "convert", "old.dib");
+        Assert.True(code == 0, error);
+        Assert.Contains("old.ipynb: 3 cells; kept, but not run here: fsharp (1).", text, StringComparison.Ordinal);
+        var notebook = Sparseland.Kernel.Notebooks.Notebook.Load(Path.Combine(folder, "old.ipynb"));
+        Assert.Equal(["1 + 1", "#!fsharp\nlet x = 1", "# Hello"], notebook.Cells.Select(c => c.Source));
+
+        (code, _, error) = await Command.RunAsync(folder, "convert", "old.ipynb");
+        Assert.True(code != 0 && error.Contains("exists already", StringComparison.Ordinal), error);
+        (code, _, error) = await Command.RunAsync(folder, "convert", "old.ipynb", "--output", "new.dib");
+        Assert.True(code == 0, error);
+        Assert.Contains("#!fsharp\n\nlet x = 1", await File.ReadAllTextAsync(Path.Combine(folder, "new.dib")), StringComparison.Ordinal);
+        (code, _, error) = await Command.RunAsync(folder, "convert", "old.txt");
+        Assert.True(code != 0 && error.Contains(".dib or .ipynb", StringComparison.Ordinal), error);
+        (code, _, error) = await Command.RunAsync(folder, "convert", "missing.dib");
+        Assert.True(code != 0 && error.Contains("missing.dib", StringComparison.Ordinal), error);
+    }
 }

@@ -185,6 +185,21 @@ public class NotebookFormatTests
     }
 
     [Fact]
+    public void Cells_of_every_language_survive_the_way_to_dib_and_back()
+    {
+        var notebook = Notebook.Create("a.ipynb");
+        notebook.Add("markdown", "# Title\n\n#!csharp is a directive");
+        notebook.Add("code", "#!time\n#r \"nuget: X\"\nvar a = 1;\n\n\na");
+        notebook.Add("code", "#!fsharp\nlet b = 2");
+        notebook.Add("code", "Get-Item .").Metadata["dotnet_interactive"] = new JsonObject { ["language"] = "powershell" };
+        notebook.Add("code", "#!mermaid\ngraph TD\n  A --> B");
+        var back = DibFormat.Parse(DibFormat.Write(notebook), "a.dib");
+        Assert.Equal(["markdown", "csharp", "fsharp", "pwsh", "mermaid"], back.Cells.Select(DibFormat.LanguageOf));
+        Assert.Equal(notebook.Cells.Select(c => c.Source), back.Cells.Select(c => c.Source.Replace("#!pwsh\n", "", StringComparison.Ordinal)));
+        Assert.Equal(DibFormat.Write(notebook), DibFormat.Write(back));
+    }
+
+    [Fact]
     public void New_metadata_goes_where_Jupyter_sorts_it()
     {
         var notebook = Notebook.Parse(WrittenByJupyter, "a.ipynb");
