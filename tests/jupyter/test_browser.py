@@ -266,6 +266,24 @@ class Page(unittest.TestCase):
                 self.browser.set_window_size(1300, 1100)
         self.assertEqual([], self.outside_requests())
 
+    def test_the_gallery_finds_notebooks_by_their_words(self):
+        place = self.folder / "gallery"
+        self.home.run("gallery", *[str(path) for path in sorted((support.ROOT / "notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts], "--stored", "--out", str(place))
+        self.browser.get((place / "index.html").as_uri())
+        shown = lambda: [a.find_element(By.TAG_NAME, "h3").text for a in self.browser.find_elements(By.TAG_NAME, "article") if a.is_displayed()]
+        everything = shown()
+        self.assertGreater(len(everything), 5)
+        box = self.browser.find_element(By.ID, "find")
+        box.send_keys("kronecker irs")
+        self.assertEqual(1, len(shown()))
+        box.send_keys(" nowhere")
+        self.assertEqual([], shown())
+        self.assertTrue(self.browser.find_element(By.ID, "none").is_displayed())
+        for width in (390, 1280):
+            self.browser.set_window_size(width, 1100)
+            self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), self.script("return window.innerWidth"))
+        self.browser.set_window_size(1300, 1100)
+
     def test_the_start_notebook_runs_in_the_page(self):
         self.open("00-start-here.ipynb")
         self.ready()

@@ -99,12 +99,15 @@ internal static class GalleryCommand
 
         if (cards.Any(c => ReadingCopy.HasInteractiveCharts(c.Notebook)))
             AtomicFile.Write(Path.Combine(place, ChartScript), InteractiveCharts.PageScript());
-        foreach (var card in cards)
+        for (var i = 0; i < cards.Count; i++)
         {
-            var up = string.Concat(Enumerable.Repeat("../", card.Page.Count(c => c == '/')));
-            var html = ReadingCopy.Render(card.Notebook, new ReadingCopyOptions(up + "index.html", LinkAmong(card, cards), up + ChartScript));
-            AtomicFile.Write(Path.Combine(place, card.Page), html);
+            var up = string.Concat(Enumerable.Repeat("../", cards[i].Page.Count(c => c == '/')));
+            var html = ReadingCopy.Render(cards[i].Notebook, new ReadingCopyOptions(up + "index.html", LinkAmong(cards[i], cards), up + ChartScript, PlaceOf(cards, i, up)));
+            AtomicFile.Write(Path.Combine(place, cards[i].Page), html);
         }
+
+        foreach (var (picture, svg) in GalleryPage.Pictures(cards))
+            AtomicFile.Write(Path.Combine(place, picture), svg);
 
         var index = Path.Combine(place, "index.html");
         AtomicFile.Write(index, GalleryPage.Render(cards));
@@ -122,6 +125,16 @@ internal static class GalleryCommand
         RunStatus.Passed => run.Regressed.Count > 0 ? "Held before, not now: " + string.Join("; ", run.Regressed.Select(c => c.Statement)) : null,
         _ => $"Cell [{run.FailedCell}]: {run.Error?.Message}",
     };
+
+    private static SeriesPlace PlaceOf(IReadOnlyList<Card> cards, int index, string up)
+    {
+        PageLink Link(int i) => new(cards[i].Notebook.Title, i == index ? null : up + string.Join('/', cards[i].Page.Split('/').Select(Uri.EscapeDataString)));
+        return new(
+            cards[index].Chapter.Length > 0 ? cards[index].Chapter : "Start here",
+            [.. Enumerable.Range(0, cards.Count).Where(i => cards[i].ChapterFolder == cards[index].ChapterFolder).Select(Link)],
+            index > 0 ? Link(index - 1) : null,
+            index + 1 < cards.Count ? Link(index + 1) : null);
+    }
 
     /// <summary>A link between notebooks becomes one between their reading copies.</summary>
     private static Func<string, string?> LinkAmong(Card from, IReadOnlyList<Card> cards) => url =>

@@ -16,6 +16,12 @@ public sealed record Card(Notebook Notebook, string Path, string? Failure = null
     /// <summary>Name of its chapter, or empty.</summary>
     public string Chapter => Path.Contains('/', StringComparison.Ordinal) ? Words(Path[..Path.IndexOf('/', StringComparison.Ordinal)]) : "";
 
+    /// <summary>Folder of its chapter, or "start" for notebooks above all chapters: the section of the page.</summary>
+    public string ChapterFolder => Path.Contains('/', StringComparison.Ordinal) ? Path[..Path.IndexOf('/', StringComparison.Ordinal)] : "start";
+
+    /// <summary>Path below the gallery of the file with one of its pictures.</summary>
+    public string PictureFile(int index) => $"pictures/{System.IO.Path.ChangeExtension(Path, null)!.Replace('/', '-')}-{index + 1}.svg";
+
     /// <summary>Path of its reading copy below the gallery.</summary>
     public string Page => System.IO.Path.ChangeExtension(Path, ".html");
 

@@ -8,18 +8,58 @@ namespace Sparseland.Kernel.Gallery;
 /// <summary>The page with a card for every notebook.</summary>
 public static class GalleryPage
 {
-    private const int StripPictures = 4;
+    private const int StripPictures = 4, EagerCards = 3;
 
-    /// <summary>The page, complete in one file.</summary>
+    // Cards are hidden that do not have every word; nothing is needed of it to read the page.
+    private const string SearchScript = """
+        (function(){
+        var box=document.getElementById('find'),none=document.getElementById('none');
+        box.parentNode.hidden=false;
+        box.addEventListener('input',function(){
+          var words=box.value.toLowerCase().split(/\s+/).filter(Boolean),any=false;
+          document.querySelectorAll('section.chapter').forEach(function(s){
+            var left=0;
+            s.querySelectorAll('article').forEach(function(a){
+              var text=a.textContent.toLowerCase();
+              a.hidden=!words.every(function(w){return text.indexOf(w)>=0;});
+              if(!a.hidden)left++;
+            });
+            s.hidden=left===0;
+            any=any||left>0;
+          });
+          none.hidden=any;
+        });
+        })();
+        """;
+
+    /// <summary>The files with the pictures of the page: path below the gallery, and SVG.</summary>
+    public static IEnumerable<(string Path, string Svg)> Pictures(IReadOnlyList<Card> cards)
+    {
+        ArgumentNullException.ThrowIfNull(cards);
+        return cards.SelectMany(card => card.Pictures.Take(1 + StripPictures).Select((svg, i) => (card.PictureFile(i), svg)));
+    }
+
+    /// <summary>The page, a section for each chapter; its pictures are files beside it (<see cref="Pictures"/>).</summary>
     public static string Render(IReadOnlyList<Card> cards)
     {
         ArgumentNullException.ThrowIfNull(cards);
         var body = new StringBuilder();
         body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with claims against what was measured.</p>\n");
-        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}</p>\n<div class=\"cards\">\n");
-        foreach (var card in cards)
-            Append(body, card);
-        body.Append("</div>\n<p class=\"meta\">The paper's claims, identities that prove the implementation, and findings of the notebooks themselves are counted apart. ✓ held: this machine's measurement satisfies the claim. ✗ not reproduced: it does not. Exploratory figures (○), those measured at a scale too small to judge them (○), and the paper's at a scale that cannot run here (·) are shown and not counted.</p>\n");
+        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}</p>\n");
+        List<IGrouping<string, Card>> chapters = [.. cards.GroupBy(c => c.ChapterFolder)];
+        body.Append("<nav class=\"jump\" aria-label=\"Chapters\">").AppendJoin("", chapters.Select(c => $"<a href=\"#{HtmlPage.Encode(Uri.EscapeDataString(c.Key))}\">{HtmlPage.Encode(Name(c))} <span class=\"meta\">{c.Count()}</span></a>"));
+        body.Append("<label hidden><input type=\"search\" id=\"find\" placeholder=\"Search titles, questions, claims\" aria-label=\"Search\"></label></nav>\n<p id=\"none\" class=\"meta\" hidden>No notebook has all of these words.</p>\n");
+        int shown = 0;
+        foreach (IGrouping<string, Card> chapter in chapters)
+        {
+            body.Append($"<section class=\"chapter\" id=\"{HtmlPage.Encode(chapter.Key)}\">\n<h2>{HtmlPage.Encode(Name(chapter))}</h2>\n<p class=\"meta\">{HtmlPage.Encode(Summary([.. chapter]))}</p>\n<div class=\"cards\">\n");
+            foreach (Card card in chapter)
+                Append(body, card, isEager: shown++ < EagerCards);
+            body.Append("</div>\n</section>\n");
+        }
+
+        body.Append($"<script>{SearchScript}</script>\n");
+        body.Append("<p class=\"meta\">The paper's claims, identities that prove the implementation, and findings of the notebooks themselves are counted apart. ✓ held: this machine's measurement satisfies the claim. ✗ not reproduced: it does not. Exploratory figures (○), those measured at a scale too small to judge them (○), and the paper's at a scale that cannot run here (·) are shown and not counted.</p>\n");
         return HtmlPage.Of("Sparseland gallery", body.ToString(), wide: true);
     }
 
@@ -36,19 +76,20 @@ public static class GalleryPage
             $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}{(scales.Length > 0 ? $" at {scales} scale" : "")}: {counts}; {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
     }
 
-    private static void Append(StringBuilder body, Card card)
+    private static string Name(IGrouping<string, Card> chapter) => chapter.First().Chapter is { Length: > 0 } name ? name : "Start here";
+
+    private static void Append(StringBuilder body, Card card, bool isEager)
     {
         var page = HtmlPage.Encode(string.Join('/', card.Page.Split('/').Select(Uri.EscapeDataString)));
         body.Append("<article class=\"card\">\n");
+        string Address(int picture) => HtmlPage.Encode(string.Join('/', card.PictureFile(picture).Split('/').Select(Uri.EscapeDataString)));
         body.Append(card.Pictures.Count > 0
-            ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\" src=\"{HtmlPage.DataUri(card.Pictures[0])}\"></a>\n"
+            ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\"{(isEager ? "" : " loading=\"lazy\"")} src=\"{Address(0)}\"></a>\n"
             : $"<a class=\"cover empty\" href=\"{page}\" aria-label=\"{HtmlPage.Encode(card.Notebook.Title)}\"></a>\n");
         if (card.Pictures.Count > 1)
-            body.Append("<div class=\"strip\">").AppendJoin("", card.Pictures.Skip(1).Take(StripPictures).Select(p => $"<img alt=\"\" loading=\"lazy\" src=\"{HtmlPage.DataUri(p)}\">")).Append("</div>\n");
+            body.Append("<div class=\"strip\">").AppendJoin("", Enumerable.Range(1, Math.Min(card.Pictures.Count - 1, StripPictures)).Select(i => $"<img alt=\"\" loading=\"lazy\" src=\"{Address(i)}\">")).Append("</div>\n");
         body.Append("<div class=\"body\">\n");
-        if (card.Chapter.Length > 0)
-            body.Append($"<span class=\"meta\">{HtmlPage.Encode(card.Chapter)}</span>\n");
-        body.Append($"<h2><a href=\"{page}\">{MarkdownHtml.Line(card.Notebook.Title)}</a></h2>\n");
+        body.Append($"<h3><a href=\"{page}\">{MarkdownHtml.Line(card.Notebook.Title)}</a></h3>\n");
         body.Append(MarkdownHtml.Render(card.Question));
         if (card.Failure is not null)
             body.Append($"<p class=\"bad\">{HtmlPage.Encode(card.Failure)}</p>\n");

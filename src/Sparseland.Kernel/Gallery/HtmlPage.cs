@@ -37,9 +37,6 @@ internal static class HtmlPage
     /// <summary>Text in HTML.</summary>
     public static string Encode(string? text) => WebUtility.HtmlEncode(text ?? "");
 
-    /// <summary>A picture as an address that needs no file; in an img element its identities and styles stay its own.</summary>
-    public static string DataUri(string svg) => "data:image/svg+xml;base64," + Convert.ToBase64String(System.Text.Encoding.UTF8.GetBytes(svg));
-
     /// <summary>Seconds as readers say them.</summary>
     public static string Time(double seconds) => double.IsNaN(seconds) ? "-"
         : seconds < 90 ? seconds.ToString("0", CultureInfo.InvariantCulture) + " s"

@@ -47,6 +47,7 @@ public sealed class ScriptEngine : IScriptEngine
 
         // The library's module initialiser finds TorchSharp's natives for cells that never name the library itself.
         RuntimeHelpers.RunModuleConstructor(typeof(ProgressReport).Module.ModuleHandle);
+        FormatterDisplays.Listen();
         references = new References(loader);
         directives = new DirectiveRunner(this.options, references);
         baseResolver = ScriptMetadataResolver.Default.WithBaseDirectory(this.options.WorkingDirectory);
@@ -320,7 +321,7 @@ public sealed class ScriptEngine : IScriptEngine
                     ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
                     : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
                 // What was displayed already is not shown a second time as its own handle.
-                if (thrown is null && hasResult && ran.ReturnValue is not DisplayedValue)
+                if (thrown is null && hasResult && ran.ReturnValue is not (DisplayedValue or Microsoft.DotNet.Interactive.Formatting.DisplayedValue))
                 {
                     // On the cell's thread: a ToString of the user's may run for ever.
                     result = ValueFormatting.Format(ran.ReturnValue);

@@ -21,18 +21,6 @@ public static class CellGlobals
         return new DisplayedValue(id);
     }
 
-    /// <summary>Shows this value now, before the cell ends.</summary>
-    public static DisplayedValue Display(this object? value, params string[] mimeTypes) => display(value, mimeTypes);
-
-    /// <summary>Shows text as content of one MIME type, for example <c>"text/html"</c> or <c>"text/markdown"</c>.</summary>
-    /// <exception cref="ArgumentException"><paramref name="mimeType"/> is empty.</exception>
-    public static DisplayedValue DisplayAs(this string value, string mimeType)
-    {
-        ArgumentNullException.ThrowIfNull(value);
-        ArgumentException.ThrowIfNullOrWhiteSpace(mimeType);
-        return display(ValueFormatting.As(mimeType, value));
-    }
-
     /// <summary>Asks the user for a line of text and waits for it.</summary>
     /// <param name="prompt">What to ask.</param>
     /// <exception cref="NotSupportedException">Nobody can answer: a headless run, or a front end that does not allow input.</exception>

@@ -44,13 +44,6 @@ public static class ValueFormatting
         [PlainTextFormatter.MimeType] = JsonValue.Create(plainText),
     });
 
-    /// <summary>Text that is content of <paramref name="mimeType"/> already, with itself as the plain form.</summary>
-    public static MimeBundle As(string mimeType, string content) => new(new Dictionary<string, JsonNode>
-    {
-        [PlainTextFormatter.MimeType] = JsonValue.Create(content),
-        [mimeType] = ToNode(mimeType, content),
-    });
-
     private static MimeBundle FormatKnown(object? value, string[] mimeTypes)
     {
         if (value is null || mimeTypes.Length > 0) return FormatWithFormatters(value, mimeTypes);
@@ -93,6 +86,6 @@ public static class ValueFormatting
         return new MimeBundle(data);
     }
 
-    private static JsonNode ToNode(string mimeType, string text) =>
+    internal static JsonNode ToNode(string mimeType, string text) =>
         mimeType.EndsWith("json", StringComparison.Ordinal) && JsonNode.Parse(text) is { } json ? json : JsonValue.Create(text);
 }

@@ -184,6 +184,8 @@ public class CommandTests
             Assert.DoesNotMatch(@"(src|href)\s*=\s*[""'](https?:)?//", html);
             foreach (System.Text.RegularExpressions.Match script in System.Text.RegularExpressions.Regex.Matches(html, "<script[^>]*>"))
             {
+                // The page's own search stands in it.
+                if (script.Value == "<script>" && Path.GetFileName(page) == "index.html") continue;
                 Assert.Equal("<script defer src=\"charts.js\">", script.Value);
                 Assert.True(File.Exists(Path.Combine(Path.GetDirectoryName(page)!, "charts.js")));
             }

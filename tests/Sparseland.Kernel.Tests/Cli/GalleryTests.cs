@@ -116,4 +116,38 @@ public class GalleryTests
     [InlineData("<!-- ledger:end --> <!-- ledger:start -->")]
     public void A_README_without_both_marks_is_left_alone(string readme) =>
         Assert.Throws<InvalidDataException>(() => Ledger.WithSummary(readme, "x"));
+
+    [Fact]
+    public void Seventy_notebooks_make_a_small_page_of_chapters_with_pictures_beside_it()
+    {
+        var chart = Sparseland.Notebooks.Charts.Chart.Curve([.. Enumerable.Range(0, 500).Select(i => Math.Sin(i))], x: "step", title: "A curve");
+        Card[] cards = [.. Enumerable.Range(0, 70).Select(i =>
+        {
+            var notebook = Notebook.Create($"n{i}.ipynb");
+            notebook.Add("markdown", $"# Title {i}\n\n**The question.** {new string('w', 300)} word{i}?");
+            for (int picture = 0; picture < 6; picture++)
+                notebook.Add("code", "x").SetOutputs(1, [new() { ["output_type"] = "display_data", ["metadata"] = new JsonObject(), ["data"] = new JsonObject { ["text/html"] = chart.Render().Data["text/html"].DeepClone() } }]);
+            return new Card(notebook, i < 2 ? $"n{i}.ipynb" : $"{i / 10:00}-chapter-{i / 10}/n{i}.ipynb");
+        })];
+        var page = GalleryPage.Render(cards);
+        Assert.InRange(page.Length, 10_000, 500_000);
+        Assert.Equal(8, page.Split("<section class=\"chapter\"").Length - 1);
+        Assert.Contains("<a href=\"#03-chapter-3\">Chapter 3 <span class=\"meta\">10</span></a>", page, StringComparison.Ordinal);
+        var pictures = GalleryPage.Pictures(cards).ToList();
+        Assert.Equal(70 * 5, pictures.Select(p => p.Path).Distinct().Count());
+        Assert.All(pictures, p => Assert.Contains($"src=\"{p.Path}\"", page, StringComparison.Ordinal));
+        XElement.Parse(pictures[^1].Svg);
+    }
+
+    [Fact]
+    public void A_reading_copy_links_its_neighbours_and_its_chapter()
+    {
+        var notebook = Notebook.Create("b.ipynb");
+        notebook.Add("markdown", "# B");
+        var page = ReadingCopy.Render(notebook, new ReadingCopyOptions(Place: new("Chapter", [new("A < 1", "a.html"), new("B", null)], new("A < 1", "a.html"), null)));
+        Assert.Equal(2, page.Split("rel=\"prev\"").Length - 1);
+        Assert.DoesNotContain("rel=\"next\"", page, StringComparison.Ordinal);
+        Assert.Contains("<li><a href=\"a.html\">A &lt; 1</a></li>", page, StringComparison.Ordinal);
+        Assert.Contains("aria-current=\"page\"", page, StringComparison.Ordinal);
+    }
 }

@@ -20,7 +20,7 @@ public sealed class DirectiveTests : EngineTest
 
     [Fact]
     public async Task An_unknown_directive_lists_the_known_ones() =>
-        Assert.Contains("#!import", (await Fail("#!share x")).Message, StringComparison.Ordinal);
+        Assert.Contains("#!import", (await Fail("#!nonsense x")).Message, StringComparison.Ordinal);
 
     [Fact]
     public async Task Directives_inside_strings_and_comments_are_text()
