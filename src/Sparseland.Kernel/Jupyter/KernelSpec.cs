@@ -119,7 +119,7 @@ public static partial class KernelSpec
 
     internal static JsonObject KernelJson(string displayName, IReadOnlyList<string> launcher)
     {
-        var environment = new JsonObject();
+        var environment = new JsonObject { [KernelMemory.Variable] = KernelMemory.YoungestGeneration };
 
         // A front end started from the desktop does not have the shell's variables, and a program that is not
         // started through dotnet needs this one to find a runtime outside of the usual places.

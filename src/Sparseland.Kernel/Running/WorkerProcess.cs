@@ -76,6 +76,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
             CreateNoWindow = true,
             ArgumentList = { "exec", typeof(WorkerProcess).Assembly.Location, Worker.CommandName, name },
         };
+        // Garbage of half a gigabyte before the first collection is no good companion of tensors on a laptop.
+        if (Environment.GetEnvironmentVariable(KernelMemory.Variable) is null)
+            start.Environment[KernelMemory.Variable] = KernelMemory.YoungestGeneration;
         foreach (var (key, value) in variables)
             start.Environment[key] = value;
         var process = Process.Start(start) ?? throw new InvalidOperationException($"'{start.FileName}' could not be started.");

@@ -108,7 +108,7 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
         }
 
         // A wide dictionary explains half the measurements even of pure noise by choice: there the estimate falls without end.
-        bool isIdentified = (2 * chosen <= m && overfull - best >= 2 * Math.Log(n)) || (most == n && n < m);
+        bool isIdentified = (m > 2 && chosen < most && 2 * chosen <= m && overfull - best >= 2 * Math.Log(n)) || (most == n && n < m);
         return new(variance, chosen, isIdentified);
 
         // Below 1e-20 of the power of y a residual is rounding.

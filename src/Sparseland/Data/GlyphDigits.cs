@@ -43,16 +43,18 @@ public static class GlyphDigits
         options.Validate();
         const int pixels = Size * Size;
         ArgumentOutOfRangeException.ThrowIfGreaterThan(samples, Array.MaxLength / pixels);
-        var images = new float[samples * pixels];
+        using var scope = NewDisposeScope();
+        Tensor images = zeros(samples, Size, Size);
+        nint memory = TensorMemory.StartOf(images);
         var labels = new long[samples];
         Parallel.For(0, samples, new ParallelOptions { CancellationToken = cancel }, i =>
         {
             var random = new SeededRandom(seed, i);
             int digit = random.NextInt(10);
             labels[i] = digit;
-            Draw(images.AsSpan(i * pixels, pixels), digit, ref random, options);
+            Draw(TensorMemory.Part<float>(memory, (long)i * pixels, pixels), digit, ref random, options);
         });
-        return new(tensor(images).reshape(samples, Size, Size), tensor(labels));
+        return new(images.MoveToOuterDisposeScope(), tensor(labels).MoveToOuterDisposeScope());
     }
 
     private static void Draw(Span<float> image, int digit, ref SeededRandom random, GlyphDigitsOptions options)

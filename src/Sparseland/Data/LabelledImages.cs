@@ -48,7 +48,7 @@ public record LabelledImages : IDisposable
     /// <summary>What a convolutional network takes: a view [samples, channels, rows, columns], to be disposed by itself.</summary>
     public Tensor Planes() => Images.view(Count, -1, Images.shape[^2], Images.shape[^1]);
 
-    /// <summary>A copy of some images next to one another.</summary>
+    /// <summary>Some images next to one another, in the memory of this set: no copy, and it lives on when this set is disposed.</summary>
     /// <param name="start">The first.</param>
     /// <param name="count">How many.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are not so many images.</exception>
@@ -58,9 +58,7 @@ public record LabelledImages : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         if (start > Count - count)
             throw new ArgumentOutOfRangeException(nameof(count), count, $"There are {Count} images; {count} from number {start} on are too many.");
-        using var scope = NewDisposeScope();
-        Tensor images = Images.narrow(0, start, count).clone(), labels = Labels.narrow(0, start, count).clone();
-        return new(images.MoveToOuterDisposeScope(), labels.MoveToOuterDisposeScope(), ClassNames);
+        return new(Images.narrow(0, start, count), Labels.narrow(0, start, count), ClassNames);
     }
 
     /// <inheritdoc/>

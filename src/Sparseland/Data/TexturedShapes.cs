@@ -33,17 +33,19 @@ public static class TexturedShapes
         options ??= new();
         options.Validate();
         ArgumentOutOfRangeException.ThrowIfGreaterThan(samples, Array.MaxLength / (3 * Pixels));
-        var images = new float[samples * 3 * Pixels];
+        using var scope = NewDisposeScope();
+        Tensor images = empty(samples, 3, Size, Size);
+        nint memory = TensorMemory.StartOf(images);
         var labels = new long[samples];
         Parallel.For(0, samples, new ParallelOptions { CancellationToken = cancel }, () => new Painter(options), (i, _, painter) =>
         {
             var random = new SeededRandom(seed, i);
             int shape = random.NextInt(ClassNames.Count);
             labels[i] = shape;
-            painter.Paint(images.AsSpan(i * 3 * Pixels, 3 * Pixels), shape, ref random);
+            painter.Paint(TensorMemory.Part<float>(memory, (long)i * 3 * Pixels, 3 * Pixels), shape, ref random);
             return painter;
         }, _ => { });
-        return new(tensor(images).reshape(samples, 3, Size, Size), tensor(labels), ClassNames);
+        return new(images.MoveToOuterDisposeScope(), tensor(labels).MoveToOuterDisposeScope(), ClassNames);
     }
 
     /// <summary>One thread's brushes; nothing in it outlives an image.</summary>

@@ -32,6 +32,14 @@ internal static unsafe class TensorMemory
         return (nint)Address(first);
     }
 
+    /// <summary><see cref="Address"/> in a form that lambdas and safe code can hold.</summary>
+    internal static nint StartOf(Tensor tensor) => (nint)Address(tensor);
+
+    /// <summary>Some elements from an <see cref="StartOf"/> on, for writing; threads take an address where a span cannot go.</summary>
+    internal static Span<T> Part<T>(nint address, long first, int count)
+        where T : unmanaged =>
+        new((T*)address + first, count);
+
     /// <summary>Elements of a contiguous CPU tensor of at most 2^31 - 1 elements, for reading.</summary>
     internal static ReadOnlySpan<T> Read<T>(Tensor tensor)
         where T : unmanaged =>

@@ -52,4 +52,64 @@ public class SblCoverageTests(ITestOutputHelper log)
             Assert.InRange(sorted[sorted.Length / 2] / variance, 0.7, 1.5);
         }
     }
+
+    /// <summary>
+    /// Fewer measurements for each non-zero: what is not refused must hold all the same. With 10 or 20 measurements of 40 or 200 coefficients
+    /// nearly all is refused, and what looks clear all the same is a selection: there no more than 3 of 100 non-zeros may lie outside an
+    /// interval that was given. Fresh seeds; the rule was not chosen on them.
+    /// </summary>
+    [Theory]
+    [InlineData(30, 60, 3)]
+    [InlineData(30, 60, 10)]
+    [InlineData(10, 40, 2)]
+    [InlineData(20, 200, 4)]
+    [InlineData(50, 100, 8)]
+    public void Where_little_is_known_intervals_hold_or_are_refused(int m, int n, int k)
+    {
+        int inside = 0, all = 0, refused = 0;
+        foreach (double variance in new[] { 1e-4, 2.5e-3, 0.04 })
+        {
+            for (int seed = 0; seed < 100; seed++)
+            {
+                using var scope = NewDisposeScope();
+                (Tensor phi, Tensor x, Tensor y) = BayesData.Planted(m, n, k, Math.Sqrt(variance), 5000 + seed);
+                using SblResult result = FastSbl.Recover(phi, y);
+                if (result.StopReason == StopReason.NotIdentified)
+                {
+                    refused++;
+                    continue;
+                }
+
+                (Tensor lower, Tensor upper) = result.CredibleInterval(0.95);
+                double[] truth = x.Doubles(), low = lower.Doubles(), high = upper.Doubles();
+                for (int i = 0; i < truth.Length; i++)
+                {
+                    if (truth[i] != 0) (all, inside) = (all + 1, inside + (low[i] <= truth[i] && truth[i] <= high[i] ? 1 : 0));
+                }
+            }
+        }
+
+        log.WriteLine($"{m},{n},{k}: {inside} of {all} = {inside / Math.Max(1.0, all):P1}, {refused} of 300 refused");
+        if (m >= 30) Assert.True(inside >= 0.85 * all, $"{inside} of {all}");
+        else Assert.True(refused >= 250 && all - inside <= 0.03 * 300 * k, $"{all - inside} of {300 * k} outside, {refused} refused");
+    }
+
+    [Fact]
+    public void Progress_is_reported_with_a_learned_noise_and_the_noise_has_settled_where_it_says_so()
+    {
+        using var scope = NewDisposeScope();
+        (Tensor phi, _, Tensor y) = BayesData.Planted(60, 150, 8, 0.05, 3);
+        var reports = new List<ProgressReport>();
+        using SblResult fast = FastSbl.Recover(phi, y, progress: new Direct(reports.Add));
+        Assert.NotEmpty(reports);
+        var noises = new List<double>();
+        using SblResult em = EmSbl.Recover(phi, y, new EmSblOptions { MaxIterations = 20_000, OnIteration = state => noises.Add(state.NoiseVariance) });
+        Assert.True(em.StopReason is StopReason.Converged or StopReason.RelativeChange, em.StopReason.ToString());
+        Assert.InRange(Math.Abs(noises[^1] - noises[^2]) / noises[^2], 0, new EmSblOptions().Tolerance);
+    }
+
+    private sealed class Direct(Action<ProgressReport> action) : IProgress<ProgressReport>
+    {
+        public void Report(ProgressReport value) => action(value);
+    }
 }

@@ -341,6 +341,9 @@ public class SblTests
         NoiseEstimate hopeless = NoiseEstimate.Of(wide, dense);
         Assert.True(!hopeless.Identified || hopeless.Variance > 100 * 1e-4);
 
+        // With one or two measurements nothing can be told.
+        foreach (int m in new[] { 1, 2 }) Assert.False(NoiseEstimate.Of(wide[..m], dense[..m]).Identified);
+
         // The Kronecker form is that of the dense product.
         KroneckerProblem problem = KroneckerProblem.Draw([5, 6, 4], [4, 4, 3], 2, 20, 1);
         NoiseEstimate structured = NoiseEstimate.Pursue(problem.Dictionary, problem.Measurements, default);
