@@ -22,8 +22,8 @@ public sealed record EmbeddingOptions
     /// <summary>Written before every text; empty by default. <see cref="BertEncoder.EncodeQueries"/> sets it.</summary>
     public string Prefix { get; init; } = "";
 
-    /// <summary>Most tokens that are computed together; 2048 by default. A longer text is computed alone. More take more memory; on a CPU they are no faster.</summary>
-    public int BatchTokens { get; init; } = 2048;
+    /// <summary>Most tokens that are computed together; 1024 by default. A longer text is computed alone. More take more memory; on a CPU they are no faster.</summary>
+    public int BatchTokens { get; init; } = 1024;
 
     /// <summary>Throws when a setting is out of its range.</summary>
     /// <exception cref="ArgumentException">A setting is out of its range.</exception>

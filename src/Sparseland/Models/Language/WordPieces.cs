@@ -55,6 +55,8 @@ internal sealed class WordPieces
     /// <param name="most">Most ids, at least 2.</param>
     public int[] Encode(string text, int most)
     {
+        // Half a character cannot be normalised; as UTF-8 it becomes U+FFFD, which is left out as other unreadable characters are.
+        if (text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') >= 0) text = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
         IReadOnlyList<int> pieces = text.Length == 0 ? [] : _tokenizer.EncodeToIds(text, addSpecialTokens: false);
         return [ClassificationId, .. pieces.Take(most - 2), SeparatorId];
     }

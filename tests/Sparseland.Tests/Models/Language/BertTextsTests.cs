@@ -21,6 +21,10 @@ public class BertTextsTests
 
         // Inside a word as well.
         Assert.Equal(["[CLS]", "dog", "dog", "dog", "dog", "dog", "dog", "dog", "dog", "dog", "run", "[SEP]"], Pieces("dog dog dog dog dog dog dog dog dog runs"));
+        // What is written like a special token becomes that token; half a character and control characters are left out.
+        Assert.Equal(["[CLS]", "a", "[SEP]", "dog", "[SEP]"], Pieces("a [SEP] dog"));
+        Assert.Equal(["[CLS]", "a", "dog", "[SEP]"], Pieces("a \uD800d\0o\u0007g\uDC00"));
+        Assert.Equal(["[CLS]", "[UNK]", "dog", "[SEP]"], Pieces(new string('a', 101) + " dog"));
         Assert.Throws<ArgumentOutOfRangeException>("id", () => model.TokenText(15));
         Assert.Throws<ArgumentOutOfRangeException>("id", () => model.TokenText(-1));
         Assert.Throws<ArgumentNullException>("text", () => model.Tokenize(null!));
