@@ -155,7 +155,18 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
 
     private static void Remove(string folder)
     {
-        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+        for (int attempt = 1; Directory.Exists(folder); attempt++)
+        {
+            try
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+            catch (IOException) when (attempt < 10)
+            {
+                // A process that was ended a moment ago still holds or writes a file of it.
+                Thread.Sleep(50);
+            }
+        }
     }
 
     private static long Size(string folder)

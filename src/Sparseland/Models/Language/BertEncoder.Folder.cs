@@ -34,6 +34,8 @@ public sealed partial class BertEncoder
         _ = Read(folder, ModulesFile, CheckModules);
         WordPieces words = WordPieces.Load(folder);
         if (words.Count > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Count} tokens, more than the model's {config.Vocabulary}.");
+        if (!words.LowerCase && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
+            throw new InvalidDataException($"{Path.Combine(folder, LengthFile)} asks for lower case, but the tokenizer keeps the case.");
         using WeightFolder weights = WeightFolder.Open(folder);
         bool pooler = weights.Names.Any(name => name.EndsWith("pooler.dense.weight", StringComparison.Ordinal));
         var encoder = new BertEncoder(config, words, pooler, META)

@@ -91,6 +91,7 @@ internal sealed class WordPieces
                 using JsonDocument document = JsonDocument.Parse(File.ReadAllText(settings));
                 if (document.RootElement.TryGetProperty("do_lower_case", out JsonElement value)) lowerCase = value.GetBoolean();
                 if (document.RootElement.TryGetProperty("strip_accents", out JsonElement strip)) CheckAccents(strip, lowerCase);
+                if (document.RootElement.TryGetProperty("tokenize_chinese_chars", out _)) Require(document.RootElement, "tokenize_chinese_chars", "True");
             }
 
             at = vocabulary;
@@ -108,7 +109,11 @@ internal sealed class WordPieces
         JsonElement root = document.RootElement, model = root.GetProperty("model"), normalizer = root.GetProperty("normalizer");
         Require(model, "type", "WordPiece");
         Require(model, "continuing_subword_prefix", "##");
+        Require(model, "unk_token", "[UNK]");
+        Require(model, "max_input_chars_per_word", "100");
         Require(normalizer, "type", "BertNormalizer");
+        Require(normalizer, "clean_text", "True");
+        Require(normalizer, "handle_chinese_chars", "True");
         Require(root.GetProperty("pre_tokenizer"), "type", "BertPreTokenizer");
         bool lowerCase = normalizer.GetProperty("lowercase").GetBoolean();
         CheckAccents(normalizer.GetProperty("strip_accents"), lowerCase);
@@ -116,6 +121,15 @@ internal sealed class WordPieces
         for (int i = 0; i < entries.Length; i++)
         {
             if (entries[i].Value.GetInt32() != i) throw new FormatException($"its token '{entries[i].Name}' has id {entries[i].Value.GetInt32()} where {i} is next; ids must run from 0 without gaps.");
+        }
+
+        if (root.TryGetProperty("added_tokens", out JsonElement added) && added.ValueKind == JsonValueKind.Array)
+        {
+            foreach (JsonElement token in added.EnumerateArray())
+            {
+                (string content, int id) = (token.GetProperty("content").GetString()!, token.GetProperty("id").GetInt32());
+                if (id < 0 || id >= entries.Length || entries[id].Name != content) throw new FormatException($"its added token '{content}' ({id}) is not in its vocabulary; such tokens are not known.");
+            }
         }
 
         return new WordPieces([.. entries.Select(entry => entry.Name)], lowerCase);

@@ -106,6 +106,7 @@ public sealed class BertFolderTests : IDisposable
         { "tokenizer_config.json", "{\"do_lower_case\": true, \"strip_accents\": false}", "strip_accents" },
         { "tokenizer.json", "{\"model\":{\"type\":\"BPE\"},\"normalizer\":null}", "type is 'BPE'" },
         { "tokenizer.json", "{", "tokenizer.json" },
+        { "tokenizer_config.json", "{\"tokenize_chinese_chars\": false}", "tokenize_chinese_chars" },
         { "1_Pooling/config.json", "{\"pooling_mode_max_tokens\": true}", "pooling is max_tokens" },
         { "modules.json", "[{\"type\":\"sentence_transformers.models.Transformer\"},{\"type\":\"sentence_transformers.models.Dense\"}]", "models.Dense" },
     };
@@ -117,6 +118,28 @@ public sealed class BertFolderTests : IDisposable
         File.WriteAllText(_folder.File(file), content);
         InvalidDataException error = Assert.Throws<InvalidDataException>(() => BertEncoder.Load(_folder.Path));
         Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+    }
+
+    public static TheoryData<string, string> WrongTokenizers => new()
+    {
+        { "\"clean_text\":true", "\"clean_text\":false" },
+        { "\"handle_chinese_chars\":true", "\"handle_chinese_chars\":false" },
+        { "\"strip_accents\":null", "\"strip_accents\":false" },
+        { "\"unk_token\":\"[UNK]\"", "\"unk_token\":\"?\"" },
+        { "\"max_input_chars_per_word\":100", "\"max_input_chars_per_word\":50" },
+        { "BertPreTokenizer", "Whitespace" },
+        { "\"the\":14", "\"the\":15" },
+        { "\"normalizer\"", "\"added_tokens\":[{\"id\":15,\"content\":\"<x>\"}],\"normalizer\"" },
+    };
+
+    [Theory]
+    [MemberData(nameof(WrongTokenizers))]
+    public void A_tokenizer_of_another_kind_is_refused(string part, string other)
+    {
+        string json = Tokenizer(true).ToJsonString();
+        Assert.Contains(part, json, StringComparison.Ordinal);
+        File.WriteAllText(_folder.File("tokenizer.json"), json.Replace(part, other, StringComparison.Ordinal));
+        Assert.Contains("tokenizer.json' cannot be read", Assert.Throws<InvalidDataException>(() => BertEncoder.Load(_folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
