@@ -10,7 +10,11 @@ namespace Sparseland.Models.Language;
 /// <param name="Prefix">Leading part of names that files of the body alone leave out.</param>
 /// <param name="Turned">Names of matrices that files hold as [in, out].</param>
 /// <param name="Ignored">Names in files that are no weights: masks, frequencies, a second copy of tied embeddings.</param>
-internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored);
+internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored)
+{
+    /// <summary>From a parameter's name to its name in the files, where more than <see cref="Prefix"/> is different; null elsewhere.</summary>
+    public Func<string, string>? Stored { get; init; }
+}
 
 /// <summary>The safetensors files of a model's folder, one or several, open for reading.</summary>
 internal sealed class WeightFolder : IDisposable
@@ -21,6 +25,9 @@ internal sealed class WeightFolder : IDisposable
     private readonly string _folder;
 
     private WeightFolder(string folder) => _folder = folder;
+
+    /// <summary>Names of the tensors in the files.</summary>
+    public IReadOnlyCollection<string> Names => _byTensor.Keys;
 
     /// <summary>Opens model.safetensors, or the files that model.safetensors.index.json names, and checks their headers.</summary>
     /// <exception cref="FileNotFoundException">A file is missing.</exception>
@@ -57,7 +64,7 @@ internal sealed class WeightFolder : IDisposable
 
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing, of a wrong shape or type, or not one of this architecture; nothing has been read.</exception>
-    public void Fill(LanguageModel model, WeightLayout layout, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    public void Fill(nn.Module model, WeightLayout layout, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout);
         Dictionary<string, Action<Parameter>> places = Places(model);
@@ -82,13 +89,13 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>Which tensor of the files each parameter is; everything is checked here, before anything is read.</summary>
-    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(LanguageModel model, WeightLayout layout)
+    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(nn.Module model, WeightLayout layout)
     {
         var left = _byTensor.Keys.Where(name => !layout.Ignored(name)).ToHashSet(StringComparer.Ordinal);
         var plan = new List<(string, Parameter, SafeTensorInfo)>();
         foreach ((string name, Parameter parameter) in model.named_parameters())
         {
-            string stored = _byTensor.ContainsKey(name) || !name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name : name[layout.Prefix.Length..];
+            string stored = layout.Stored is { } named ? named(name) : _byTensor.ContainsKey(name) || !name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name : name[layout.Prefix.Length..];
             if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
             SafeTensorInfo info = file.Info(stored);
             long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
@@ -111,7 +118,7 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>How a module takes a parameter in place of the empty one it has.</summary>
-    private static Dictionary<string, Action<Parameter>> Places(LanguageModel model)
+    private static Dictionary<string, Action<Parameter>> Places(nn.Module model)
     {
         var places = new Dictionary<string, Action<Parameter>>(StringComparer.Ordinal);
         foreach ((string name, nn.Module module) in model.named_modules())

@@ -1,0 +1,166 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Sparseland.IO;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models.Language;
+
+// Folders of Hugging Face and sentence-transformers.
+public sealed partial class BertEncoder
+{
+    private const string ConfigFile = "config.json", PromptsFile = "config_sentence_transformers.json", LengthFile = "sentence_bert_config.json", ModulesFile = "modules.json";
+    private static readonly string s_poolingFile = Path.Combine("1_Pooling", ConfigFile);
+    private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>
+    /// Reads a folder of Hugging Face: config.json, model.safetensors (or several files with their index), and tokenizer.json or vocab.txt. Where
+    /// the folder is one of sentence-transformers, its pooling, longest text and prefix of queries are taken too.
+    /// </summary>
+    /// <param name="folder">The folder. Its files may hold the encoder alone or with heads, which are left out; the names gamma and beta of older files are known.</param>
+    /// <param name="progress">Told after each tensor, in bytes.</param>
+    /// <param name="cancel">Checked between tensors.</param>
+    /// <returns>The encoder, in evaluation mode, float32; dispose it.</returns>
+    /// <exception cref="IOException">The folder or one of its files is missing.</exception>
+    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, another kind of tokenizer or pooling, or a broken file; the message names it.</exception>
+    public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"There is no folder '{folder}'.");
+        if (!File.Exists(Path.Combine(folder, ConfigFile))) throw new FileNotFoundException($"'{folder}' holds no {ConfigFile}; a model's folder has one, written last.", Path.Combine(folder, ConfigFile));
+        BertConfig config = Read(folder, ConfigFile, BertConfig.FromJson)!;
+        _ = Read(folder, ModulesFile, CheckModules);
+        WordPieces words = WordPieces.Load(folder);
+        if (words.Count > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Count} tokens, more than the model's {config.Vocabulary}.");
+        if (!words.LowerCase && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
+            throw new InvalidDataException($"{Path.Combine(folder, LengthFile)} asks for lower case, but the tokenizer keeps the case.");
+        using WeightFolder weights = WeightFolder.Open(folder);
+        bool pooler = weights.Names.Any(name => name.EndsWith("pooler.dense.weight", StringComparison.Ordinal));
+        var encoder = new BertEncoder(config, words, pooler, META)
+        {
+            Pooling = Read(folder, s_poolingFile, PoolingOf) ?? Pooling.Cls,
+            QueryPrefix = Read(folder, PromptsFile, json => Field(json, "prompts", "query")?.GetString()) ?? "",
+            MostTokens = Math.Min(Read(folder, LengthFile, json => Field(json, "max_seq_length")?.GetInt32()) ?? config.Context, config.Context),
+        };
+        try
+        {
+            weights.Fill(encoder, Layout(weights.Names), progress, cancel);
+            encoder.eval();
+            return encoder;
+        }
+        catch
+        {
+            encoder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Writes a folder that <see cref="Load"/>, Hugging Face's transformers and sentence-transformers read. config.json comes last and an older
+    /// one goes first: a folder that was cut off while it was written has none, and is not loaded.
+    /// </summary>
+    /// <param name="folder">The folder; made where it is missing.</param>
+    /// <param name="notes">Kept in the safetensors file: where the weights come from; null for none.</param>
+    /// <exception cref="IOException">A file cannot be written.</exception>
+    public void Save(string folder, IReadOnlyDictionary<string, string>? notes = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        Directory.CreateDirectory(Path.Combine(folder, Path.GetDirectoryName(s_poolingFile)!));
+        string config = Path.Combine(folder, ConfigFile);
+        File.Delete(config);
+        SafeTensors.Save(
+            Path.Combine(folder, "model.safetensors"), named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
+            new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
+
+        // Another model's tokenizer.json would be read instead of these.
+        File.Delete(Path.Combine(folder, WordPieces.WholeFile));
+        Write(folder, WordPieces.VocabularyFile, _words.ToText());
+        WriteJson(folder, WordPieces.SettingsFile, new JsonObject { ["tokenizer_class"] = "BertTokenizer", ["do_lower_case"] = _words.LowerCase, ["model_max_length"] = MostTokens });
+        WriteJson(folder, s_poolingFile, new JsonObject
+        {
+            ["word_embedding_dimension"] = Config.Width, ["pooling_mode_cls_token"] = Pooling == Pooling.Cls, ["pooling_mode_mean_tokens"] = Pooling == Pooling.Mean,
+            ["pooling_mode_max_tokens"] = false, ["pooling_mode_mean_sqrt_len_tokens"] = false,
+        });
+        WriteJson(folder, LengthFile, new JsonObject { ["max_seq_length"] = MostTokens, ["do_lower_case"] = false });
+        WriteJson(folder, PromptsFile, new JsonObject { ["prompts"] = QueryPrefix.Length == 0 ? new JsonObject() : new JsonObject { ["query"] = QueryPrefix } });
+        JsonObject Module(int index, string path, string type) => new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
+        WriteJson(folder, ModulesFile, new JsonArray(Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling"), Module(2, "2_Normalize", "Normalize")));
+        Write(folder, ConfigFile, Config.ToJson());
+    }
+
+    /// <summary>Names of tensors as files have them: with "bert." before each where a head stands beside the encoder, and gamma and beta for the norms' weight and bias in older ones.</summary>
+    private static WeightLayout Layout(IEnumerable<string> names)
+    {
+        const string Body = "bert.";
+        HashSet<string> stored = [.. names];
+        string prefix = stored.Any(name => name.StartsWith(Body, StringComparison.Ordinal)) ? Body : "";
+        string Stored(string name)
+        {
+            string older = name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal);
+            return prefix + (stored.Contains(prefix + name) ? name : older);
+        }
+
+        bool Ignored(string name) => name.EndsWith("embeddings.position_ids", StringComparison.Ordinal) || name.StartsWith("cls.", StringComparison.Ordinal)
+            || (prefix.Length > 0 && !name.StartsWith(prefix, StringComparison.Ordinal));
+        return new WeightLayout("", _ => false, Ignored) { Stored = Stored };
+    }
+
+    private static Pooling? PoolingOf(string json)
+    {
+        bool Is(string mode) => Field(json, $"pooling_mode_{mode}") is { ValueKind: JsonValueKind.True };
+        string[] modes = [.. new[] { "cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken" }.Where(Is)];
+        return modes switch
+        {
+            ["cls_token"] => Pooling.Cls,
+            ["mean_tokens"] => Pooling.Mean,
+            _ => throw new InvalidDataException($"The pooling is {(modes.Length == 0 ? "none" : string.Join(" and ", modes))}; cls_token and mean_tokens are known."),
+        };
+    }
+
+    /// <summary>Refuses steps behind the encoder that would be left out without a word, as a Dense layer.</summary>
+    private static int CheckModules(string json)
+    {
+        using JsonDocument document = JsonDocument.Parse(json);
+        foreach (JsonElement module in document.RootElement.EnumerateArray())
+        {
+            string type = Field(module.GetRawText(), "type")?.GetString() ?? "";
+            if (!type.EndsWith(".Transformer", StringComparison.Ordinal) && !type.EndsWith(".Pooling", StringComparison.Ordinal) && !type.EndsWith(".Normalize", StringComparison.Ordinal))
+                throw new InvalidDataException($"The model has a module of the type '{type}'; Transformer, Pooling and Normalize are known.");
+        }
+
+        return document.RootElement.GetArrayLength();
+    }
+
+    private static JsonElement? Field(string json, params string[] path)
+    {
+        using JsonDocument document = JsonDocument.Parse(json);
+        JsonElement at = document.RootElement;
+        foreach (string name in path)
+        {
+            if (at.ValueKind != JsonValueKind.Object || !at.TryGetProperty(name, out at)) return null;
+        }
+
+        return at.ValueKind == JsonValueKind.Null ? null : at.Clone();
+    }
+
+    /// <summary>What a file of the folder says, or the default where there is no such file.</summary>
+    private static T? Read<T>(string folder, string name, Func<string, T> read)
+    {
+        string file = Path.Combine(folder, name);
+        if (!File.Exists(file)) return default;
+        try
+        {
+            return read(File.ReadAllText(file));
+        }
+        catch (Exception error) when (error is InvalidDataException or JsonException or InvalidOperationException or FormatException)
+        {
+            throw new InvalidDataException($"{file}: {error.Message}", error);
+        }
+    }
+
+    private static void WriteJson(string folder, string name, JsonNode json) => Write(folder, name, json.ToJsonString(s_readable).ReplaceLineEndings("\n") + "\n");
+
+    private static void Write(string folder, string name, string text) => ReplacedFile.Write(Path.Combine(folder, name), stream => stream.Write(new UTF8Encoding(false).GetBytes(text)));
+}
