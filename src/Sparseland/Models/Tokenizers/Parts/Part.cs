@@ -11,7 +11,7 @@ internal readonly record struct Part(JsonElement Json, string Name)
     /// <summary>The parts of a list.</summary>
     public IEnumerable<Part> Parts(string name)
     {
-        string owner = Name;
+        string owner = name == Name ? name : $"{Name}.{name}";
         return Get(name).EnumerateArray().Select((json, i) => new Part(json, $"{owner}[{i}]"));
     }
 
