@@ -41,6 +41,29 @@ public class HuggingFaceParityTests
         Assert.True(wrong.Count == 0, $"{wrong.Count} differ:\n{string.Join('\n', wrong.Take(12))}");
     }
 
+    [LinuxTheory]
+    [InlineData("gpt2 with the tokens of gpt2")]
+    [InlineData("llama3 with the tokens of gpt2")]
+    [InlineData("smollm")]
+    [InlineData("qwen")]
+    [InlineData("llama2")]
+    [InlineData("metaspace always true")]
+    [InlineData("unigram always false")]
+    [InlineData("unigram first true")]
+    [InlineData("bert null true")]
+    [InlineData("split MergedWithNext true")]
+    public void Long_lines_are_no_worse(string kind)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.File("tokenizer.json");
+        File.WriteAllText(file, TokenizerKinds.All[kind]());
+        TextTokenizer ours = TokenizerFile.Load(file);
+        using var peer = new global::Tokenizers.DotNet.Tokenizer(vocabPath: file);
+        foreach (string text in new[] { new string('a', 100_000), new string(' ', 100_000) + "x", Repeat("the cat "), Repeat("漢e\u0301"), Repeat("\n "), Repeat("<|im_end|> "), Repeat("😀 1"), Repeat("q(") })
+            Assert.Equal(peer.Encode(text).Select(i => (int)i), ours.Encode(text, specialTokens: true));
+        static string Repeat(string text) => string.Concat(Enumerable.Repeat(text, 100_000 / text.Length));
+    }
+
     /// <summary>Texts of characters that are hard to treat, drawn with a fixed seed.</summary>
     private static IEnumerable<string> Drawn(int count)
     {

@@ -71,6 +71,19 @@ internal static class TokenizerKinds
         }
 
         kinds["bert as it is"] = () => Bert(Json("""{"type":"BertNormalizer","clean_text":false,"handle_chinese_chars":false,"strip_accents":false,"lowercase":false}"""), Json("""{"type":"Whitespace"}"""));
+        foreach (string known in new[] { "gpt2", "smollm", "llama3", "qwen" })
+        {
+            kinds[$"{known} with the tokens of gpt2"] = () =>
+            {
+                JsonNode json = JsonNode.Parse(kinds[known]())!;
+                BpeModel model = Gpt2Vocabulary.Model;
+                json["added_tokens"] = Added(("<|endoftext|>", model.Tokens.Count - 1, ""), ("<|im_end|>", model.Tokens.Count, ""));
+                json["model"]!["vocab"] = Vocabulary(model.Tokens);
+                json["model"]!["merges"] = new JsonArray([.. model.Merges.Select(m => (JsonNode)$"{m.Left} {m.Right}")]);
+                return json.ToJsonString();
+            };
+        }
+
         kinds["words"] = () => Tokenizer(null, Json("""{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Punctuation"}]}"""), null, null,
             new JsonObject { ["type"] = "WordLevel", ["vocab"] = Vocabulary(["[UNK]", "the", "cat", "sat", ",", "."]), ["unk_token"] = "[UNK]" }, Added(("[UNK]", 0, "")));
         return kinds;

@@ -7,6 +7,10 @@ namespace Sparseland.Models.Tokenizers.Parts;
 /// Normalizers of tokenizer.json. Microsoft.ML.Tokenizers 2.0.1 has a lower-casing one and, inside its BERT and SentencePiece tokenizers,
 /// two that cannot be set apart from them; it knows none of the others and no sequence of them.
 /// </summary>
+/// <remarks>
+/// Classes and forms are those of .NET's Unicode version. The Hugging Face library has older tables (Unicode 8 and 9): some signs and marks
+/// that came later are treated there as if they were letters of no class.
+/// </remarks>
 internal static class Normalizers
 {
     private static readonly Lazy<bool> s_normalizes = new(() => "e\u0301".Normalize(NormalizationForm.FormC).Length == 1);
@@ -83,7 +87,7 @@ internal static class Normalizers
         _ => IsOther(c) ? null : Rune.IsWhiteSpace(c) ? new Rune(' ') : c,
     });
 
-    private static bool IsOther(Rune c) => Rune.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned;
+    private static bool IsOther(Rune c) => Rune.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.PrivateUse;
 
     /// <summary>Blanks around ideographs, so that each is a word.</summary>
     private static string Spaced(string text)

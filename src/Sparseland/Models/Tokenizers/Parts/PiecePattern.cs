@@ -77,7 +77,7 @@ internal sealed class PiecePattern
 
     private List<(int Start, int End)> Matches(string text)
     {
-        (string seen, int[]? starts) = UnicodeClasses.Seen(text);
+        (string seen, int[]? starts) = UnicodeClasses.Seen(text, _literal.Contains("(?i", StringComparison.Ordinal));
         var matches = new List<(int, int)>();
         int last = -1;
         foreach (ValueMatch match in _regex!.EnumerateMatches(seen))

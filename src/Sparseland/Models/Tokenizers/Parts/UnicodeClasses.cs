@@ -41,8 +41,11 @@ internal static class UnicodeClasses
     }
 
     /// <summary>The text as a regular expression sees it, and where each of its units stands in the text; null where both are the same.</summary>
-    public static (string Seen, int[]? Starts) Seen(string text)
+    /// <param name="text">A text without lone surrogates.</param>
+    /// <param name="folds">Whether the expression ignores case: Oniguruma then takes the long s for an s, .NET does not.</param>
+    public static (string Seen, int[]? Starts) Seen(string text, bool folds)
     {
+        if (folds && text.Contains('\u017F', StringComparison.Ordinal)) text = text.Replace('\u017F', 's');
         if (text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0) return (text, null);
         var seen = new char[text.Length];
         var starts = new int[text.Length + 1];
