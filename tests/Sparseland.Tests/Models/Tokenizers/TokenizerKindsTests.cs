@@ -76,11 +76,12 @@ public class TokenizerKindsTests
         TextTokenizer tokenizer = TokenizerFile.Load(folder.Path);
         Assert.Equal([1, .. tokenizer.Encode("the cat")], tokenizer.Encode("the cat", specialTokens: true));
         Assert.Equal("the cat", tokenizer.Decode(tokenizer.Encode("the cat")));
-        Assert.Equal(" the", tokenizer.TokenText(tokenizer.Tokens.ToList().IndexOf("▁the")));
+        string marked = tokenizer.Tokens.First(t => t.Length > 1 && t.Contains('▁', StringComparison.Ordinal));
+        Assert.Equal(marked.Replace('▁', ' '), tokenizer.TokenText(tokenizer.Tokens.ToList().IndexOf(marked)));
     }
 
     [Theory]
-    [InlineData("id 2 belongs to two tokens", "\"id\":2", "\"id\":1")]
+    [InlineData("id 1 belongs to two tokens", "\"id\":2", "\"id\":1")]
     [InlineData("post_processor adds token 99999", "\"ids\":[1]", "\"ids\":[99999]")]
     [InlineData("prepend_scheme 'sometimes'", "\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"sometimes\"")]
     [InlineData("'<unknown>' is not in the vocabulary", "\"unk_token\":\"\\u003Cunk\\u003E\"", "\"unk_token\":\"<unknown>\"")]
@@ -93,7 +94,7 @@ public class TokenizerKindsTests
         File.WriteAllText(folder.File("tokenizer.json"), json.Replace(old, now, StringComparison.Ordinal));
         string message = Assert.Throws<InvalidDataException>(() => TokenizerFile.Load(folder.Path)).Message;
         Assert.Contains(folder.Path, message, StringComparison.Ordinal);
-        if (says != "id 2 belongs to two tokens") Assert.Contains(says, message, StringComparison.Ordinal);
+        Assert.Contains(says, message, StringComparison.Ordinal);
     }
 
     [LinuxTheory]

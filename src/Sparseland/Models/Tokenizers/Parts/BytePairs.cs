@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Microsoft.ML.Tokenizers;
@@ -29,10 +32,15 @@ internal sealed record BytePairOptions
 internal sealed class BytePairs : PieceModel
 {
     private const int LongestForPackage = 256;
+
+    // Most pieces of a text are words that were seen before.
+    private const int MostKnown = 50_000;
+    private const int LongestKnown = 32;
     private readonly BytePairOptions _options;
     private readonly Dictionary<(int Left, int Right), (int Rank, int Id)> _merges = [];
     private readonly BpeTokenizer? _package;
-    private readonly HashSet<char> _alphabet;
+    private readonly SearchValues<char> _alphabet;
+    private readonly ConcurrentDictionary<string, int[]> _known = new(StringComparer.Ordinal);
     private readonly int[]? _byteIds;
     private readonly int? _unknown;
 
@@ -51,7 +59,7 @@ internal sealed class BytePairs : PieceModel
             _merges[(l, r)] = (rank, merged);
         }
 
-        _alphabet = [.. ids.Keys.Where(t => t.Length == 1).Select(t => t[0])];
+        _alphabet = SearchValues.Create([.. ids.Keys.Where(t => t.Length == 1).Select(t => t[0])]);
         bool plain = _merges.Count == merges.Count && options is { Prefix: null, Suffix: null } && !merges.Any(m => HasNoWord(m.Left) || HasNoWord(m.Right));
         if (plain) _package = BpeTokenizer.Create(new BpeOptions(ids) { Merges = merges.Select(m => $"{m.Left} {m.Right}") });
     }
@@ -86,9 +94,17 @@ internal sealed class BytePairs : PieceModel
 
     public override void Encode(string piece, List<int> ids)
     {
+        if (_known.TryGetValue(piece, out int[]? known))
+        {
+            ids.AddRange(known);
+            return;
+        }
+
+        int before = ids.Count;
         if (_options.IgnoreMerges && Ids.TryGetValue(piece, out int whole)) ids.Add(whole);
-        else if (_package is not null && piece.Length <= LongestForPackage && piece.All(_alphabet.Contains)) ids.AddRange(_package.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
+        else if (_package is not null && piece.Length <= LongestForPackage && !piece.AsSpan().ContainsAnyExcept(_alphabet)) ids.AddRange(_package.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
         else Merge(Symbols(piece), ids);
+        if (piece.Length <= LongestKnown && _known.Count < MostKnown) _known.TryAdd(piece, [.. CollectionsMarshal.AsSpan(ids)[before..]]);
     }
 
     private static bool HasNoWord(string token) => token.Length == 0 || token.Contains(' ', StringComparison.Ordinal);

@@ -23,6 +23,7 @@ internal sealed class Pipeline
         PieceModel model, IReadOnlyList<AddedToken> added, Func<string, string>? normalize = null, Func<List<Piece>, List<Piece>>? cut = null, PostProcessor? surround = null,
         Func<List<string>, List<string>>? decode = null)
     {
+        Tokens = AllTokens(model, added);
         _model = model;
         _normalize = normalize ?? (text => text);
         _cut = cut ?? (pieces => pieces);
@@ -32,7 +33,6 @@ internal sealed class Pipeline
         _before = new AddedTokens([.. added.Where(t => !t.Normalized).Select(t => (t, t.Content))]);
         _after = new AddedTokens([.. added.Where(t => t.Normalized).Select(t => (t, _normalize(t.Content)))]);
         _special = [.. added.Where(t => t.Special).Select(t => t.Id)];
-        Tokens = AllTokens(model, added);
         if (_surround.LargestId >= Tokens.Count) throw new FormatException($"its post_processor adds token {_surround.LargestId}, but there are {Tokens.Count} tokens.");
     }
 

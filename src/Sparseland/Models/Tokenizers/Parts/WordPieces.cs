@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.RegularExpressions;
 using Microsoft.ML.Tokenizers;
 
 namespace Sparseland.Models.Tokenizers.Parts;
@@ -8,11 +7,11 @@ namespace Sparseland.Models.Tokenizers.Parts;
 /// WordPiece (Schuster and Nakajima 2012): the longest token that a word begins with, then the longest continuation. The search is that of
 /// Microsoft.ML.Tokenizers; what it lacks is done here: it reads tokens only from lines, and counts a word's length in UTF-16 units.
 /// </summary>
-internal sealed partial class WordPieces : PieceModel
+internal sealed class WordPieces : PieceModel
 {
     // The package tries every stretch of a word, so its time grows with the third power of a word's length.
     private const int LongestWord = 1000;
-    private readonly WordPieceTokenizer? _words;
+    private readonly WordPieceTokenizer _words;
     private readonly int[] _ids;
     private readonly int _most;
     private readonly int _unknown;
@@ -32,16 +31,12 @@ internal sealed partial class WordPieces : PieceModel
             UnknownToken = unknown,
             ContinuingSubwordPrefix = part.Text("continuing_subword_prefix", "##"),
             MaxInputCharsPerWord = (2 * _most) + 1,
-            PreTokenizer = new RegexPreTokenizer(Whole(), null),
         });
     }
 
     public override void Encode(string piece, List<int> ids)
     {
         if (UnicodeClasses.CodePoints(piece) > _most) ids.Add(_unknown);
-        else ids.AddRange(_words!.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line]));
+        else ids.AddRange(_words.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line]));
     }
-
-    [GeneratedRegex(@"[\s\S]+")]
-    private static partial Regex Whole();
 }
