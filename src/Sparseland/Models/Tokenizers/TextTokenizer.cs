@@ -83,6 +83,9 @@ public sealed class TextTokenizer
     /// so that ids of parts of a text can be put together.
     /// </param>
     /// <exception cref="ArgumentNullException">There is no text.</exception>
+    /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
+    /// <exception cref="System.Text.RegularExpressions.RegexMatchTimeoutException">A pattern of the file takes longer than 10 seconds for one match.</exception>
     public int[] Encode(string text, bool specialTokens = false)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -93,6 +96,8 @@ public sealed class TextTokenizer
     /// <param name="text">Any text, perhaps empty.</param>
     /// <param name="second">A second text, for models that compare two. Default none.</param>
     /// <exception cref="ArgumentNullException">There is no first text.</exception>
+    /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
     public TokenSequence EncodeSequence(string text, string? second = null)
     {
         ArgumentNullException.ThrowIfNull(text);

@@ -122,7 +122,7 @@ public static class TokenizerFile
         bool plain = model.Json.TryGetProperty("merges", out JsonElement merges) && !model.Flag("byte_fallback", false) && !model.Flag("ignore_merges", false) && model.TextOrNull("unk_token") is null
             && string.IsNullOrEmpty(model.TextOrNull("continuing_subword_prefix")) && string.IsNullOrEmpty(model.TextOrNull("end_of_word_suffix"));
         if (!plain || Pipeline.Optional(root, "normalizer") is { Type: not "NFC" } || Pipeline.Optional(root, "pre_tokenizer") is not { } pieces || PatternOf(pieces) is not { } pattern) return null;
-        (string, string)[] pairs = [.. merges.EnumerateArray().Select(m => m.ValueKind == JsonValueKind.String ? BytePairs.Pair(m.GetString()!) : (m[0].GetString()!, m[1].GetString()!))];
+        (string, string)[] pairs = [.. merges.EnumerateArray().Select(BytePairs.Pair)];
         return new BpeModel(pipeline.Tokens, pairs, [.. pipeline.Added.Select(t => t.Content)], pattern);
     }
 

@@ -86,6 +86,7 @@ public class TokenizerKindsTests
     [InlineData("prepend_scheme 'sometimes'", "\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"sometimes\"")]
     [InlineData("'<unknown>' is not in the vocabulary", "\"unk_token\":\"\\u003Cunk\\u003E\"", "\"unk_token\":\"<unknown>\"")]
     [InlineData("merge", "\"merges\":[\"", "\"merges\":[\"x\",\"")]
+    [InlineData("merge [\"x\"] is not two tokens", "\"merges\":[\"", "\"merges\":[[\"x\"],\"")]
     public void What_does_not_hold_together_is_named(string says, string old, string now)
     {
         using var folder = new TemporaryFolder();

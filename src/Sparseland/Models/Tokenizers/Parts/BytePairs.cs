@@ -70,7 +70,7 @@ internal sealed class BytePairs : PieceModel
             throw part.Wrong($"dropout {dropout.GetDouble()} makes the same text other tokens each time; only none is known");
         var merges = new List<(string, string)>();
         foreach (JsonElement merge in part.Get("merges").EnumerateArray())
-            merges.Add(merge.ValueKind == JsonValueKind.String ? Pair(merge.GetString()!) : (merge[0].GetString()!, merge[1].GetString()!));
+            merges.Add(Pair(merge));
         return new BytePairs(Vocabulary(part), merges, new()
         {
             Unknown = part.TextOrNull("unk_token"),
@@ -80,6 +80,16 @@ internal sealed class BytePairs : PieceModel
             Prefix = part.TextOrNull("continuing_subword_prefix") is { Length: > 0 } prefix ? prefix : null,
             Suffix = part.TextOrNull("end_of_word_suffix") is { Length: > 0 } suffix ? suffix : null,
         });
+    }
+
+    /// <summary>A merge as a line or as a list of two.</summary>
+    /// <exception cref="FormatException">It is neither.</exception>
+    public static (string Left, string Right) Pair(JsonElement merge)
+    {
+        if (merge.ValueKind == JsonValueKind.String) return Pair(merge.GetString()!);
+        return merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2 && merge[0].GetString() is { } left && merge[1].GetString() is { } right
+            ? (left, right)
+            : throw new FormatException($"merge {merge.GetRawText()} is not two tokens.");
     }
 
     /// <summary>A merge as it stands in a line.</summary>

@@ -26,7 +26,7 @@ internal sealed class Unigrams : PieceModel
         var scores = new List<double>();
         foreach (JsonElement entry in vocabulary.EnumerateArray())
         {
-            string token = entry[0].GetString() ?? throw part.Wrong($"token {tokens.Count} has no text");
+            if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || entry[0].GetString() is not { } token) throw part.Wrong($"entry {tokens.Count} of its vocab is not a token and its score");
             if (!Ids.TryAdd(token, tokens.Count)) throw part.Wrong($"token '{token}' stands twice in its vocab");
             tokens.Add(token);
             scores.Add(entry[1].GetDouble());

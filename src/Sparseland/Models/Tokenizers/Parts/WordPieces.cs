@@ -22,7 +22,7 @@ internal sealed class WordPieces : PieceModel
         _most = part.Number("max_input_chars_per_word", 100);
         if (_most is < 0 or > LongestWord) throw part.Wrong($"max_input_chars_per_word is {_most}, not from 0 to {LongestWord}");
         string unknown = part.Text("unk_token", "[UNK]");
-        if (!Ids.TryGetValue(unknown, out _unknown)) throw part.Wrong($"the unknown token '{unknown}' is not in its vocab");
+        if (!Ids.TryGetValue(unknown, out _unknown) || unknown.AsSpan().IndexOfAny('\r', '\n') >= 0) throw part.Wrong($"the unknown token '{unknown}' is not in its vocab");
         // A token with a line break can neither be written as a line nor occur: such ids stay out.
         KeyValuePair<string, int>[] lines = [.. Ids.Where(t => t.Key.Length > 0 && t.Key.AsSpan().IndexOfAny('\r', '\n') < 0)];
         _ids = [.. lines.Select(t => t.Value)];
