@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Sparseland.Models.Tokenizers;
 
 /// <summary>
@@ -18,6 +20,29 @@ public static class ByteAlphabet
     /// <param name="value">Its byte.</param>
     /// <returns>False for a character that is not of the alphabet.</returns>
     public static bool TryByte(char character, out byte value) => s_bytes.TryGetValue(character, out value);
+
+    /// <summary>The UTF-8 bytes of a text, each as its character.</summary>
+    internal static string Spell(string text)
+    {
+        int count = Encoding.UTF8.GetByteCount(text);
+        return string.Create(count, text, static (spelled, text) =>
+        {
+            byte[] bytes = Encoding.UTF8.GetBytes(text);
+            for (int i = 0; i < bytes.Length; i++) spelled[i] = s_characters[bytes[i]];
+        });
+    }
+
+    /// <summary>The bytes of a token; a token with another character than those of the alphabet stands for its own UTF-8.</summary>
+    internal static byte[] Bytes(string token)
+    {
+        var bytes = new byte[token.Length];
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            if (!TryByte(token[i], out bytes[i])) return Encoding.UTF8.GetBytes(token);
+        }
+
+        return bytes;
+    }
 
     private static char[] Make()
     {

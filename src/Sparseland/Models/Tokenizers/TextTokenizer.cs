@@ -1,64 +1,145 @@
-using Microsoft.ML.Tokenizers;
+using System.Text;
+using Sparseland.Models.Tokenizers.Parts;
 
 namespace Sparseland.Models.Tokenizers;
 
-/// <summary>Text to token ids and back, over a byte-level byte-pair vocabulary. Every text comes back as it was.</summary>
-/// <remarks>Encoding is that of Microsoft.ML.Tokenizers; files are those of Hugging Face, see <see cref="TokenizerFile"/>.</remarks>
+/// <summary>Text to token ids and back.</summary>
+/// <remarks>
+/// Files are those of Hugging Face, see <see cref="TokenizerFile"/>; ids and decoded texts are those of its tokenizers library. Merging byte
+/// pairs and searching word pieces is left to Microsoft.ML.Tokenizers where it does exactly that. A tokenizer may be used by several threads
+/// at once.
+/// </remarks>
 public sealed class TextTokenizer
 {
-    private readonly BpeTokenizer _tokenizer;
-    private readonly Dictionary<string, int> _ids;
+    private static readonly string[] s_ends = ["<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]"];
+    private readonly Pipeline _pipeline;
+    private readonly BpeModel? _model;
 
-    /// <summary>A tokenizer of a vocabulary.</summary>
+    /// <summary>A tokenizer of a byte-level vocabulary. Every text comes back as it was.</summary>
     /// <param name="model">Tokens, merges, special tokens, pattern.</param>
     /// <exception cref="FormatException">A byte has no token, a token stands twice, or a merge names one that is not there.</exception>
     public TextTokenizer(BpeModel model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        Model = model;
-        _ids = Ids(model);
-        Dictionary<string, int> special = model.SpecialTokens.ToDictionary(t => t, t => _ids[t], StringComparer.Ordinal);
-        _tokenizer = BpeTokenizer.Create(new BpeOptions(_ids)
-        {
-            Merges = model.Merges.Select(m => $"{m.Left} {m.Right}"),
-            ByteLevel = true,
-            PreTokenizer = new RegexPreTokenizer(model.PatternRegex(), special),
-            SpecialTokens = special,
-        });
+        _model = model;
+        Dictionary<string, int> ids = Ids(model);
+        AddedToken[] added = [.. model.SpecialTokens.Select(t => new AddedToken(ids[t], t, false, false, false, false, true))];
+        PiecePattern pattern = PiecePattern.OfRegex(model.Pattern);
+        _pipeline = new Pipeline(
+            new BytePairs(ids, model.Merges, new()), added, null,
+            pieces => [.. pieces.SelectMany(p => pattern.Spans(p.Text).Where(s => s.Start < s.End).Select(s => new Piece(ByteAlphabet.Spell(p.Text[s.Start..s.End]), false)))], null,
+            tokens => [Encoding.UTF8.GetString([.. tokens.SelectMany(ByteAlphabet.Bytes)])]);
+        Json = () => TokenizerFile.Write(model);
+        IsByteLevel = true;
+        EndOfText = model.SpecialTokens.Count == 0 ? null : ids[model.SpecialTokens[0]];
     }
 
-    /// <summary>Tokens, merges, special tokens, pattern.</summary>
-    public BpeModel Model { get; }
+    /// <summary>A tokenizer as a file says.</summary>
+    internal TextTokenizer(Pipeline pipeline, BpeModel? model, bool isByteLevel, string? end, Func<byte[]> json)
+    {
+        (_pipeline, _model, IsByteLevel, Json) = (pipeline, model, isByteLevel, json);
+        EndOfText = FindEnd(pipeline, model, end);
+    }
+
+    /// <summary>
+    /// Tokens, merges, special tokens and pattern, where these are all that there is: a byte-level vocabulary with one pattern, as GPT-2,
+    /// Pythia and <see cref="BpeTrainer"/> have it.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The tokenizer has other parts; <see cref="Tokens"/> lists its tokens.</exception>
+    public BpeModel Model => _model ?? throw new InvalidOperationException("The tokenizer is not a byte-level vocabulary with one pattern; its tokens are in Tokens, and TokenizerFile.Save writes all its parts.");
+
+    /// <summary>The tokens by id, as they stand in the vocabulary.</summary>
+    public IReadOnlyList<string> Tokens => _pipeline.Tokens;
 
     /// <summary>Number of tokens; ids run from 0.</summary>
-    public int Vocabulary => Model.Tokens.Count;
+    public int Vocabulary => _pipeline.Tokens.Count;
 
-    /// <summary>Id of the token that ends a text: the first special token; null where there is none.</summary>
-    public int? EndOfText => Model.SpecialTokens.Count == 0 ? null : _ids[Model.SpecialTokens[0]];
+    /// <summary>
+    /// Id of the token that ends a text: the eos_token of a tokenizer_config.json beside the file; else the added token with a usual name
+    /// ("&lt;|endoftext|&gt;", "&lt;/s&gt;", "[SEP]" and others); else, for a byte-level vocabulary, the first special token; null where there is none.
+    /// </summary>
+    public int? EndOfText { get; }
+
+    /// <summary>Whether tokens are made of bytes, so that any text comes back.</summary>
+    internal bool IsByteLevel { get; }
+
+    /// <summary>The tokenizer.json.</summary>
+    internal Func<byte[]> Json { get; }
+
+    /// <summary>
+    /// A tokenizer of BERT from its vocab.txt, one token a line, with [UNK], [CLS], [SEP] and, where they are there, [PAD] and [MASK]: text is cleaned,
+    /// ideographs and signs stand alone, words are cut by WordPiece with "##" before continuations, and a text becomes [CLS] text [SEP].
+    /// </summary>
+    /// <param name="path">The vocab.txt.</param>
+    /// <param name="lowercase">Lower case without accents ("uncased" models). Default true.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">It lacks [UNK], [CLS] or [SEP], or a token stands twice.</exception>
+    public static TextTokenizer FromWordPieceVocabulary(string path, bool lowercase = true) => WordPieceVocabulary.Load(path, lowercase);
 
     /// <summary>Ids of a text. What is written like a special token becomes that token.</summary>
-    /// <param name="text">Any text, perhaps empty.</param>
-    public int[] Encode(string text)
+    /// <param name="text">Any text, perhaps empty. A lone surrogate counts as U+FFFD.</param>
+    /// <param name="specialTokens">
+    /// Whether the tokens that the model expects around a text are put there, such as [CLS] and [SEP] or &lt;|begin_of_text|&gt;. Default false,
+    /// so that ids of parts of a text can be put together.
+    /// </param>
+    /// <exception cref="ArgumentNullException">There is no text.</exception>
+    /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
+    /// <exception cref="System.Text.RegularExpressions.RegexMatchTimeoutException">A pattern of the file takes longer than 10 seconds for one match.</exception>
+    public int[] Encode(string text, bool specialTokens = false)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return text.Length == 0 ? [] : [.. _tokenizer.EncodeToIds(text)];
+        return specialTokens ? EncodeSequence(text).Ids : [.. _pipeline.Encode(text)];
+    }
+
+    /// <summary>Ids and segments of one text or two, with the special tokens that the model expects around them.</summary>
+    /// <param name="text">Any text, perhaps empty.</param>
+    /// <param name="second">A second text, for models that compare two. Default none.</param>
+    /// <exception cref="ArgumentNullException">There is no first text.</exception>
+    /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
+    public TokenSequence EncodeSequence(string text, string? second = null)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return _pipeline.Surround(_pipeline.Encode(text), second is null ? null : _pipeline.Encode(second));
     }
 
     /// <summary>Text of ids. Bytes that are not UTF-8, as when the ids were cut inside a character, become U+FFFD.</summary>
     /// <param name="ids">Token ids.</param>
+    /// <param name="skipSpecialTokens">Whether special tokens are left out. Default false.</param>
     /// <exception cref="ArgumentOutOfRangeException">An id is not of the vocabulary.</exception>
-    public string Decode(IReadOnlyList<int> ids)
+    public string Decode(IReadOnlyList<int> ids, bool skipSpecialTokens = false)
     {
         ArgumentNullException.ThrowIfNull(ids);
-        var bytes = new List<byte>(4 * ids.Count);
-        foreach (int id in ids) bytes.AddRange(Bytes(id));
-        return System.Text.Encoding.UTF8.GetString([.. bytes]);
+        foreach (int id in ids) Check(id);
+        return _pipeline.Decode(ids, skipSpecialTokens);
     }
 
-    /// <summary>Text of one token, for pictures; a piece of a character shows as U+FFFD.</summary>
+    /// <summary>
+    /// Text of one token, for pictures. Of a byte-level token its text, where a piece of a character shows as U+FFFD; of others the token as
+    /// it stands in the vocabulary, with a blank for U+2581.
+    /// </summary>
     /// <param name="id">Token id.</param>
     /// <exception cref="ArgumentOutOfRangeException">The id is not of the vocabulary.</exception>
-    public string TokenText(int id) => Decode([id]);
+    public string TokenText(int id)
+    {
+        Check(id);
+        return IsByteLevel ? _pipeline.Decode([id], false) : Tokens[id].Replace('\u2581', ' ');
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"tokenizer of {Vocabulary} tokens";
+
+    private static int? FindEnd(Pipeline pipeline, BpeModel? model, string? end)
+    {
+        IEnumerable<string> names = end is null ? s_ends : [end, .. s_ends];
+        foreach (string name in names)
+        {
+            if (pipeline.Added.FirstOrDefault(t => t.Content == name) is { } token) return token.Id;
+        }
+
+        return model is { SpecialTokens.Count: > 0 } ? pipeline.Added.FirstOrDefault(t => t.Content == model.SpecialTokens[0])?.Id : null;
+    }
 
     private static Dictionary<string, int> Ids(BpeModel model)
     {
@@ -74,26 +155,11 @@ public sealed class TextTokenizer
         }
 
         foreach (string token in model.SpecialTokens.Where(t => !ids.ContainsKey(t))) throw new FormatException($"Special token '{token}' is not in the vocabulary.");
-        foreach ((string left, string right) in model.Merges)
-        {
-            if (!ids.ContainsKey(left) || !ids.ContainsKey(right) || !ids.ContainsKey(left + right))
-                throw new FormatException($"Merge '{left} {right}' names a token that is not in the vocabulary.");
-        }
-
         return ids;
     }
 
-    private byte[] Bytes(int id)
+    private void Check(int id)
     {
         if (id < 0 || id >= Vocabulary) throw new ArgumentOutOfRangeException(nameof(id), id, $"Token ids run from 0 to {Vocabulary - 1}.");
-        string token = Model.Tokens[id];
-        if (Model.SpecialTokens.Contains(token)) return System.Text.Encoding.UTF8.GetBytes(token);
-        var bytes = new byte[token.Length];
-        for (int i = 0; i < bytes.Length; i++)
-        {
-            if (!ByteAlphabet.TryByte(token[i], out bytes[i])) return System.Text.Encoding.UTF8.GetBytes(token);
-        }
-
-        return bytes;
     }
 }

@@ -3,30 +3,85 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparseland.IO;
+using Sparseland.Models.Tokenizers.Parts;
 
 namespace Sparseland.Models.Tokenizers;
 
-/// <summary>The tokenizer.json of Hugging Face, and the older pair vocab.json + merges.txt, for byte-level byte-pair vocabularies.</summary>
+/// <summary>
+/// The tokenizer.json of Hugging Face with the models BPE, WordPiece, Unigram and WordLevel, and the older pair vocab.json + merges.txt of
+/// byte-level vocabularies. Reading the file is done here: Microsoft.ML.Tokenizers 2.0.1 has no reader of tokenizer.json.
+/// </summary>
+/// <remarks>The truncation and padding of a file are kept when it is saved, but not applied: whoever makes batches cuts and fills.</remarks>
 public static class TokenizerFile
 {
     private const string Json = "tokenizer.json";
 
+    /// <summary>How tokenizer.json is laid out.</summary>
+    internal static JsonSerializerOptions Layout { get; } = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>Writes a tokenizer.json. The same vocabulary gives the same bytes; the file appears only when it is whole.</summary>
     /// <param name="path">The file, or a folder that then holds tokenizer.json.</param>
     /// <param name="model">The vocabulary.</param>
-    public static void Save(string path, BpeModel model)
+    /// <exception cref="FormatException">The vocabulary does not hold together, see <see cref="TextTokenizer(BpeModel)"/>.</exception>
+    public static void Save(string path, BpeModel model) => Save(path, new TextTokenizer(model));
+
+    /// <summary>Writes a tokenizer.json that reads back as the same tokenizer: for one that was read, all its parts as they were.</summary>
+    /// <param name="path">The file, or a folder that then holds tokenizer.json. It appears only when it is whole.</param>
+    /// <param name="tokenizer">The tokenizer.</param>
+    public static void Save(string path, TextTokenizer tokenizer)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        _ = new TextTokenizer(model);
+        ArgumentNullException.ThrowIfNull(tokenizer);
         if (Directory.Exists(path)) path = Path.Combine(path, Json);
+        byte[] json = tokenizer.Json();
+        ReplacedFile.Write(path, stream => stream.Write(json));
+    }
+
+    /// <summary>Reads a tokenizer.json, or vocab.json and merges.txt, or the vocab.txt of BERT.</summary>
+    /// <param name="path">
+    /// A tokenizer.json, or a folder with it, with the older pair of files or with vocab.txt. A tokenizer_config.json beside them says which
+    /// token ends a text and, for vocab.txt, whether case counts (do_lower_case, default true).
+    /// </param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">It is not JSON, cut short, or has a part that is not known; the message names the part and its type.</exception>
+    public static TextTokenizer Load(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        try
+        {
+            if (!Directory.Exists(path)) return ReadJson(path);
+            if (File.Exists(Path.Combine(path, Json))) return ReadJson(Path.Combine(path, Json));
+            string vocabulary = Path.Combine(path, "vocab.json"), merges = Path.Combine(path, "merges.txt"), words = Path.Combine(path, "vocab.txt");
+            if (File.Exists(vocabulary) && File.Exists(merges)) return new TextTokenizer(ReadPair(vocabulary, merges));
+            if (File.Exists(words)) return TextTokenizer.FromWordPieceVocabulary(words, TokenizerConfig.Read(path).Lowercase ?? true);
+            string hint = File.Exists(Path.Combine(path, "tokenizer.model")) ? " A SentencePiece tokenizer.model is not read; Hugging Face writes a tokenizer.json of it." : "";
+            throw new FileNotFoundException($"'{path}' holds neither tokenizer.json nor vocab.json with merges.txt nor vocab.txt.{hint}", Path.Combine(path, Json));
+        }
+        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        {
+            throw new InvalidDataException($"'{path}' cannot be read as a tokenizer: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Reads the text of a tokenizer.json.</summary>
+    internal static TextTokenizer Read(byte[] json, string? end)
+    {
+        ReadOnlyMemory<byte> text = json.AsSpan().StartsWith("\uFEFF"u8) ? json.AsMemory(3) : json;
+        using JsonDocument document = JsonDocument.Parse(text);
+        Pipeline pipeline = Pipeline.Read(document.RootElement);
+        return new TextTokenizer(pipeline, ModelOf(document.RootElement, pipeline), Decodes(document.RootElement, "ByteLevel"), end, () => json);
+    }
+
+    /// <summary>The tokenizer.json of a byte-level vocabulary.</summary>
+    internal static byte[] Write(BpeModel model)
+    {
         var special = model.SpecialTokens.ToHashSet(StringComparer.Ordinal);
         var added = new JsonArray();
         var vocabulary = new JsonObject();
         for (int i = 0; i < model.Tokens.Count; i++)
         {
             vocabulary[model.Tokens[i]] = i;
-            if (special.Contains(model.Tokens[i]))
-                added.Add(new JsonObject { ["id"] = i, ["content"] = model.Tokens[i], ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true });
+            if (special.Contains(model.Tokens[i])) added.Add(Special(i, model.Tokens[i]));
         }
 
         JsonObject ByteLevel(bool useRegex) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = useRegex };
@@ -47,109 +102,59 @@ public static class TokenizerFile
                 ["merges"] = new JsonArray([.. model.Merges.Select(m => (JsonNode)$"{m.Left} {m.Right}")]),
             },
         };
-        string text = file.ToJsonString(new JsonSerializerOptions { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-        ReplacedFile.Write(path, stream => stream.Write(new UTF8Encoding(false).GetBytes(text.ReplaceLineEndings("\n") + "\n")));
+        return new UTF8Encoding(false).GetBytes(file.ToJsonString(Layout) + "\n");
     }
 
-    /// <summary>Reads a tokenizer.json, or vocab.json and merges.txt.</summary>
-    /// <param name="path">A tokenizer.json, or a folder with it or with the older pair of files.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is not JSON, cut short, or another kind of tokenizer; the message names what does not fit.</exception>
-    public static TextTokenizer Load(string path)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        try
-        {
-            if (!Directory.Exists(path)) return new TextTokenizer(ReadJson(path));
-            if (File.Exists(Path.Combine(path, Json))) return new TextTokenizer(ReadJson(Path.Combine(path, Json)));
-            string vocabulary = Path.Combine(path, "vocab.json"), merges = Path.Combine(path, "merges.txt");
-            if (File.Exists(vocabulary) && File.Exists(merges)) return new TextTokenizer(ReadPair(vocabulary, merges));
-            string hint = File.Exists(Path.Combine(path, "tokenizer.model")) ? " It holds a SentencePiece tokenizer.model, which is another kind; convert it to tokenizer.json." : "";
-            throw new FileNotFoundException($"'{path}' holds neither tokenizer.json nor vocab.json with merges.txt.{hint}", Path.Combine(path, Json));
-        }
-        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
-        {
-            throw new InvalidDataException($"'{path}' cannot be read as a tokenizer: {error.Message}", error);
-        }
-    }
+    /// <summary>An added token that is special and taken as it is written.</summary>
+    internal static JsonObject Special(int id, string content) =>
+        new() { ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = true };
 
-    private static BpeModel ReadJson(string path)
+    private static TextTokenizer ReadJson(string path)
     {
         if (!File.Exists(path)) throw new FileNotFoundException($"There is no tokenizer '{path}'.", path);
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
-        JsonElement model = document.RootElement.GetProperty("model");
-        string type = model.TryGetProperty("type", out JsonElement named) ? named.GetString() ?? "" : "BPE";
-        if (type != "BPE") throw new FormatException($"its model is '{type}'; only BPE is known.");
-        if (model.TryGetProperty("byte_fallback", out JsonElement fallback) && fallback.ValueKind == JsonValueKind.True)
-            throw new FormatException("it is a SentencePiece vocabulary with byte_fallback; only byte-level ones (GPT-2, Llama 3, Pythia) are known.");
-        string? pattern = document.RootElement.TryGetProperty("pre_tokenizer", out JsonElement pieces) ? PatternOf(pieces) : null;
-        if (pattern is null) throw new FormatException("its pre_tokenizer is not ByteLevel, alone or after a Split with a regular expression.");
-        if (document.RootElement.TryGetProperty("normalizer", out JsonElement normalizer) && normalizer.ValueKind == JsonValueKind.Object)
-        {
-            string kind = normalizer.GetProperty("type").GetString() ?? "";
-            if (kind != "NFC") throw new FormatException($"its normalizer '{kind}' is not known; text would not come back as it was.");
-        }
-
-        var tokens = new SortedDictionary<int, string>();
-        foreach (JsonProperty entry in model.GetProperty("vocab").EnumerateObject()) Put(tokens, entry.Value.GetInt32(), entry.Name);
-        var special = new List<string>();
-        if (document.RootElement.TryGetProperty("added_tokens", out JsonElement added) && added.ValueKind == JsonValueKind.Array)
-        {
-            foreach (JsonElement token in added.EnumerateArray())
-            {
-                string content = token.GetProperty("content").GetString()!;
-                Put(tokens, token.GetProperty("id").GetInt32(), content);
-                special.Add(content);
-            }
-        }
-
-        (string, string)[] merges = [.. model.GetProperty("merges").EnumerateArray().Select(m =>
-            m.ValueKind == JsonValueKind.String ? Pair(m.GetString()!) : (m[0].GetString()!, m[1].GetString()!))];
-        return new BpeModel(Dense(tokens), merges, special, pattern);
+        return Read(File.ReadAllBytes(path), TokenizerConfig.Read(Path.GetDirectoryName(Path.GetFullPath(path))!).EndOfText);
     }
+
+    /// <summary>The byte-level vocabulary with one pattern, if that is all that the file says about making tokens; else null.</summary>
+    private static BpeModel? ModelOf(JsonElement root, Pipeline pipeline)
+    {
+        Part model = new(root.GetProperty("model"), "model");
+        bool plain = model.Json.TryGetProperty("merges", out JsonElement merges) && !model.Flag("byte_fallback", false) && !model.Flag("ignore_merges", false) && model.TextOrNull("unk_token") is null
+            && string.IsNullOrEmpty(model.TextOrNull("continuing_subword_prefix")) && string.IsNullOrEmpty(model.TextOrNull("end_of_word_suffix"));
+        if (!plain || Pipeline.Optional(root, "normalizer") is { Type: not "NFC" } || Pipeline.Optional(root, "pre_tokenizer") is not { } pieces || PatternOf(pieces) is not { } pattern) return null;
+        (string, string)[] pairs = [.. merges.EnumerateArray().Select(BytePairs.Pair)];
+        return new BpeModel(pipeline.Tokens, pairs, [.. pipeline.Added.Select(t => t.Content)], pattern);
+    }
+
+    private static bool Decodes(JsonElement root, string type) => Pipeline.Optional(root, "decoder") is { } decoder
+        && (decoder.Type == type || (decoder.Type == "Sequence" && decoder.Parts("decoders").Any(p => p.Type == type)));
 
     private static BpeModel ReadPair(string vocabulary, string merges)
     {
         using JsonDocument document = JsonDocument.Parse(File.ReadAllText(vocabulary));
         var tokens = new SortedDictionary<int, string>();
-        foreach (JsonProperty entry in document.RootElement.EnumerateObject()) Put(tokens, entry.Value.GetInt32(), entry.Name);
-        (string, string)[] pairs = [.. File.ReadLines(merges).Where(l => l.Length > 0 && !l.StartsWith("#version", StringComparison.Ordinal)).Select(Pair)];
-        string[] special = [.. tokens.Values.Where(t => t == "<|endoftext|>")];
-        return new BpeModel(Dense(tokens), pairs, special, BpeModel.Gpt2Pattern);
+        foreach (JsonProperty entry in document.RootElement.EnumerateObject())
+        {
+            int id = entry.Value.GetInt32();
+            if (!tokens.TryAdd(id, entry.Name)) throw new FormatException($"id {id} belongs to two tokens, '{tokens[id]}' and '{entry.Name}'.");
+        }
+
+        foreach ((int id, int i) in tokens.Keys.Select((id, i) => (id, i)))
+        {
+            if (id != i) throw new FormatException($"no token has id {i}; ids must run from 0 without gaps.");
+        }
+
+        (string, string)[] pairs = [.. File.ReadLines(merges).Where(l => l.Length > 0 && !l.StartsWith("#version", StringComparison.Ordinal)).Select(BytePairs.Pair)];
+        return new BpeModel([.. tokens.Values], pairs, [.. tokens.Values.Where(t => t == "<|endoftext|>")], BpeModel.Gpt2Pattern);
     }
 
     /// <summary>The pattern of a ByteLevel pre-tokenizer, alone or behind one Split; null for anything else.</summary>
-    private static string? PatternOf(JsonElement pieces)
+    private static string? PatternOf(Part pieces)
     {
-        if (pieces.ValueKind != JsonValueKind.Object) return null;
-        string type = pieces.GetProperty("type").GetString() ?? "";
-        if (type == "ByteLevel") return !pieces.TryGetProperty("use_regex", out JsonElement use) || use.ValueKind != JsonValueKind.False ? BpeModel.Gpt2Pattern : null;
-        if (type != "Sequence") return null;
-        JsonElement[] parts = [.. pieces.GetProperty("pretokenizers").EnumerateArray()];
-        bool fits = parts.Length == 2 && parts[0].GetProperty("type").GetString() == "Split" && parts[1].GetProperty("type").GetString() == "ByteLevel";
-        return fits && parts[0].GetProperty("pattern").TryGetProperty("Regex", out JsonElement regex) ? regex.GetString() : null;
-    }
-
-    private static (string, string) Pair(string line)
-    {
-        int blank = line.IndexOf(' ', StringComparison.Ordinal);
-        return blank > 0 && blank < line.Length - 1 ? (line[..blank], line[(blank + 1)..]) : throw new FormatException($"merge '{line}' is not two tokens with a blank between them.");
-    }
-
-    private static void Put(SortedDictionary<int, string> tokens, int id, string token)
-    {
-        if (!tokens.TryAdd(id, token) && tokens[id] != token) throw new FormatException($"id {id} belongs to two tokens, '{tokens[id]}' and '{token}'.");
-    }
-
-    private static string[] Dense(SortedDictionary<int, string> tokens)
-    {
-        int next = 0;
-        foreach (int id in tokens.Keys)
-        {
-            if (id != next) throw new FormatException($"no token has id {next}; ids must run from 0 without gaps.");
-            next++;
-        }
-
-        return [.. tokens.Values];
+        if (pieces.Type == "ByteLevel") return pieces.Flag("use_regex", true) && !pieces.Flag("add_prefix_space", true) ? BpeModel.Gpt2Pattern : null;
+        if (pieces.Type != "Sequence") return null;
+        Part[] parts = [.. pieces.Parts("pretokenizers")];
+        bool fits = parts.Length == 2 && parts[0].Type == "Split" && parts[0].Text("behavior") == Splitting.Isolated && parts[1].Type == "ByteLevel" && !parts[1].Flag("use_regex", true) && !parts[1].Flag("add_prefix_space", true);
+        return fits && parts[0].Get("pattern").TryGetProperty("Regex", out JsonElement regex) ? regex.GetString() : null;
     }
 }

@@ -139,9 +139,15 @@ public class TokenizerTests
 
             Bad("tokenizer", whole[..(whole.Length / 2)]);
             Bad("Unigram", whole.Replace("\"BPE\"", "\"Unigram\"", StringComparison.Ordinal));
-            Bad("byte_fallback", whole.Replace("\"byte_fallback\": false", "\"byte_fallback\": true", StringComparison.Ordinal));
-            Bad("pre_tokenizer", whole.Replace("\"pre_tokenizer\": {", "\"pre_tokenizer\": null, \"other\": {", StringComparison.Ordinal));
-            Bad("Lowercase", whole.Replace("\"normalizer\": null", "\"normalizer\": { \"type\": \"Lowercase\" }", StringComparison.Ordinal));
+            void Part(string part, string old, string json) => Bad($"{part} '{JsonNode.Parse(json)!["type"]}' is not known", whole.Replace($"\"{part}\": {old}", $"\"{part}\": {json}, \"{part} before\": {old}", StringComparison.Ordinal));
+            Part("normalizer", "null", """{ "type": "Uppercase" }""");
+            Part("pre_tokenizer", "{", """{ "type": "UnicodeScripts" }""");
+            Part("post_processor", "null", """{ "type": "Around" }""");
+            Part("decoder", "{", """{ "type": "CTC" }""");
+            Part("model", "{", """{ "type": "Markov" }""");
+            Bad("normalizers[1] 'Uppercase'", whole.Replace("\"normalizer\": null", """ "normalizer": { "type": "Sequence", "normalizers": [{ "type": "NFC" }, { "type": "Uppercase" }] } """, StringComparison.Ordinal));
+            Bad("dropout 0.1", whole.Replace("\"dropout\": null", "\"dropout\": 0.1", StringComparison.Ordinal));
+            Bad("regular expression", whole.Replace("\"normalizer\": null", """ "normalizer": { "type": "Replace", "pattern": { "Regex": "(" }, "content": "" } """, StringComparison.Ordinal));
             Bad("no token has id", whole.Replace("\"A\": 66", "\"A\": 6666", StringComparison.Ordinal));
         });
         using var source = new CancellationTokenSource();

@@ -1,0 +1,42 @@
+using System.Text;
+using Microsoft.ML.Tokenizers;
+
+namespace Sparseland.Models.Tokenizers.Parts;
+
+/// <summary>
+/// WordPiece (Schuster and Nakajima 2012): the longest token that a word begins with, then the longest continuation. The search is that of
+/// Microsoft.ML.Tokenizers; what it lacks is done here: it reads tokens only from lines, and counts a word's length in UTF-16 units.
+/// </summary>
+internal sealed class WordPieces : PieceModel
+{
+    // The package tries every stretch of a word, so its time grows with the third power of a word's length.
+    private const int LongestWord = 1000;
+    private readonly WordPieceTokenizer _words;
+    private readonly int[] _ids;
+    private readonly int _most;
+    private readonly int _unknown;
+
+    public WordPieces(Part part)
+        : base(Vocabulary(part))
+    {
+        _most = part.Number("max_input_chars_per_word", 100);
+        if (_most is < 0 or > LongestWord) throw part.Wrong($"max_input_chars_per_word is {_most}, not from 0 to {LongestWord}");
+        string unknown = part.Text("unk_token", "[UNK]");
+        if (!Ids.TryGetValue(unknown, out _unknown) || unknown.AsSpan().IndexOfAny('\r', '\n') >= 0) throw part.Wrong($"the unknown token '{unknown}' is not in its vocab");
+        // A token with a line break can neither be written as a line nor occur: such ids stay out.
+        KeyValuePair<string, int>[] lines = [.. Ids.Where(t => t.Key.Length > 0 && t.Key.AsSpan().IndexOfAny('\r', '\n') < 0)];
+        _ids = [.. lines.Select(t => t.Value)];
+        _words = WordPieceTokenizer.Create(new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', lines.Select(t => t.Key)))), new WordPieceOptions
+        {
+            UnknownToken = unknown,
+            ContinuingSubwordPrefix = part.Text("continuing_subword_prefix", "##"),
+            MaxInputCharsPerWord = (2 * _most) + 1,
+        });
+    }
+
+    public override void Encode(string piece, List<int> ids)
+    {
+        if (UnicodeClasses.CodePoints(piece) > _most) ids.Add(_unknown);
+        else ids.AddRange(_words.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line]));
+    }
+}
