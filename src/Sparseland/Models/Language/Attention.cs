@@ -3,24 +3,34 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Models.Language;
 
+/// <summary>How scores of an attention are made from queries and keys.</summary>
+/// <param name="Scale">Factor of the products; null for 1 / sqrt(headDim).</param>
+/// <param name="Cap">Scores become cap * tanh(score / cap) before the mask; null for as they are.</param>
+/// <param name="Window">Keys that a token sees, its own included; null for all.</param>
+internal readonly record struct AttentionRule(double? Scale = null, double? Cap = null, int? Window = null);
+
 /// <summary>Causal attention of several query heads per key and value head (Vaswani et al. 2017; Ainslie et al. 2023).</summary>
 internal static class Attention
 {
-    /// <summary>softmax(Q K^T / sqrt(headDim)) V, each token over itself and those before it.</summary>
+    /// <summary>softmax(scores) V with scores Q K^T / sqrt(headDim), each token over itself and those before it.</summary>
     /// <param name="q">[batch, heads, tokens, headDim].</param>
     /// <param name="k">[batch, keyValueHeads, keys, headDim]; the last keys are those of the tokens.</param>
     /// <param name="v">[batch, keyValueHeads, keys, headDim].</param>
     /// <param name="layer">Block, for the hook.</param>
     /// <param name="hook">Sees the pattern, if it wants it, and the heads' outputs.</param>
+    /// <param name="rule">Scale, cap and window of the scores.</param>
     /// <returns>[batch, heads, tokens, headDim].</returns>
-    public static Tensor Causal(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook)
+    public static Tensor Causal(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook, AttentionRule rule = default)
     {
-        long tokens = q.shape[2], keys = k.shape[2], shared = q.shape[1] / k.shape[1];
+        long tokens = q.shape[2], keys = k.shape[2], width = q.shape[3], shared = q.shape[1] / k.shape[1];
+        if (rule.Scale is { } scale && scale != 1 / Math.Sqrt(width)) q = q.mul(scale * Math.Sqrt(width));
         bool patternWanted = hook is not null && hook.Wants(new(layer, Activation.AttentionPattern));
-        if (tokens == 1 && !patternWanted)
+        if (tokens == 1 && rule.Cap is null && !patternWanted)
         {
+            if (rule.Window is { } seen && seen < keys) (k, v) = (k.narrow(2, keys - seen, seen), v.narrow(2, keys - seen, seen));
+
             // A single token sees every key, so the heads that share keys can stand where tokens stand: no key is copied.
-            Tensor heads = q.reshape(q.shape[0], k.shape[1], shared, q.shape[3]);
+            Tensor heads = q.reshape(q.shape[0], k.shape[1], shared, width);
             return hook.At(layer, Activation.HeadOutputs, nn.functional.scaled_dot_product_attention(heads, k, v).reshape(q.shape));
         }
 
@@ -30,21 +40,23 @@ internal static class Attention
             v = v.repeat_interleave(shared, 1);
         }
 
+        bool windowed = rule.Window < keys;
         Tensor output;
-        if (patternWanted)
+        if (patternWanted || rule.Cap is not null)
         {
-            Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(q.shape[3])).view(q.shape[0], q.shape[1], tokens, keys);
-            if (tokens > 1) scores = scores.masked_fill(Future(tokens, keys, q.device), double.NegativeInfinity);
+            Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(width)).view(q.shape[0], q.shape[1], tokens, keys);
+            if (rule.Cap is { } cap) scores = scores.div(cap).tanh().mul(cap);
+            if (tokens > 1 || windowed) scores = scores.masked_fill(Hidden(tokens, keys, rule.Window, q.device), double.NegativeInfinity);
             Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
             output = pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
         }
-        else if (tokens == keys)
+        else if (tokens == keys && !windowed)
         {
             output = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true);
         }
         else
         {
-            output = nn.functional.scaled_dot_product_attention(q, k, v, Future(tokens, keys, q.device).logical_not());
+            output = nn.functional.scaled_dot_product_attention(q, k, v, Hidden(tokens, keys, rule.Window, q.device).logical_not());
         }
 
         return hook.At(layer, Activation.HeadOutputs, output);
@@ -67,5 +79,10 @@ internal static class Attention
         return shape[2] == 1 ? heads.reshape(shape[0], 1, shape[1] * shape[3]) : heads.transpose(1, 2).reshape(shape[0], shape[2], shape[1] * shape[3]);
     }
 
-    private static Tensor Future(long tokens, long keys, Device device) => ones([tokens, keys], dtype: ScalarType.Bool, device: device).triu(keys - tokens + 1);
+    /// <summary>Keys that a token does not see: later ones, and those a window or more behind it.</summary>
+    private static Tensor Hidden(long tokens, long keys, int? window, Device device)
+    {
+        Tensor all = ones([tokens, keys], dtype: ScalarType.Bool, device: device), future = all.triu(keys - tokens + 1);
+        return window < keys ? future.logical_or(all.tril(keys - tokens - window.Value)) : future;
+    }
 }

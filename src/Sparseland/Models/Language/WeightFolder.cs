@@ -9,8 +9,26 @@ namespace Sparseland.Models.Language;
 /// <summary>How an architecture's files name its tensors.</summary>
 /// <param name="Prefix">Leading part of names that files of the body alone leave out.</param>
 /// <param name="Turned">Names of matrices that files hold as [in, out].</param>
-/// <param name="Ignored">Names in files that are no weights: masks, frequencies, a second copy of tied embeddings.</param>
-internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored);
+/// <param name="Ignored">Names in files that are no weights: masks, frequencies.</param>
+internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored)
+{
+    /// <summary>A parameter that files may hold twice or under the other name alone: tied embeddings.</summary>
+    public (string Name, string Other)? Copy { get; init; }
+
+    /// <summary>Fields of the config on which it depends whether there is such a tensor.</summary>
+    public required Func<string, string> Asks { get; init; }
+
+    /// <summary>Fields of the config that give a tensor its shape.</summary>
+    public required Func<string, string> Sizes { get; init; }
+
+    /// <summary>The number behind a text in a name, or -1: the block of a tensor.</summary>
+    public static int Block(string name, string before)
+    {
+        int at = ("." + name).IndexOf("." + before, StringComparison.Ordinal);
+        string digits = at < 0 ? "" : new([.. name.Skip(at + before.Length).TakeWhile(char.IsAsciiDigit)]);
+        return int.TryParse(digits, out int block) ? block : digits.Length > 0 ? int.MaxValue : -1;
+    }
+}
 
 /// <summary>The safetensors files of a model's folder, one or several, open for reading.</summary>
 internal sealed class WeightFolder : IDisposable
@@ -57,8 +75,9 @@ internal sealed class WeightFolder : IDisposable
 
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing, of a wrong shape or type, or not one of this architecture; nothing has been read.</exception>
-    public void Fill(LanguageModel model, WeightLayout layout, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    public void Fill(LanguageModel model, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
+        WeightLayout layout = model.Layout;
         (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout);
         Dictionary<string, Action<Parameter>> places = Places(model);
         long done = 0, total = plan.Sum(p => p.Info.ByteLength);
@@ -85,15 +104,16 @@ internal sealed class WeightFolder : IDisposable
     private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(LanguageModel model, WeightLayout layout)
     {
         var left = _byTensor.Keys.Where(name => !layout.Ignored(name)).ToHashSet(StringComparer.Ordinal);
+        if (layout.Copy is { } copy) left.Remove(copy.Other);
         var plan = new List<(string, Parameter, SafeTensorInfo)>();
         foreach ((string name, Parameter parameter) in model.named_parameters())
         {
-            string stored = _byTensor.ContainsKey(name) || !name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name : name[layout.Prefix.Length..];
-            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
+            string stored = Stored(name, layout);
+            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for ({layout.Asks(name)}).");
             SafeTensorInfo info = file.Info(stored);
             long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
             if (!info.Shape.SequenceEqual(expected))
-                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}].");
+                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}] ({layout.Sizes(name)}).");
             if (info.Type is not (SafeTensorType.F16 or SafeTensorType.BF16 or SafeTensorType.F32 or SafeTensorType.F64))
                 throw new InvalidDataException($"{file.Path}: {info} is of a type that weights cannot have here; float32, float16, bfloat16 and float64 are known.");
             left.Remove(stored);
@@ -103,11 +123,19 @@ internal sealed class WeightFolder : IDisposable
         if (left.Count > 0)
         {
             string first = left.Order(StringComparer.Ordinal).First();
-            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a {model.GetName()} of this config does not have, the first of them '{first}'.");
+            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a {model.GetName()} of this config does not have, the first of them '{first}' ({layout.Asks(first)}).");
         }
 
         // In the order of the files, so that the disk is read in one go.
         return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>Under which name the files hold a parameter.</summary>
+    private string Stored(string name, WeightLayout layout)
+    {
+        if (_byTensor.ContainsKey(name)) return name;
+        string bare = name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name[layout.Prefix.Length..] : name;
+        return layout.Copy is { } copy && copy.Name == name && !_byTensor.ContainsKey(bare) && _byTensor.ContainsKey(copy.Other) ? copy.Other : bare;
     }
 
     /// <summary>How a module takes a parameter in place of the empty one it has.</summary>
