@@ -12,6 +12,8 @@ internal readonly record struct AttentionRule(double? Scale = null, double? Cap 
 /// <summary>Causal attention of several query heads per key and value head (Vaswani et al. 2017; Ainslie et al. 2023).</summary>
 internal static class Attention
 {
+    private const long PieceTokens = 512;
+
     /// <summary>softmax(scores) V with scores Q K^T / sqrt(headDim), each token over itself and those before it.</summary>
     /// <param name="q">[batch, heads, tokens, headDim].</param>
     /// <param name="k">[batch, keyValueHeads, keys, headDim]; the last keys are those of the tokens.</param>
@@ -40,26 +42,41 @@ internal static class Attention
             v = v.repeat_interleave(shared, 1);
         }
 
-        bool windowed = rule.Window < keys;
-        Tensor output;
-        if (patternWanted || rule.Cap is not null)
+        Tensor output = (patternWanted, rule.Cap, tokens == keys && !(rule.Window < keys)) switch
         {
-            Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(width)).view(q.shape[0], q.shape[1], tokens, keys);
-            if (rule.Cap is { } cap) scores = scores.div(cap).tanh().mul(cap);
-            if (tokens > 1 || windowed) scores = scores.masked_fill(Hidden(tokens, keys, rule.Window, q.device), double.NegativeInfinity);
-            Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
-            output = pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
-        }
-        else if (tokens == keys && !windowed)
+            (true, _, _) => Explicit(q, k, v, layer, hook, rule),
+            (_, not null, _) => Pieces(q, k, v, layer, rule),
+            (_, _, true) => nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true),
+            _ => nn.functional.scaled_dot_product_attention(q, k, v, Hidden(tokens, keys, rule.Window, q.device).logical_not()),
+        };
+        return hook.At(layer, Activation.HeadOutputs, output);
+    }
+
+    /// <summary>Scores and pattern as tensors: where a hook wants the pattern, and for caps, which the fused attention has not.</summary>
+    private static Tensor Explicit(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook, AttentionRule rule)
+    {
+        long tokens = q.shape[2], keys = k.shape[2];
+        Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(q.shape[3])).view(q.shape[0], q.shape[1], tokens, keys);
+        if (rule.Cap is { } cap) scores = scores.div(cap).tanh().mul(cap);
+        if (tokens > 1 || rule.Window < keys) scores = scores.masked_fill(Hidden(tokens, keys, rule.Window, q.device), double.NegativeInfinity);
+        Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
+        return pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
+    }
+
+    /// <summary>The same without a hook, some tokens at a time with the keys that they see: a pattern of all tokens would take memory with their square.</summary>
+    private static Tensor Pieces(Tensor q, Tensor k, Tensor v, int layer, AttentionRule rule)
+    {
+        long tokens = q.shape[2], before = k.shape[2] - tokens;
+        var parts = new List<Tensor>();
+        for (long from = 0; from < tokens; from += PieceTokens)
         {
-            output = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true);
-        }
-        else
-        {
-            output = nn.functional.scaled_dot_product_attention(q, k, v, Hidden(tokens, keys, rule.Window, q.device).logical_not());
+            using var scope = NewDisposeScope();
+            long count = Math.Min(PieceTokens, tokens - from), end = before + from + count;
+            long begin = rule.Window is { } window ? Math.Max(0, before + from - window + 1) : 0;
+            parts.Add(scope.MoveToOuter(Explicit(q.narrow(2, from, count), k.narrow(2, begin, end - begin), v.narrow(2, begin, end - begin), layer, null, rule)));
         }
 
-        return hook.At(layer, Activation.HeadOutputs, output);
+        return parts.Count == 1 ? parts[0] : cat(parts, 2);
     }
 
     /// <summary>From [batch, tokens, heads * width] to [batch, heads, tokens, width].</summary>

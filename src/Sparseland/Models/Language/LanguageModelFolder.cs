@@ -107,7 +107,7 @@ public static class LanguageModelFolder
     private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
     {
         // A config that cannot be written is refused here, before anything older is touched.
-        string json = model.ConfigJson;
+        string json = model.ConfigJson.Replace("\"torch_dtype\": \"float32\"", $"\"torch_dtype\": \"{model.Embeddings.dtype.ToString().ToLowerInvariant()}\"", StringComparison.Ordinal);
         WeightLayout layout = model.Layout;
         Directory.CreateDirectory(path);
         string config = Path.Combine(path, Config);

@@ -18,6 +18,7 @@ internal static class LlamaConfigFile
         bool gemma = family == LlamaFamily.Gemma2;
         fields.Refuse(gemma ? "hidden_activation" : "hidden_act", gemma ? "gelu_pytorch_tanh" : "silu");
         fields.RefuseTrue("use_bidirectional_attention");
+        fields.RefuseTrue("rope_interleaved");
         fields.RefuseObject("quantization_config");
         if (fields.Rope("partial_rotary_factor", fields.Number("partial_rotary_factor", 1)) != 1) throw new InvalidDataException("The config's partial_rotary_factor is not 1; that is not known.");
         int heads = fields.Integer("num_attention_heads");

@@ -6,7 +6,10 @@ public enum RotaryScalingKind
     /// <summary>All frequencies divided by the factor (Chen et al. 2023).</summary>
     Linear,
 
-    /// <summary>The base grows with the sequence once it is longer than the trained length ("NTK-aware", dynamic).</summary>
+    /// <summary>
+    /// The base grows with the sequence once it is longer than the trained length ("NTK-aware", dynamic). The length is that of each call:
+    /// keys that a cache holds keep the turn of the length at which they came, as in transformers.
+    /// </summary>
     Dynamic,
 
     /// <summary>High frequencies stay, low ones are divided, a ramp between them; cosines and sines grow a little (Peng et al. 2023).</summary>

@@ -123,7 +123,7 @@ internal sealed class WeightFolder : IDisposable
         if (left.Count > 0)
         {
             string first = left.Order(StringComparer.Ordinal).First();
-            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a {model.GetName()} of this config does not have, the first of them '{first}' ({layout.Asks(first)}).");
+            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a model of this config does not have, the first of them '{first}' ({layout.Asks(first)}).");
         }
 
         // In the order of the files, so that the disk is read in one go.

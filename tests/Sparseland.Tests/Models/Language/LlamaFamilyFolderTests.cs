@@ -164,6 +164,50 @@ public class LlamaFamilyFolderTests
     }
 
     [Fact]
+    public void Long_sequences_with_a_cap_are_those_of_the_whole_pattern()
+    {
+        using var scope = NewDisposeScope();
+        using LanguageModel model = TinyModels.New("gemma2", context: 1200);
+        using IDisposable off = no_grad();
+        Tensor ids = TinyModels.Ids(1, 1100);
+        Tensor whole = model.Logits(ids, ActivationHook.Read(s => s.Activation == Activation.AttentionPattern, (_, _) => { }));
+        TinyModels.AssertClose(whole, model.Logits(ids));
+        using KeyValueCache cache = model.NewCache();
+        model.Logits(ids.narrow(1, 0, 300), cache: cache);
+        TinyModels.AssertClose(whole.narrow(1, 300, 800), model.Logits(ids.narrow(1, 300, 800), cache: cache));
+    }
+
+    [Fact]
+    public void The_type_of_the_weights_is_stated()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using LanguageModel model = TinyModels.New("qwen3");
+        model.to(ScalarType.BFloat16);
+        LanguageModelFolder.SaveModel(folder.Path, model);
+        Assert.Contains("\"torch_dtype\": \"bfloat16\"", File.ReadAllText(folder.File("config.json")), StringComparison.Ordinal);
+        using LanguageModel loaded = LanguageModelFolder.LoadModel(folder.Path);
+        TinyModels.AssertClose(model.Embeddings.to(ScalarType.Float32), loaded.Embeddings, 0);
+    }
+
+    [Theory]
+    [InlineData(TinyModels.Gpt2, "n_layer", "1", "h.1.attn.c_attn.bias", "n_layer")]
+    [InlineData(TinyModels.Gpt2, "n_positions", "13", "transformer.wpe.weight", "n_positions")]
+    [InlineData(TinyModels.Gpt2, "n_inner", "65", "transformer.h.0.mlp.c_fc.weight", "n_inner")]
+    [InlineData(TinyModels.Gpt2, "tie_word_embeddings", "false", "lm_head.weight", "tie_word_embeddings")]
+    [InlineData(TinyModels.NeoX, "num_hidden_layers", "1", "gpt_neox.layers.1.attention.dense.bias", "num_hidden_layers")]
+    [InlineData(TinyModels.NeoX, "num_hidden_layers", "3", "gpt_neox.layers.2.", "num_hidden_layers")]
+    [InlineData(TinyModels.NeoX, "vocab_size", "30", "embed_", "vocab_size")]
+    public void The_other_architectures_name_field_and_tensor_too(string architecture, string field, string value, string tensor, string named)
+    {
+        using ModelFolder folder = ModelFolder.Of(architecture);
+        folder.Config[field] = JsonNode.Parse(value);
+        string message = Assert.Throws<InvalidDataException>(() => LanguageModelFolder.LoadModel(folder.Write().Path)).Message;
+        Assert.Contains(tensor, message, StringComparison.Ordinal);
+        Assert.Contains($"({named}", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_window_shows_each_token_itself_and_those_just_before_it()
     {
         using var scope = NewDisposeScope();

@@ -45,7 +45,7 @@ internal static class TinyModels
         "gemma2" => llama with
         {
             Family = LlamaFamily.Gemma2, NormsAddOne = true, OutputNorms = true, ScaledEmbeddings = true, Activation = GateActivation.GeluTanh, QueryScalar = 10, AttentionCap = 2, LogitCap = 5,
-            Window = 3, WindowEvery = 2, TiedEmbeddings = true,
+            Window = 3, WindowEvery = 2,
         },
         _ => throw new ArgumentOutOfRangeException(nameof(architecture)),
     };
