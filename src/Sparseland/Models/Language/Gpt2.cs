@@ -69,7 +69,8 @@ public sealed class Gpt2 : LanguageModel
         name => name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal))
     {
         Copy = Config.TiedEmbeddings ? ("transformer.wte.weight", "lm_head.weight") : null,
-        Asks = name => WeightLayout.Block(name, "h.") >= Config.Layers ? "n_layer" : name == "lm_head.weight" ? "tie_word_embeddings" : "model_type",
+        Blocks = ("h.", "n_layer"),
+        Asks = name => name == "lm_head.weight" ? "tie_word_embeddings" : "model_type",
         Sizes = name => name.Contains("wte.", StringComparison.Ordinal) || name == "lm_head.weight" ? "vocab_size, n_embd"
             : name.Contains("wpe.", StringComparison.Ordinal) ? "n_positions, n_embd" : name.Contains(".mlp.", StringComparison.Ordinal) ? "n_embd, n_inner" : "n_embd",
     };

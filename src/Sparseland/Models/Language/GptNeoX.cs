@@ -71,7 +71,8 @@ public sealed class GptNeoX : LanguageModel
             || name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal))
     {
         Copy = Config.TiedEmbeddings ? ("gpt_neox.embed_in.weight", "embed_out.weight") : null,
-        Asks = name => WeightLayout.Block(name, "layers.") >= Config.Layers ? "num_hidden_layers" : name == "embed_out.weight" ? "tie_word_embeddings" : "model_type",
+        Blocks = ("layers.", "num_hidden_layers"),
+        Asks = name => name == "embed_out.weight" ? "tie_word_embeddings" : "model_type",
         Sizes = name => name.Contains("embed_", StringComparison.Ordinal) ? "vocab_size, hidden_size" : name.Contains(".mlp.", StringComparison.Ordinal) ? "hidden_size, intermediate_size" : "hidden_size",
     };
 

@@ -6,6 +6,7 @@ internal static class LlamaLayout
     public static WeightLayout Of(LlamaConfig config) => new("model.", _ => false, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal))
     {
         Copy = config.TiedEmbeddings ? ("model.embed_tokens.weight", "lm_head.weight") : null,
+        Blocks = ("layers.", "num_hidden_layers"),
         Asks = name => Asks(config, name),
         Sizes = Sizes,
     };
@@ -13,7 +14,6 @@ internal static class LlamaLayout
     /// <summary>The fields on which it depends whether there is such a tensor.</summary>
     private static string Asks(LlamaConfig config, string name)
     {
-        if (WeightLayout.Block(name, "layers.") >= config.Layers) return "num_hidden_layers";
         if (name.EndsWith("_proj.bias", StringComparison.Ordinal))
             return name.Contains("mlp.", StringComparison.Ordinal) ? "mlp_bias" : config.Family is LlamaFamily.Mistral or LlamaFamily.Qwen2 ? "model_type" : "attention_bias";
         return name == "lm_head.weight" ? "tie_word_embeddings" : "model_type";

@@ -15,17 +15,20 @@ internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Fu
     /// <summary>A parameter that files may hold twice or under the other name alone: tied embeddings.</summary>
     public (string Name, string Other)? Copy { get; init; }
 
+    /// <summary>What stands before the number of a block in a name, and the field of the config that counts blocks.</summary>
+    public required (string Before, string Field) Blocks { get; init; }
+
     /// <summary>Fields of the config on which it depends whether there is such a tensor.</summary>
     public required Func<string, string> Asks { get; init; }
 
     /// <summary>Fields of the config that give a tensor its shape.</summary>
     public required Func<string, string> Sizes { get; init; }
 
-    /// <summary>The number behind a text in a name, or -1: the block of a tensor.</summary>
-    public static int Block(string name, string before)
+    /// <summary>The block of a tensor, or -1.</summary>
+    public int Block(string name)
     {
-        int at = ("." + name).IndexOf("." + before, StringComparison.Ordinal);
-        string digits = at < 0 ? "" : new([.. name.Skip(at + before.Length).TakeWhile(char.IsAsciiDigit)]);
+        int at = ("." + name).IndexOf("." + Blocks.Before, StringComparison.Ordinal);
+        string digits = at < 0 ? "" : new([.. name.Skip(at + Blocks.Before.Length).TakeWhile(char.IsAsciiDigit)]);
         return int.TryParse(digits, out int block) ? block : digits.Length > 0 ? int.MaxValue : -1;
     }
 }
@@ -109,7 +112,7 @@ internal sealed class WeightFolder : IDisposable
         foreach ((string name, Parameter parameter) in model.named_parameters())
         {
             string stored = Stored(name, layout);
-            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for ({layout.Asks(name)}).");
+            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for ({Asks(name, model, layout)}).");
             SafeTensorInfo info = file.Info(stored);
             long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
             if (!info.Shape.SequenceEqual(expected))
@@ -123,11 +126,19 @@ internal sealed class WeightFolder : IDisposable
         if (left.Count > 0)
         {
             string first = left.Order(StringComparer.Ordinal).First();
-            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a model of this config does not have, the first of them '{first}' ({layout.Asks(first)}).");
+            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a model of this config does not have, the first of them '{first}' ({Asks(first, model, layout)}).");
         }
 
         // In the order of the files, so that the disk is read in one go.
         return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>Fields of the config that contradict the files about a tensor: the number of blocks, where one side lacks the whole block.</summary>
+    private string Asks(string name, LanguageModel model, WeightLayout layout)
+    {
+        int block = layout.Block(name);
+        bool whole = block >= model.Layers || (block >= 0 && !_byTensor.Keys.Any(other => layout.Block(other) == block));
+        return whole ? layout.Blocks.Field : layout.Asks(name);
     }
 
     /// <summary>Under which name the files hold a parameter.</summary>

@@ -60,6 +60,7 @@ public class LlamaFamilyFolderTests
     [InlineData("llama, linear", "intermediate_size", "41", "model.layers.0.mlp.gate_proj.weight", "intermediate_size")]
     [InlineData("llama, linear", "vocab_size", "30", "model.embed_tokens.weight", "vocab_size")]
     [InlineData("llama, linear", "num_hidden_layers", "1", "model.layers.1.input_layernorm.weight", "num_hidden_layers")]
+    [InlineData("llama, linear", "num_hidden_layers", "3", "model.layers.2.input_layernorm.weight", "num_hidden_layers")]
     [InlineData("llama, linear", "model_type", "\"qwen2\"", "model.layers.0.self_attn.q_proj.bias", "model_type")]
     [InlineData("qwen2", "tie_word_embeddings", "false", "lm_head.weight", "tie_word_embeddings")]
     [InlineData("qwen2", "model_type", "\"mistral\"", "model.layers.0.self_attn.k_proj.bias", "model_type")]
@@ -107,6 +108,22 @@ public class LlamaFamilyFolderTests
         LlamaConfig gemma = Of("gemma2");
         Assert.Equal((4, 256, true, 256, 50, 30), (gemma.KeyValueHeads, gemma.HeadDim, gemma.TiedEmbeddings, gemma.QueryScalar, gemma.AttentionCap, gemma.LogitCap));
         Assert.Equal([4096, null, 4096], Enumerable.Range(0, 3).Select(gemma.WindowOf));
+    }
+
+    [Theory]
+    [InlineData("Llama 3.1 8B", """{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "max_position_embeddings": 131072, "mlp_bias": false, "attention_bias": false, "hidden_act": "silu", "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"}, "rope_theta": 500000.0, "tie_word_embeddings": false, "vocab_size": 128256}""", 131072, null, 128)]
+    [InlineData("Vicuna 1.5 16k", """{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096, "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 4.0, "type": "linear"}, "tie_word_embeddings": false, "vocab_size": 32000}""", 16384, null, 128)]
+    [InlineData("Yarn Llama 2 64k", """{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "max_position_embeddings": 65536, "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 16.0, "original_max_position_embeddings": 4096, "type": "yarn", "finetuned": true}, "vocab_size": 32000}""", 65536, null, 128)]
+    [InlineData("Qwen2.5 7B, yarn", """{"model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_hidden_layers": 28, "num_key_value_heads": 4, "max_position_embeddings": 32768, "max_window_layers": 28, "hidden_act": "silu", "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "rope_scaling": {"factor": 4.0, "original_max_position_embeddings": 32768, "type": "yarn"}, "sliding_window": 131072, "use_sliding_window": false, "tie_word_embeddings": false, "vocab_size": 152064}""", 131072, null, 128)]
+    [InlineData("Qwen3 0.6B", """{"model_type": "qwen3", "attention_bias": false, "head_dim": 128, "hidden_size": 1024, "intermediate_size": 3072, "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8, "max_position_embeddings": 40960, "max_window_layers": 28, "hidden_act": "silu", "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000, "sliding_window": null, "use_sliding_window": false, "tie_word_embeddings": true, "vocab_size": 151936}""", 40960, null, 128)]
+    [InlineData("Mistral 7B v0.1", """{"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "max_position_embeddings": 32768, "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 4096, "tie_word_embeddings": false, "vocab_size": 32000}""", 32768, 4096, 128)]
+    [InlineData("Mistral Nemo", """{"model_type": "mistral", "head_dim": 128, "hidden_size": 5120, "intermediate_size": 14336, "num_attention_heads": 32, "num_hidden_layers": 40, "num_key_value_heads": 8, "max_position_embeddings": 131072, "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "sliding_window": null, "tie_word_embeddings": false, "vocab_size": 131072}""", 131072, null, 128)]
+    [InlineData("Gemma 2 2B", """{"model_type": "gemma2", "attention_bias": false, "attn_logit_softcapping": 50.0, "cache_implementation": "hybrid", "final_logit_softcapping": 30.0, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 2304, "intermediate_size": 9216, "max_position_embeddings": 8192, "num_attention_heads": 8, "num_hidden_layers": 26, "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "sliding_window": 4096, "vocab_size": 256000}""", 8192, 4096, 256)]
+    public void Configs_of_published_models_are_read_and_written(string name, string json, int context, int? window, int headDim)
+    {
+        LlamaConfig config = LlamaConfig.FromJson(json);
+        Assert.True((context, window, headDim) == (config.ScaledContext, config.WindowOf(0), config.HeadDim), $"{name}: {config}");
+        Assert.Equal(config, LlamaConfig.FromJson(config.ToJson()));
     }
 
     [Fact]
@@ -193,7 +210,7 @@ public class LlamaFamilyFolderTests
     [Theory]
     [InlineData(TinyModels.Gpt2, "n_layer", "1", "h.1.attn.c_attn.bias", "n_layer")]
     [InlineData(TinyModels.Gpt2, "n_positions", "13", "transformer.wpe.weight", "n_positions")]
-    [InlineData(TinyModels.Gpt2, "n_inner", "65", "transformer.h.0.mlp.c_fc.weight", "n_inner")]
+    [InlineData(TinyModels.Gpt2, "n_inner", "65", "transformer.h.0.mlp.c_fc.weight", "n_embd, n_inner")]
     [InlineData(TinyModels.Gpt2, "tie_word_embeddings", "false", "lm_head.weight", "tie_word_embeddings")]
     [InlineData(TinyModels.NeoX, "num_hidden_layers", "1", "gpt_neox.layers.1.attention.dense.bias", "num_hidden_layers")]
     [InlineData(TinyModels.NeoX, "num_hidden_layers", "3", "gpt_neox.layers.2.", "num_hidden_layers")]
