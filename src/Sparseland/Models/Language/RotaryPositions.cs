@@ -15,9 +15,6 @@ internal sealed class RotaryPositions : IDisposable
     private readonly double _theta;
     private readonly RotaryScaling? _scaling;
     private readonly Lock _lock = new();
-
-    // Smaller tables that another thread may still read; each is at most half of the next.
-    private readonly List<Tensor> _outgrown = [];
     private Tensor _cos;
     private Tensor _sin;
 
@@ -66,7 +63,6 @@ internal sealed class RotaryPositions : IDisposable
 
     public void Dispose()
     {
-        foreach (Tensor tensor in _outgrown) tensor.Dispose();
         _cos.Dispose();
         _sin.Dispose();
     }
@@ -79,8 +75,11 @@ internal sealed class RotaryPositions : IDisposable
 
     private void Replace(Tensor cos, Tensor sin)
     {
-        _outgrown.AddRange([_cos, _sin]);
+        // Views that another thread was given keep the memory of the old ones.
+        (Tensor oldCos, Tensor oldSin) = (_cos, _sin);
         (_cos, _sin) = (cos.DetachFromDisposeScope(), sin.DetachFromDisposeScope());
+        oldCos.Dispose();
+        oldSin.Dispose();
     }
 
     /// <summary>Cosines and signed sines of some positions [positions, turned], float32 from angles in float64.</summary>

@@ -77,7 +77,10 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing, of a wrong shape or type, or not one of this architecture; nothing has been read.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A tensor is missing, of a wrong shape or type, or not one of this architecture, and then nothing has been read; or tied embeddings are
+    /// held twice and differ.
+    /// </exception>
     public void Fill(LanguageModel model, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         WeightLayout layout = model.Layout;
@@ -90,6 +93,8 @@ internal sealed class WeightFolder : IDisposable
             cancel.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             Tensor read = _byTensor[info.Name].Load(info.Name);
+            if (layout.Copy is { } copy && copy.Name == name && info.Name != copy.Other && _byTensor.TryGetValue(copy.Other, out SafeTensorsFile? holder))
+                CheckCopy(read, holder, copy.Other, info.Name, layout);
             if (layout.Turned(name)) read = read.t();
             if (parameter.device_type == DeviceType.META) places[name](new Parameter(read.to(ScalarType.Float32).contiguous().DetachFromDisposeScope()));
             else parameter.copy_(read);
@@ -131,6 +136,14 @@ internal sealed class WeightFolder : IDisposable
 
         // In the order of the files, so that the disk is read in one go.
         return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>Embeddings that the config ties and the files hold twice must be the same: else one of config and files is wrong, and no logits would say so.</summary>
+    private static void CheckCopy(Tensor read, SafeTensorsFile holder, string other, string name, WeightLayout layout)
+    {
+        Tensor second = holder.Load(other);
+        if (!second.shape.SequenceEqual(read.shape) || second.to(ScalarType.Float32).ne(read.to(ScalarType.Float32)).any().item<bool>())
+            throw new InvalidDataException($"{holder.Path}: '{other}' differs from '{name}', but the config ties them ({layout.Asks(other)}).");
     }
 
     /// <summary>Fields of the config that contradict the files about a tensor: the number of blocks, where one side lacks the whole block.</summary>

@@ -40,6 +40,11 @@ public class LlamaFamilyFolderTests
         folder.Config["tie_word_embeddings"] = true;
         Dictionary<string, Tensor> tensors = SafeTensors.Load(folder.Write().File("model.safetensors"));
         Tensor embedding = tensors["model.embed_tokens.weight"];
+        string refused = Assert.Throws<InvalidDataException>(() => LanguageModelFolder.LoadModel(folder.Path)).Message;
+        Assert.Contains("'lm_head.weight' differs from 'model.embed_tokens.weight'", refused, StringComparison.Ordinal);
+        Assert.Contains("tie_word_embeddings", refused, StringComparison.Ordinal);
+        tensors["lm_head.weight"] = embedding.clone();
+        SafeTensors.Save(folder.File("model.safetensors"), tensors);
         using LanguageModel both = LanguageModelFolder.LoadModel(folder.Path);
         TinyModels.AssertClose(embedding, both.Embeddings, 0);
         tensors.Remove("model.embed_tokens.weight");
