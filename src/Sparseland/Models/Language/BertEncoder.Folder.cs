@@ -46,7 +46,7 @@ public sealed partial class BertEncoder
         };
         try
         {
-            weights.Fill(encoder, Layout(weights.Names), progress, cancel);
+            weights.Fill(encoder, Layout(weights.Names), encoder.Config.Layers, progress, cancel);
             encoder.eval();
             return encoder;
         }
@@ -104,7 +104,16 @@ public sealed partial class BertEncoder
 
         bool Ignored(string name) => name.EndsWith("embeddings.position_ids", StringComparison.Ordinal) || name.StartsWith("cls.", StringComparison.Ordinal)
             || (prefix.Length > 0 && !name.StartsWith(prefix, StringComparison.Ordinal));
-        return new WeightLayout("", _ => false, Ignored) { Stored = Stored };
+        return new WeightLayout("", _ => false, Ignored)
+        {
+            Stored = Stored,
+            Blocks = ("layer.", "num_hidden_layers"),
+            Asks = _ => "model_type",
+            Sizes = name => name.Contains("word_embeddings", StringComparison.Ordinal) ? "vocab_size, hidden_size"
+                : name.Contains("position_embeddings", StringComparison.Ordinal) ? "max_position_embeddings, hidden_size"
+                : name.Contains("intermediate.", StringComparison.Ordinal) || (name.Contains(".output.dense", StringComparison.Ordinal) && !name.Contains("attention", StringComparison.Ordinal))
+                ? "hidden_size, intermediate_size" : "hidden_size",
+        };
     }
 
     private static Pooling? PoolingOf(string json)

@@ -62,11 +62,20 @@ public sealed class Gpt2 : LanguageModel
     /// <summary>The blocks.</summary>
     public IReadOnlyList<Gpt2Block> Blocks => _blocks;
 
-    /// <summary>Names of tensors as files have them; "attn.bias" is the causal mask of older files.</summary>
-    internal static WeightLayout Layout(Gpt2Config config) => new(
+    /// <summary>"attn.bias" is the causal mask of older files.</summary>
+    internal override WeightLayout Layout => new(
         "transformer.",
         name => name.Contains(".c_", StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal),
-        name => name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "lm_head.weight"));
+        name => name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal))
+    {
+        Copy = Config.TiedEmbeddings ? ("transformer.wte.weight", "lm_head.weight") : null,
+        Blocks = ("h.", "n_layer"),
+        Asks = name => name == "lm_head.weight" ? "tie_word_embeddings" : "model_type",
+        Sizes = name => name.Contains("wte.", StringComparison.Ordinal) || name == "lm_head.weight" ? "vocab_size, n_embd"
+            : name.Contains("wpe.", StringComparison.Ordinal) ? "n_positions, n_embd" : name.Contains(".mlp.", StringComparison.Ordinal) ? "n_embd, n_inner" : "n_embd",
+    };
+
+    internal override string ConfigJson => Config.ToJson();
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
 

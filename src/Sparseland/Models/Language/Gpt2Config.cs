@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
 namespace Sparseland.Models.Language;
 
 /// <summary>Sizes of a GPT-2 decoder, as a Hugging Face config.json has them.</summary>
@@ -41,6 +44,18 @@ public sealed record Gpt2Config
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
         if (Width % Heads != 0) throw new ArgumentException($"Width {Width} is no multiple of {Heads} heads.", nameof(Heads));
         if (!(NormEpsilon > 0) || !double.IsFinite(NormEpsilon)) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, "NormEpsilon must be positive and finite.");
+    }
+
+    /// <summary>As a config.json of Hugging Face.</summary>
+    public string ToJson()
+    {
+        var json = new JsonObject
+        {
+            ["architectures"] = new JsonArray("GPT2LMHeadModel"), ["model_type"] = "gpt2", ["activation_function"] = "gelu_new", ["layer_norm_epsilon"] = NormEpsilon,
+            ["n_embd"] = Width, ["n_head"] = Heads, ["n_inner"] = InnerWidth, ["n_layer"] = Layers, ["n_positions"] = Context, ["n_ctx"] = Context,
+            ["tie_word_embeddings"] = TiedEmbeddings, ["torch_dtype"] = "float32", ["vocab_size"] = Vocabulary,
+        };
+        return json.ToJsonString(new JsonSerializerOptions { WriteIndented = true }).ReplaceLineEndings("\n") + "\n";
     }
 
     /// <summary>Reads a config.json.</summary>

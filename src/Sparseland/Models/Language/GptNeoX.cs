@@ -63,12 +63,20 @@ public sealed class GptNeoX : LanguageModel
     /// <summary>The blocks.</summary>
     public IReadOnlyList<GptNeoXBlock> Blocks => _blocks;
 
-    /// <summary>Names of tensors as files have them; "attention.bias" is the causal mask of older files.</summary>
-    internal static WeightLayout Layout(GptNeoXConfig config) => new(
+    /// <summary>"attention.bias" is the causal mask of older files.</summary>
+    internal override WeightLayout Layout => new(
         "gpt_neox.",
         _ => false,
         name => name.EndsWith(".attention.bias", StringComparison.Ordinal) || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal)
-            || name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "embed_out.weight"));
+            || name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal))
+    {
+        Copy = Config.TiedEmbeddings ? ("gpt_neox.embed_in.weight", "embed_out.weight") : null,
+        Blocks = ("layers.", "num_hidden_layers"),
+        Asks = name => name == "embed_out.weight" ? "tie_word_embeddings" : "model_type",
+        Sizes = name => name.Contains("embed_", StringComparison.Ordinal) ? "vocab_size, hidden_size" : name.Contains(".mlp.", StringComparison.Ordinal) ? "hidden_size, intermediate_size" : "hidden_size",
+    };
+
+    internal override string ConfigJson => Config.ToJson();
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
 

@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
 namespace Sparseland.Models.Language;
 
 /// <summary>Sizes of a GPT-NeoX decoder (Pythia), as a Hugging Face config.json has them.</summary>
@@ -53,6 +56,19 @@ public sealed record GptNeoXConfig
         if (Turned < 2 || Turned % 2 != 0) throw new ArgumentException($"Rotary positions turn {Turned} of {HeadDim} entries of a head; that must be an even number.", nameof(RotaryPart));
         if (!(NormEpsilon > 0) || !double.IsFinite(NormEpsilon)) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, "NormEpsilon must be positive and finite.");
         if (!(RopeTheta > 0) || !double.IsFinite(RopeTheta)) throw new ArgumentOutOfRangeException(nameof(RopeTheta), RopeTheta, "RopeTheta must be positive and finite.");
+    }
+
+    /// <summary>As a config.json of Hugging Face.</summary>
+    public string ToJson()
+    {
+        var json = new JsonObject
+        {
+            ["architectures"] = new JsonArray("GPTNeoXForCausalLM"), ["model_type"] = "gpt_neox", ["attention_bias"] = true, ["hidden_act"] = "gelu", ["hidden_size"] = Width,
+            ["intermediate_size"] = MlpWidth, ["layer_norm_eps"] = NormEpsilon, ["max_position_embeddings"] = Context, ["num_attention_heads"] = Heads,
+            ["num_hidden_layers"] = Layers, ["rotary_emb_base"] = RopeTheta, ["rotary_pct"] = RotaryPart, ["tie_word_embeddings"] = TiedEmbeddings,
+            ["torch_dtype"] = "float32", ["use_parallel_residual"] = ParallelResidual, ["vocab_size"] = Vocabulary,
+        };
+        return json.ToJsonString(new JsonSerializerOptions { WriteIndented = true }).ReplaceLineEndings("\n") + "\n";
     }
 
     /// <summary>Reads a config.json.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Models.Language;
 
-/// <summary>A decoder that predicts the next token: what Llama, GPT-2 and GPT-NeoX share.</summary>
+/// <summary>A decoder that predicts the next token: what Llama and its relatives, GPT-2 and GPT-NeoX share.</summary>
 public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 {
     /// <summary>Names the module.</summary>
@@ -28,6 +28,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>Embeddings of the tokens [vocabulary, dModel]; where embeddings are tied, also the unembedding.</summary>
     public abstract Parameter Embeddings { get; }
+
+    /// <summary>Names of tensors as files of Hugging Face have them.</summary>
+    internal abstract WeightLayout Layout { get; }
+
+    /// <summary>The config as a config.json of Hugging Face.</summary>
+    internal abstract string ConfigJson { get; }
 
     /// <summary>Key and value heads of a block, and how wide each is.</summary>
     private protected abstract (int Heads, int HeadDim) KeyValueShape { get; }

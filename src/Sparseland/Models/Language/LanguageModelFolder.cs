@@ -14,7 +14,7 @@ public sealed record LoadedLanguageModel(LanguageModel Model, TextTokenizer Toke
 
 /// <summary>
 /// Folders of Hugging Face: config.json, model.safetensors (or several files with model.safetensors.index.json) and tokenizer.json.
-/// Llama, GPT-2 and GPT-NeoX (Pythia) can be read.
+/// Llama (to 3.2), Mistral, Qwen2, Qwen2.5, Qwen3, Gemma 2, GPT-2 and GPT-NeoX (Pythia) can be read and written.
 /// </summary>
 public static class LanguageModelFolder
 {
@@ -35,12 +35,12 @@ public static class LanguageModelFolder
     public static LoadedLanguageModel Load(string path, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        (LanguageModel model, WeightLayout layout) = Empty(path);
+        LanguageModel model = Empty(path);
         try
         {
             TextTokenizer tokenizer = TokenizerFile.Load(path);
             if (Misfit(model, tokenizer) is { } misfit) throw new InvalidDataException($"'{path}': {misfit}");
-            Fill(model, layout, path, progress, cancel);
+            Fill(model, path, progress, cancel);
             return new(model, tokenizer);
         }
         catch
@@ -60,10 +60,10 @@ public static class LanguageModelFolder
     public static LanguageModel LoadModel(string path, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        (LanguageModel model, WeightLayout layout) = Empty(path);
+        LanguageModel model = Empty(path);
         try
         {
-            Fill(model, layout, path, progress, cancel);
+            Fill(model, path, progress, cancel);
             return model;
         }
         catch
@@ -74,32 +74,55 @@ public static class LanguageModelFolder
     }
 
     /// <summary>
-    /// Writes a model as a Llama folder that Hugging Face's transformers read as well. config.json comes last and an older one goes
-    /// first: a folder that was cut off while it was written has none, and is not loaded.
+    /// Writes a model as a folder of its architecture that Hugging Face's transformers read as well and that loads again bit for bit;
+    /// fields of a loaded config.json that change no logits are not kept. config.json comes last and an older one goes first: a folder
+    /// that was cut off while it was written has none, and is not loaded.
     /// </summary>
     /// <param name="path">The folder; made where it is missing.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="notes">Kept in the safetensors file: how the weights were made.</param>
-    /// <exception cref="ArgumentException">The tokenizer has another vocabulary.</exception>
-    public static void Save(string path, TinyLM model, TextTokenizer tokenizer, IReadOnlyDictionary<string, string>? notes = null)
+    /// <exception cref="ArgumentException">The tokenizer has another vocabulary, or no config.json of the model's architecture can say its config.</exception>
+    public static void Save(string path, LanguageModel model, TextTokenizer tokenizer, IReadOnlyDictionary<string, string>? notes = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
         if (Misfit(model, tokenizer) is { } misfit) throw new ArgumentException(misfit, nameof(tokenizer));
+        Write(path, model, tokenizer, notes);
+    }
+
+    /// <summary>Writes the model alone, as <see cref="Save"/> does: for a model whose tokenizer is not at hand.</summary>
+    /// <param name="path">The folder; made where it is missing.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="notes">Kept in the safetensors file: how the weights were made.</param>
+    /// <exception cref="ArgumentException">No config.json of the model's architecture can say its config.</exception>
+    public static void SaveModel(string path, LanguageModel model, IReadOnlyDictionary<string, string>? notes = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(model);
+        Write(path, model, null, notes);
+    }
+
+    private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
+    {
+        // A config that cannot be written is refused here, before anything older is touched.
+        string json = model.ConfigJson.Replace("\"torch_dtype\": \"float32\"", $"\"torch_dtype\": \"{model.Embeddings.dtype.ToString().ToLowerInvariant()}\"", StringComparison.Ordinal);
+        WeightLayout layout = model.Layout;
         Directory.CreateDirectory(path);
         string config = Path.Combine(path, Config);
         File.Delete(config);
+        using IDisposable off = no_grad();
+        using var scope = NewDisposeScope();
         SafeTensors.Save(
-            Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
+            Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
-        TokenizerFile.Save(path, tokenizer.Model);
-        ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(model.Config.ToJson())));
+        if (tokenizer is not null) TokenizerFile.Save(path, tokenizer.Model);
+        ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(json)));
     }
 
     /// <summary>The model of a config, without weights.</summary>
-    private static (LanguageModel Model, WeightLayout Layout) Empty(string path)
+    private static LanguageModel Empty(string path)
     {
         if (!Directory.Exists(path)) throw new DirectoryNotFoundException($"There is no folder '{path}'.");
         string file = Path.Combine(path, Config);
@@ -108,20 +131,13 @@ public static class LanguageModelFolder
         try
         {
             string type = ConfigFields.TypeOf(json);
-            switch (type)
+            return type switch
             {
-                case "llama":
-                    LlamaConfig llama = LlamaConfig.FromJson(json);
-                    return (new TinyLM(llama, META), TinyLM.Layout(llama));
-                case "gpt2":
-                    Gpt2Config gpt2 = Gpt2Config.FromJson(json);
-                    return (new Gpt2(gpt2, META), Gpt2.Layout(gpt2));
-                case "gpt_neox":
-                    GptNeoXConfig neox = GptNeoXConfig.FromJson(json);
-                    return (new GptNeoX(neox, META), GptNeoX.Layout(neox));
-                default:
-                    throw new InvalidDataException($"The config's model_type is '{type}'; llama, gpt2 and gpt_neox are known.");
-            }
+                "gpt2" => new Gpt2(Gpt2Config.FromJson(json), META),
+                "gpt_neox" => new GptNeoX(GptNeoXConfig.FromJson(json), META),
+                _ when LlamaConfigFile.Types.Contains(type) => new TinyLM(LlamaConfig.FromJson(json), META),
+                _ => throw new InvalidDataException($"The config's model_type is '{type}'; {string.Join(", ", LlamaConfigFile.Types)}, gpt2 and gpt_neox are known."),
+            };
         }
         catch (InvalidDataException error)
         {
@@ -129,10 +145,10 @@ public static class LanguageModelFolder
         }
     }
 
-    private static void Fill(LanguageModel model, WeightLayout layout, string path, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    private static void Fill(LanguageModel model, string path, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         using WeightFolder weights = WeightFolder.Open(path);
-        weights.Fill(model, layout, progress, cancel);
+        weights.Fill(model, model.Layout, model.Layers, progress, cancel);
         model.eval();
     }
 

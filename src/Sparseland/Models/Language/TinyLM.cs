@@ -7,8 +7,9 @@ namespace Sparseland.Models.Language;
 
 /// <summary>
 /// Llama-style decoder (Touvron et al. 2023): blocks of x += Attention(norm(x)), x += MLP(norm(x)) with root-mean-square norms, rotary
-/// positions, query heads that share keys and values, and an MLP down(silu(gate(x)) * up(x)). Parameters have the names of Hugging Face's
-/// LlamaForCausalLM, so folders of that architecture load as they are.
+/// positions, query heads that share keys and values, and an MLP down(silu(gate(x)) * up(x)). <see cref="LlamaConfig"/> switches the parts in
+/// which Mistral, Qwen 2 and 3, and Gemma 2 differ. Parameters have the names of Hugging Face's LlamaForCausalLM and its relatives, so
+/// folders of those architectures load as they are.
 /// </summary>
 public sealed class TinyLM : LanguageModel
 {
@@ -34,10 +35,10 @@ public sealed class TinyLM : LanguageModel
         config.Validate();
         Config = config;
         _embedding = Embedding(config.Vocabulary, config.Width, device: device);
-        _blocks = [.. Enumerable.Range(0, config.Layers).Select(_ => new LlamaBlock(config, device))];
-        _norm = new RootMeanSquareNorm(config.Width, config.NormEpsilon);
+        _blocks = [.. Enumerable.Range(0, config.Layers).Select(l => new LlamaBlock(config, l, device))];
+        _norm = new RootMeanSquareNorm(config.Width, config.NormEpsilon, config.NormsAddOne);
         _head = config.TiedEmbeddings ? null : Linear(config.Width, config.Vocabulary, hasBias: false, device: device);
-        _positions = new RotaryPositions(config.Context, config.HeadDim, config.RopeTheta);
+        _positions = new RotaryPositions(config.Context, config.HeadDim, config.RopeTheta, config.Scaling);
 
         // The names of Hugging Face: model.embed_tokens, model.layers.0.self_attn.q_proj, ..., model.norm, lm_head.
         register_module("model", new NamedModules(("embed_tokens", _embedding), ("layers", ModuleList<Module>([.. _blocks])), ("norm", _norm)));
@@ -51,7 +52,7 @@ public sealed class TinyLM : LanguageModel
     public override int Vocabulary => Config.Vocabulary;
 
     /// <inheritdoc/>
-    public override int Context => Config.Context;
+    public override int Context => Config.ScaledContext;
 
     /// <inheritdoc/>
     public override int Layers => Config.Layers;
@@ -65,12 +66,17 @@ public sealed class TinyLM : LanguageModel
     /// <summary>The blocks.</summary>
     public IReadOnlyList<LlamaBlock> Blocks => _blocks;
 
-    /// <summary>Names of tensors as files have them.</summary>
-    internal static WeightLayout Layout(LlamaConfig config) => new("model.", _ => false, name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || (config.TiedEmbeddings && name == "lm_head.weight"));
+    internal override WeightLayout Layout => LlamaLayout.Of(Config);
+
+    internal override string ConfigJson => Config.ToJson();
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.KeyValueHeads, Config.HeadDim);
 
-    private protected override Tensor Embed(Tensor ids, int position) => _embedding.call(ids);
+    private protected override Tensor Embed(Tensor ids, int position)
+    {
+        Tensor x = _embedding.call(ids);
+        return Config.ScaledEmbeddings ? x.mul(Math.Sqrt(Config.Width)) : x;
+    }
 
     private protected override bool Serves(Activation activation) => Enum.IsDefined(activation);
 
@@ -78,7 +84,11 @@ public sealed class TinyLM : LanguageModel
 
     private protected override Rotation? Rotate(int from, long tokens) => _positions.At(from, tokens, Embeddings.dtype, Embeddings.device);
 
-    private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+    private protected override Tensor Head(Tensor x)
+    {
+        Tensor logits = functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+        return Config.LogitCap is { } cap ? logits.div(cap).tanh().mul(cap) : logits;
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -92,20 +102,36 @@ public sealed class TinyLM : LanguageModel
 public sealed class LlamaBlock : Module
 {
     private readonly LlamaConfig _config;
+    private readonly AttentionRule _rule;
 
-    internal LlamaBlock(LlamaConfig config, Device? device)
+    internal LlamaBlock(LlamaConfig config, int layer, Device? device)
         : base(nameof(LlamaBlock))
     {
         _config = config;
-        int queries = config.Heads * config.HeadDim, keys = config.KeyValueHeads * config.HeadDim;
-        Linear Matrix(int from, int to) => Linear(from, to, hasBias: false, device: device);
-        (Query, Key, Value) = (Matrix(config.Width, queries), Matrix(config.Width, keys), Matrix(config.Width, keys));
-        Output = Matrix(queries, config.Width);
-        (Gate, Up, Down) = (Matrix(config.Width, config.MlpWidth), Matrix(config.Width, config.MlpWidth), Matrix(config.MlpWidth, config.Width));
-        (AttentionNorm, MlpNorm) = (new RootMeanSquareNorm(config.Width, config.NormEpsilon), new RootMeanSquareNorm(config.Width, config.NormEpsilon));
+        _rule = new(config.QueryScalar is { } scalar ? 1 / Math.Sqrt(scalar) : null, config.AttentionCap, config.WindowOf(layer));
+        int width = config.Width, queries = config.Heads * config.HeadDim, keys = config.KeyValueHeads * config.HeadDim;
+        Linear Matrix(int from, int to, bool bias) => Linear(from, to, hasBias: bias, device: device);
+        RootMeanSquareNorm Norm(int size) => new(size, config.NormEpsilon, config.NormsAddOne);
+        bool bias = config.QueryKeyValueBias, mlp = config.MlpBias;
+        (Query, Key, Value) = (Matrix(width, queries, bias), Matrix(width, keys, bias), Matrix(width, keys, bias));
+        Output = Matrix(queries, width, config.OutputBias);
+        (Gate, Up, Down) = (Matrix(width, config.MlpWidth, mlp), Matrix(width, config.MlpWidth, mlp), Matrix(config.MlpWidth, width, mlp));
+        (AttentionNorm, MlpNorm) = (Norm(width), Norm(width));
+        if (config.HeadNorms) (QueryNorm, KeyNorm) = (Norm(config.HeadDim), Norm(config.HeadDim));
+        if (config.OutputNorms) (AttentionOutputNorm, MlpOutputNorm) = (Norm(width), Norm(width));
+
         register_module("input_layernorm", AttentionNorm);
-        register_module("self_attn", new NamedModules(("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output)));
-        register_module("post_attention_layernorm", MlpNorm);
+        (string, Module)[] norms = config.HeadNorms ? [("q_norm", QueryNorm!), ("k_norm", KeyNorm!)] : [];
+        register_module("self_attn", new NamedModules([("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output), .. norms]));
+
+        // Where outputs have norms, post_attention_layernorm is that of the attention's output and no longer the MLP's input's.
+        register_module("post_attention_layernorm", AttentionOutputNorm ?? MlpNorm);
+        if (config.OutputNorms)
+        {
+            register_module("pre_feedforward_layernorm", MlpNorm);
+            register_module("post_feedforward_layernorm", MlpOutputNorm!);
+        }
+
         register_module("mlp", new NamedModules(("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)));
     }
 
@@ -136,51 +162,39 @@ public sealed class LlamaBlock : Module
     /// <summary>Norm before the MLP.</summary>
     public RootMeanSquareNorm MlpNorm { get; }
 
+    /// <summary>Norm of each head's queries; null where there is none.</summary>
+    public RootMeanSquareNorm? QueryNorm { get; }
+
+    /// <summary>Norm of each head's keys; null where there is none.</summary>
+    public RootMeanSquareNorm? KeyNorm { get; }
+
+    /// <summary>Norm of what the attention adds to the residual stream; null where there is none.</summary>
+    public RootMeanSquareNorm? AttentionOutputNorm { get; }
+
+    /// <summary>Norm of what the MLP adds to the residual stream; null where there is none.</summary>
+    public RootMeanSquareNorm? MlpOutputNorm { get; }
+
     internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor attention = Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache)));
+        Tensor attention = Normed(AttentionOutputNorm, Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
         x = x + hook.At(layer, Activation.AttentionOutput, attention);
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
         Tensor gate = hook.At(layer, Activation.MlpGate, Gate.call(normed)), up = hook.At(layer, Activation.MlpUp, Up.call(normed));
-        Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.silu(gate).mul(up));
-        return x + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
+        Tensor open = _config.Activation == GateActivation.Silu ? functional.silu(gate) : functional.gelu(gate, TorchSharp.Modules.GELU.Approximate.tanh);
+        Tensor hidden = hook.At(layer, Activation.MlpHidden, open.mul(up));
+        return x + hook.At(layer, Activation.MlpOutput, Normed(MlpOutputNorm, Down.call(hidden)));
     }
+
+    private static Tensor Normed(RootMeanSquareNorm? norm, Tensor x) => norm is null ? x : norm.call(x);
 
     private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor Split(Linear projection, int heads) => Attention.Split(projection.call(x), heads);
-        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Split(Query, _config.Heads)));
-        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Split(Key, _config.KeyValueHeads)));
+        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Normed(QueryNorm, Split(Query, _config.Heads))));
+        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Normed(KeyNorm, Split(Key, _config.KeyValueHeads))));
         Tensor v = hook.At(layer, Activation.Values, Split(Value, _config.KeyValueHeads));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
-        return Attention.Causal(q, k, v, layer, hook);
+        return Attention.Causal(q, k, v, layer, hook, _rule);
     }
-}
-
-/// <summary>x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019), over the last dimension.</summary>
-public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
-{
-    private readonly Scalar _epsilon;
-
-    // Module.to puts a parameter of the new type or device into the field of this name.
-    [TorchSharp.Utils.ComponentName(Name = "weight")]
-    private Parameter _weight;
-
-    /// <summary>A norm with weights of one.</summary>
-    /// <param name="width">Size of the last dimension.</param>
-    /// <param name="epsilon">eps.</param>
-    public RootMeanSquareNorm(int width, double epsilon)
-        : base(nameof(RootMeanSquareNorm))
-    {
-        _epsilon = epsilon.ToScalar();
-        _weight = Parameter(ones(width));
-        register_parameter("weight", _weight);
-    }
-
-    /// <summary>The weights [width].</summary>
-    public Parameter Weight => _weight;
-
-    /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => input.mul(input.square().mean([-1L], keepdim: true).add(_epsilon).rsqrt()).mul(Weight);
 }

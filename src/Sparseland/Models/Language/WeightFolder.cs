@@ -9,11 +9,31 @@ namespace Sparseland.Models.Language;
 /// <summary>How an architecture's files name its tensors.</summary>
 /// <param name="Prefix">Leading part of names that files of the body alone leave out.</param>
 /// <param name="Turned">Names of matrices that files hold as [in, out].</param>
-/// <param name="Ignored">Names in files that are no weights: masks, frequencies, a second copy of tied embeddings.</param>
+/// <param name="Ignored">Names in files that are no weights: masks, frequencies.</param>
 internal sealed record WeightLayout(string Prefix, Func<string, bool> Turned, Func<string, bool> Ignored)
 {
     /// <summary>From a parameter's name to its name in the files, where more than <see cref="Prefix"/> is different; null elsewhere.</summary>
     public Func<string, string>? Stored { get; init; }
+
+    /// <summary>A parameter that files may hold twice or under the other name alone: tied embeddings.</summary>
+    public (string Name, string Other)? Copy { get; init; }
+
+    /// <summary>What stands before the number of a block in a name, and the field of the config that counts blocks.</summary>
+    public required (string Before, string Field) Blocks { get; init; }
+
+    /// <summary>Fields of the config on which it depends whether there is such a tensor.</summary>
+    public required Func<string, string> Asks { get; init; }
+
+    /// <summary>Fields of the config that give a tensor its shape.</summary>
+    public required Func<string, string> Sizes { get; init; }
+
+    /// <summary>The block of a tensor, or -1.</summary>
+    public int Block(string name)
+    {
+        int at = ("." + name).IndexOf("." + Blocks.Before, StringComparison.Ordinal);
+        string digits = at < 0 ? "" : new([.. name.Skip(at + Blocks.Before.Length).TakeWhile(char.IsAsciiDigit)]);
+        return int.TryParse(digits, out int block) ? block : digits.Length > 0 ? int.MaxValue : -1;
+    }
 }
 
 /// <summary>The safetensors files of a model's folder, one or several, open for reading.</summary>
@@ -63,10 +83,13 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing, of a wrong shape or type, or not one of this architecture; nothing has been read.</exception>
-    public void Fill(nn.Module model, WeightLayout layout, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    /// <exception cref="InvalidDataException">
+    /// A tensor is missing, of a wrong shape or type, or not one of this architecture, and then nothing has been read; or tied embeddings are
+    /// held twice and differ.
+    /// </exception>
+    public void Fill(nn.Module model, WeightLayout layout, int blocks, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
-        (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout);
+        (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout, blocks);
         Dictionary<string, Action<Parameter>> places = Places(model);
         long done = 0, total = plan.Sum(p => p.Info.ByteLength);
         using IDisposable off = no_grad();
@@ -75,6 +98,8 @@ internal sealed class WeightFolder : IDisposable
             cancel.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             Tensor read = _byTensor[info.Name].Load(info.Name);
+            if (layout.Copy is { } copy && copy.Name == name && info.Name != copy.Other && _byTensor.TryGetValue(copy.Other, out SafeTensorsFile? holder))
+                CheckCopy(read, holder, copy.Other, info.Name, layout);
             if (layout.Turned(name)) read = read.t();
             if (parameter.device_type == DeviceType.META) places[name](new Parameter(read.to(ScalarType.Float32).contiguous().DetachFromDisposeScope()));
             else parameter.copy_(read);
@@ -89,18 +114,19 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>Which tensor of the files each parameter is; everything is checked here, before anything is read.</summary>
-    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(nn.Module model, WeightLayout layout)
+    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(nn.Module model, WeightLayout layout, int blocks)
     {
         var left = _byTensor.Keys.Where(name => !layout.Ignored(name)).ToHashSet(StringComparer.Ordinal);
+        if (layout.Copy is { } copy) left.Remove(copy.Other);
         var plan = new List<(string, Parameter, SafeTensorInfo)>();
         foreach ((string name, Parameter parameter) in model.named_parameters())
         {
-            string stored = layout.Stored is { } named ? named(name) : _byTensor.ContainsKey(name) || !name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name : name[layout.Prefix.Length..];
-            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
+            string stored = layout.Stored is { } named ? named(name) : Stored(name, layout);
+            if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for ({Asks(name, blocks, layout)}).");
             SafeTensorInfo info = file.Info(stored);
             long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
             if (!info.Shape.SequenceEqual(expected))
-                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}].");
+                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}] ({layout.Sizes(name)}).");
             if (info.Type is not (SafeTensorType.F16 or SafeTensorType.BF16 or SafeTensorType.F32 or SafeTensorType.F64))
                 throw new InvalidDataException($"{file.Path}: {info} is of a type that weights cannot have here; float32, float16, bfloat16 and float64 are known.");
             left.Remove(stored);
@@ -110,11 +136,35 @@ internal sealed class WeightFolder : IDisposable
         if (left.Count > 0)
         {
             string first = left.Order(StringComparer.Ordinal).First();
-            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a {model.GetName()} of this config does not have, the first of them '{first}'.");
+            throw new InvalidDataException($"'{_folder}' holds {left.Count} tensors that a model of this config does not have, the first of them '{first}' ({Asks(first, blocks, layout)}).");
         }
 
         // In the order of the files, so that the disk is read in one go.
         return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>Embeddings that the config ties and the files hold twice must be the same: else one of config and files is wrong, and no logits would say so.</summary>
+    private static void CheckCopy(Tensor read, SafeTensorsFile holder, string other, string name, WeightLayout layout)
+    {
+        Tensor second = holder.Load(other);
+        if (!second.shape.SequenceEqual(read.shape) || second.to(ScalarType.Float32).ne(read.to(ScalarType.Float32)).any().item<bool>())
+            throw new InvalidDataException($"{holder.Path}: '{other}' differs from '{name}', but the config ties them ({layout.Asks(other)}).");
+    }
+
+    /// <summary>Fields of the config that contradict the files about a tensor: the number of blocks, where one side lacks the whole block.</summary>
+    private string Asks(string name, int blocks, WeightLayout layout)
+    {
+        int block = layout.Block(name);
+        bool whole = block >= blocks || (block >= 0 && !_byTensor.Keys.Any(other => layout.Block(other) == block));
+        return whole ? layout.Blocks.Field : layout.Asks(name);
+    }
+
+    /// <summary>Under which name the files hold a parameter.</summary>
+    private string Stored(string name, WeightLayout layout)
+    {
+        if (_byTensor.ContainsKey(name)) return name;
+        string bare = name.StartsWith(layout.Prefix, StringComparison.Ordinal) ? name[layout.Prefix.Length..] : name;
+        return layout.Copy is { } copy && copy.Name == name && !_byTensor.ContainsKey(bare) && _byTensor.ContainsKey(copy.Other) ? copy.Other : bare;
     }
 
     /// <summary>How a module takes a parameter in place of the empty one it has.</summary>

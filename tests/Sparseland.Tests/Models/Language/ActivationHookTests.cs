@@ -6,7 +6,7 @@ namespace Sparseland.Tests.Models.Language;
 
 public class ActivationHookTests
 {
-    public static TheoryData<string> Architectures => [.. TinyModels.Architectures];
+    public static TheoryData<string> Architectures => [.. TinyModels.All];
 
     [Theory]
     [MemberData(nameof(Architectures))]
@@ -233,7 +233,7 @@ public class ActivationHookTests
     public void A_place_that_the_model_has_not_is_refused()
     {
         using var scope = NewDisposeScope();
-        foreach (LanguageModel model in TinyModels.Architectures.Select(a => TinyModels.New(a)))
+        foreach (LanguageModel model in TinyModels.All.Select(a => TinyModels.New(a)))
         {
             Tensor ids = tensor(new long[] { 1, 2, 3 }).unsqueeze(0);
             string Refusal(IActivationHook hook) => Assert.Throws<ArgumentException>(() => model.Logits(ids, hook)).Message;

@@ -64,7 +64,7 @@ public class LanguageModelFolderTests
         string[] passed = architecture switch
         {
             TinyModels.Llama => ["layers.0.self_attn.rotary_emb.inv_freq"],
-            TinyModels.Gpt2 => ["h.0.attn.bias", "h.1.attn.masked_bias", "lm_head.weight"],
+            TinyModels.Gpt2 => ["h.0.attn.bias", "h.1.attn.masked_bias"],
             _ => ["layers.0.attention.bias", "layers.0.attention.masked_bias", "layers.1.attention.rotary_emb.inv_freq"],
         };
         foreach (string name in passed) tensors[name] = ones([1, 1], dtype: ScalarType.Byte);
@@ -125,10 +125,17 @@ public class LanguageModelFolderTests
     [InlineData(TinyModels.Llama, "hidden_size", "-16", "Width")]
     [InlineData(TinyModels.Llama, "num_key_value_heads", "3", "KeyValueHeads")]
     [InlineData(TinyModels.Llama, "hidden_act", "\"relu\"", "hidden_act is 'relu'")]
-    [InlineData(TinyModels.Llama, "attention_bias", "true", "attention_bias")]
-    [InlineData(TinyModels.Llama, "mlp_bias", "true", "mlp_bias")]
-    [InlineData(TinyModels.Llama, "rope_scaling", "{\"rope_type\": \"yarn\", \"factor\": 8.0}", "yarn")]
-    [InlineData(TinyModels.Llama, "rope_parameters", "{\"rope_type\": \"linear\", \"factor\": 8.0}", "linear")]
+    [InlineData(TinyModels.Llama, "attention_bias", "1", "attention_bias is 1")]
+    [InlineData(TinyModels.Llama, "partial_rotary_factor", "0.5", "partial_rotary_factor")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 8.0}", "longrope")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"factor\": 8.0}", "rope_scaling")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "\"linear\"", "rope_scaling is linear")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"type\": \"linear\"}", "no rope_scaling.factor")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"type\": \"linear\", \"factor\": 0.5}", "Factor")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0}", "no rope_scaling.original_max_position_embeddings")]
+    [InlineData(TinyModels.Llama, "rope_scaling", "{\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 4.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 8}", "HighFrequency")]
+    [InlineData(TinyModels.Llama, "rope_parameters", "{\"full_attention\": {\"rope_type\": \"default\"}}", "full_attention")]
+    [InlineData(TinyModels.Llama, "rope_parameters", "{\"rope_type\": \"yarn\", \"factor\": \"8\"}", "rope_parameters.factor is 8; it must be a number")]
     [InlineData(TinyModels.Llama, "quantization_config", "{\"bits\": 4}", "quantization_config")]
     [InlineData(TinyModels.Llama, "tie_word_embeddings", "1", "tie_word_embeddings is 1")]
     [InlineData(TinyModels.Llama, "rms_norm_eps", "\"small\"", "rms_norm_eps")]

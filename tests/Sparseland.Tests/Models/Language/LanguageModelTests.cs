@@ -6,7 +6,7 @@ namespace Sparseland.Tests.Models.Language;
 
 public class LanguageModelTests
 {
-    public static TheoryData<string> Architectures => [.. TinyModels.Architectures];
+    public static TheoryData<string> Architectures => [.. TinyModels.All];
 
     [Theory]
     [MemberData(nameof(Architectures))]

@@ -31,6 +31,13 @@ internal sealed class ModelFolder : IDisposable
         _ => NeoX(vocabulary, parallel),
     };
 
+    /// <summary>A folder of reference_decoders.py.</summary>
+    public static ModelFolder Of(ReferenceDecoder decoder)
+    {
+        Dictionary<string, long[]> shapes = decoder.Tensors.Split(' ').Select(t => t.Split(':')).ToDictionary(t => t[0], t => t[1].Split('x').Select(long.Parse).ToArray());
+        return new(Json(decoder.Config), shapes);
+    }
+
     public string File(string name) => _folder.File(name);
 
     /// <summary>Writes config and weights, into one file or dealt over several with an index.</summary>
@@ -38,8 +45,9 @@ internal sealed class ModelFolder : IDisposable
     {
         using var scope = NewDisposeScope();
         System.IO.File.WriteAllText(File("config.json"), Config.ToJsonString());
+        bool aroundZero = Config["model_type"]?.ToString() == "gemma2";
         string[] names = [.. Shapes.Keys.Order(StringComparer.Ordinal)];
-        Dictionary<string, Tensor> all = names.Select((name, t) => (name, Weight(t, Shapes[name], name.EndsWith(".weight", StringComparison.Ordinal) && (name.Contains("norm", StringComparison.Ordinal) || name.Contains(".ln_", StringComparison.Ordinal)))))
+        Dictionary<string, Tensor> all = names.Select((name, t) => (name, Weight(t, Shapes[name], !aroundZero && name.EndsWith(".weight", StringComparison.Ordinal) && (name.Contains("norm", StringComparison.Ordinal) || name.Contains(".ln_", StringComparison.Ordinal)))))
             .ToDictionary(p => p.name, p => p.Item2.to(Type));
         if (files == 1)
         {

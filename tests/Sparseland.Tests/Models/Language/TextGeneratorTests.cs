@@ -9,7 +9,7 @@ public class TextGeneratorTests
 {
     private static readonly float[] s_logits = [0.5f, 2, -1, 1.5f, 2, float.NegativeInfinity];
 
-    public static TheoryData<string> Architectures => [.. TinyModels.Architectures];
+    public static TheoryData<string> Architectures => [.. TinyModels.All];
 
     [Theory]
     [MemberData(nameof(Architectures))]

@@ -137,16 +137,17 @@ def show(name, logits):
     print("    ];")
 
 
-print(f"""namespace Sparseland.Tests.Models.Language;
+if __name__ == "__main__":
+    print(f"""namespace Sparseland.Tests.Models.Language;
 
 /// <summary>Printed by reference_logits.py with PyTorch {torch.__version__}.</summary>
 internal static class ReferenceLogits
 {{""")
-first = True
-for name, model in (("Llama", llama), ("Gpt2", gpt2), ("NeoX", neox), ("NeoXSequential", lambda kind: neox(kind, False))):
-    for kind in (torch.float32, torch.float16, torch.bfloat16):
-        if not first:
-            print()
-        first = False
-        show(name + {torch.float32: "Float32", torch.float16: "Float16", torch.bfloat16: "BFloat16"}[kind], model(kind))
-print("}")
+    first = True
+    for name, model in (("Llama", llama), ("Gpt2", gpt2), ("NeoX", neox), ("NeoXSequential", lambda kind: neox(kind, False))):
+        for kind in (torch.float32, torch.float16, torch.bfloat16):
+            if not first:
+                print()
+            first = False
+            show(name + {torch.float32: "Float32", torch.float16: "Float16", torch.bfloat16: "BFloat16"}[kind], model(kind))
+    print("}")
