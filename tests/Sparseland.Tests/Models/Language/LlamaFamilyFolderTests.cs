@@ -175,6 +175,25 @@ public class LlamaFamilyFolderTests
     }
 
     [Fact]
+    public void Dynamic_positions_follow_the_length_of_each_call_and_cached_keys_keep_theirs()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new TinyLM(s_small with { Context = 5, Scaling = new() { Kind = RotaryScalingKind.Dynamic, Factor = 3 } });
+        Tensor ids = TinyModels.Ids(1, 8);
+        var site = new ActivationSite(0, Activation.Keys);
+        using ActivationRecorder whole = new(site), begin = new(site), last = new(site);
+        using KeyValueCache cache = model.NewCache();
+        model.Logits(ids, whole);
+        model.Logits(ids.narrow(1, 0, 7), begin, cache);
+        model.Logits(ids.narrow(1, 7, 1), last, cache);
+        TinyModels.AssertClose(whole[site].narrow(2, 7, 1), last[site], 1e-7);
+        Assert.True(TinyModels.Largest(whole[site].narrow(2, 0, 7), begin[site]) > 1e-5);
+        using KeyValueCache within = model.NewCache();
+        model.Logits(ids.narrow(1, 0, 3), cache: within);
+        TinyModels.AssertClose(model.Logits(ids.narrow(1, 0, 5)).narrow(1, 3, 2), model.Logits(ids.narrow(1, 3, 2), cache: within));
+    }
+
+    [Fact]
     public void Tables_of_positions_grow_with_the_sequence_and_stay_the_same()
     {
         using var scope = NewDisposeScope();
