@@ -117,7 +117,7 @@ public static class LanguageModelFolder
         SafeTensors.Save(
             Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
-        if (tokenizer is not null) TokenizerFile.Save(path, tokenizer.Model);
+        if (tokenizer is not null) TokenizerFile.Save(path, tokenizer);
         ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(json)));
     }
 
