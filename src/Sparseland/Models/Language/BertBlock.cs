@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -73,9 +74,9 @@ public sealed class BertBlock : Module
         }
         else
         {
-            Tensor scores = q.matmul(k.transpose(2, 3)).div(Math.Sqrt(q.shape[3]));
+            Tensor scores = q.MatMul(k.transpose(2, 3)).div(Math.Sqrt(q.shape[3]));
             if (keys is not null) scores = scores.masked_fill(keys.logical_not(), double.NegativeInfinity);
-            output = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1)).matmul(v);
+            output = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1)).MatMul(v);
         }
 
         return hook.At(layer, Activation.HeadOutputs, output);
