@@ -274,7 +274,7 @@ class Page(unittest.TestCase):
         everything = shown()
         self.assertGreater(len(everything), 5)
         box = self.browser.find_element(By.ID, "find")
-        box.send_keys("kronecker irs")
+        box.send_keys("kronecker-structured")
         self.assertEqual(1, len(shown()))
         box.send_keys(" nowhere")
         self.assertEqual([], shown())
@@ -283,6 +283,8 @@ class Page(unittest.TestCase):
             self.browser.set_window_size(width, 1100)
             self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), self.script("return window.innerWidth"))
         self.browser.set_window_size(1300, 1100)
+        # The pictures beside the page are no requests to the outside; the next test counts anew.
+        self.assertEqual([], [address for address in self.outside_requests() if not address.startswith("file:")])
 
     def test_the_start_notebook_runs_in_the_page(self):
         self.open("00-start-here.ipynb")
