@@ -43,7 +43,7 @@ public sealed record Card(Notebook Notebook, string Path, string? Failure = null
     /// <summary>Its pictures as svg elements; the one of the cell with the tag "thumbnail" first.</summary>
     public IReadOnlyList<string> Pictures => pictures ??=
     [
-        .. Notebook.CodeCells.OrderBy(c => HasTag(c, "thumbnail") ? 0 : 1).SelectMany(c => c.Outputs).SelectMany(OutputHtml.Pictures),
+        .. Notebook.CodeCells.OrderBy(c => c.HasTag("thumbnail") ? 0 : 1).SelectMany(c => c.Outputs).SelectMany(OutputHtml.Pictures),
     ];
 
     /// <summary>The paragraph with the question: the one that says so, or the first longer one.</summary>
@@ -61,9 +61,6 @@ public sealed record Card(Notebook Notebook, string Path, string? Failure = null
                 ?? paragraphs.FirstOrDefault() ?? "";
         }
     }
-
-    private static bool HasTag(NotebookCell cell, string tag) =>
-        cell.Metadata["tags"] is System.Text.Json.Nodes.JsonArray tags && tags.Any(t => t is System.Text.Json.Nodes.JsonValue v && v.TryGetValue<string>(out var text) && text == tag);
 
     private static string Words(string folder)
     {

@@ -29,6 +29,10 @@ public sealed class NotebookCell
     /// <summary>The cell's metadata.</summary>
     public JsonObject Metadata => (JsonObject)Json["metadata"]!;
 
+    /// <summary>Whether the cell's metadata hold a tag.</summary>
+    public bool HasTag(string tag) =>
+        Metadata["tags"] is JsonArray tags && tags.Any(t => t is JsonValue value && value.TryGetValue<string>(out var text) && text == tag);
+
     /// <summary>The outputs of a code cell; empty for others.</summary>
     public IReadOnlyList<JsonObject> Outputs => Json["outputs"] is JsonArray outputs ? [.. outputs.Cast<JsonObject>()] : [];
 

@@ -51,7 +51,7 @@ public sealed class NotebookRunner(RunOptions options)
                 {
                     failed = count;
                     recorder.Cell(count).Error(error!.Name, error.Message, error.Traceback);
-                    if (status == RunStatus.Failed && (options.AllowErrors || MayRaise(cells[i])))
+                    if (status == RunStatus.Failed && (options.AllowErrors || cells[i].HasTag("raises-exception")))
                     {
                         // As nbclient has it: the error is an output like any other.
                         (status, error, failed) = (RunStatus.Passed, null, null);
@@ -159,17 +159,16 @@ public sealed class NotebookRunner(RunOptions options)
     private async Task TakeLateOutputAsync(WorkerProcess worker, CellRecorder recorder, CancellationToken cancel)
     {
         var since = Stopwatch.StartNew();
-        var last = 0;
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         silence.CancelAfter(LateSilence);
         try
         {
             while (await worker.ReceiveAsync(silence.Token).ConfigureAwait(false) is { } message)
             {
-                last = Record(message, recorder);
+                var writer = Record(message, recorder);
                 if (since.Elapsed > LateLimit)
                 {
-                    recorder.Cell(last).Stream("stderr", "\nThe notebook ended; what this cell still wrote in the background is cut off here.\n");
+                    recorder.Cell(writer).Stream("stderr", "\nThe notebook ended; what this cell still wrote in the background is cut off here.\n");
                     return;
                 }
 
@@ -181,10 +180,6 @@ public sealed class NotebookRunner(RunOptions options)
             // Silence: nothing more comes.
         }
     }
-
-    // The tag of nbclient and Jupyter Book.
-    private static bool MayRaise(NotebookCell cell) =>
-        cell.Metadata["tags"] is JsonArray tags && tags.Any(t => t is JsonValue value && value.TryGetValue<string>(out var tag) && tag == "raises-exception");
 
     private static int Record(JsonObject message, CellRecorder recorder)
     {
