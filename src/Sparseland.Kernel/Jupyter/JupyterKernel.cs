@@ -16,7 +16,7 @@ namespace Sparseland.Kernel.Jupyter;
 /// </remarks>
 public sealed class JupyterKernel : IAsyncDisposable
 {
-    private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(1);
 
     private readonly KernelLog log;
     private readonly MessageCodec codec;
@@ -87,7 +87,7 @@ public sealed class JupyterKernel : IAsyncDisposable
         if (stopping.IsCancellationRequested)
             return;
         await stopping.CancelAsync().ConfigureAwait(false);
-        running.Interrupt();
+        running.Close();
         shellQueue.CompleteAdding();
         controlQueue.CompleteAdding();
         var idle = shellThread.Join(StopPatience);

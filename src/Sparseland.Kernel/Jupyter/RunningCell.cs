@@ -5,13 +5,19 @@ internal sealed class RunningCell
 {
     private readonly Lock gate = new();
     private CancellationTokenSource? current;
+    private bool closed;
 
-    /// <summary>Runs work that an interrupt may cancel.</summary>
+    /// <summary>Runs work that an interrupt may cancel; after <see cref="Close"/> it starts cancelled.</summary>
     public T Run<T>(Func<CancellationToken, T> work)
     {
         var source = new CancellationTokenSource();
         lock (gate)
+        {
             current = source;
+            if (closed)
+                source.Cancel();
+        }
+
         try
         {
             return work(source.Token);
@@ -21,6 +27,14 @@ internal sealed class RunningCell
             lock (gate)
                 current = null;
         }
+    }
+
+    /// <summary>Cancels the running work and all that comes: a cell that begins while the kernel ends must not keep it.</summary>
+    public void Close()
+    {
+        lock (gate)
+            closed = true;
+        Interrupt();
     }
 
     /// <summary>Cancels the running work; false when there is none.</summary>
