@@ -76,7 +76,9 @@ internal static class Quick
         while (ours.Count < MinimumRounds || (ours.Count < MaximumRounds && Stopwatch.GetElapsedTime(begin) < s_timePerComparison))
         {
             ours.Add(Milliseconds(comparison.Ours));
+            Settle(ours[^1]);
             peer.Add(Milliseconds(other));
+            Settle(peer[^1]);
             if (ours.Count >= 3 && Stopwatch.GetElapsedTime(begin) > 10 * s_timePerComparison) break;
         }
         double a = Median(ours), b = Median(peer);
@@ -84,6 +86,12 @@ internal static class Quick
         string target = comparison.Target > 0 ? $", target {Format(comparison.Target)}x{(b / a < comparison.Target ? " MISSED" : "")}" : "";
         return $"{comparison.Name}: ours {Format(a)} ms, {comparison.PeerName} {Format(b)} ms, ratio {Format(b / a)}x{target}";
     }
+
+    /// <summary>
+    /// Threads of libtorch spin for a tenth of a millisecond after their work and OpenBLAS's for twenty: on two cores they would take a core
+    /// from whoever comes next.
+    /// </summary>
+    private static void Settle(double milliseconds) => Thread.Sleep(milliseconds < 20 ? 1 : 40);
 
     private static double Milliseconds(Action action)
     {

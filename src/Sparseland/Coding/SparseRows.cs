@@ -1,10 +1,11 @@
+using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Sparseland.Coding;
 
-/// <summary>Products of one sparse row with a dense matrix.</summary>
+/// <summary>Products of sparse rows with a dense matrix.</summary>
 internal static unsafe class SparseRows
 {
     /// <summary>result = start + sum over the non-zeros of row of row[j] matrix[j, :]. Everything is <paramref name="width"/> wide.</summary>
@@ -43,6 +44,54 @@ internal static unsafe class SparseRows
         if (source == start) new ReadOnlySpan<T>(start, width).CopyTo(new Span<T>(result, width));
     }
 
+    /// <summary>
+    /// The same for many rows: a strip of columns after the other, whose part of the matrix stays in the cache for all rows and whose sums stay
+    /// in registers. Each number is summed in the order of one row alone.
+    /// </summary>
+    /// <param name="rows">[count, width], mostly zeros.</param>
+    /// <param name="start">[count, width].</param>
+    /// <param name="matrix">[width, width], row after row.</param>
+    /// <param name="result">[count, width]; not the same memory as rows.</param>
+    /// <param name="skip">Rows whose result is left as it is.</param>
+    /// <param name="width">A multiple of the vector length.</param>
+    public static void Accumulate<T>(T* rows, T* start, T* matrix, T* result, ReadOnlySpan<bool> skip, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int count = skip.Length;
+        int[] places = ArrayPool<int>.Shared.Rent(count * width), ends = ArrayPool<int>.Shared.Rent(count);
+        T[] values = ArrayPool<T>.Shared.Rent(count * width);
+        fixed (int* place = places)
+        fixed (T* value = values)
+        {
+            for (int r = 0, end = 0; r < count; r++)
+            {
+                if (!skip[r]) end = Gather(rows + ((long)r * width), place, value, end, width);
+                ends[r] = end;
+            }
+
+            int step = Vector512<T>.Count;
+            for (int i = 0; i < width;)
+            {
+                int strip = width - i >= 8 * step ? 8 : width - i >= 4 * step ? 4 : 1;
+                for (int r = 0, from = 0; r < count; from = ends[r++])
+                {
+                    if (skip[r]) continue;
+                    long at = ((long)r * width) + i;
+                    int n = ends[r] - from;
+                    if (strip == 8) Strip8(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                    else if (strip == 4) Strip4(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                    else Strip1(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                }
+
+                i += strip * step;
+            }
+        }
+
+        ArrayPool<T>.Shared.Return(values);
+        ArrayPool<int>.Shared.Return(ends);
+        ArrayPool<int>.Shared.Return(places);
+    }
+
     /// <summary>a b + c in one rounding where the type has it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<T> MultiplyAdd<T>(Vector512<T> a, Vector512<T> b, Vector512<T> c)
@@ -76,5 +125,87 @@ internal static unsafe class SparseRows
         Vector512<T> r = Vector512.Create(factor);
         for (int i = 0; i < width; i += Vector512<T>.Count)
             MultiplyAdd(r, Vector512.Load(matrix + i), Vector512.Load(source + i)).Store(result + i);
+    }
+
+    /// <summary>Writes the places and values of the non-zeros of a row behind the first <paramref name="held"/>; returns how many there are then.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int Gather<T>(T* row, int* places, T* values, int held, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int step = Vector512<T>.Count;
+        for (int i = 0; i < width; i += step)
+        {
+            ulong bits = ~Vector512.Equals(Vector512.Load(row + i), Vector512<T>.Zero).ExtractMostSignificantBits() & ((1UL << step) - 1);
+            for (; bits != 0; bits &= bits - 1)
+            {
+                int j = i + BitOperations.TrailingZeroCount(bits);
+                (places[held], values[held]) = (j, row[j]);
+                held++;
+            }
+        }
+
+        return held;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Strip8<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int step = Vector512<T>.Count;
+        Vector512<T> s0 = Vector512.Load(start), s1 = Vector512.Load(start + step), s2 = Vector512.Load(start + (2 * step)), s3 = Vector512.Load(start + (3 * step));
+        Vector512<T> s4 = Vector512.Load(start + (4 * step)), s5 = Vector512.Load(start + (5 * step)), s6 = Vector512.Load(start + (6 * step)), s7 = Vector512.Load(start + (7 * step));
+        for (int k = 0; k < n; k++)
+        {
+            T* m = matrix + ((long)places[k] * width);
+            Vector512<T> r = Vector512.Create(values[k]);
+            s0 = MultiplyAdd(r, Vector512.Load(m), s0);
+            s1 = MultiplyAdd(r, Vector512.Load(m + step), s1);
+            s2 = MultiplyAdd(r, Vector512.Load(m + (2 * step)), s2);
+            s3 = MultiplyAdd(r, Vector512.Load(m + (3 * step)), s3);
+            s4 = MultiplyAdd(r, Vector512.Load(m + (4 * step)), s4);
+            s5 = MultiplyAdd(r, Vector512.Load(m + (5 * step)), s5);
+            s6 = MultiplyAdd(r, Vector512.Load(m + (6 * step)), s6);
+            s7 = MultiplyAdd(r, Vector512.Load(m + (7 * step)), s7);
+        }
+
+        s0.Store(result);
+        s1.Store(result + step);
+        s2.Store(result + (2 * step));
+        s3.Store(result + (3 * step));
+        s4.Store(result + (4 * step));
+        s5.Store(result + (5 * step));
+        s6.Store(result + (6 * step));
+        s7.Store(result + (7 * step));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Strip4<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int step = Vector512<T>.Count;
+        Vector512<T> s0 = Vector512.Load(start), s1 = Vector512.Load(start + step), s2 = Vector512.Load(start + (2 * step)), s3 = Vector512.Load(start + (3 * step));
+        for (int k = 0; k < n; k++)
+        {
+            T* m = matrix + ((long)places[k] * width);
+            Vector512<T> r = Vector512.Create(values[k]);
+            s0 = MultiplyAdd(r, Vector512.Load(m), s0);
+            s1 = MultiplyAdd(r, Vector512.Load(m + step), s1);
+            s2 = MultiplyAdd(r, Vector512.Load(m + (2 * step)), s2);
+            s3 = MultiplyAdd(r, Vector512.Load(m + (3 * step)), s3);
+        }
+
+        s0.Store(result);
+        s1.Store(result + step);
+        s2.Store(result + (2 * step));
+        s3.Store(result + (3 * step));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Strip1<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        Vector512<T> sum = Vector512.Load(start);
+        for (int k = 0; k < n; k++) sum = MultiplyAdd(Vector512.Create(values[k]), Vector512.Load(matrix + ((long)places[k] * width)), sum);
+        sum.Store(result);
     }
 }

@@ -98,7 +98,7 @@ public sealed class ThresholdCoder(IPenalty penalty, ThresholdCoderOptions? opti
     {
         var clock = Stopwatch.StartNew();
         using var scope = NewDisposeScope();
-        using var loop = new ThresholdLoop<T>(Penalty, X, dictionary, initial, step);
+        using var loop = new ThresholdLoop<T>(Penalty, X, dictionary, initial, step, Options.StoppingRule == StoppingRule.RelativeChange);
         var objective = new List<double>();
         if (Options.TraceObjective) objective.Add(Objective(X, dictionary, loop.Codes()));
         double first = Objective(X, dictionary, loop.Codes());

@@ -24,7 +24,8 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private const int Padding = 16;
     private const int RowsPerChunk = 32;
 
-    // Codes with more non-zero entries than this are multiplied as dense matrices: skipping zeros no longer pays.
+    // Rows with more non-zero entries than this share of what the dense products do per number are multiplied as dense matrices: skipping
+    // zeros no longer pays.
     private const double SparseShare = 0.6;
 
     private readonly IPenalty _penalty;
@@ -38,13 +39,19 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private readonly T[] _changeVector, _codeVector;
     private readonly T[][] _changeBack, _codeBack;
     private Tensor _codes, _previous;
-    private readonly bool _isParallel;
+    private readonly bool _isParallel, _bounds;
     private long _nonZero;
 
-    public ThresholdLoop(IPenalty penalty, Tensor X, Tensor dictionary, Tensor? initial, double step)
+    /// <param name="penalty">The penalty.</param>
+    /// <param name="X">Samples [samples, features].</param>
+    /// <param name="dictionary">[atoms, features].</param>
+    /// <param name="initial">Codes to start from [samples, atoms], or null for zeros.</param>
+    /// <param name="step">eta.</param>
+    /// <param name="bounds">Whether <see cref="RelativeChangeBelow"/> will be asked.</param>
+    public ThresholdLoop(IPenalty penalty, Tensor X, Tensor dictionary, Tensor? initial, double step, bool bounds)
     {
         using var scope = NewDisposeScope();
-        (_penalty, _step) = (penalty, step);
+        (_penalty, _step, _bounds) = (penalty, step, bounds);
         _rows = (int)X.shape[0];
         _atoms = (int)dictionary.shape[0];
         _width = (_atoms + Padding - 1) / Padding * Padding;
@@ -98,7 +105,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     public void Iterate()
     {
         (_codes, _previous) = (_previous, _codes);
-        bool isSparse = _nonZero <= SparseShare * _rows * _atoms;
+        bool isSparse = _nonZero <= SparseShare * _rows * (_forward is null ? _atoms : 2 * _forward.shape[1]);
         if (!isSparse) DenseProduct();
         if (isSparse) Each(SparseChunk);
         else Each(DenseChunk);
@@ -166,13 +173,8 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private void SparseChunk(int chunk)
     {
         (int from, int to) = Rows(chunk);
-        for (int row = from; row < to; row++)
-        {
-            if (_atRest[row]) continue;
-            long at = (long)row * _width;
-            SparseRows.Accumulate(Data(_previous) + at, Data(_drive) + at, Data(_map), Data(_codes) + at, _width);
-        }
-
+        long at = (long)from * _width;
+        SparseRows.Accumulate(Data(_previous) + at, Data(_drive) + at, Data(_map), Data(_codes) + at, _atRest.AsSpan(from, to - from), _width);
         DenseChunk(chunk);
     }
 
@@ -199,13 +201,41 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private void RefineChunk(int chunk)
     {
         (int from, int to) = Rows(chunk);
-        _sums[chunk] = Measure(Data(_codes), Data(_previous), from, to, _changeBack[chunk], _codeBack[chunk]);
+        _sums[chunk] = _bounds
+            ? Measure(Data(_codes), Data(_previous), from, to, _changeBack[chunk], _codeBack[chunk])
+            : Measure(Data(_codes), Data(_previous), from, to);
     }
 
     private (int From, int To) Rows(int chunk) => (chunk * RowsPerChunk, Math.Min(_rows, (chunk + 1) * RowsPerChunk));
 
     // Tensor memory does not move; the tensors live as long as the loop.
     private static T* Data(Tensor tensor) => (T*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
+
+    /// <summary>The largest change of a chunk and its non-zero entries.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private ChunkSums Measure(T* codes, T* previous, int from, int to)
+    {
+        double max = 0;
+        long nonZero = 0;
+        int step = Vector512<T>.Count;
+        for (int row = from; row < to; row++)
+        {
+            if (_atRest[row]) continue;
+            T* now = codes + ((long)row * _width), before = previous + ((long)row * _width);
+            Vector512<T> largest = Vector512<T>.Zero;
+            for (int i = 0; i < _width; i += step)
+            {
+                Vector512<T> x = Vector512.Load(now + i);
+                largest = Vector512.Max(largest, Vector512.Abs(x - Vector512.Load(before + i)));
+                nonZero += step - BitOperations.PopCount(Vector512.Equals(x, Vector512<T>.Zero).ExtractMostSignificantBits());
+            }
+
+            _changes[row] = double.CreateTruncating(Largest(largest));
+            max = Math.Max(max, _changes[row]);
+        }
+
+        return new ChunkSums(max, 0, 0, nonZero);
+    }
 
     /// <summary>Sums over a chunk, and its share of one power step for dR and for R, while the rows are in the cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -274,7 +304,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         MaxChange = max;
         IsFinite = double.IsFinite(max) && double.IsFinite(change) && double.IsFinite(code);
         (_changeBound, _codeBound) = (Math.Sqrt(change), Math.Sqrt(code));
-        if (!IsFinite) return;
+        if (!IsFinite || !_bounds) return;
         Renew(_changeVector, _changeBack);
         Renew(_codeVector, _codeBack);
     }

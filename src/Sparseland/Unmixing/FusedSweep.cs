@@ -11,15 +11,18 @@ namespace Sparseland.Unmixing;
 /// data are in the cache, it adds its share of Y A^T and A A^T, from which the endmembers and the residuals follow without the data. The
 /// products are thin, so memory traffic is what a sweep costs.
 /// </summary>
-/// <remarks>Blocks are summed in fixed chunks and in order: the result does not depend on the number of threads.</remarks>
-internal sealed unsafe class FusedSweep
+/// <remarks>
+/// The data are laid out once as the sweeps read them, a block after the other: a row of an image of many pixels would jump to another page
+/// for each channel. Blocks are summed in fixed chunks and in order: the result does not depend on the number of threads.
+/// </remarks>
+internal sealed unsafe class FusedSweep : IDisposable
 {
-    private const int Block = 256;
+    private const int Block = ThinProducts.Pixels;
     private const int Chunks = 16;
 
     // Below this share of ||Y_l||^2 the residual is computed from the data: the difference of its parts would have too few digits left.
     private const double LeastShare = 1e-7;
-    private readonly Tensor _data;
+    private readonly Tensor _data, _blocks;
     private readonly int _channels, _pixels, _materials;
     private readonly double[] _power;
     private readonly double[][] _products, _grams;
@@ -31,7 +34,13 @@ internal sealed unsafe class FusedSweep
         _power = power.data<double>().ToArray();
         _products = [.. Enumerable.Range(0, Chunks).Select(_ => new double[_channels * materials])];
         _grams = [.. Enumerable.Range(0, Chunks).Select(_ => new double[materials * materials])];
+        int blocks = (_pixels + Block - 1) / Block;
+        using DisposeScope scope = NewDisposeScope();
+        Tensor padded = blocks * Block == _pixels ? Y : nn.functional.pad(Y, [0, ((long)blocks * Block) - _pixels]);
+        _blocks = padded.view(_channels, blocks, Block).transpose(0, 1).contiguous().DetachFromDisposeScope();
     }
+
+    public void Dispose() => _blocks.Dispose();
 
     /// <summary>Updates A in place and then, where asked, M; gives ||(Y - M A)_l||^2 after both.</summary>
     /// <param name="M">[channels, endmembers], contiguous; changed in place.</param>
@@ -43,118 +52,90 @@ internal sealed unsafe class FusedSweep
     public double[] Run(Tensor M, Tensor A, double[] weights, Tensor? penalty, double delta, bool learnEndmembers)
     {
         int K = _materials;
-        double* m = (double*)TensorMemory.Address(M), a = (double*)TensorMemory.Address(A), y = (double*)TensorMemory.Address(_data);
+        double* m = (double*)TensorMemory.Address(M), a = (double*)TensorMemory.Address(A), y = (double*)TensorMemory.Address(_blocks);
         double* extra = penalty is null ? null : (double*)TensorMemory.Address(penalty);
 
-        // M^T U [endmembers, channels] and M^T U M + delta^2.
-        double[] weighted = new double[K * _channels], curvature = new double[K * K];
+        // U M [channels, endmembers] and M^T U M + delta^2.
+        double[] weighted = new double[_channels * K], curvature = new double[K * K];
+        Array.Fill(curvature, delta * delta);
         for (int l = 0; l < _channels; l++)
         {
-            for (int k = 0; k < K; k++) weighted[(k * _channels) + l] = m[(l * K) + k] * weights[l];
-        }
-
-        for (int k = 0; k < K; k++)
-        {
-            for (int j = 0; j < K; j++)
+            for (int k = 0; k < K; k++)
             {
-                double sum = delta * delta;
-                for (int l = 0; l < _channels; l++) sum += weighted[(k * _channels) + l] * m[(l * K) + j];
-                curvature[(k * K) + j] = sum;
+                double w = weighted[(l * K) + k] = m[(l * K) + k] * weights[l];
+                for (int j = 0; j < K; j++) curvature[(k * K) + j] += w * m[(l * K) + j];
             }
         }
 
         (nint yn, nint an, nint en) = ((nint)y, (nint)a, (nint)extra);
-        int blocks = (_pixels + Block - 1) / Block;
-        Parallel.For(0, Chunks, c =>
+        int blocks = (_pixels + Block - 1) / Block, chunks = Math.Min(Chunks, blocks);
+        Parallel.For(0, chunks, c =>
         {
             double[] product = _products[c], gram = _grams[c];
             Array.Clear(product);
             Array.Clear(gram);
-            double[] above = new double[K * Block], below = new double[Block * K];
-            for (int b = (int)((long)blocks * c / Chunks), to = (int)((long)blocks * (c + 1) / Chunks); b < to; b++)
+            double[] old = new double[K * Block], above = new double[K * Block];
+            fixed (double* w = weighted, curve = curvature, before = old, up = above, p = product, g = gram)
             {
-                int from = b * Block, width = Math.Min(Block, _pixels - from);
-                Abundances((double*)yn + from, (double*)an + from, en == 0 ? null : (double*)en + from, weighted, curvature, above, below, width, delta * delta);
-                if (learnEndmembers) Accumulate((double*)yn + from, (double*)an + from, product, gram, width);
+                for (int b = (int)((long)blocks * c / chunks), to = (int)((long)blocks * (c + 1) / chunks); b < to; b++)
+                {
+                    int from = b * Block, width = Math.Min(Block, _pixels - from);
+                    double* data = (double*)yn + ((long)b * _channels * Block);
+                    ThinProducts.Across(data, w, up, _channels, K);
+                    Update((double*)an + from, (double*)en + (en == 0 ? 0 : from), up, before, curve, width, delta * delta);
+                    if (learnEndmembers)
+                    {
+                        // The pixels that fill the last block have no abundances.
+                        for (int k = 0; k < K && width < Block; k++) new Span<double>(up + (k * Block) + width, Block - width).Clear();
+                        ThinProducts.Along(data, up, p, _channels, K);
+                        ThinProducts.Along(up, up, g, K, K);
+                    }
+                }
             }
         });
         GC.KeepAlive(penalty);
         if (!learnEndmembers) return UnmixingSteps.SquaredResiduals(_data, M, A);
-        for (int c = 1; c < Chunks; c++)
+        for (int c = 1; c < chunks; c++)
         {
-            for (int i = 0; i < _products[0].Length; i++) _products[0][i] += _products[c][i];
-            for (int i = 0; i < _grams[0].Length; i++) _grams[0][i] += _grams[c][i];
+            VectorMath.AddScaled(_products[c], 1, _products[0]);
+            VectorMath.AddScaled(_grams[c], 1, _grams[0]);
         }
 
         Endmembers(m, _products[0], _grams[0]);
         return Residuals(m, _products[0], _grams[0]) ?? UnmixingSteps.SquaredResiduals(_data, M, A);
     }
 
+    /// <summary>A .* (up + square) ./ (curvature A + extra) for the pixels of a block, at least the floor; `up` then holds the new A too.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Abundances(double* y, double* a, double* extra, double[] weighted, double[] curvature, double[] above, double[] below, int width, double square)
-    {
-        int K = _materials, step = Vector512<double>.Count, whole = width / step * step;
-        Array.Clear(above);
-        fixed (double* up = above, down = below, w = weighted)
-        {
-            for (int l = 0; l < _channels; l++)
-            {
-                double* row = y + ((long)l * _pixels);
-                int p = 0;
-                for (; p < whole; p += step)
-                {
-                    Vector512<double> value = Vector512.Load(row + p);
-                    for (int k = 0; k < K; k++)
-                    {
-                        double* at = up + (k * Block) + p;
-                        Vector512.FusedMultiplyAdd(Vector512.Create(w[(k * _channels) + l]), value, Vector512.Load(at)).Store(at);
-                    }
-                }
-
-                for (; p < width; p++)
-                {
-                    for (int k = 0; k < K; k++) up[(k * Block) + p] += w[(k * _channels) + l] * row[p];
-                }
-            }
-
-            // The denominators of a block need its old abundances whole.
-            for (int k = 0; k < K; k++)
-            {
-                for (int p = 0; p < width; p++)
-                {
-                    double sum = extra is null ? 0 : extra[((long)k * _pixels) + p];
-                    for (int j = 0; j < K; j++) sum += curvature[(k * K) + j] * a[((long)j * _pixels) + p];
-                    down[(k * Block) + p] = sum;
-                }
-            }
-
-            for (int k = 0; k < K; k++)
-            {
-                double* at = a + ((long)k * _pixels);
-                for (int p = 0; p < width; p++) at[p] = Math.Max(UnmixingSteps.Floor, (up[(k * Block) + p] + square) * at[p] / down[(k * Block) + p]);
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Accumulate(double* y, double* a, double[] product, double[] gram, int width)
+    private void Update(double* a, double* extra, double* up, double* old, double* curvature, int width, double square)
     {
         int K = _materials;
-        for (int l = 0; l < _channels; l++)
-        {
-            double* row = y + ((long)l * _pixels);
-            for (int k = 0; k < K; k++) product[(l * K) + k] += VectorMath.Dot(new(row, width), new(a + ((long)k * _pixels), width));
-        }
-
         for (int k = 0; k < K; k++)
         {
-            for (int j = 0; j <= k; j++)
+            new ReadOnlySpan<double>(a + ((long)k * _pixels), width).CopyTo(new Span<double>(old + (k * Block), width));
+            new Span<double>(old + (k * Block) + width, Block - width).Clear();
+        }
+
+        Vector512<double> floor = Vector512.Create(UnmixingSteps.Floor), plus = Vector512.Create(square);
+        for (int p = 0; p < width; p += 8)
+        {
+            for (int k = 0; k < K; k++)
             {
-                double sum = VectorMath.Dot(new(a + ((long)k * _pixels), width), new(a + ((long)j * _pixels), width));
-                gram[(k * K) + j] += sum;
-                if (j != k) gram[(j * K) + k] += sum;
+                Vector512<double> below = default;
+                for (int j = 0; j < K; j++) below = Vector512.FusedMultiplyAdd(Vector512.Create(curvature[(k * K) + j]), Vector512.Load(old + (j * Block) + p), below);
+                double* at = up + (k * Block) + p;
+                if (extra != null)
+                {
+                    double* slope = extra + ((long)k * _pixels) + p;
+                    if (p + 8 <= width) below += Vector512.Load(slope);
+                    else for (int i = 0; p + i < width; i++) below = below.WithElement(i, below[i] + slope[i]);
+                }
+
+                Vector512.Max(floor, (Vector512.Load(at) + plus) * Vector512.Load(old + (k * Block) + p) / below).Store(at);
             }
         }
+
+        for (int k = 0; k < K; k++) new ReadOnlySpan<double>(up + (k * Block), width).CopyTo(new Span<double>(a + ((long)k * _pixels), width));
     }
 
     private void Endmembers(double* m, double[] product, double[] gram)

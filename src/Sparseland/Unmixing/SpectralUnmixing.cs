@@ -76,7 +76,7 @@ public static class SpectralUnmixing
         double lambda = options.Sparsity.Lambda, delta = options.SumToOneWeight;
         double[] guidance = [.. Enumerable.Repeat(options.Sparsity.InitialGuidance, pixels)];
         Tensor M = startM.clamp_min(UnmixingSteps.Floor).contiguous(), A = startA.clamp_min(UnmixingSteps.Floor).contiguous(), h = tensor(guidance);
-        var fused = new FusedSweep(Y, endmembers);
+        using var fused = new FusedSweep(Y, endmembers);
         double[] residuals = UnmixingSteps.SquaredResiduals(Y, M, A), weights = Weights(residuals, options);
         double Cost() => UnmixingSteps.Misfit(residuals, options.Loss, options.Epsilon) + UnmixingSteps.Penalties(A, h, lambda, delta);
         var trace = new List<double> { Cost() };

@@ -39,6 +39,8 @@ public class ProxBenchmark : IQuickBenchmark
             (new Cel0(0.3), () => Firm(z)),
             (new LHalf(0.7), () => HalfThreshold(z, 0.7)),
         ];
+        using Tensor copy = empty_like(z);
+        yield return new Comparison($"the memory's limit: {Size} numbers copied into a present tensor", () => copy.copy_(z), "into a new one", () => z.clone().Dispose());
         foreach ((IPenalty penalty, Func<Tensor> recipe) in all)
         {
             using Tensor ours = penalty.Prox(z, penalty is Cel0 ? 0.5 : 1), peer = recipe();

@@ -37,6 +37,36 @@ public class SpectralUnmixingTests
         Assert.Equal(h.Average(), result.MeanGuidance, 1e-10);
     }
 
+    public static TheoryData<int, int, int> Sizes()
+    {
+        TheoryData<int, int, int> sizes = [];
+        foreach (int pixels in (int[])[12, 23, 127, 128, 129, 300, 2300])
+        {
+            foreach (int endmembers in (int[])[2, 3, 5, 6, 7, 8, 11]) sizes.Add(11 + ((pixels + endmembers) % 5), pixels, endmembers);
+        }
+
+        return sizes;
+    }
+
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Every_size_takes_the_same_steps(int channels, int pixels, int endmembers)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor Y, Tensor M, Tensor A) = UnmixingData.Problem(channels, pixels, endmembers, 3);
+        UnmixingOptions options = Variant("robust half") with { InitialEndmembers = M, InitialAbundances = A, MaxSweeps = 3, Tolerance = 0 };
+        using UnmixingResult result = SpectralUnmixing.Fit(Y, endmembers, options);
+        double[] h = [.. Enumerable.Repeat(0.5, pixels)];
+        for (int sweep = 0; sweep < 3; sweep++)
+        {
+            A = UnmixingSteps.UpdateAbundances(Y, M, A, UnmixingSteps.ChannelWeights(Y, M, A), h, 0.2);
+            M = UnmixingSteps.UpdateEndmembers(Y, M, A);
+        }
+
+        Assert.InRange(UnmixingData.Gap(UnmixingSteps.Normalize(A), result.Abundances), 0, 1e-9);
+        Assert.InRange(UnmixingData.Gap(M, result.Endmembers), 0, 1e-9);
+    }
+
     public static TheoryData<string> Variants() => ["nmf", "half", "robust", "robust half", "learned", "hoyer"];
 
     private static UnmixingOptions Variant(string name, double lambda = 0.2) => name switch
