@@ -251,10 +251,10 @@ public static unsafe class BatchOmp
             {
                 Vector512<T> w = Vector512.Load(gramRow + at);
                 T* column = _columns + at;
-                for (int i = 0; i < k; i++, column += width) w = SparseRows.MultiplyAdd(Vector512.Create(-row[i]), Vector512.Load(column), w);
+                for (int i = 0; i < k; i++, column += width) w = SparseStrips.MultiplyAdd(Vector512.Create(-row[i]), Vector512.Load(column), w);
                 w *= inverse;
                 w.Store(target + at);
-                SparseRows.MultiplyAdd(negated, w, Vector512.Load(correlations + at)).Store(correlations + at);
+                SparseStrips.MultiplyAdd(negated, w, Vector512.Load(correlations + at)).Store(correlations + at);
             }
         }
 

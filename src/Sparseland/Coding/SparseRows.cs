@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Sparseland.Kernels;
 
 namespace Sparseland.Coding;
 
@@ -78,9 +79,9 @@ internal static unsafe class SparseRows
                     if (skip[r]) continue;
                     long at = ((long)r * width) + i;
                     int n = ends[r] - from;
-                    if (strip == 8) Strip8(place + from, value + from, n, start + at, matrix + i, result + at, width);
-                    else if (strip == 4) Strip4(place + from, value + from, n, start + at, matrix + i, result + at, width);
-                    else Strip1(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                    if (strip == 8) SparseStrips.Add8(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                    else if (strip == 4) SparseStrips.Add4(place + from, value + from, n, start + at, matrix + i, result + at, width);
+                    else SparseStrips.Add1(place + from, value + from, n, start + at, matrix + i, result + at, width);
                 }
 
                 i += strip * step;
@@ -91,14 +92,6 @@ internal static unsafe class SparseRows
         ArrayPool<int>.Shared.Return(ends);
         ArrayPool<int>.Shared.Return(places);
     }
-
-    /// <summary>a b + c in one rounding where the type has it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<T> MultiplyAdd<T>(Vector512<T> a, Vector512<T> b, Vector512<T> c)
-        where T : unmanaged, IFloatingPointIeee754<T>
-        => typeof(T) == typeof(double) ? Vector512.FusedMultiplyAdd(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>()
-            : typeof(T) == typeof(float) ? Vector512.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
-            : a * b + c;
 
     // Four rows at a time: one load and store of the sum instead of four.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -111,10 +104,10 @@ internal static unsafe class SparseRows
         Vector512<T> r2 = Vector512.Create(row[active[2]]), r3 = Vector512.Create(row[active[3]]);
         for (int i = 0; i < width; i += Vector512<T>.Count)
         {
-            Vector512<T> sum = MultiplyAdd(r0, Vector512.Load(m0 + i), Vector512.Load(source + i));
-            sum = MultiplyAdd(r1, Vector512.Load(m1 + i), sum);
-            sum = MultiplyAdd(r2, Vector512.Load(m2 + i), sum);
-            MultiplyAdd(r3, Vector512.Load(m3 + i), sum).Store(result + i);
+            Vector512<T> sum = SparseStrips.MultiplyAdd(r0, Vector512.Load(m0 + i), Vector512.Load(source + i));
+            sum = SparseStrips.MultiplyAdd(r1, Vector512.Load(m1 + i), sum);
+            sum = SparseStrips.MultiplyAdd(r2, Vector512.Load(m2 + i), sum);
+            SparseStrips.MultiplyAdd(r3, Vector512.Load(m3 + i), sum).Store(result + i);
         }
     }
 
@@ -124,7 +117,7 @@ internal static unsafe class SparseRows
     {
         Vector512<T> r = Vector512.Create(factor);
         for (int i = 0; i < width; i += Vector512<T>.Count)
-            MultiplyAdd(r, Vector512.Load(matrix + i), Vector512.Load(source + i)).Store(result + i);
+            SparseStrips.MultiplyAdd(r, Vector512.Load(matrix + i), Vector512.Load(source + i)).Store(result + i);
     }
 
     /// <summary>Writes the places and values of the non-zeros of a row behind the first <paramref name="held"/>; returns how many there are then.</summary>
@@ -145,67 +138,5 @@ internal static unsafe class SparseRows
         }
 
         return held;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Strip8<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        int step = Vector512<T>.Count;
-        Vector512<T> s0 = Vector512.Load(start), s1 = Vector512.Load(start + step), s2 = Vector512.Load(start + (2 * step)), s3 = Vector512.Load(start + (3 * step));
-        Vector512<T> s4 = Vector512.Load(start + (4 * step)), s5 = Vector512.Load(start + (5 * step)), s6 = Vector512.Load(start + (6 * step)), s7 = Vector512.Load(start + (7 * step));
-        for (int k = 0; k < n; k++)
-        {
-            T* m = matrix + ((long)places[k] * width);
-            Vector512<T> r = Vector512.Create(values[k]);
-            s0 = MultiplyAdd(r, Vector512.Load(m), s0);
-            s1 = MultiplyAdd(r, Vector512.Load(m + step), s1);
-            s2 = MultiplyAdd(r, Vector512.Load(m + (2 * step)), s2);
-            s3 = MultiplyAdd(r, Vector512.Load(m + (3 * step)), s3);
-            s4 = MultiplyAdd(r, Vector512.Load(m + (4 * step)), s4);
-            s5 = MultiplyAdd(r, Vector512.Load(m + (5 * step)), s5);
-            s6 = MultiplyAdd(r, Vector512.Load(m + (6 * step)), s6);
-            s7 = MultiplyAdd(r, Vector512.Load(m + (7 * step)), s7);
-        }
-
-        s0.Store(result);
-        s1.Store(result + step);
-        s2.Store(result + (2 * step));
-        s3.Store(result + (3 * step));
-        s4.Store(result + (4 * step));
-        s5.Store(result + (5 * step));
-        s6.Store(result + (6 * step));
-        s7.Store(result + (7 * step));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Strip4<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        int step = Vector512<T>.Count;
-        Vector512<T> s0 = Vector512.Load(start), s1 = Vector512.Load(start + step), s2 = Vector512.Load(start + (2 * step)), s3 = Vector512.Load(start + (3 * step));
-        for (int k = 0; k < n; k++)
-        {
-            T* m = matrix + ((long)places[k] * width);
-            Vector512<T> r = Vector512.Create(values[k]);
-            s0 = MultiplyAdd(r, Vector512.Load(m), s0);
-            s1 = MultiplyAdd(r, Vector512.Load(m + step), s1);
-            s2 = MultiplyAdd(r, Vector512.Load(m + (2 * step)), s2);
-            s3 = MultiplyAdd(r, Vector512.Load(m + (3 * step)), s3);
-        }
-
-        s0.Store(result);
-        s1.Store(result + step);
-        s2.Store(result + (2 * step));
-        s3.Store(result + (3 * step));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Strip1<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int width)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        Vector512<T> sum = Vector512.Load(start);
-        for (int k = 0; k < n; k++) sum = MultiplyAdd(Vector512.Create(values[k]), Vector512.Load(matrix + ((long)places[k] * width)), sum);
-        sum.Store(result);
     }
 }

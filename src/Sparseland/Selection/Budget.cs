@@ -25,6 +25,20 @@ public abstract record Budget
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="m"/> is negative.</exception>
     public static Budget PerColumn(int m) => new PerColumnBudget(NotNegative(m, nameof(m)));
 
+    /// <summary>Of each column its own number of highest entries: feature choice with frequencies that follow a law.</summary>
+    /// <param name="counts">[columns]: entries kept in each column, not negative and at most the number of rows; copied.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A count is negative.</exception>
+    public static Budget PerColumn(IReadOnlyList<int> counts)
+    {
+        ArgumentNullException.ThrowIfNull(counts);
+        for (int i = 0; i < counts.Count; i++)
+        {
+            if (counts[i] < 0) throw new ArgumentOutOfRangeException(nameof(counts), counts[i], $"counts[{i}] is {counts[i]}; a count is not negative.");
+        }
+
+        return new ColumnCountsBudget([.. counts]);
+    }
+
     /// <summary>The <paramref name="k"/> highest of the whole matrix: BatchTopK, mutual choice, global pruning.</summary>
     /// <param name="k">Entries kept altogether, not negative and at most rows x columns.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is negative.</exception>
@@ -126,7 +140,7 @@ public sealed record PerRowBudget(int K) : Budget
     public override string ToString() => $"PerRow({K})";
 }
 
-/// <summary>See <see cref="Budget.PerColumn"/>.</summary>
+/// <summary>See <see cref="Budget.PerColumn(int)"/>.</summary>
 /// <param name="M">Entries kept in each column.</param>
 public sealed record PerColumnBudget(int M) : Budget
 {
@@ -136,6 +150,32 @@ public sealed record PerColumnBudget(int M) : Budget
 
     /// <inheritdoc/>
     public override string ToString() => $"PerColumn({M})";
+}
+
+/// <summary>See <see cref="Budget.PerColumn(IReadOnlyList{int})"/>.</summary>
+/// <param name="Counts">Entries kept in each column.</param>
+public sealed record ColumnCountsBudget(IReadOnlyList<int> Counts) : Budget
+{
+    /// <inheritdoc/>
+    public override long CountFor(int rows, int columns)
+    {
+        if (Counts.Count != columns) throw new ArgumentException($"{this} has {Counts.Count} counts for {columns} columns.", "budget");
+        return Counts.Max() is var most && most <= rows ? Counts.Sum(count => (long)count) : throw TooMany(this, "entries", most, "a column", rows);
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(ColumnCountsBudget? other) => other is not null && Counts.SequenceEqual(other.Counts);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        foreach (int count in Counts) hash.Add(count);
+        return hash.ToHashCode();
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => Counts.Count <= 4 ? $"PerColumn([{string.Join(", ", Counts)}])" : $"PerColumn([{string.Join(", ", Counts.Take(3))}, ... {Counts.Count} columns])";
 }
 
 /// <summary>See <see cref="Budget.Global"/>.</summary>

@@ -27,7 +27,8 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     internal Support Select(ReadOnlySpan<T> scores, int rows, int columns, Budget budget) => budget switch
     {
         PerRowBudget b => PerRow(scores, rows, columns, b.K),
-        PerColumnBudget b => PerColumn(scores, rows, columns, b.M),
+        PerColumnBudget b => PerColumn(scores, rows, columns, EvenOffsets(columns, b.M)),
+        ColumnCountsBudget b => PerColumn(scores, rows, columns, OffsetsOf(b.Counts)),
         GlobalBudget b => Global(scores, rows, columns, b.K),
         NofMBudget b => NofM(scores, rows, columns, b),
         BlocksBudget { Rows: 1, PerBlockRow: true } b => Groups(scores, rows, columns, b),
@@ -141,9 +142,12 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private Support PerColumn(ReadOnlySpan<T> scores, int rows, int columns, int m)
+    private Support PerColumn(ReadOnlySpan<T> scores, int rows, int columns, int[] starts)
     {
-        int[] byColumn = GC.AllocateUninitializedArray<int>(checked(columns * m));
+        int[] byColumn = GC.AllocateUninitializedArray<int>(starts[^1]);
+        int most = 0;
+        for (int column = 0; column < columns; column++)
+            most = Math.Max(most, starts[column + 1] - starts[column]);
         int wide = Math.Max(1, Math.Min(ColumnTile, columns));
         int tiles = (columns + wide - 1) / wide;
         long firstNaN = long.MaxValue;
@@ -151,11 +155,11 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         fixed (T* address = scores)
         {
             T* source = address;
-            ForChunks(tiles, Math.Max(1, ChunkScores / Math.Max(1, rows * wide)), (from, to) =>
+            ForChunks(tiles, Math.Max(1, ChunkScores / Math.Max(1, rows * wide)), (firstTile, lastTile) =>
             {
-                using RowKernel<T>.IScratch scratch = _kernel.Rent(rows, m);
+                using RowKernel<T>.IScratch scratch = _kernel.Rent(rows, most);
                 T[] gathered = new T[wide * rows];
-                for (int tile = from; tile < to; tile++)
+                for (int tile = firstTile; tile < lastTile; tile++)
                 {
                     int first = tile * wide, count = Math.Min(wide, columns - first);
                     for (int row = 0; row < rows; row++)
@@ -166,7 +170,8 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                     }
                     for (int c = 0; c < count; c++)
                     {
-                        int nan = _kernel.Select(gathered.AsSpan(c * rows, rows), m, byColumn.AsSpan((first + c) * m, m), scratch);
+                        int from = starts[first + c], m = starts[first + c + 1] - from;
+                        int nan = _kernel.Select(gathered.AsSpan(c * rows, rows), m, byColumn.AsSpan(from, m), scratch);
                         if (nan == RowKernel<T>.NoNaN)
                             continue;
                         lock (gate)
@@ -177,7 +182,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         }
         if (firstNaN != long.MaxValue)
             throw Selection.Select.NaNAt(firstNaN, columns);
-        return FromColumns(byColumn, rows, columns, m);
+        return FromColumns(byColumn, rows, columns, starts);
     }
 
     /// <summary>k of each row into selected[row * k ...]; columns as for <see cref="ForRows"/>.</summary>
@@ -306,9 +311,18 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return Support.Trusted(rows, columns, offsets, flat);
     }
 
-    /// <summary>Support from m row indices of each column.</summary>
+    /// <summary>Where each column's part begins when it has so many entries, and the end.</summary>
+    internal static int[] OffsetsOf(IReadOnlyList<int> counts)
+    {
+        int[] offsets = new int[counts.Count + 1];
+        for (int i = 0; i < counts.Count; i++)
+            offsets[i + 1] = checked(offsets[i] + counts[i]);
+        return offsets;
+    }
+
+    /// <summary>Support from the row indices of each column, column after column.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static Support FromColumns(int[] byColumn, int rows, int columns, int m)
+    internal static Support FromColumns(int[] byColumn, int rows, int columns, int[] starts)
     {
         int[] offsets = new int[rows + 1];
         foreach (int row in byColumn)
@@ -320,7 +334,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         int[] selected = GC.AllocateUninitializedArray<int>(byColumn.Length);
         for (int column = 0; column < columns; column++)
         {
-            foreach (int row in byColumn.AsSpan(column * m, m))
+            foreach (int row in byColumn.AsSpan(starts[column], starts[column + 1] - starts[column]))
                 selected[next[row]++] = column;
         }
         return Support.Trusted(rows, columns, offsets, selected);

@@ -28,7 +28,8 @@ internal static class TorchTopK
         return budget switch
         {
             PerRowBudget b => PerRow(scores, rows, columns, b.K),
-            PerColumnBudget b => MatrixTopK<float>.FromColumns(HighestOfRows(scores.t(), b.M), rows, columns, b.M),
+            PerColumnBudget b => MatrixTopK<float>.FromColumns(HighestOfRows(scores.t(), b.M), rows, columns, MatrixTopK<float>.EvenOffsets(columns, b.M)),
+            ColumnCountsBudget b => ColumnCounts(scores, rows, columns, b),
             GlobalBudget b => MatrixTopK<float>.FromFlat(HighestOfRows(scores.reshape(1, -1), b.K), rows, columns),
             NofMBudget b => NofM(scores, rows, columns, b),
             BlocksBudget b => Blocks(scores, rows, columns, b),
@@ -39,6 +40,27 @@ internal static class TorchTopK
 
     private static Support PerRow(Tensor scores, int rows, int columns, int k) =>
         Support.Trusted(rows, columns, MatrixTopK<float>.EvenOffsets(rows, k), HighestOfRows(scores, k));
+
+    private static Support ColumnCounts(Tensor scores, int rows, int columns, ColumnCountsBudget budget)
+    {
+        int[] starts = MatrixTopK<float>.OffsetsOf(budget.Counts);
+        int[] byColumn = new int[starts[^1]];
+        int most = columns == 0 ? 0 : budget.Counts.Max();
+        if (byColumn.Length == 0)
+            return Support.Empty(rows, columns);
+
+        // In the order of their scores, so that each column can stop at its own number.
+        (_, Tensor order) = scores.t().sort(1, descending: true, stable: true);
+        ReadOnlySpan<int> ranked = MemoryMarshal.Cast<byte, int>(order.narrow(1, 0, most).to(ScalarType.Int32).cpu().contiguous().bytes);
+        for (int column = 0; column < columns; column++)
+        {
+            Span<int> part = byColumn.AsSpan(starts[column], budget.Counts[column]);
+            ranked.Slice(column * most, part.Length).CopyTo(part);
+            part.Sort();
+        }
+
+        return MatrixTopK<float>.FromColumns(byColumn, rows, columns, starts);
+    }
 
     private static Support NofM(Tensor scores, int rows, int columns, NofMBudget budget)
     {

@@ -78,6 +78,13 @@ public sealed class AdamWOptimizer : IOptimizer
         {
             using Tensor? gradient = slot.Parameter.grad;
             if (gradient is null) continue;
+            if (AdamStep.Serves(slot.Parameter, gradient))
+            {
+                AdamStep.Run(
+                    slot.Parameter, gradient, slot.First, slot.Second, slot.Decays ? 1 - (rate * WeightDecay) : 1, Beta1, Beta2, rate / first, second, Epsilon);
+                continue;
+            }
+
             using DisposeScope scope = NewDisposeScope();
             if (slot.Decays && WeightDecay > 0) slot.Parameter.mul_(1 - (rate * WeightDecay));
             slot.First.mul_(Beta1).add_(gradient, alpha: 1 - Beta1);

@@ -21,7 +21,7 @@ namespace Sparseland.Training;
 public sealed class TrainingLoop : IDisposable
 {
     private readonly IBatchSource _batches;
-    private readonly Func<Batch, Tensor> _loss;
+    private readonly Func<Batch, double, double> _gradients;
     private readonly TrainingHooks _hooks;
     private readonly Parameter[] _parameters;
     private readonly IOptimizer? _own;
@@ -37,13 +37,29 @@ public sealed class TrainingLoop : IDisposable
     /// <exception cref="ArgumentException">An option is out of its range, or nothing requires a gradient.</exception>
     public TrainingLoop(
         nn.Module model, IBatchSource batches, Func<Batch, Tensor> loss, TrainingOptions? options = null, TrainingHooks? hooks = null, IOptimizer? optimizer = null)
+        : this(model, batches, Differentiated(loss), options, hooks, optimizer)
+    {
+    }
+
+    /// <summary>Prepares a training whose gradients are not libtorch's: a method that knows shorter ones by hand.</summary>
+    /// <param name="model">The network.</param>
+    /// <param name="batches">The data.</param>
+    /// <param name="gradients">
+    /// Given a mini-batch and a weight, adds weight times the gradient of the mini-batch's mean loss to what the parameters hold, and returns that loss.
+    /// </param>
+    /// <param name="options">Steps, learning rates, clipping, checkpoints.</param>
+    /// <param name="hooks">Evaluation and callbacks; null for none.</param>
+    /// <param name="optimizer">Another optimizer than AdamW, of the same model; it stays the caller's.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, or nothing requires a gradient.</exception>
+    public TrainingLoop(
+        nn.Module model, IBatchSource batches, Func<Batch, double, double> gradients, TrainingOptions? options = null, TrainingHooks? hooks = null, IOptimizer? optimizer = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batches);
-        ArgumentNullException.ThrowIfNull(loss);
+        ArgumentNullException.ThrowIfNull(gradients);
         Options = options ?? new();
         Options.Validate();
-        (Model, _batches, _loss, _hooks) = (model, batches, loss, hooks ?? new());
+        (Model, _batches, _gradients, _hooks) = (model, batches, gradients, hooks ?? new());
         if (Options.EvaluateEvery > 0 && _hooks.Evaluate is null)
             throw new ArgumentException($"EvaluateEvery is {Options.EvaluateEvery}, but the hooks have no Evaluate.", nameof(hooks));
         _own = optimizer is null ? new AdamWOptimizer(model, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon, Options.DecayAll) : null;
@@ -138,13 +154,22 @@ public sealed class TrainingLoop : IDisposable
         for (int i = 0; i < Options.Accumulate; i++)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor loss = _loss(_batches.At((Done * Options.Accumulate) + i));
-            if (loss.numel() != 1) throw new ArgumentException($"The loss must be one number, but has the shape [{string.Join(", ", loss.shape)}].", nameof(loss));
-            (Options.Accumulate == 1 ? loss : loss.div(Options.Accumulate)).backward();
-            sum += loss.to(ScalarType.Float64).item<double>();
+            sum += _gradients(_batches.At((Done * Options.Accumulate) + i), 1.0 / Options.Accumulate);
         }
 
         return sum / Options.Accumulate;
+    }
+
+    private static Func<Batch, double, double> Differentiated(Func<Batch, Tensor> loss)
+    {
+        ArgumentNullException.ThrowIfNull(loss);
+        return (batch, weight) =>
+        {
+            Tensor value = loss(batch);
+            if (value.numel() != 1) throw new ArgumentException($"The loss must be one number, but has the shape [{string.Join(", ", value.shape)}].", nameof(loss));
+            (weight == 1 ? value : value.mul(weight)).backward();
+            return value.to(ScalarType.Float64).item<double>();
+        };
     }
 
     /// <summary>Writes parameters, buffers, moments, history and step number; the file appears only when it is whole.</summary>

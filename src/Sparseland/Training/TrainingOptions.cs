@@ -20,6 +20,9 @@ public record TrainingOptions
     /// </summary>
     public double Plateau { get; init; }
 
+    /// <summary>Whether the learning rate falls in a straight line after the plateau, in place of half a cosine. Default false.</summary>
+    public bool LinearDecay { get; init; }
+
     /// <summary>The last learning rate as a share of the highest, from 0 to 1. Default 0.1.</summary>
     public double FinalRate { get; init; } = 0.1;
 
@@ -113,7 +116,8 @@ public record TrainingOptions
         if (step < WarmUp) return LearningRate * (step + 1) / WarmUp;
         double start = WarmUp + (Plateau * (Steps - WarmUp)), length = Steps - 1 - start;
         double share = step < start ? 0 : length <= 0 ? 1 : Math.Min(1, (step - start) / length);
-        return LearningRate * (FinalRate + ((1 - FinalRate) * 0.5 * (1 + Math.Cos(Math.PI * share))));
+        double left = LinearDecay ? 1 - share : 0.5 * (1 + Math.Cos(Math.PI * share));
+        return LearningRate * (FinalRate + ((1 - FinalRate) * left));
     }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);

@@ -108,4 +108,40 @@ public class AdamWOptimizerTests
         using var adam = new AdamWOptimizer(network);
         Assert.Throws<ArgumentException>("state", () => adam.Load(new Dictionary<string, Tensor>(), 1));
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(33)]
+    [InlineData(100_003)]
+    public void One_pass_over_float32_takes_the_steps_of_float64(int length)
+    {
+        using var scope = NewDisposeScope();
+        using var narrow = new Surface32(length, ScalarType.Float32);
+        using var wide = new Surface32(length, ScalarType.Float64);
+        using var first = new AdamWOptimizer(narrow, 0.1, decayAll: true);
+        using var second = new AdamWOptimizer(wide, 0.1, decayAll: true);
+        for (int step = 0; step < 6; step++)
+        {
+            Tensor gradient = randn(length, generator: new Generator((ulong)step)) * Math.Pow(10, step - 3);
+            narrow.P.grad = gradient;
+            wide.P.grad = gradient.to(ScalarType.Float64);
+            first.Step(0.01);
+            second.Step(0.01);
+        }
+
+        Assert.InRange((narrow.P.to(ScalarType.Float64) - wide.P).abs().max().item<double>(), 0, 1e-5);
+    }
+
+    private sealed class Surface32 : nn.Module
+    {
+        public Surface32(int length, ScalarType type)
+            : base(nameof(Surface32))
+        {
+            P = new TorchSharp.Modules.Parameter(linspace(-1, 1, length, ScalarType.Float64).to(type));
+            register_parameter("p", P);
+        }
+
+        public TorchSharp.Modules.Parameter P { get; }
+    }
 }

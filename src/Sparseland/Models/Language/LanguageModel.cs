@@ -53,26 +53,24 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, a hook for a place that the model has not, or a hook's shape.</exception>
     public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
     {
-        CheckIds(ids, cache?.Count ?? 0);
-        hook.Check(Layers, Serves);
-        cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         using var scope = NewDisposeScope();
-        if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
-        Tensor x = Embed(ids, cache?.Count ?? 0);
-        Rotation? rotation = Rotate(cache?.Count ?? 0, ids.shape[1]);
-        for (int layer = 0; layer < Layers; layer++)
-        {
-            using var inner = NewDisposeScope();
-            Tensor before = hook.At(layer, Activation.ResidualBefore, x);
-            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, rotation, hook, cache));
-
-            // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
-            x = inner.MoveToOuter(after);
-        }
-
+        Tensor x = Run(ids, hook, cache, Layers);
         cache?.Advance((int)ids.shape[1]);
         if (lastOnly) x = x.narrow(1, x.shape[1] - 1, 1);
         return scope.MoveToOuter(Head(x));
+    }
+
+    /// <summary>Shows a hook the places that it wants, and computes nothing above the last of them: no later block and no logits.</summary>
+    /// <param name="ids">Token ids [batch, tokens], int64.</param>
+    /// <param name="hook">Reads activations.</param>
+    /// <exception cref="ArgumentException">As for <see cref="Logits"/>.</exception>
+    public void Visit(Tensor ids, IActivationHook hook)
+    {
+        ArgumentNullException.ThrowIfNull(hook);
+        using var scope = NewDisposeScope();
+        hook.Check(Layers, Serves);
+        int last = Enumerable.Range(0, Layers).Last(layer => Enum.GetValues<Activation>().Any(a => Serves(a) && hook.Wants(new(layer, a))));
+        Run(ids, hook, cache: null, last + 1);
     }
 
     /// <summary>An empty cache for this model.</summary>
@@ -91,6 +89,28 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
             throw new ArgumentException($"residual must be [batch, tokens, {Width}], but is [{string.Join(", ", residual.shape)}].", nameof(residual));
         using var scope = NewDisposeScope();
         return scope.MoveToOuter(Head(residual));
+    }
+
+    /// <summary>The residual stream after some blocks.</summary>
+    private Tensor Run(Tensor ids, IActivationHook? hook, KeyValueCache? cache, int layers)
+    {
+        CheckIds(ids, cache?.Count ?? 0);
+        hook.Check(Layers, Serves);
+        cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
+        if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
+        Tensor x = Embed(ids, cache?.Count ?? 0);
+        Rotation? rotation = Rotate(cache?.Count ?? 0, ids.shape[1]);
+        for (int layer = 0; layer < layers; layer++)
+        {
+            using var inner = NewDisposeScope();
+            Tensor before = hook.At(layer, Activation.ResidualBefore, x);
+            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, rotation, hook, cache));
+
+            // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
+            x = inner.MoveToOuter(after);
+        }
+
+        return x;
     }
 
     /// <summary>Embeds tokens that begin at a position.</summary>

@@ -1,0 +1,107 @@
+using Sparseland.Kernels;
+using Sparseland.Selection;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>Some entries of a code and the gradient of what they rebuild.</summary>
+/// <param name="Support">Places [tokens, latents].</param>
+/// <param name="Values">f [Count].</param>
+/// <param name="Gradient">dL/dxhat of their reconstruction [tokens, d].</param>
+internal sealed record CodePart(Support Support, Tensor Values, Tensor Gradient);
+
+/// <summary>
+/// One batch through an autoencoder and back, by hand: only the pre-activations are a dense product; decoding and both gradients touch active
+/// latents alone. With G = dL/dxhat: df = &lt;W_d[i], G_t&gt;, gW_d[i] = sum_t f G_t, gW_e[i] = sum_t dz (x_t - b_d), gb_e = sum_t dz,
+/// gb_d = sum_t G_t - sum dz W_e[i].
+/// </summary>
+internal sealed class AutoencoderPass : IDisposable
+{
+    private readonly DisposeScope _scope;
+    private readonly List<CodePart> _parts = [];
+    private Tensor _biasGradient;
+
+    /// <summary>Forward, with the loss mean over tokens of ||x - xhat||^2 as the first part.</summary>
+    public AutoencoderPass(SparseAutoencoder autoencoder, Tensor x, Tensor? gradients, bool training)
+    {
+        Autoencoder = autoencoder;
+        _scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Input = x;
+        Centred = autoencoder.Centred(x);
+        Pre = autoencoder.Pre(Centred);
+        Code = autoencoder.Rule.Select(Pre, new(training, gradients, autoencoder.Decoder));
+        Reconstruction = autoencoder.Decode(Code);
+        Error = x - Reconstruction;
+        Tensor gradient = Error.mul(-2.0 / x.shape[0]);
+        _biasGradient = gradient.sum([0L]);
+        _parts.Add(new(Code.Support, Code.Values, gradient));
+        Loss = Error.square().sum(ScalarType.Float64).item<double>() / x.shape[0];
+    }
+
+    public SparseAutoencoder Autoencoder { get; }
+
+    public Tensor Input { get; }
+
+    /// <summary>x - b_d.</summary>
+    public Tensor Centred { get; }
+
+    /// <summary>z [tokens, latents].</summary>
+    public Tensor Pre { get; }
+
+    public SparseCode Code { get; }
+
+    public Tensor Reconstruction { get; }
+
+    /// <summary>e = x - xhat.</summary>
+    public Tensor Error { get; }
+
+    /// <summary>Reconstruction loss: sum over d, mean over tokens.</summary>
+    public double Loss { get; }
+
+    /// <summary>Adds entries that rebuild something of their own, without the decoder's bias.</summary>
+    public void Add(CodePart part) => _parts.Add(part);
+
+    /// <summary>Adds weight times the gradients of all parts to the parameters.</summary>
+    public void Backward(double weight = 1)
+    {
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor? decoder = null, encoder = null;
+        Tensor bias = zeros_like(Autoencoder.EncoderBias);
+        foreach (CodePart part in _parts)
+        {
+            Tensor values = SparseProduct.Sampled(part.Support, part.Gradient, Autoencoder.Decoder);
+            Tensor pre = Autoencoder.Rule.Back(this, part, values);
+            Support latents = part.Support.Transpose(out int[] order);
+            Tensor sorted = tensor(order, ScalarType.Int64);
+            Tensor f = part.Values.index_select(0, sorted), dz = pre.index_select(0, sorted);
+            Accumulate(ref decoder, latents, f, part.Gradient);
+            Accumulate(ref encoder, latents, dz, Centred);
+            bias.index_add_(0, part.Support.ColumnIndexTensor(), pre, 1);
+        }
+
+        Put(Autoencoder.Decoder, decoder!, weight);
+        Put(Autoencoder.Encoder, encoder!, weight);
+        Put(Autoencoder.DecoderBias, Autoencoder.CentreInput ? _biasGradient - bias.unsqueeze(0).mm(Autoencoder.Encoder).squeeze(0) : _biasGradient.clone(), weight);
+        Put(Autoencoder.EncoderBias, bias, weight);
+    }
+
+    public void Dispose() => _scope.Dispose();
+
+    private static void Accumulate(ref Tensor? sum, Support latents, Tensor values, Tensor rows)
+    {
+        if (sum is null) sum = SparseProduct.Multiply(latents, values, rows);
+        else SparseProduct.AddTo(latents, values, rows, sum);
+    }
+
+    private static void Put(Parameter parameter, Tensor gradient, double weight)
+    {
+        if (weight != 1) gradient.mul_(weight);
+        using Tensor? before = parameter.grad;
+        if (before is null) parameter.grad = gradient.DetachFromDisposeScope();
+        else before.add_(gradient);
+    }
+}

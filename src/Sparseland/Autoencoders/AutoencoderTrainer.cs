@@ -1,0 +1,156 @@
+using Sparseland.Solvers;
+using Sparseland.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>
+/// Trains any <see cref="SparseAutoencoder"/>: pre-activations, choice, sparse decoding, losses, sparse gradients, Adam, decoder of unit rows, statistics. It
+/// is a <see cref="TrainingLoop"/>, so it goes on from a checkpoint bit for bit, thresholds, densities and silent latents included.
+/// </summary>
+public sealed class AutoencoderTrainer : IDisposable
+{
+    private readonly State _state;
+    private readonly TrainingLoop _loop;
+    private readonly AutoencoderTrainingOptions _options;
+    private readonly IBatchSource _batches;
+    private readonly long _deadAfter;
+    private readonly List<SparseCode> _codes = [];
+
+    /// <summary>Prepares a training.</summary>
+    /// <param name="autoencoder">Trained in place; stays the caller's.</param>
+    /// <param name="batches">Activations [tokens, d] as the input of each batch; a target of the same shape is taken as gradients.</param>
+    /// <param name="options">Settings; null for their defaults.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, or the first batch does not fit the autoencoder.</exception>
+    public AutoencoderTrainer(SparseAutoencoder autoencoder, IBatchSource batches, AutoencoderTrainingOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(autoencoder);
+        ArgumentNullException.ThrowIfNull(batches);
+        (Autoencoder, _batches, _options) = (autoencoder, batches, options ?? new());
+        _options.Validate();
+        long tokens = Start() * _options.Steps * _options.Accumulate;
+        _deadAfter = _options.DeadAfter ?? Math.Max(20_000, tokens / 10);
+        Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
+        _state = new State(autoencoder, Statistics);
+        _loop = new(_state, batches, Gradients, _options, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
+    }
+
+    /// <summary>What is trained.</summary>
+    public SparseAutoencoder Autoencoder { get; }
+
+    /// <summary>How often latents fire and how long they have been silent.</summary>
+    public LatentStatistics Statistics { get; }
+
+    /// <summary>Reports of all steps so far; the loss is that of the reconstruction with all that was added to it.</summary>
+    public IReadOnlyList<StepReport> History => _loop.History;
+
+    /// <summary>Tokens after which a silent latent counts as dead.</summary>
+    public long DeadAfter => _deadAfter;
+
+    /// <summary>Makes the remaining steps.</summary>
+    /// <param name="progress">Reported after each step.</param>
+    /// <param name="cancel">Checked before each step.</param>
+    /// <exception cref="DivergenceException">A loss or gradient is not finite.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; the autoencoder is that of the last whole step.</exception>
+    public TrainingResult Run(IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => _loop.Run(progress, cancel);
+
+    /// <summary>Makes one step.</summary>
+    /// <param name="cancel">Checked before it.</param>
+    public StepReport Step(CancellationToken cancel = default) => _loop.Step(cancel);
+
+    /// <summary>Writes all that the training needs to go on.</summary>
+    /// <param name="path">The file.</param>
+    public void Save(string path) => _loop.Save(path);
+
+    /// <summary>Goes on where a checkpoint stopped.</summary>
+    /// <param name="path">A file that <see cref="Save"/> wrote for an equal training.</param>
+    /// <exception cref="InvalidDataException">It is of another training; the message names what differs. Nothing has changed.</exception>
+    public void Load(string path) => _loop.Load(path);
+
+    /// <summary>Frees the moments; the autoencoder stays.</summary>
+    public void Dispose()
+    {
+        Forget();
+        _loop.Dispose();
+    }
+
+    /// <summary>Looks at the first batches: sizes, and the mean that the decoder's bias begins with. Gives the tokens of a batch.</summary>
+    private long Start()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor first = _batches.At(0).Input;
+        Autoencoder.CheckActivations(first);
+        if (_options.CentreOn == 0) return first.shape[0];
+        Tensor sum = zeros(Autoencoder.Width, dtype: ScalarType.Float64);
+        long seen = 0;
+        for (long i = 0; seen < _options.CentreOn; i++)
+        {
+            using DisposeScope inner = NewDisposeScope();
+            Tensor x = i == 0 ? first : _batches.At(i).Input;
+            x = x.narrow(0, 0, Math.Min(x.shape[0], _options.CentreOn - seen));
+            Autoencoder.CheckActivations(x);
+            sum.add_(x.sum([0L], type: ScalarType.Float64));
+            seen += x.shape[0];
+        }
+
+        Autoencoder.DecoderBias.copy_(sum.div_(seen));
+        return first.shape[0];
+    }
+
+    private double Gradients(Batch batch, double weight)
+    {
+        Autoencoder.CheckActivations(batch.Input);
+        if (_codes.Count == _options.Accumulate) Forget();
+        Tensor? gradients = batch.Target is not null && batch.Target.shape.SequenceEqual(batch.Input.shape) ? batch.Target : null;
+        using var pass = new AutoencoderPass(Autoencoder, batch.Input, gradients, training: true);
+        double loss = pass.Loss + DeadLatentLoss.AddTo(pass, Statistics.SilentFor(_deadAfter), _options.DeadLatentWeight);
+        pass.Backward(weight);
+        pass.Code.Values.DetachFromDisposeScope();
+        _codes.Add(pass.Code);
+        return loss;
+    }
+
+    /// <summary>Removes from each row's gradient what would only change the row's norm.</summary>
+    private void Project()
+    {
+        if (!_options.UnitDecoder) return;
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor gradient = Autoencoder.Decoder.grad!;
+        gradient.sub_(gradient.mul(Autoencoder.Decoder).sum([1L], keepdim: true).mul(Autoencoder.Decoder));
+    }
+
+    private void Finish()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        if (_options.UnitDecoder) Autoencoder.Decoder.div_(Autoencoder.Decoder.norm(1, keepdim: true));
+        foreach (SparseCode code in _codes)
+        {
+            Statistics.Update(code);
+            Autoencoder.Rule.Learn(code);
+        }
+
+        Forget();
+    }
+
+    // Codes of a step that was not made (its loss was not finite) teach nothing.
+    private void Forget()
+    {
+        foreach (SparseCode code in _codes) code.Dispose();
+        _codes.Clear();
+    }
+
+    /// <summary>All that a checkpoint keeps.</summary>
+    private sealed class State : nn.Module
+    {
+        public State(SparseAutoencoder autoencoder, LatentStatistics statistics)
+            : base("training")
+        {
+            register_module("autoencoder", autoencoder);
+            register_module("statistics", statistics);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>
+/// BatchTopK (Bussmann et al. 2024), the same choice as mutual choice (Ayonrinde 2024): the k B largest positive pre-activations of a batch of B
+/// tokens, wherever they are. At inference a latent is active above one threshold, the running mean of the smallest value that was chosen in
+/// training: a token's code then does not depend on its neighbours.
+/// </summary>
+public sealed class BatchTopKRule : CodeRule
+{
+    private readonly Tensor _threshold;
+
+    /// <summary>Sets k.</summary>
+    /// <param name="k">Mean number of active latents of a token, positive; need not be whole.</param>
+    /// <param name="thresholdWeight">Weight of a new batch in the running threshold, above 0 and at most 1. Default 0.02.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
+    public BatchTopKRule(double k, double thresholdWeight = 0.02)
+        : base("batch-topk")
+    {
+        if (!(k > 0) || !double.IsFinite(k)) throw new ArgumentOutOfRangeException(nameof(k), k, "k must be positive and finite.");
+        if (!(thresholdWeight is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(thresholdWeight), thresholdWeight, "thresholdWeight must lie above 0 and not above 1.");
+        (K, ThresholdWeight) = (k, thresholdWeight);
+        using IDisposable off = no_grad();
+
+        // Below zero: not learned.
+        _threshold = tensor(new[] { -1.0 }).DetachFromDisposeScope();
+        register_buffer("threshold", _threshold);
+    }
+
+    /// <summary>Mean number of active latents of a token.</summary>
+    public double K { get; }
+
+    /// <summary>Weight of a new batch in the running threshold.</summary>
+    public double ThresholdWeight { get; }
+
+    /// <summary>A latent is active above it at inference; null before training.</summary>
+    public double? Threshold => _threshold[0].item<double>() is >= 0 and var t ? t : null;
+
+    /// <inheritdoc/>
+    public override bool ChoosesAcrossBatch => true;
+
+    /// <inheritdoc/>
+    public override void Check(int latents)
+    {
+        if (K > latents) throw new ArgumentException($"k is {K}, but there are {latents} latents.", "rule");
+    }
+
+    /// <inheritdoc/>
+    public override SparseCode Select(Tensor pre, CodeContext context)
+    {
+        if (context.Training) return Positive(Selection.Select.TopK(pre, Budget.Global(CountFor(pre))), pre);
+        double t = Threshold ?? throw new InvalidOperationException($"{Architecture} has no threshold yet: it chooses across a batch in training and needs one at inference. Train it, or calibrate one.");
+        using DisposeScope scope = NewDisposeScope();
+        return Positive(Support.FromMask(pre.gt(t)), pre);
+    }
+
+    internal override void Learn(SparseCode code)
+    {
+        if (code.Support.Count == 0) return;
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = _threshold[0].item<double>();
+        _threshold.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
+    }
+
+    private int CountFor(Tensor pre) => (int)Math.Min(Math.Round(K * pre.shape[0]), pre.numel());
+}

@@ -1,0 +1,69 @@
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>What a rule may know besides the pre-activations.</summary>
+/// <param name="Training">True during training, where rules that choose across a batch do so; false where the code of a token must not depend on its neighbours.</param>
+/// <param name="Gradients">Gradients of the model's loss at the tokens [tokens, d]; null where there are none.</param>
+/// <param name="Decoder">Rows of the decoder [latents, d]; rules that weigh by it read it.</param>
+public readonly record struct CodeContext(bool Training, Tensor? Gradients, Tensor Decoder);
+
+/// <summary>
+/// How an architecture turns pre-activations into a code: which latents are active, with which values, and how gradients go back. A rule is
+/// a module: thresholds and running figures are its buffers or parameters, so that a checkpoint keeps them.
+/// </summary>
+public abstract class CodeRule : nn.Module
+{
+    /// <summary>Names the rule.</summary>
+    /// <param name="name">Short name of the architecture, such as "topk".</param>
+    protected CodeRule(string name)
+        : base(name) => Architecture = name;
+
+    /// <summary>Short name of the architecture.</summary>
+    public string Architecture { get; }
+
+    /// <summary>Whether the code of a token in training depends on the other tokens of its batch; such rules need a threshold at inference.</summary>
+    public virtual bool ChoosesAcrossBatch => false;
+
+    /// <summary>The code of some tokens.</summary>
+    /// <param name="pre">Pre-activations z [tokens, latents], Float32 or Float64, on the CPU.</param>
+    /// <param name="context">What else is known.</param>
+    /// <returns>Entries with positive values only.</returns>
+    /// <exception cref="ArgumentException">The budget does not fit, or a pre-activation is NaN.</exception>
+    /// <exception cref="InvalidOperationException">The rule needs what has not been learned yet, such as a threshold.</exception>
+    public abstract SparseCode Select(Tensor pre, CodeContext context);
+
+    /// <summary>Throws where the rule cannot serve so many latents.</summary>
+    /// <param name="latents">M.</param>
+    /// <exception cref="ArgumentException">The rule asks for more, or for another number.</exception>
+    public virtual void Check(int latents)
+    {
+    }
+
+    /// <summary>
+    /// From gradients of the values to those of the pre-activations, on the same places. Where a value is its pre-activation they are the same.
+    /// Rules with parameters of their own add to their gradients here.
+    /// </summary>
+    /// <param name="pass">The pass through the autoencoder.</param>
+    /// <param name="part">Some entries of the code and what they rebuild.</param>
+    /// <param name="values">dL/df [Count] of the part.</param>
+    internal virtual Tensor Back(AutoencoderPass pass, CodePart part, Tensor values) => values;
+
+    /// <summary>Called after a step with the batch's codes: running thresholds and frequencies are brought up to date here.</summary>
+    internal virtual void Learn(SparseCode code)
+    {
+    }
+
+    /// <summary>The entries of a choice whose pre-activation is above zero, with these as values.</summary>
+    internal static SparseCode Positive(Support chosen, Tensor pre)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor values = chosen.Gather(pre), positive = values.gt(0);
+        return positive.all().item<bool>()
+            ? new(chosen, values.MoveToOuterDisposeScope())
+            : new(chosen.Where(positive), values.masked_select(positive).MoveToOuterDisposeScope());
+    }
+}

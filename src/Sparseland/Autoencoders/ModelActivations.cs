@@ -1,0 +1,86 @@
+using Sparseland.Models.Language;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>Activations at one place of a language model, computed as they are needed; blocks above the place are not run.</summary>
+public sealed class ModelActivations : IActivationSource
+{
+    private readonly LanguageModel _model;
+    private readonly TokenText _text;
+    private readonly int _length, _skip, _batch;
+
+    /// <summary>Names model, place and text.</summary>
+    /// <param name="model">The model; stays the caller's.</param>
+    /// <param name="site">The place; its values must be [batch, tokens, d].</param>
+    /// <param name="text">The text; windows follow each other.</param>
+    /// <param name="length">Tokens of a window; the model's context, 256 at most, where null.</param>
+    /// <param name="skipFirst">Tokens at the beginning of each window that are left out: in many models the first has a norm of its own. Default 0.</param>
+    /// <param name="batch">Windows that go through the model at once. Default 16.</param>
+    /// <exception cref="ArgumentException">A number is out of its range, the text is shorter than a window, or the model has no such place.</exception>
+    public ModelActivations(LanguageModel model, ActivationSite site, TokenText text, int? length = null, int skipFirst = 0, int batch = 16)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
+        _length = length ?? Math.Min(256, model.Context);
+        if (_length < 1 || _length > model.Context) throw new ArgumentOutOfRangeException(nameof(length), length, $"length must be from 1 to the context of {model.Context}.");
+        if (skipFirst < 0 || skipFirst >= _length) throw new ArgumentOutOfRangeException(nameof(skipFirst), skipFirst, $"skipFirst must be from 0 to below the window of {_length}.");
+        if (text.Count <= _length) throw new ArgumentException($"The text has {text.Count} tokens; a window needs {_length} and the one after.", nameof(text));
+        (_model, Site, _text, _skip, _batch) = (model, site, text, skipFirst, batch);
+        Windows = (text.Count - 1) / _length;
+        Width = WidthAt();
+    }
+
+    /// <summary>The place.</summary>
+    public ActivationSite Site { get; }
+
+    /// <inheritdoc/>
+    public string Description => $"{Site.Activation} of block {Site.Layer}, {_text.Count} tokens in windows of {_length}, first {_skip} left out";
+
+    /// <inheritdoc/>
+    public int Width { get; }
+
+    /// <inheritdoc/>
+    public int Windows { get; }
+
+    /// <inheritdoc/>
+    public int TokensPerWindow => _length - _skip;
+
+    /// <inheritdoc/>
+    public bool HasGradients => false;
+
+    /// <inheritdoc/>
+    public ActivationRows Read(ReadOnlySpan<int> windows, CancellationToken cancel)
+    {
+        using IDisposable off = no_grad();
+        Tensor all = empty([(long)windows.Length * TokensPerWindow, Width]);
+        for (int from = 0; from < windows.Length; from += _batch)
+        {
+            cancel.ThrowIfCancellationRequested();
+            using DisposeScope scope = NewDisposeScope();
+            int[] starts = [.. windows[from..Math.Min(windows.Length, from + _batch)].ToArray().Select(w => w * _length)];
+            Tensor value = At(_text.Windows(starts, _length).Ids);
+            if (_skip > 0) value = value.narrow(1, _skip, TokensPerWindow);
+            all.narrow(0, (long)from * TokensPerWindow, (long)starts.Length * TokensPerWindow).copy_(value.reshape(-1, Width));
+        }
+
+        return new(all);
+    }
+
+    private Tensor At(Tensor ids)
+    {
+        using var recorder = new ActivationRecorder(Site);
+        _model.Visit(ids, recorder);
+        return recorder[Site].alias();
+    }
+
+    private int WidthAt()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor value = At(_text.Windows([0], 1).Ids);
+        return value.dim() == 3 ? (int)value.shape[2] : throw new ArgumentException($"{Site.Activation} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d].", "site");
+    }
+}
