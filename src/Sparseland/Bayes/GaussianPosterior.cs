@@ -28,7 +28,10 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
         BayesInput.CheckSystem(Phi, y);
         BayesInput.CheckGamma(gamma, Phi.shape[1], nameof(gamma));
         NoiseModel.Positive(noise, nameof(noise));
-        return Solve(Phi, y, gamma, noise, covariance);
+        using var scope = NewDisposeScope();
+        BayesUnits units = BayesUnits.Of(Phi, y);
+        double[] own = [.. gamma.Select(g => units.OfVariance(g, nameof(gamma)))];
+        return Solve(units.OfPhi(Phi), units.OfY(y), own, units.OfNoise(noise, nameof(noise)), covariance).InUnits(units).ToOuterScope();
     }
 
     /// <summary>The same without the checks.</summary>
@@ -58,6 +61,23 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
 
     /// <summary>Numbers in y, m snapshots.</summary>
     internal long Numbers { get; init; }
+
+    /// <summary>What the units add to the cost, and take from the log evidence.</summary>
+    internal (double Cost, double Evidence) LogShift(BayesUnits units)
+    {
+        double shift = Numbers * units.LogUnit;
+        return (shift, Mean.dtype == ScalarType.ComplexFloat64 ? shift : shift / 2);
+    }
+
+    /// <summary>This posterior, computed in the units of the computation, in those of the data; the tensors are changed in place.</summary>
+    internal GaussianPosterior InUnits(BayesUnits units)
+    {
+        double root = units.Coefficient;
+        (double cost, double evidence) = LogShift(units);
+        Mean.mul_(root);
+        Covariance?.mul_(root).mul_(root);
+        return this with { Variance = [.. Variance.Select(units.Variance)], Cost = Cost + cost, LogEvidence = LogEvidence - evidence };
+    }
 
     /// <summary>The log evidence that belongs to a cost.</summary>
     internal static double Evidence(double cost, Tensor y) => y.dtype == ScalarType.ComplexFloat64

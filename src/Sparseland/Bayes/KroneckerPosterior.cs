@@ -31,7 +31,22 @@ public sealed record KroneckerPosterior(Tensor Mean, double[] VarianceDiagonal, 
         dictionary.CheckGammas(gammas, nameof(gammas));
         dictionary.Check(y, nameof(y), dictionary.Measurements, "measurements");
         NoiseModel.Positive(noise, nameof(noise));
-        return Solve(dictionary.Factors, gammas, y, noise);
+        using var scope = NewDisposeScope();
+        BayesUnits units = BayesUnits.Of(dictionary, y);
+        return Solve(
+            BayesUnits.OfPhi(dictionary).Factors, units.OfVariances(gammas, nameof(gammas)), units.OfY(y), units.OfNoise(noise, nameof(noise)))
+            .InUnits(units, y.numel());
+    }
+
+    /// <summary>This posterior, computed in the units of the computation, in those of the data; the mean is changed in place.</summary>
+    private KroneckerPosterior InUnits(BayesUnits units, long measurements)
+    {
+        Mean.mul_(units.Coefficient).MoveToOuterDisposeScope();
+        return this with
+        {
+            VarianceDiagonal = [.. VarianceDiagonal.Select(units.Variance)], Cost = Cost + (measurements * units.LogUnit),
+            ResidualSquared = units.Noise(ResidualSquared),
+        };
     }
 
     internal static KroneckerPosterior Solve(IReadOnlyList<Tensor> factors, IReadOnlyList<double[]> gammas, Tensor y, double noise)

@@ -91,26 +91,19 @@ public sealed record SblResult(
     /// </summary>
     public GaussianPosterior WithoutOwnPrior() => Posterior with { Mean = Unshrunk.alias(), Variance = [.. Deviation.Select(d => d * d)], Covariance = null };
 
-    /// <summary>This result, computed in the units of the scale, in those of the data.</summary>
-    internal SblResult InUnits(BayesScale scale)
+    /// <summary>This result, computed in the units of the computation, in those of the data.</summary>
+    internal SblResult InUnits(BayesUnits units)
     {
-        double root = scale.Coefficient;
-        double[] gamma = [.. Gamma.Select(scale.Variance)];
+        double root = units.Coefficient;
+        double[] gamma = [.. Gamma.Select(units.Variance)];
         if (!gamma.All(double.IsFinite)) throw new ArgumentException("A prior variance is no float64 in the units of y/Phi, squared; scale Phi or y.", "Phi");
-        double shift = Mean.dim() == 0 ? 0 : Posterior.Numbers * scale.LogUnit;
-        Mean.mul_(root);
+        (double shift, double density) = Posterior.LogShift(units);
         Unshrunk.mul_(root);
-        Posterior.Covariance?.mul_(root).mul_(root);
-        double density = Mean.dtype == ScalarType.ComplexFloat64 ? shift : shift / 2;
-        GaussianPosterior posterior = Posterior with
-        {
-            Variance = [.. Variance.Select(scale.Variance)], Cost = Posterior.Cost + shift, LogEvidence = Posterior.LogEvidence - density,
-        };
         return this with
         {
-            Posterior = posterior, Gamma = gamma, NoiseVariance = scale.Noise(NoiseVariance), Cost = [.. Cost.Select(c => c + shift)],
-            LogEvidence = [.. LogEvidence.Select(e => e - density)], NoiseFloor = NoiseFloor?.InUnits(scale),
-            Deviation = [.. Deviation.Select(d => d * root)], Actions = [.. Actions.Select(a => a with { Gamma = scale.Variance(a.Gamma) })],
+            Posterior = Posterior.InUnits(units), Gamma = gamma, NoiseVariance = units.Noise(NoiseVariance), Cost = [.. Cost.Select(c => c + shift)],
+            LogEvidence = [.. LogEvidence.Select(e => e - density)], NoiseFloor = NoiseFloor?.InUnits(units),
+            Deviation = [.. Deviation.Select(d => d * root)], Actions = [.. Actions.Select(a => a with { Gamma = units.Variance(a.Gamma) })],
         };
     }
 
