@@ -85,18 +85,7 @@ internal static class BayesInput
     public static double VarianceOfLargest(Tensor Phi, Tensor y)
     {
         using var scope = NewDisposeScope();
-        return LargestOf(Phi.mH.mm(y.reshape(y.shape[0], -1)).abs().square().mean([1]), Phi.abs().square().sum([0]));
-    }
-
-    /// <summary>The same for a Kronecker product.</summary>
-    public static double VarianceOfLargest(KroneckerDictionary dictionary, Tensor y)
-    {
-        using var scope = NewDisposeScope();
-        return LargestOf(dictionary.Adjoint(y).abs().square(), tensor(dictionary.ColumnPowers()));
-    }
-
-    private static double LargestOf(Tensor correlations, Tensor powers)
-    {
+        Tensor correlations = Phi.mH.mm(y.reshape(y.shape[0], -1)).abs().square().mean([1]), powers = Phi.abs().square().sum([0]);
         double largest = correlations.div(powers.square()).max().item<double>();
         return largest > 0 && double.IsFinite(largest) ? largest : 1;
     }

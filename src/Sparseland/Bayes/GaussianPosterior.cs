@@ -21,7 +21,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     /// <param name="y">[measurements] or [measurements, snapshots], the same type.</param>
     /// <param name="gamma">Prior variance of each coefficient, not negative.</param>
     /// <param name="noise">s2, positive.</param>
-    /// <param name="covariance">Whether Sigma of the active coefficients is kept as a matrix.</param>
+    /// <param name="covariance">Whether Sigma of the active coefficients is kept as a matrix. Default true.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit.</exception>
     public static GaussianPosterior Compute(Tensor Phi, Tensor y, IReadOnlyList<double> gamma, double noise, bool covariance = true)
     {
@@ -123,7 +123,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     }
 
     /// <summary>Indices whose mean (norm over snapshots) exceeds a share of the largest. SBL's means are never exactly zero before pruning.</summary>
-    /// <param name="relativeThreshold">In [0, 1).</param>
+    /// <param name="relativeThreshold">In [0, 1). Default 1e-3.</param>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is outside [0, 1).</exception>
     public int[] Support(double relativeThreshold = 1e-3)
     {

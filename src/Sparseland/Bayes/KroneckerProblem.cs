@@ -21,6 +21,7 @@ public sealed record KroneckerProblem(
     /// <param name="seed">Seed.</param>
     /// <param name="kroneckerSupport">
     /// False for the same number of non-zero coefficients, nonZeros^I, at random places with N(0, 1) values: what the method does not expect.
+    /// Default true.
     /// </param>
     /// <exception cref="ArgumentException">Sizes do not fit.</exception>
     public static KroneckerProblem Draw(

@@ -53,7 +53,7 @@ public static class KroneckerSbl
     {
         using var scope = NewDisposeScope();
         int count = dictionary.Factors.Count;
-        double order = BayesInput.VarianceOfLargest(dictionary, y);
+        double order = StartVariance(dictionary, y, options.Update);
         double below = options.PruneBelow ?? (options.Update == KroneckerUpdate.PatternCoupled ? 1e-4 * order : 0);
         double[][] gammas = Start(dictionary, options, order);
         Tensor[] factors = [.. dictionary.Factors];
@@ -108,6 +108,23 @@ public static class KroneckerSbl
         KroneckerPosterior last = KroneckerPosterior.Solve(dictionary.Factors, gammas, y, noise);
         cost.Add(last.Cost);
         return new(last.Mean.MoveToOuterDisposeScope(), last.VarianceDiagonal, gammas, kept, noise, cost, iteration, cycles, status) { NoiseFloor = estimate };
+    }
+
+    /// <summary>
+    /// A share of ||y||^2/||A||^2, the variance of equal coefficients that would explain y. The published start is 1 in whatever units: in the paper's
+    /// two simulations it is 1/400 to 1/1600 and 37 times that variance.
+    /// </summary>
+    /// <remarks>
+    /// Measured on those simulations. Expectation maximisation shrinks the coefficients of coherent dictionaries only slowly and is best
+    /// started below them: alternating, the channel's error at 12 dB is 0.11 from a hundredth, 0.35 from the whole and 0.15 from the published
+    /// start; pattern-coupled with learned noise 0.14, 0.53 and 0.94. The projection takes the rank-one part of whatever it is given and loses what a small start hides:
+    /// with learned noise at 12 dB the channel's error is 0.47 from a hundredth, 0.11 from ten times and 1.00 from the published start, the
+    /// NMSE of the Gaussian problems -8, -22 and -22 dB.
+    /// </remarks>
+    private static double StartVariance(KroneckerDictionary dictionary, Tensor y, KroneckerUpdate update)
+    {
+        double power = BayesInput.MeanSquare(y) * y.numel() / dictionary.ColumnPowers().Sum();
+        return power == 0 ? 1 : power * (update == KroneckerUpdate.Svd ? 10 : 0.01);
     }
 
     private static double[][] Start(KroneckerDictionary dictionary, KroneckerSblOptions options, double order)

@@ -37,7 +37,7 @@ public sealed record KroneckerSblOptions
 
     /// <summary>
     /// An entry of a factor is dropped too when none of its coefficients has a prior variance of at least this, squared units of x; null, the default, for
-    /// 1e-4 of the variance that <see cref="StartGammas"/> starts at (pattern-coupled) or 0. The reference compares the factor's own entry with
+    /// 1e-4 of the default of <see cref="StartGammas"/> (pattern-coupled) or 0. The reference compares the factor's own entry with
     /// 1e-4, which depends on the units of the data and on how the factors share their scale.
     /// </summary>
     public double? PruneBelow { get; init; }
@@ -55,8 +55,8 @@ public sealed record KroneckerSblOptions
     public int? MaxInnerCycles { get; init; }
 
     /// <summary>
-    /// Start of the factors of gamma [N_i], squared units of x; null, the default, for equal variances (pattern-coupled: C times equal ones), the square of
-    /// the largest coefficient that one column alone would have, max |phi_j^H y|^2/||phi_j||^4. The reference starts at 1, whatever the units.
+    /// Start of the factors of gamma [N_i], squared units of x; null, the default, for equal variances (pattern-coupled: C times equal ones): of the
+    /// ||y||^2/||A||^2 that would explain y, ten times for the SVD update and a hundredth for the others. The reference starts at 1, whatever the units.
     /// </summary>
     public IReadOnlyList<double[]>? StartGammas { get; init; }
 

@@ -33,8 +33,8 @@ public sealed class AlternatingDictionaryLearner : IDisposable
     /// <summary>Starts from samples as atoms.</summary>
     /// <param name="X">Training samples [samples, features], float64.</param>
     /// <param name="coder">Finds the codes.</param>
-    /// <param name="update">Finds the dictionary.</param>
-    /// <param name="options">Atoms, replacement, seed.</param>
+    /// <param name="update">Finds the dictionary. Default KSvd.</param>
+    /// <param name="options">Atoms, replacement, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">X is not a matrix of finite float64 numbers, or an option is out of its range.</exception>
     public AlternatingDictionaryLearner(Tensor X, ISparseCoder coder, DictionaryUpdate update = DictionaryUpdate.KSvd, LearnerOptions? options = null)
         : this(coder, update, options)

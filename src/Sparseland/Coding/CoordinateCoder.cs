@@ -72,7 +72,7 @@ public sealed class CoordinateCoder : ISparseCoder
 
     /// <summary>Creates the coder.</summary>
     /// <param name="penalty">pen, separable, with or without the constraint a >= 0.</param>
-    /// <param name="options">Tolerance and limits.</param>
+    /// <param name="options">Tolerance and limits; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or the penalty couples coefficients.</exception>
     public CoordinateCoder(IPenalty penalty, CoordinateCoderOptions? options = null)
     {

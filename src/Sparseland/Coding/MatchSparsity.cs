@@ -32,8 +32,8 @@ public static class MatchSparsity
     /// <param name="target">Wanted active units, positive.</param>
     /// <param name="low">Smallest strength: too many active units.</param>
     /// <param name="high">Largest strength: too few.</param>
-    /// <param name="tolerance">Ends as soon as a fit is this close.</param>
-    /// <param name="maxFits">Limit of fits.</param>
+    /// <param name="tolerance">Ends as soon as a fit is this close. Default 0.5.</param>
+    /// <param name="maxFits">Limit of fits. Default 6.</param>
     /// <param name="progress">Fits done, of the limit.</param>
     /// <param name="cancel">Checked before every fit.</param>
     /// <returns>The closest fit; the others are disposed where they can be.</returns>

@@ -31,7 +31,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
     /// <summary>Starts from samples as atoms.</summary>
     /// <param name="X">Samples to take the first atoms from [samples, features], float64.</param>
     /// <param name="coder">Finds the codes.</param>
-    /// <param name="options">Atoms, batch size, replacement, seed.</param>
+    /// <param name="options">Atoms, batch size, replacement, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">X is not a matrix of finite float64 numbers, or an option is out of its range.</exception>
     public OnlineDictionaryLearner(Tensor X, ISparseCoder coder, LearnerOptions? options = null)
     {
@@ -131,7 +131,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
     /// <summary>A learner that goes on where a saved one stood.</summary>
     /// <param name="path">File written by <see cref="Save"/>.</param>
     /// <param name="coder">The same coder.</param>
-    /// <param name="options">The same options, but for the number of atoms, which is the file's.</param>
+    /// <param name="options">The same options, but for the number of atoms, which is the file's; null for the defaults of the record.</param>
     /// <exception cref="InvalidDataException">The file does not hold a learner's state.</exception>
     public static OnlineDictionaryLearner Load(string path, ISparseCoder coder, LearnerOptions? options = null)
     {

@@ -21,6 +21,7 @@ public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Te
     /// Added to the variance of every direction, not negative, in the square of the data's unit. With 0 the covariance of the
     /// whitened data is exactly the identity, which needs data that vary in every direction: patches whose own mean was
     /// subtracted do not.
+    /// Default 1e-5.
     /// </param>
     /// <returns>The map, in the type and on the device of the data. Its tensors belong to the caller.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, a value that is not finite, or a direction without variance while epsilon is 0.</exception>

@@ -77,7 +77,7 @@ public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : I
     /// <summary>Writes both files; values are rounded to float32.</summary>
     /// <param name="path">The raw values.</param>
     /// <param name="shapePath">The shape; null for the same name with the ending .json.</param>
-    /// <param name="order">The order of the values.</param>
+    /// <param name="order">The order of the values. Default Bsq.</param>
     /// <exception cref="ArgumentException">The pixels do not fit the height and width.</exception>
     public void Write(string path, string? shapePath = null, CubeOrder order = CubeOrder.Bsq)
     {

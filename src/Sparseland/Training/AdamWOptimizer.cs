@@ -16,11 +16,11 @@ public sealed class AdamWOptimizer : IOptimizer
 
     /// <summary>Prepares the moments, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
-    /// <param name="weightDecay">lambda.</param>
-    /// <param name="beta1">Decay of m.</param>
-    /// <param name="beta2">Decay of v.</param>
-    /// <param name="epsilon">eps.</param>
-    /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>.</param>
+    /// <param name="weightDecay">lambda. Default 0.01.</param>
+    /// <param name="beta1">Decay of m. Default 0.9.</param>
+    /// <param name="beta2">Decay of v. Default 0.999.</param>
+    /// <param name="epsilon">eps. Default 1e-8.</param>
+    /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>. Default false.</param>
     /// <exception cref="ArgumentException">The model has no parameter that requires a gradient.</exception>
     public AdamWOptimizer(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
     {

@@ -15,9 +15,9 @@ public sealed class SgdOptimizer : IOptimizer
 
     /// <summary>Prepares the momenta, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
-    /// <param name="momentum">Share of the last direction that the next one keeps, from 0 to below 1.</param>
-    /// <param name="weightDecay">lambda, on all parameters; not negative.</param>
-    /// <param name="nesterov">Nesterov's variant; it needs a momentum.</param>
+    /// <param name="momentum">Share of the last direction that the next one keeps, from 0 to below 1. Default 0.</param>
+    /// <param name="weightDecay">lambda, on all parameters; not negative. Default 0.</param>
+    /// <param name="nesterov">Nesterov's variant; it needs a momentum. Default false.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or the model has no parameter that requires a gradient.</exception>
     public SgdOptimizer(nn.Module model, double momentum = 0, double weightDecay = 0, bool nesterov = false)
     {

@@ -163,6 +163,52 @@ public class KroneckerTests
         Assert.InRange(result.NoiseVariance / problem.NoiseVariance, 0.8, 1.25);
     }
 
+    [Theory]
+    [InlineData(KroneckerUpdate.Alternating)]
+    [InlineData(KroneckerUpdate.OneSweep)]
+    [InlineData(KroneckerUpdate.Svd)]
+    [InlineData(KroneckerUpdate.PatternCoupled)]
+    public void A_learned_noise_settles_or_the_status_says_that_it_did_not(KroneckerUpdate update)
+    {
+        int settled = 0;
+        for (int seed = 0; seed < 4; seed++)
+        {
+            using KroneckerProblem problem = KroneckerProblem.Draw([8, 8, 8], [7, 7, 8], 2, 15, 30 + seed);
+            foreach (int iterations in new[] { 3, 400 })
+            {
+                var states = new List<KroneckerSblIteration>();
+                KroneckerSblOptions options = new()
+                {
+                    Update = update, Coupling = update == KroneckerUpdate.PatternCoupled ? [0.3, 0, 0] : [], MaxIterations = iterations, OnIteration = states.Add,
+                };
+                using KroneckerSblResult result = KroneckerSbl.Fit(problem.Dictionary, problem.Measurements, options);
+                Assert.Equal(result.NoiseVariance, states[^1].NoiseVariance);
+                double before = states[^2].NoiseVariance, moved = Math.Abs(result.NoiseVariance - before) / before;
+                double step = KroneckerMStep.Distance(ModeProduct.Kron(states[^1].Gammas), ModeProduct.Kron(states[^2].Gammas)) / KroneckerMStep.Norm(ModeProduct.Kron(states[^2].Gammas));
+                bool isAtRest = moved <= options.Tolerance && step <= options.Tolerance;
+                Assert.Equal(isAtRest, result.Status == KroneckerSblStatus.RelativeChange);
+                if (!isAtRest)
+                {
+                    Assert.Equal(KroneckerSblStatus.IterationLimit, result.Status);
+                    continue;
+                }
+
+                // At rest it is the true one, and a start far from it leads there too.
+                settled++;
+                // These supports are no blocks: what coupling prunes of them counts as noise.
+                Assert.InRange(result.NoiseVariance / problem.NoiseVariance, 0.75, update == KroneckerUpdate.PatternCoupled ? 8 : 1.35);
+                foreach (double factor in new[] { 0.05, 20.0 })
+                {
+                    using KroneckerSblResult other = KroneckerSbl.Fit(
+                        problem.Dictionary, problem.Measurements, options with { Noise = NoiseModel.Learn(factor * problem.NoiseVariance), OnIteration = null });
+                    if (other.Status == KroneckerSblStatus.RelativeChange) Assert.InRange(other.NoiseVariance / result.NoiseVariance, 0.9, 1.1);
+                }
+            }
+        }
+
+        Assert.InRange(settled, 2, 4);
+    }
+
     [Fact]
     public void Non_negative_least_squares_meets_its_conditions()
     {
@@ -254,19 +300,33 @@ public class KroneckerTests
     [Fact]
     public void Pattern_coupled_beats_plain_on_blocks_at_low_snr()
     {
-        double plain = 0, coupled = 0;
+        // From the published start, a gamma of ones.
+        double plain = 0, coupled = 0, own = 0, learned = 0;
+        double[][] start = [.. Enumerable.Range(0, 3).Select(_ => Enumerable.Repeat(1.0, 18).ToArray())];
         for (int seed = 0; seed < 3; seed++)
         {
             using IrsMimoChannel channel = IrsMimoChannel.Simulate(12, 20 + seed);
-            KroneckerSblOptions options = new() { Noise = NoiseModel.Known(channel.NoiseVariance), Update = KroneckerUpdate.Alternating };
+            KroneckerSblOptions options = new()
+            {
+                Noise = NoiseModel.Known(channel.NoiseVariance), Update = KroneckerUpdate.Alternating, StartGammas = start,
+            };
             using KroneckerSblResult am = KroneckerSbl.Fit(channel.Dictionary, channel.Received, options);
             using KroneckerSblResult pc = KroneckerSbl.Fit(
                 channel.Dictionary, channel.Received, options with { Update = KroneckerUpdate.PatternCoupled, Coupling = [0.5, 0, 0.5] });
             plain += channel.ChannelNmse(am.Mean);
             coupled += channel.ChannelNmse(pc.Mean);
+            using KroneckerSblResult better = KroneckerSbl.Fit(channel.Dictionary, channel.Received, options with { StartGammas = null });
+            own += channel.ChannelNmse(better.Mean);
+            using KroneckerSblResult free = KroneckerSbl.Fit(
+                channel.Dictionary, channel.Received, new() { Update = KroneckerUpdate.PatternCoupled, Coupling = [0.5, 0, 0.5] });
+            learned += channel.ChannelNmse(free.Mean);
         }
 
         Assert.True(coupled < plain, $"{coupled} against {plain}");
+
+        // The library's own start, which follows the units of the data, is no worse than that of ones, and serves a learned noise too.
+        Assert.True(own < plain, $"{own} against {plain}");
+        Assert.InRange(learned / 3, 0, 0.3);
     }
 
     [Fact]
