@@ -16,6 +16,8 @@ namespace Sparseland.Bayes;
 /// <param name="LogEvidence">log p(y): -(Cost + m snapshots log 2 pi)/2, for complex data -(Cost + m snapshots log pi).</param>
 public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Active, Tensor? Covariance, double Cost, double LogEvidence) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean, Covariance);
+
     /// <summary>Computes it by a Cholesky factor of C, O(m^2 coefficients) time.</summary>
     /// <param name="Phi">[measurements, coefficients], float64 or complex128, no zero column. Equal columns share their coefficient.</param>
     /// <param name="y">[measurements] or [measurements, snapshots], the same type.</param>
@@ -139,6 +141,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     {
         Mean.Dispose();
         Covariance?.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,6 +12,7 @@ namespace Sparseland.Bayes;
 public sealed class KroneckerDictionary : IDisposable
 {
     private readonly Tensor[] _factors;
+    private readonly NativeSize _size = NativeSize.Of();
 
     /// <summary>Copies the factors.</summary>
     /// <param name="factors">Two or more matrices [M_i, N_i], all float64 or all complex128, no zero column.</param>
@@ -29,6 +31,7 @@ public sealed class KroneckerDictionary : IDisposable
         }
 
         _factors = [.. factors.Select(Copy)];
+        _size = NativeSize.Of(_factors);
     }
 
     /// <summary>Takes factors that are checked, as they are.</summary>
@@ -76,6 +79,7 @@ public sealed class KroneckerDictionary : IDisposable
     public void Dispose()
     {
         foreach (Tensor factor in _factors) factor.Dispose();
+        _size.Dispose();
     }
 
     /// <summary>Another dictionary of as many factors, which belong to the current scope.</summary>

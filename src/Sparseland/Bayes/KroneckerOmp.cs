@@ -13,8 +13,14 @@ namespace Sparseland.Bayes;
 /// <param name="StopReason">Converged where the residual met the tolerance or all factors were full; IterationLimit where no index was left that would help.</param>
 public sealed record KroneckerOmpResult(Tensor Mean, int[][] Supports, double ResidualSquared, int Iterations, StopReason StopReason) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean);
+
     /// <inheritdoc/>
-    public void Dispose() => Mean.Dispose();
+    public void Dispose()
+    {
+        Mean.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

@@ -20,6 +20,8 @@ namespace Sparseland.Bayes;
 /// <param name="Explained">sum_j (1 - Sigma_jj / gamma_j) = sum p/(s2 + p), the number of well-determined coefficients.</param>
 public sealed record KroneckerPosterior(Tensor Mean, double[] VarianceDiagonal, double Cost, double ResidualSquared, double Explained) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean);
+
     /// <summary>Computes it.</summary>
     /// <param name="dictionary">The factors.</param>
     /// <param name="gammas">gamma_i [N_i] for each factor, not negative.</param>
@@ -103,7 +105,11 @@ public sealed record KroneckerPosterior(Tensor Mean, double[] VarianceDiagonal, 
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Mean.Dispose();
+    public void Dispose()
+    {
+        Mean.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

@@ -13,6 +13,8 @@ namespace Sparseland.Bayes;
 public sealed record KroneckerProblem(
     KroneckerDictionary Dictionary, Tensor Truth, Tensor Measurements, double NoiseVariance, int[][] Supports) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Truth, Measurements);
+
     /// <summary>Draws one.</summary>
     /// <param name="coefficients">N_i.</param>
     /// <param name="measurements">M_i.</param>
@@ -84,6 +86,7 @@ public sealed record KroneckerProblem(
         Dictionary.Dispose();
         Truth.Dispose();
         Measurements.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

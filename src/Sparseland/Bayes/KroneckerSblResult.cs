@@ -34,6 +34,8 @@ public sealed record KroneckerSblResult(
     Tensor Mean, double[] VarianceDiagonal, double[][] Gammas, int[][] Supports, double NoiseVariance, IReadOnlyList<double> CostTrace,
     int Iterations, int InnerCycles, KroneckerSblStatus Status) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean);
+
     /// <summary>The estimate that bounded a learned noise variance from below; null where the variance was known.</summary>
     public NoiseEstimate? NoiseFloor { get; init; }
 
@@ -50,7 +52,11 @@ public sealed record KroneckerSblResult(
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Mean.Dispose();
+    public void Dispose()
+    {
+        Mean.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

@@ -18,6 +18,8 @@ public sealed record SblResult(
     GaussianPosterior Posterior, double[] Gamma, double NoiseVariance, IReadOnlyList<double> Cost, IReadOnlyList<double> LogEvidence, int Iterations,
     StopReason StopReason) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of();
+
     /// <summary>Posterior mean, [coefficients] or [coefficients, snapshots].</summary>
     public Tensor Mean => Posterior.Mean;
 
@@ -38,7 +40,11 @@ public sealed record SblResult(
     /// Q_i = phi_i^H C^-1 y, of the shape of <see cref="Mean"/>: the posterior mean under a flat prior for this coefficient alone and the
     /// learned prior for all others. Pruned coefficients have one too.
     /// </summary>
-    public required Tensor Unshrunk { get; init; }
+    public required Tensor Unshrunk
+    {
+        get;
+        init => (field, _size) = (value, NativeSize.Of(value));
+    }
 
     /// <summary>Its posterior standard deviation, sqrt((1 - gamma_i S_i)/S_i) [coefficients].</summary>
     public required double[] Deviation { get; init; }
@@ -130,6 +136,7 @@ public sealed record SblResult(
     {
         Posterior.Dispose();
         Unshrunk.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -67,7 +67,9 @@ public sealed record BatchReport(
 /// <summary>A dictionary on its way: all that is needed to go on. Copy the tensor and the number to keep a checkpoint.</summary>
 public sealed class DictionaryState : IDisposable
 {
-    internal DictionaryState(Tensor dictionary, int batch) => (Dictionary, Batch) = (dictionary, batch);
+    private readonly NativeSize _size;
+
+    internal DictionaryState(Tensor dictionary, int batch) => (Dictionary, Batch, _size) = (dictionary, batch, NativeSize.Of(dictionary));
 
     /// <summary>D [atoms, features] as the last step left it, changed in place by the next one.</summary>
     public Tensor Dictionary { get; }
@@ -88,7 +90,11 @@ public sealed class DictionaryState : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Dictionary.Dispose();
+    public void Dispose()
+    {
+        Dictionary.Dispose();
+        _size.Dispose();
+    }
 }
 
 /// <summary>A learned dictionary.</summary>
@@ -97,8 +103,14 @@ public sealed class DictionaryState : IDisposable
 /// <param name="Seconds">Wall time.</param>
 public sealed record DictionaryLearningResult(Tensor Dictionary, IReadOnlyList<BatchReport> Trace, double Seconds) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Dictionary);
+
     /// <inheritdoc/>
-    public void Dispose() => Dictionary.Dispose();
+    public void Dispose()
+    {
+        Dictionary.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

@@ -25,6 +25,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
 {
     private const double LeastUse = 1e-6;
     private const int DuplicatesEvery = 10;
+    private readonly NativeSize _size;
     private Tensor _codeSums;
     private Tensor _sampleSums;
 
@@ -42,10 +43,12 @@ public sealed class OnlineDictionaryLearner : IDisposable
         Dictionary = Atoms.FromSamples(X, Options.Atoms, Options.Seed).DetachFromDisposeScope();
         _codeSums = zeros([Options.Atoms, Options.Atoms], dtype: ScalarType.Float64).DetachFromDisposeScope();
         _sampleSums = zeros([Options.Atoms, X.shape[1]], dtype: ScalarType.Float64).DetachFromDisposeScope();
+        _size = NativeSize.Of(Dictionary, _codeSums, _sampleSums);
     }
 
     private OnlineDictionaryLearner(ISparseCoder coder, LearnerOptions options, Tensor dictionary, Tensor codeSums, Tensor sampleSums, int batches)
-        => (Coder, Options, Dictionary, _codeSums, _sampleSums, Batches) = (coder, options, dictionary, codeSums, sampleSums, batches);
+        => (Coder, Options, Dictionary, _codeSums, _sampleSums, Batches, _size) =
+            (coder, options, dictionary, codeSums, sampleSums, batches, NativeSize.Of(dictionary, codeSums, sampleSums));
 
     /// <summary>Finds the codes.</summary>
     public ISparseCoder Coder { get; }
@@ -159,6 +162,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
         Dictionary.Dispose();
         _codeSums.Dispose();
         _sampleSums.Dispose();
+        _size.Dispose();
     }
 
     // On this thread: see SmallProduct for what libtorch's team of threads costs at this size.

@@ -15,6 +15,8 @@ namespace Sparseland.Data;
 /// <param name="Epsilon">What was added to the eigenvalues.</param>
 public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Tensor Eigenvalues, double Epsilon) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean, Matrix, Inverse, Eigenvalues);
+
     /// <summary>Fits the map to data.</summary>
     /// <param name="X">[samples, features], float32 or float64, finite, at least two samples.</param>
     /// <param name="epsilon">
@@ -81,6 +83,7 @@ public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Te
         Matrix.Dispose();
         Inverse.Dispose();
         Eigenvalues.Dispose();
+        _size.Dispose();
     }
 
     private void Fits(Tensor data)

@@ -30,6 +30,8 @@ public enum CubeOrder
 /// <param name="Width">Columns of the image.</param>
 public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Pixels);
+
     /// <summary>Channels.</summary>
     public int Channels => (int)Pixels.shape[0];
 
@@ -137,7 +139,11 @@ public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : I
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Pixels.Dispose();
+    public void Dispose()
+    {
+        Pixels.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

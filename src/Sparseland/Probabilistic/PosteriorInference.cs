@@ -15,6 +15,8 @@ namespace Sparseland.Probabilistic;
 public sealed record PosteriorInference(
     Tensor States, Tensor Probabilities, Tensor Activity, Tensor Mean, Tensor? Variance, double[] LogLikelihood, int[] Active) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(States, Probabilities, Activity, Mean, Variance);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -23,6 +25,7 @@ public sealed record PosteriorInference(
         Activity.Dispose();
         Mean.Dispose();
         Variance?.Dispose();
+        _size.Dispose();
     }
 
     /// <summary>Truncated posteriors of points.</summary>

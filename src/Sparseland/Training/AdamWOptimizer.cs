@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -13,6 +14,7 @@ public sealed class AdamWOptimizer : IOptimizer
 {
     private readonly Slot[] _slots;
     private readonly bool _decayAll;
+    private readonly NativeSize _size;
 
     /// <summary>Prepares the moments, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
@@ -32,6 +34,7 @@ public sealed class AdamWOptimizer : IOptimizer
         _slots = [.. OptimizerState.Trainable(model).Select(p => new Slot(
             p.Name, p.Parameter, decayAll || (p.Parameter.dim() > 1 && !embeddings.Contains(p.Name)), OptimizerState.Zeros(p.Parameter), OptimizerState.Zeros(p.Parameter)))];
         if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+        _size = NativeSize.Of(_slots.SelectMany(slot => new[] { slot.First, slot.Second }));
     }
 
     /// <inheritdoc/>
@@ -101,6 +104,8 @@ public sealed class AdamWOptimizer : IOptimizer
             slot.First.Dispose();
             slot.Second.Dispose();
         }
+
+        _size.Dispose();
     }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);

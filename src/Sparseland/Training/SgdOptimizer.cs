@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -12,6 +13,7 @@ namespace Sparseland.Training;
 public sealed class SgdOptimizer : IOptimizer
 {
     private readonly (string Name, Parameter Value, Tensor Momentum)[] _slots;
+    private readonly NativeSize _size;
 
     /// <summary>Prepares the momenta, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
@@ -28,6 +30,7 @@ public sealed class SgdOptimizer : IOptimizer
         (Momentum, WeightDecay, Nesterov) = (momentum, weightDecay, nesterov);
         _slots = [.. OptimizerState.Trainable(model).Select(p => (p.Name, p.Parameter, OptimizerState.Zeros(p.Parameter)))];
         if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+        _size = NativeSize.Of(_slots.Select(slot => slot.Momentum));
     }
 
     /// <inheritdoc/>
@@ -88,5 +91,6 @@ public sealed class SgdOptimizer : IOptimizer
     public void Dispose()
     {
         foreach ((_, _, Tensor momentum) in _slots) momentum.Dispose();
+        _size.Dispose();
     }
 }
