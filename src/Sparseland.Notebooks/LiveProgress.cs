@@ -125,7 +125,9 @@ public sealed class LiveProgress : IProgress<ProgressReport>, IDisposable
         string unit = done == "1" && Unit.EndsWith('s') ? Unit[..^1] : Unit;
         string count = latest.Done > 0 ? $": {done} {unit}" : ": done";
         string stopped = Cancel.IsCancellationRequested ? " (interrupted)" : "";
-        string message = latest.Message.Length > 0 ? $" ({latest.Message})" : "";
+
+        // Where no report came, as when the work throws at once, there is no message either; an error here would hide the work's own.
+        string message = latest.Message is { Length: > 0 } said ? $" ({said})" : "";
         return what + count + stopped + message;
     }
 

@@ -10,8 +10,8 @@ public static class BinaryFeatures
 
     /// <summary>One active feature per pooled pixel: which of the levels of ink it has.</summary>
     /// <param name="images">[samples, height, width], float32 or float64, 0 to 1.</param>
-    /// <param name="pool">Side of the square that is averaged, dividing height and width.</param>
-    /// <param name="levels">Levels between 0 and 1, at least 2.</param>
+    /// <param name="pool">Side of the square that is averaged, dividing height and width. Default 2.</param>
+    /// <param name="levels">Levels between 0 and 1, at least 2. Default 3.</param>
     /// <returns>
     /// [samples] arrays of (height / pool) (width / pool) features out of levels times as many; feature = pixel * levels + level.
     /// </returns>
@@ -28,7 +28,7 @@ public static class BinaryFeatures
     /// <summary>The strongest edges: a feature is a place and one of eight directions of the gradient of the pooled picture.</summary>
     /// <param name="images">[samples, height, width], float32 or float64, 0 to 1.</param>
     /// <param name="active">Edges to keep, at most one per place.</param>
-    /// <param name="pool">Side of the square that is averaged, dividing height and width.</param>
+    /// <param name="pool">Side of the square that is averaged, dividing height and width. Default 2.</param>
     /// <returns>
     /// [samples] arrays of <paramref name="active"/> features, ascending, out of 8 (height / pool) (width / pool); feature = place * 8 +
     /// direction. Ties go to the lower place.

@@ -51,7 +51,7 @@ public static class BinaryPatterns
     /// <param name="families">Number of families.</param>
     /// <param name="members">Members of each, at least 2; the first is the prototype.</param>
     /// <param name="seed">Same seed, same inputs.</param>
-    /// <param name="mostReplaced">Share that the last member has replaced, 0 to 1.</param>
+    /// <param name="mostReplaced">Share that the last member has replaced, 0 to 1. Default 0.7.</param>
     /// <returns>[families * members], family after family.</returns>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
     public static int[][] GradedFamilies(int inputs, int active, int families, int members, long seed, double mostReplaced = 0.7)
@@ -71,7 +71,7 @@ public static class BinaryPatterns
     /// <param name="sequences">How many.</param>
     /// <param name="frames">Frames of each.</param>
     /// <param name="seed">Same seed, same sequences; more sequences have the first in common with fewer.</param>
-    /// <param name="sharedFrame">Place of the common frame, from 0; -1 for none.</param>
+    /// <param name="sharedFrame">Place of the common frame, from 0; -1 for none. Default -1.</param>
     /// <returns>[sequences][frames].</returns>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
     public static int[][][] Sequences(int inputs, int active, int sequences, int frames, long seed, int sharedFrame = -1)

@@ -14,7 +14,7 @@ public static class CodeSelection
     /// <param name="u">Bottom-up support, [cells] in 0 .. 1, or null.</param>
     /// <param name="h">Horizontal support, or null.</param>
     /// <param name="d">Top-down support, or null.</param>
-    /// <param name="exponents">Powers.</param>
+    /// <param name="exponents">Powers; null, the default, for 1 each.</param>
     /// <returns>[cells].</returns>
     /// <exception cref="ArgumentException">No signal, or lengths differ.</exception>
     public static double[] Evidence(double[]? u, double[]? h = null, double[]? d = null, SignalExponents? exponents = null)
@@ -97,7 +97,7 @@ public static class CodeSelection
     /// <param name="rho">[Q K].</param>
     /// <param name="k">Cells per module.</param>
     /// <param name="seed">Same seed and stream, same draw.</param>
-    /// <param name="stream">Tells draws of one seed apart.</param>
+    /// <param name="stream">Tells draws of one seed apart. Default 0.</param>
     /// <returns>[Q], cell numbers.</returns>
     /// <exception cref="ArgumentException">The cells are not whole modules, or a probability is negative or NaN.</exception>
     public static int[] Draw(ReadOnlySpan<double> rho, int k, long seed, long stream = 0)
@@ -123,7 +123,7 @@ public static class CodeSelection
     /// <param name="v">[Q K].</param>
     /// <param name="k">Cells per module.</param>
     /// <param name="seed">Of the ties.</param>
-    /// <param name="stream">Tells draws of one seed apart.</param>
+    /// <param name="stream">Tells draws of one seed apart. Default 0.</param>
     /// <returns>[Q], cell numbers.</returns>
     /// <exception cref="ArgumentException">The cells are not whole modules, or a value is NaN.</exception>
     public static int[] DrawMax(ReadOnlySpan<double> v, int k, long seed, long stream = 0)

@@ -13,7 +13,7 @@ public sealed class LabelReadout
     /// <param name="cells">Q K, cells of the macrocolumn.</param>
     /// <param name="k">Cells per module.</param>
     /// <param name="classes">Number of classes, at least 2.</param>
-    /// <param name="smoothing">a, added to every count, positive.</param>
+    /// <param name="smoothing">a, added to every count, positive. Default 0.1.</param>
     /// <exception cref="ArgumentException">A number is out of range.</exception>
     public LabelReadout(int cells, int k, int classes, double smoothing = 0.1)
     {

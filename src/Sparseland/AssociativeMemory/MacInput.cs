@@ -26,7 +26,7 @@ public enum MacSignals
 /// <param name="Active">Active inputs, each once, in any order; null when there is no bottom-up signal.</param>
 /// <param name="Previous">Winners of the previous step; null on the first frame of a sequence.</param>
 /// <param name="TopDown">Active cells of the higher macrocolumn; null for none.</param>
-/// <param name="PreviousBoost">Factor of the horizontal signal, <see cref="CodeResult.Boost"/> of the previous step.</param>
+/// <param name="PreviousBoost">Factor of the horizontal signal, <see cref="CodeResult.Boost"/> of the previous step. Default 1.</param>
 public sealed record MacInput(int[]? Active, int[]? Previous = null, int[]? TopDown = null, double PreviousBoost = 1)
 {
     /// <summary>The signals that are there.</summary>

@@ -24,9 +24,9 @@ public enum LearningNoise
 }
 
 /// <summary>Powers of the three signals in V = U^lambdaU H^lambdaH D^lambdaD.</summary>
-/// <param name="U">Of the bottom-up signal, positive.</param>
-/// <param name="H">Of the horizontal signal, positive.</param>
-/// <param name="D">Of the top-down signal, positive.</param>
+/// <param name="U">Of the bottom-up signal, positive. Default 1.</param>
+/// <param name="H">Of the horizontal signal, positive. Default 1.</param>
+/// <param name="D">Of the top-down signal, positive. Default 1.</param>
 public sealed record SignalExponents(double U = 1, double H = 1, double D = 1);
 
 /// <summary>

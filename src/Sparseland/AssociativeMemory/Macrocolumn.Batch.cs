@@ -27,7 +27,7 @@ public sealed partial class Macrocolumn
     /// <param name="items">Active inputs of each.</param>
     /// <param name="progress">Reported after each item, from any thread.</param>
     /// <param name="cancel">Checked before each item.</param>
-    /// <param name="threads">Most threads; -1 for one per core.</param>
+    /// <param name="threads">Most threads; -1 for one per core. Default -1.</param>
     /// <returns>The codes, in the order of the items.</returns>
     /// <exception cref="ArgumentException">An item is malformed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>

@@ -58,7 +58,7 @@ public sealed partial class Macrocolumn
 
     /// <summary>H_i = min(1, h_i / Q) of every cell, h_i the previous winners with weight 1.</summary>
     /// <param name="previous">Winners of the previous step.</param>
-    /// <param name="boost">Factor of the signal.</param>
+    /// <param name="boost">Factor of the signal. Default 1.</param>
     /// <returns>[cells].</returns>
     /// <exception cref="ArgumentException">Empty, or a cell that is not there or named twice.</exception>
     public double[] HorizontalSupport(int[] previous, double boost = 1) => Support(new(null, previous, PreviousBoost: boost), MacSignals.H)!;
@@ -71,7 +71,7 @@ public sealed partial class Macrocolumn
 
     /// <summary>V of every cell: the product of the supports that are present and asked for.</summary>
     /// <param name="input">What reaches the macrocolumn.</param>
-    /// <param name="signals">Signals to use.</param>
+    /// <param name="signals">Signals to use. Default All.</param>
     /// <returns>[cells].</returns>
     /// <exception cref="ArgumentException">A signal is malformed, or none of those asked for is there.</exception>
     public double[] Evidence(MacInput input, MacSignals signals = MacSignals.All)
@@ -84,7 +84,7 @@ public sealed partial class Macrocolumn
 
     /// <summary>rho of every cell: with which probability it would win if the input were stored now.</summary>
     /// <param name="input">What reaches the macrocolumn.</param>
-    /// <param name="signals">Signals to use.</param>
+    /// <param name="signals">Signals to use. Default All.</param>
     /// <returns>[cells]; every module sums to 1.</returns>
     /// <exception cref="ArgumentException">A signal is malformed, or none of those asked for is there.</exception>
     public double[] WinProbabilities(MacInput input, MacSignals signals = MacSignals.All)
@@ -96,7 +96,7 @@ public sealed partial class Macrocolumn
 
     /// <summary>Chooses a code as <see cref="Store"/> would, and learns nothing.</summary>
     /// <param name="input">What reaches the macrocolumn.</param>
-    /// <param name="signals">Signals to use.</param>
+    /// <param name="signals">Signals to use. Default All.</param>
     /// <param name="draw">Tells draws for the same state apart; null for the one that storing would use.</param>
     /// <exception cref="ArgumentException">A signal is malformed, or none of those asked for is there.</exception>
     public CodeResult Choose(MacInput input, MacSignals signals = MacSignals.All, long? draw = null)
@@ -153,7 +153,7 @@ public sealed partial class Macrocolumn
 
     /// <summary>Chooses a code with noise and learns it, in one trial.</summary>
     /// <param name="input">What reaches the macrocolumn.</param>
-    /// <param name="signals">Signals to choose by; all that are present are learned.</param>
+    /// <param name="signals">Signals to choose by; all that are present are learned. Default All.</param>
     /// <returns>The code; not active, and nothing learned, when the number of active inputs is outside the band.</returns>
     /// <exception cref="ArgumentException">A signal is malformed, or none of those asked for is there.</exception>
     public CodeResult Store(MacInput input, MacSignals signals = MacSignals.All)
@@ -165,8 +165,8 @@ public sealed partial class Macrocolumn
 
     /// <summary>Chooses the most supported code, without noise and without learning.</summary>
     /// <param name="input">What reaches the macrocolumn.</param>
-    /// <param name="signals">Signals to use; with <see cref="MacOptions.Backoff"/>, those to start from.</param>
-    /// <param name="tie">Ties are broken at random; same number, same choice.</param>
+    /// <param name="signals">Signals to use; with <see cref="MacOptions.Backoff"/>, those to start from. Default All.</param>
+    /// <param name="tie">Ties are broken at random; same number, same choice. Default 0.</param>
     /// <returns>The code; flagged untrained, and random, before anything is learned.</returns>
     /// <exception cref="ArgumentException">A signal is malformed, or none of those asked for is there.</exception>
     public CodeResult Recall(MacInput input, MacSignals signals = MacSignals.All, long tie = 0)

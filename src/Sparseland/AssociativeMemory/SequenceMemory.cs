@@ -29,6 +29,7 @@ public sealed class SequenceMemory
     /// <param name="mac">Where sequences are stored.</param>
     /// <param name="choiceSignals">
     /// Signals by which codes are chosen while learning; U alone is the control whose codes know no context, while H is still learned.
+    /// Default All.
     /// </param>
     public SequenceMemory(Macrocolumn mac, MacSignals choiceSignals = MacSignals.All)
     {

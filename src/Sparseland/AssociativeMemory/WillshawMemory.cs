@@ -54,7 +54,7 @@ public sealed class WillshawMemory
 
     /// <summary>The best supported cell of each module, ties at random.</summary>
     /// <param name="active">Active inputs.</param>
-    /// <param name="tie">Same number, same choice among ties.</param>
+    /// <param name="tie">Same number, same choice among ties. Default 0.</param>
     /// <returns>The code, [Q] cell numbers.</returns>
     /// <exception cref="ArgumentException">Empty, or an input outside the field or named twice.</exception>
     public int[] Recall(int[] active, long tie = 0)

@@ -40,8 +40,8 @@ public abstract record WinSigmoid
 }
 
 /// <summary>mu = 1 + (eta - 1) / (1 + exp(-(slope V - shift))).</summary>
-/// <param name="Slope">lambda, positive.</param>
-/// <param name="Shift">phi; half the height is reached at V = shift / slope.</param>
+/// <param name="Slope">lambda, positive. Default 14.</param>
+/// <param name="Shift">phi; half the height is reached at V = shift / slope. Default 6.</param>
 public sealed record LogisticSigmoid(double Slope = 14, double Shift = 6) : WinSigmoid
 {
     /// <inheritdoc/>
@@ -66,10 +66,10 @@ public sealed record LogisticSigmoid(double Slope = 14, double Shift = 6) : WinS
 }
 
 /// <summary>mu = 1 + (eta - 1) / (1 + s1 exp(-s2 (V - s3)))^s4: the generalised logistic of the 2014 and 2017 papers.</summary>
-/// <param name="S1">Weight of the exponential, positive; 1 for the logistic.</param>
-/// <param name="S2">Steepness, positive.</param>
-/// <param name="S3">Place on the axis of V.</param>
-/// <param name="S4">Asymmetry, positive; 1 for the logistic.</param>
+/// <param name="S1">Weight of the exponential, positive; 1 for the logistic. Default 1.</param>
+/// <param name="S2">Steepness, positive. Default 14.</param>
+/// <param name="S3">Place on the axis of V. Default 6.0 / 14.</param>
+/// <param name="S4">Asymmetry, positive; 1 for the logistic. Default 1.</param>
 public sealed record GeneralizedSigmoid(double S1 = 1, double S2 = 14, double S3 = 6.0 / 14, double S4 = 1) : WinSigmoid
 {
     /// <inheritdoc/>

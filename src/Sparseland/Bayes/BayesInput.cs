@@ -79,6 +79,17 @@ internal static class BayesInput
         return power == 0 ? 1 : 0.1 * power;
     }
 
+    /// <summary>
+    /// The square of the largest coefficient that one column alone would have, |phi^H y|/||phi||^2: the order of a non-zero's variance. 1 for y = 0.
+    /// </summary>
+    public static double VarianceOfLargest(Tensor Phi, Tensor y)
+    {
+        using var scope = NewDisposeScope();
+        Tensor correlations = Phi.mH.mm(y.reshape(y.shape[0], -1)).abs().square().mean([1]), powers = Phi.abs().square().sum([0]);
+        double largest = correlations.div(powers.square()).max().item<double>();
+        return largest > 0 && double.IsFinite(largest) ? largest : 1;
+    }
+
     public static double MeanSquare(Tensor y)
     {
         using var scope = NewDisposeScope();

@@ -31,24 +31,24 @@ public static class EmSbl
         BayesInput.CheckSystem(Phi, y);
         if (options.StartGamma is { } start) BayesInput.CheckGamma(start, Phi.shape[1], nameof(EmSblOptions.StartGamma));
         using var scope = NewDisposeScope();
-        BayesScale scale = BayesScale.Of(Phi, y);
+        BayesUnits units = BayesUnits.Of(Phi, y);
         EmSblOptions own = options with
         {
-            Noise = scale.Of(options.Noise),
-            InitialGamma = options.InitialGamma is { } initial ? scale.OfVariance(initial, nameof(EmSblOptions.InitialGamma)) : null,
-            StartGamma = options.StartGamma is { } from ? [.. from.Select(g => scale.OfVariance(g, nameof(EmSblOptions.StartGamma)))] : null,
+            Noise = units.Of(options.Noise),
+            InitialGamma = options.InitialGamma is { } initial ? units.OfVariance(initial, nameof(EmSblOptions.InitialGamma)) : null,
+            StartGamma = options.StartGamma is { } from ? [.. from.Select(g => units.OfVariance(g, nameof(EmSblOptions.StartGamma)))] : null,
             OnIteration = options.OnIteration is { } see
-                ? state => see(new(state.Iteration, [.. state.Gamma.Select(scale.Variance)], scale.Noise(state.NoiseVariance), state.Cost + (y.numel() * scale.LogUnit)))
+                ? state => see(new(state.Iteration, [.. state.Gamma.Select(units.Variance)], units.Noise(state.NoiseVariance), state.Cost + (y.numel() * units.LogUnit)))
                 : null,
         };
-        return Iterate(scale.OfPhi(Phi), scale.OfY(y), own, progress, cancel).InUnits(scale);
+        return Iterate(units.OfPhi(Phi), units.OfY(y), own, progress, cancel).InUnits(units);
     }
 
     private static SblResult Iterate(Tensor Phi, Tensor y, EmSblOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         int n = (int)Phi.shape[1];
         Tensor data = y.reshape(y.shape[0], -1), columns = Phi;
-        double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma ?? BayesScale.VarianceOfLargest(Phi, y), n)];
+        double[] gamma = options.StartGamma is { } given ? [.. given] : [.. Enumerable.Repeat(options.InitialGamma ?? BayesInput.VarianceOfLargest(Phi, y), n)];
         double noise = BayesInput.StartOf(options.Noise, y);
         (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(Phi, y, cancel));
         floor = Math.Max(floor, double.Epsilon);

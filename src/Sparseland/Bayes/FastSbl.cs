@@ -36,8 +36,8 @@ public static class FastSbl
         if (Phi.dtype != ScalarType.Float64)
             throw new ArgumentException($"Phi is {Phi.dtype}; the fast algorithm is for Float64. Use EmSbl for complex data.", nameof(Phi));
         using var scope = NewDisposeScope();
-        BayesScale scale = BayesScale.Of(Phi, y);
-        return Iterate(scale.OfPhi(Phi), scale.OfY(y), options with { Noise = scale.Of(options.Noise) }, progress, cancel).InUnits(scale);
+        BayesUnits units = BayesUnits.Of(Phi, y);
+        return Iterate(units.OfPhi(Phi), units.OfY(y), options with { Noise = units.Of(options.Noise) }, progress, cancel).InUnits(units);
     }
 
     private static SblResult Iterate(Tensor Phi, Tensor y, FastSblOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)

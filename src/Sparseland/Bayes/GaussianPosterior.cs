@@ -16,19 +16,24 @@ namespace Sparseland.Bayes;
 /// <param name="LogEvidence">log p(y): -(Cost + m snapshots log 2 pi)/2, for complex data -(Cost + m snapshots log pi).</param>
 public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Active, Tensor? Covariance, double Cost, double LogEvidence) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean, Covariance);
+
     /// <summary>Computes it by a Cholesky factor of C, O(m^2 coefficients) time.</summary>
     /// <param name="Phi">[measurements, coefficients], float64 or complex128, no zero column. Equal columns share their coefficient.</param>
     /// <param name="y">[measurements] or [measurements, snapshots], the same type.</param>
     /// <param name="gamma">Prior variance of each coefficient, not negative.</param>
     /// <param name="noise">s2, positive.</param>
-    /// <param name="covariance">Whether Sigma of the active coefficients is kept as a matrix.</param>
+    /// <param name="covariance">Whether Sigma of the active coefficients is kept as a matrix. Default true.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit.</exception>
     public static GaussianPosterior Compute(Tensor Phi, Tensor y, IReadOnlyList<double> gamma, double noise, bool covariance = true)
     {
         BayesInput.CheckSystem(Phi, y);
         BayesInput.CheckGamma(gamma, Phi.shape[1], nameof(gamma));
         NoiseModel.Positive(noise, nameof(noise));
-        return Solve(Phi, y, gamma, noise, covariance);
+        using var scope = NewDisposeScope();
+        BayesUnits units = BayesUnits.Of(Phi, y);
+        double[] own = [.. gamma.Select(g => units.OfVariance(g, nameof(gamma)))];
+        return Solve(units.OfPhi(Phi), units.OfY(y), own, units.OfNoise(noise, nameof(noise)), covariance).InUnits(units).ToOuterScope();
     }
 
     /// <summary>The same without the checks.</summary>
@@ -58,6 +63,23 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
 
     /// <summary>Numbers in y, m snapshots.</summary>
     internal long Numbers { get; init; }
+
+    /// <summary>What the units add to the cost, and take from the log evidence.</summary>
+    internal (double Cost, double Evidence) LogShift(BayesUnits units)
+    {
+        double shift = Numbers * units.LogUnit;
+        return (shift, Mean.dtype == ScalarType.ComplexFloat64 ? shift : shift / 2);
+    }
+
+    /// <summary>This posterior, computed in the units of the computation, in those of the data; the tensors are changed in place.</summary>
+    internal GaussianPosterior InUnits(BayesUnits units)
+    {
+        double root = units.Coefficient;
+        (double cost, double evidence) = LogShift(units);
+        Mean.mul_(root);
+        Covariance?.mul_(root).mul_(root);
+        return this with { Variance = [.. Variance.Select(units.Variance)], Cost = Cost + cost, LogEvidence = LogEvidence - evidence };
+    }
 
     /// <summary>The log evidence that belongs to a cost.</summary>
     internal static double Evidence(double cost, Tensor y) => y.dtype == ScalarType.ComplexFloat64
@@ -103,7 +125,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     }
 
     /// <summary>Indices whose mean (norm over snapshots) exceeds a share of the largest. SBL's means are never exactly zero before pruning.</summary>
-    /// <param name="relativeThreshold">In [0, 1).</param>
+    /// <param name="relativeThreshold">In [0, 1). Default 1e-3.</param>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is outside [0, 1).</exception>
     public int[] Support(double relativeThreshold = 1e-3)
     {
@@ -119,6 +141,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     {
         Mean.Dispose();
         Covariance?.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -22,6 +22,8 @@ namespace Sparseland.Bayes;
 public sealed record IrsMimoChannel(
     KroneckerDictionary Dictionary, Tensor Truth, Tensor Received, double NoiseVariance, Tensor Channel, int[][] Supports) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Truth, Received, Channel);
+
     private KroneckerDictionary? _cascade;
 
     /// <summary>Draws a channel, pilots, patterns and noise.</summary>
@@ -132,6 +134,7 @@ public sealed record IrsMimoChannel(
         Truth.Dispose();
         Received.Dispose();
         Channel.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

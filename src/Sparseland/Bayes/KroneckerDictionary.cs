@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,6 +12,7 @@ namespace Sparseland.Bayes;
 public sealed class KroneckerDictionary : IDisposable
 {
     private readonly Tensor[] _factors;
+    private readonly NativeSize _size = NativeSize.Of();
 
     /// <summary>Copies the factors.</summary>
     /// <param name="factors">Two or more matrices [M_i, N_i], all float64 or all complex128, no zero column.</param>
@@ -29,7 +31,11 @@ public sealed class KroneckerDictionary : IDisposable
         }
 
         _factors = [.. factors.Select(Copy)];
+        _size = NativeSize.Of(_factors);
     }
+
+    /// <summary>Takes factors that are checked, as they are.</summary>
+    private KroneckerDictionary(IEnumerable<Tensor> factors) => _factors = [.. factors];
 
     /// <summary>A_1 to A_I, each [M_i, N_i]; not to be changed.</summary>
     public IReadOnlyList<Tensor> Factors => _factors;
@@ -73,6 +79,17 @@ public sealed class KroneckerDictionary : IDisposable
     public void Dispose()
     {
         foreach (Tensor factor in _factors) factor.Dispose();
+        _size.Dispose();
+    }
+
+    /// <summary>Another dictionary of as many factors, which belong to the current scope.</summary>
+    internal KroneckerDictionary With(Func<Tensor, Tensor> change) => new(_factors.Select(change));
+
+    /// <summary>||column||^2 of each column of A, [coefficients].</summary>
+    internal double[] ColumnPowers()
+    {
+        using var scope = NewDisposeScope();
+        return ModeProduct.Kron([.. _factors.Select(f => f.abs().square().sum([0]).Doubles())]);
     }
 
     internal void Check(Tensor values, string name, long length, string what)

@@ -11,7 +11,7 @@ namespace Sparseland.Bayes;
 /// <remarks>The scale is shared freely among factors; here all but the last have unit l2 norm and the last holds the scale.</remarks>
 public static class KroneckerMStep
 {
-    /// <summary>Smallest divisor: far below every variance that matters, so that an unpruned zero gives no 0/0.</summary>
+    /// <summary>Smallest divisor: far below every variance that matters in the units of the solver, so that an unpruned zero gives no 0/0.</summary>
     private const double Least = 1e-150;
 
     /// <summary>
@@ -20,7 +20,10 @@ public static class KroneckerMStep
     /// </summary>
     /// <param name="moments">T, prod N_i values, not negative.</param>
     /// <param name="gammas">The factors to start from; not changed.</param>
-    /// <param name="tolerance">On the l2 norm of the change of gamma in one cycle (not relative, as in the reference).</param>
+    /// <param name="tolerance">
+    /// On the l2 norm of the change of gamma in one cycle, relative to gamma. The reference takes it as absolute, which would make results depend
+    /// on the units of the data.
+    /// </param>
     /// <param name="maxCycles">1 is the one-sweep method.</param>
     /// <returns>The new factors and the number of cycles.</returns>
     /// <exception cref="ArgumentException">T and the factors do not fit, or hold a negative or non-finite value.</exception>
@@ -28,12 +31,13 @@ public static class KroneckerMStep
     {
         Check(moments, gammas);
         BayesInput.CheckLoop(tolerance, maxCycles);
-        return Cycle(moments, gammas, tolerance, maxCycles, isRelative: false, coupling: null);
+        return Cycle(moments, gammas, tolerance, maxCycles, coupling: null);
     }
 
     /// <summary>
-    /// The pattern-coupled version for blocks (PC-KroSBL): a factor with coupling beta is C g + 1e-5, C tridiagonal with 1 on and beta off
-    /// the diagonal, and g >= 0 the least squares fit of C g to the right-hand side of the alternating update.
+    /// The pattern-coupled version for blocks (PC-KroSBL): a factor with coupling beta is C g + 1e-5 max(C g), C tridiagonal with 1 on and beta off
+    /// the diagonal, and g >= 0 the least squares fit of C g to the right-hand side of the alternating update. The reference adds 1e-5 itself,
+    /// which would make results depend on the units of the data.
     /// </summary>
     /// <param name="moments">T.</param>
     /// <param name="gammas">The factors to start from; not changed.</param>
@@ -53,7 +57,7 @@ public static class KroneckerMStep
         if (kept.Count != gammas.Count || kept.Zip(gammas).Any(pair => pair.First.Length != pair.Second.Length))
             throw new ArgumentException("kept must have one index for each entry of each factor.", nameof(kept));
         double[,]?[] matrices = [.. coupling.Select((beta, i) => beta == 0 ? null : Coupling(beta, kept[i]))];
-        return Cycle(moments, gammas, tolerance, maxCycles, isRelative: true, matrices);
+        return Cycle(moments, gammas, tolerance, maxCycles, matrices);
     }
 
     /// <summary>
@@ -108,7 +112,7 @@ public static class KroneckerMStep
     internal static double Distance(double[] a, double[] b) => Math.Sqrt(a.Zip(b, (x, y) => (x - y) * (x - y)).Sum());
 
     private static (double[][] Gammas, int Cycles) Cycle(
-        double[] moments, IReadOnlyList<double[]> start, double tolerance, int maxCycles, bool isRelative, double[,]?[]? coupling)
+        double[] moments, IReadOnlyList<double[]> start, double tolerance, int maxCycles, double[,]?[]? coupling)
     {
         double[][] gammas = [.. start.Select(g => g.ToArray())];
         double[] before = ModeProduct.Kron(gammas);
@@ -132,7 +136,7 @@ public static class KroneckerMStep
             before = after;
 
             // The second bound: no cycle can change less than rounding.
-            if (change <= (isRelative ? tolerance * size : Math.Max(tolerance, 1e-15 * size))) break;
+            if (change <= Math.Max(tolerance, 1e-15) * size) break;
         }
 
         return (gammas, cycle);
@@ -145,10 +149,12 @@ public static class KroneckerMStep
         double[] g = NonNegativeLeastSquares.Solve(matrix, target), result = new double[g.Length];
         for (int i = 0; i < g.Length; i++)
         {
-            result[i] = 1e-5;
             for (int j = 0; j < g.Length; j++) result[i] += matrix[i, j] * g[j];
         }
 
+        // No entry that a neighbour could still need is lost to an exact zero.
+        double least = 1e-5 * result.Max();
+        for (int i = 0; i < g.Length; i++) result[i] += least;
         return result;
     }
 

@@ -13,8 +13,14 @@ namespace Sparseland.Bayes;
 /// <param name="StopReason">Converged where the residual met the tolerance or all factors were full; IterationLimit where no index was left that would help.</param>
 public sealed record KroneckerOmpResult(Tensor Mean, int[][] Supports, double ResidualSquared, int Iterations, StopReason StopReason) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean);
+
     /// <inheritdoc/>
-    public void Dispose() => Mean.Dispose();
+    public void Dispose()
+    {
+        Mean.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
@@ -30,7 +36,7 @@ public static class KroneckerOmp
     /// <param name="dictionary">Columns need not have unit norm; selection uses the normalized ones.</param>
     /// <param name="y">[measurements].</param>
     /// <param name="perFactor">Most indices of each factor, from 1 to min(M_i, N_i).</param>
-    /// <param name="residualTolerance">Stop when ||y - A x||^2 is at most this share of ||y||^2.</param>
+    /// <param name="residualTolerance">Stop when ||y - A x||^2 is at most this share of ||y||^2; 0 by default.</param>
     /// <param name="cancel">Checked before each selection.</param>
     /// <exception cref="ArgumentException">Lengths, types or values do not fit.</exception>
     public static KroneckerOmpResult Recover(
@@ -51,7 +57,18 @@ public static class KroneckerOmp
 
         if (!(residualTolerance >= 0)) throw new ArgumentOutOfRangeException(nameof(residualTolerance), residualTolerance, "It must not be negative.");
         using var scope = NewDisposeScope();
-        double[] norms = ModeProduct.Kron([.. factors.Select(f => f.abs().square().sum([0]).sqrt().Doubles())]);
+        BayesUnits units = BayesUnits.Of(dictionary, y);
+        KroneckerOmpResult own = Pursue(BayesUnits.OfPhi(dictionary), units.OfY(y), perFactor, residualTolerance, cancel);
+        own.Mean.mul_(units.Coefficient).MoveToOuterDisposeScope();
+        return own with { ResidualSquared = units.Noise(own.ResidualSquared) };
+    }
+
+    private static KroneckerOmpResult Pursue(
+        KroneckerDictionary dictionary, Tensor y, IReadOnlyList<int> perFactor, double residualTolerance, CancellationToken cancel)
+    {
+        using var scope = NewDisposeScope();
+        IReadOnlyList<Tensor> factors = dictionary.Factors;
+        double[] norms = [.. dictionary.ColumnPowers().Select(Math.Sqrt)];
         var supports = factors.Select(_ => new SortedSet<int>()).ToArray();
         Tensor mean = zeros([dictionary.Coefficients], dtype: dictionary.Type);
         double power = y.abs().square().sum().item<double>(), residual = power;

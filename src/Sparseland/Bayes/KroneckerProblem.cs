@@ -13,6 +13,8 @@ namespace Sparseland.Bayes;
 public sealed record KroneckerProblem(
     KroneckerDictionary Dictionary, Tensor Truth, Tensor Measurements, double NoiseVariance, int[][] Supports) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Truth, Measurements);
+
     /// <summary>Draws one.</summary>
     /// <param name="coefficients">N_i.</param>
     /// <param name="measurements">M_i.</param>
@@ -21,6 +23,7 @@ public sealed record KroneckerProblem(
     /// <param name="seed">Seed.</param>
     /// <param name="kroneckerSupport">
     /// False for the same number of non-zero coefficients, nonZeros^I, at random places with N(0, 1) values: what the method does not expect.
+    /// Default true.
     /// </param>
     /// <exception cref="ArgumentException">Sizes do not fit.</exception>
     public static KroneckerProblem Draw(
@@ -83,6 +86,7 @@ public sealed record KroneckerProblem(
         Dictionary.Dispose();
         Truth.Dispose();
         Measurements.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -28,12 +28,34 @@ public static class KroneckerSbl
     {
         options ??= new();
         ArgumentNullException.ThrowIfNull(dictionary);
-        int count = dictionary.Factors.Count;
-        options.Validate(count);
+        options.Validate(dictionary.Factors.Count);
         dictionary.Check(y, nameof(y), dictionary.Measurements, "measurements");
         if (options.StartGammas is { } start) dictionary.CheckGammas(start, nameof(KroneckerSblOptions.StartGammas));
         using var scope = NewDisposeScope();
-        double[][] gammas = Start(dictionary, options);
+        BayesUnits units = BayesUnits.Of(dictionary, y);
+        KroneckerSblOptions own = options with
+        {
+            Noise = units.Of(options.Noise),
+            PruneBelow = options.PruneBelow is > 0 and { } below ? units.OfVariance(below, nameof(KroneckerSblOptions.PruneBelow)) : options.PruneBelow,
+            StartGammas = options.StartGammas is { } from ? units.OfVariances(from, nameof(KroneckerSblOptions.StartGammas)) : null,
+            OnIteration = options.OnIteration is { } see
+                ? state => see(state with
+                {
+                    Gammas = units.Variances(state.Gammas), NoiseVariance = units.Noise(state.NoiseVariance), Cost = state.Cost + (y.numel() * units.LogUnit),
+                })
+                : null,
+        };
+        return Iterate(BayesUnits.OfPhi(dictionary), units.OfY(y), own, progress, cancel).InUnits(units, y.numel());
+    }
+
+    private static KroneckerSblResult Iterate(
+        KroneckerDictionary dictionary, Tensor y, KroneckerSblOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
+        using var scope = NewDisposeScope();
+        int count = dictionary.Factors.Count;
+        double order = StartVariance(dictionary, y, options.Update);
+        double below = options.PruneBelow ?? (options.Update == KroneckerUpdate.PatternCoupled ? 1e-4 * order : 0);
+        double[][] gammas = Start(dictionary, options, order);
         Tensor[] factors = [.. dictionary.Factors];
         int[][] kept = [.. gammas.Select(g => Enumerable.Range(0, g.Length).ToArray())];
         (NoiseEstimate? estimate, double floor) = NoiseEstimate.FloorOf(options.Noise, y, () => NoiseEstimate.Pursue(dictionary, y, cancel));
@@ -47,7 +69,7 @@ public static class KroneckerSbl
         {
             cancel.ThrowIfCancellationRequested();
             double[] before = ModeProduct.Kron(gammas);
-            if (!Prune(dictionary, options, gammas, kept, factors))
+            if (!Prune(dictionary, options, below, gammas, kept, factors))
             {
                 status = KroneckerSblStatus.AllPruned;
                 break;
@@ -88,13 +110,30 @@ public static class KroneckerSbl
         return new(last.Mean.MoveToOuterDisposeScope(), last.VarianceDiagonal, gammas, kept, noise, cost, iteration, cycles, status) { NoiseFloor = estimate };
     }
 
-    private static double[][] Start(KroneckerDictionary dictionary, KroneckerSblOptions options)
+    /// <summary>
+    /// A share of ||y||^2/||A||^2, the variance of equal coefficients that would explain y. The published start is 1 in whatever units: in the paper's
+    /// two simulations it is 1/400 to 1/1600 and 37 times that variance.
+    /// </summary>
+    /// <remarks>
+    /// Measured on those simulations. Expectation maximisation shrinks the coefficients of coherent dictionaries only slowly and is best
+    /// started below them: alternating, the channel's error at 12 dB is 0.11 from a hundredth, 0.35 from the whole and 0.15 from the published
+    /// start; pattern-coupled with learned noise 0.14, 0.53 and 0.94. The projection takes the rank-one part of whatever it is given and loses what a small start hides:
+    /// with learned noise at 12 dB the channel's error is 0.47 from a hundredth, 0.11 from ten times and 1.00 from the published start, the
+    /// NMSE of the Gaussian problems -8, -22 and -22 dB.
+    /// </remarks>
+    private static double StartVariance(KroneckerDictionary dictionary, Tensor y, KroneckerUpdate update)
+    {
+        double power = BayesInput.MeanSquare(y) * y.numel() / dictionary.ColumnPowers().Sum();
+        return power == 0 ? 1 : power * (update == KroneckerUpdate.Svd ? 10 : 0.01);
+    }
+
+    private static double[][] Start(KroneckerDictionary dictionary, KroneckerSblOptions options, double order)
     {
         if (options.StartGammas is { } given) return [.. given.Select(g => g.ToArray())];
         double[][] gammas = [.. dictionary.Factors.Select(f => Enumerable.Repeat(1.0, (int)f.shape[1]).ToArray())];
         if (options.Update == KroneckerUpdate.PatternCoupled)
         {
-            // As in the reference: g = 1 and gamma = C g, without the unit norms of the other methods.
+            // As in the reference: equal g and gamma = C g, without the unit norms of the other methods.
             for (int i = 0; i < gammas.Length; i++)
             {
                 double beta = options.Coupling[i];
@@ -102,10 +141,11 @@ public static class KroneckerSbl
                 for (int a = 0; a < size; a++) gammas[i][a] = 1 + (a > 0 ? beta : 0) + (a < size - 1 ? beta : 0);
             }
 
+            for (int a = 0; a < gammas[^1].Length; a++) gammas[^1][a] *= order;
             return gammas;
         }
 
-        double scale = 1;
+        double scale = order;
         foreach (double[] gamma in gammas[..^1])
         {
             double norm = Math.Sqrt(gamma.Length);
@@ -118,16 +158,18 @@ public static class KroneckerSbl
     }
 
     /// <summary>False where nothing is left of a factor.</summary>
-    private static bool Prune(KroneckerDictionary dictionary, KroneckerSblOptions options, double[][] gammas, int[][] kept, Tensor[] factors)
+    private static bool Prune(
+        KroneckerDictionary dictionary, KroneckerSblOptions options, double below, double[][] gammas, int[][] kept, Tensor[] factors)
     {
-        double below = options.PruneBelow ?? (options.Update == KroneckerUpdate.PatternCoupled ? 1e-4 : 0);
         bool keepsAll = options.PruneRatios is { } ratios && ratios.All(r => r == 0) && below == 0;
         for (int i = 0; i < gammas.Length; i++)
         {
             double[] gamma = gammas[i];
-            double largest = kept[i].Max(a => gamma[a]), cut = Math.Max(options.RatioOf(i) * largest, below);
+            double largest = kept[i].Max(a => gamma[a]), others = 1;
             if (largest == 0) return false;
             if (keepsAll) continue;
+            for (int j = 0; j < gammas.Length; j++) others *= j == i ? 1 : gammas[j].Max();
+            double cut = Math.Max(options.RatioOf(i) * largest, below / others);
             int[] rest = [.. kept[i].Where(a => gamma[a] > 0 && gamma[a] >= cut)];
             if (rest.Length == 0) return false;
             if (rest.Length == kept[i].Length) continue;

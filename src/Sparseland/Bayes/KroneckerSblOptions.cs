@@ -16,7 +16,7 @@ public enum KroneckerUpdate
     PatternCoupled,
 }
 
-/// <summary>Settings of <see cref="KroneckerSbl"/>; the defaults are those of the paper's code.</summary>
+/// <summary>Settings of <see cref="KroneckerSbl"/>; the defaults are those of the paper's code, with its absolute constants as shares of the data's own scale.</summary>
 public sealed record KroneckerSblOptions
 {
     /// <summary>Noise variance, known or, by default, learned.</summary>
@@ -35,7 +35,11 @@ public sealed record KroneckerSblOptions
     /// </summary>
     public IReadOnlyList<double>? PruneRatios { get; init; }
 
-    /// <summary>Entries of a factor below this are dropped too; null, the default, for 1e-4 (pattern-coupled) or 0.</summary>
+    /// <summary>
+    /// An entry of a factor is dropped too when none of its coefficients has a prior variance of at least this, squared units of x; null, the default, for
+    /// 1e-4 of the default of <see cref="StartGammas"/> (pattern-coupled) or 0. The reference compares the factor's own entry with
+    /// 1e-4, which depends on the units of the data and on how the factors share their scale.
+    /// </summary>
     public double? PruneBelow { get; init; }
 
     /// <summary>Stop when ||gamma_new - gamma|| is at most this share of ||gamma||, and a learned noise variance changed no more than that; 1e-4 by default.</summary>
@@ -44,13 +48,16 @@ public sealed record KroneckerSblOptions
     /// <summary>Most iterations, 150 by default.</summary>
     public int MaxIterations { get; init; } = 150;
 
-    /// <summary>Of the alternation; null, the default, for 1e-5 (absolute), or 1e-4 relative for the pattern-coupled one.</summary>
+    /// <summary>Of the alternation; on the change of gamma in one cycle, relative to gamma; null, the default, for 1e-5, or 1e-4 for the pattern-coupled one.</summary>
     public double? InnerTolerance { get; init; }
 
     /// <summary>Most cycles of the alternation in one iteration; null, the default, for 1000, or 10 for the pattern-coupled one.</summary>
     public int? MaxInnerCycles { get; init; }
 
-    /// <summary>Start of the factors of gamma [N_i]; null, the default, for a gamma of ones.</summary>
+    /// <summary>
+    /// Start of the factors of gamma [N_i], squared units of x; null, the default, for equal variances (pattern-coupled: C times equal ones): of the
+    /// ||y||^2/||A||^2 that would explain y, ten times for the SVD update and a hundredth for the others. The reference starts at 1, whatever the units.
+    /// </summary>
     public IReadOnlyList<double[]>? StartGammas { get; init; }
 
     /// <summary>Called after every iteration with a copy of the state. Default null.</summary>

@@ -34,11 +34,29 @@ public sealed record KroneckerSblResult(
     Tensor Mean, double[] VarianceDiagonal, double[][] Gammas, int[][] Supports, double NoiseVariance, IReadOnlyList<double> CostTrace,
     int Iterations, int InnerCycles, KroneckerSblStatus Status) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean);
+
     /// <summary>The estimate that bounded a learned noise variance from below; null where the variance was known.</summary>
     public NoiseEstimate? NoiseFloor { get; init; }
 
+    /// <summary>This result, computed in the units of the computation, in those of the data; the mean is changed in place.</summary>
+    internal KroneckerSblResult InUnits(BayesUnits units, long measurements)
+    {
+        double root = units.Coefficient;
+        Mean.mul_(root).MoveToOuterDisposeScope();
+        return this with
+        {
+            VarianceDiagonal = [.. VarianceDiagonal.Select(units.Variance)], Gammas = units.Variances(Gammas), NoiseVariance = units.Noise(NoiseVariance),
+            CostTrace = [.. CostTrace.Select(c => c + (measurements * units.LogUnit))], NoiseFloor = NoiseFloor?.InUnits(units),
+        };
+    }
+
     /// <inheritdoc/>
-    public void Dispose() => Mean.Dispose();
+    public void Dispose()
+    {
+        Mean.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

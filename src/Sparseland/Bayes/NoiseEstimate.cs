@@ -30,12 +30,12 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
     {
         BayesInput.CheckSystem(Phi, y);
         using var scope = NewDisposeScope();
-        BayesScale scale = BayesScale.Of(Phi, y);
-        return Pursue(scale.OfPhi(Phi), scale.OfY(y), cancel).InUnits(scale);
+        BayesUnits units = BayesUnits.Of(Phi, y);
+        return Pursue(units.OfPhi(Phi), units.OfY(y), cancel).InUnits(units);
     }
 
     /// <summary>This estimate in the units of the data.</summary>
-    internal NoiseEstimate InUnits(BayesScale scale) => this with { Variance = scale.Noise(Variance) };
+    internal NoiseEstimate InUnits(BayesUnits units) => this with { Variance = units.Noise(Variance) };
 
     /// <summary>The bound of a learned variance: the model's own, or the estimate.</summary>
     internal static (NoiseEstimate? Estimate, double Floor) FloorOf(NoiseModel noise, Tensor y, Func<NoiseEstimate> estimate)
@@ -58,7 +58,7 @@ public sealed record NoiseEstimate(double Variance, int Coefficients, bool Ident
     internal static NoiseEstimate Pursue(KroneckerDictionary dictionary, Tensor y, CancellationToken cancel)
     {
         using var scope = NewDisposeScope();
-        double[] norms = ModeProduct.Kron([.. dictionary.Factors.Select(f => f.abs().square().sum([0]).sqrt().Doubles())]);
+        double[] norms = [.. dictionary.ColumnPowers().Select(Math.Sqrt)];
         Tensor Column(long index)
         {
             Tensor column = ones([1], dtype: dictionary.Type);

@@ -18,6 +18,8 @@ public sealed record SblResult(
     GaussianPosterior Posterior, double[] Gamma, double NoiseVariance, IReadOnlyList<double> Cost, IReadOnlyList<double> LogEvidence, int Iterations,
     StopReason StopReason) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of();
+
     /// <summary>Posterior mean, [coefficients] or [coefficients, snapshots].</summary>
     public Tensor Mean => Posterior.Mean;
 
@@ -38,7 +40,11 @@ public sealed record SblResult(
     /// Q_i = phi_i^H C^-1 y, of the shape of <see cref="Mean"/>: the posterior mean under a flat prior for this coefficient alone and the
     /// learned prior for all others. Pruned coefficients have one too.
     /// </summary>
-    public required Tensor Unshrunk { get; init; }
+    public required Tensor Unshrunk
+    {
+        get;
+        init => (field, _size) = (value, NativeSize.Of(value));
+    }
 
     /// <summary>Its posterior standard deviation, sqrt((1 - gamma_i S_i)/S_i) [coefficients].</summary>
     public required double[] Deviation { get; init; }
@@ -91,26 +97,19 @@ public sealed record SblResult(
     /// </summary>
     public GaussianPosterior WithoutOwnPrior() => Posterior with { Mean = Unshrunk.alias(), Variance = [.. Deviation.Select(d => d * d)], Covariance = null };
 
-    /// <summary>This result, computed in the units of the scale, in those of the data.</summary>
-    internal SblResult InUnits(BayesScale scale)
+    /// <summary>This result, computed in the units of the computation, in those of the data.</summary>
+    internal SblResult InUnits(BayesUnits units)
     {
-        double root = scale.Coefficient;
-        double[] gamma = [.. Gamma.Select(scale.Variance)];
+        double root = units.Coefficient;
+        double[] gamma = [.. Gamma.Select(units.Variance)];
         if (!gamma.All(double.IsFinite)) throw new ArgumentException("A prior variance is no float64 in the units of y/Phi, squared; scale Phi or y.", "Phi");
-        double shift = Mean.dim() == 0 ? 0 : Posterior.Numbers * scale.LogUnit;
-        Mean.mul_(root);
+        (double shift, double density) = Posterior.LogShift(units);
         Unshrunk.mul_(root);
-        Posterior.Covariance?.mul_(root).mul_(root);
-        double density = Mean.dtype == ScalarType.ComplexFloat64 ? shift : shift / 2;
-        GaussianPosterior posterior = Posterior with
-        {
-            Variance = [.. Variance.Select(scale.Variance)], Cost = Posterior.Cost + shift, LogEvidence = Posterior.LogEvidence - density,
-        };
         return this with
         {
-            Posterior = posterior, Gamma = gamma, NoiseVariance = scale.Noise(NoiseVariance), Cost = [.. Cost.Select(c => c + shift)],
-            LogEvidence = [.. LogEvidence.Select(e => e - density)], NoiseFloor = NoiseFloor?.InUnits(scale),
-            Deviation = [.. Deviation.Select(d => d * root)], Actions = [.. Actions.Select(a => a with { Gamma = scale.Variance(a.Gamma) })],
+            Posterior = Posterior.InUnits(units), Gamma = gamma, NoiseVariance = units.Noise(NoiseVariance), Cost = [.. Cost.Select(c => c + shift)],
+            LogEvidence = [.. LogEvidence.Select(e => e - density)], NoiseFloor = NoiseFloor?.InUnits(units),
+            Deviation = [.. Deviation.Select(d => d * root)], Actions = [.. Actions.Select(a => a with { Gamma = units.Variance(a.Gamma) })],
         };
     }
 
@@ -137,6 +136,7 @@ public sealed record SblResult(
     {
         Posterior.Dispose();
         Unshrunk.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

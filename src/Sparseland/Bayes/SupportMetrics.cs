@@ -22,7 +22,7 @@ public static class SupportMetrics
     /// </summary>
     /// <param name="truth">Its support is all that is not zero.</param>
     /// <param name="estimate">The same shape.</param>
-    /// <param name="relativeThreshold">In [0, 1).</param>
+    /// <param name="relativeThreshold">In [0, 1). Default 1e-3.</param>
     /// <exception cref="ArgumentException">The shapes differ, the truth is zero, or the threshold is out of its range.</exception>
     public static double Srr(Tensor truth, Tensor estimate, double relativeThreshold = 1e-3)
     {

@@ -29,12 +29,13 @@ public enum DictionaryUpdate
 public sealed class AlternatingDictionaryLearner : IDisposable
 {
     private readonly DictionaryUpdate _update;
+    private readonly NativeSize _size = NativeSize.Of();
 
     /// <summary>Starts from samples as atoms.</summary>
     /// <param name="X">Training samples [samples, features], float64.</param>
     /// <param name="coder">Finds the codes.</param>
-    /// <param name="update">Finds the dictionary.</param>
-    /// <param name="options">Atoms, replacement, seed.</param>
+    /// <param name="update">Finds the dictionary. Default KSvd.</param>
+    /// <param name="options">Atoms, replacement, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">X is not a matrix of finite float64 numbers, or an option is out of its range.</exception>
     public AlternatingDictionaryLearner(Tensor X, ISparseCoder coder, DictionaryUpdate update = DictionaryUpdate.KSvd, LearnerOptions? options = null)
         : this(coder, update, options)
@@ -42,6 +43,7 @@ public sealed class AlternatingDictionaryLearner : IDisposable
         TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         if (X.dtype != ScalarType.Float64) throw new ArgumentException($"X is {X.dtype}; dictionary learning works in Float64.", nameof(X));
         Dictionary = Atoms.FromSamples(X, Options.Atoms, Options.Seed).DetachFromDisposeScope();
+        _size = NativeSize.Of(Dictionary);
     }
 
     /// <summary>Goes on from a dictionary.</summary>
@@ -61,6 +63,7 @@ public sealed class AlternatingDictionaryLearner : IDisposable
         Iterations = iterations;
         using Tensor rows = dictionary.contiguous();
         Dictionary = rows.clone().DetachFromDisposeScope();
+        _size = NativeSize.Of(Dictionary);
     }
 
     private AlternatingDictionaryLearner(ISparseCoder coder, DictionaryUpdate update, LearnerOptions? options)
@@ -140,5 +143,9 @@ public sealed class AlternatingDictionaryLearner : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Dictionary.Dispose();
+    public void Dispose()
+    {
+        Dictionary.Dispose();
+        _size.Dispose();
+    }
 }

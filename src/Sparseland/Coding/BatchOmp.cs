@@ -19,6 +19,8 @@ namespace Sparseland.Coding;
 /// </param>
 public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Tensor ResidualNormSquared, int StoppedEarly) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Indices, Values, ResidualNormSquared);
+
     /// <summary>Mean number of atoms per sample.</summary>
     public double ActiveUnits
     {
@@ -44,6 +46,7 @@ public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Ten
         Indices.Dispose();
         Values.Dispose();
         ResidualNormSquared.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -77,6 +77,8 @@ public sealed record CodingResult(
     double DictionaryNormSquared,
     double Seconds) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Codes);
+
     /// <summary>Whether the fixed-point equation holds to the tolerance; false after the V1 paper's rule, which promises no optimum.</summary>
     public bool Converged => StopReason == StopReason.Converged;
 
@@ -94,7 +96,11 @@ public sealed record CodingResult(
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Codes.Dispose();
+    public void Dispose()
+    {
+        Codes.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

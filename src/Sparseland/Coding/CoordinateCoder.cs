@@ -33,6 +33,8 @@ public sealed record CoordinateCoderOptions
 /// <param name="NotConverged">Samples that met the iteration limit first.</param>
 public sealed record CoordinateCodes(Tensor Codes, double[] Certificates, int[] Sweeps, int NotConverged) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Codes);
+
     /// <summary>Whether every sample met the tolerance.</summary>
     public bool Converged => NotConverged == 0;
 
@@ -47,7 +49,11 @@ public sealed record CoordinateCodes(Tensor Codes, double[] Certificates, int[] 
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Codes.Dispose();
+    public void Dispose()
+    {
+        Codes.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
@@ -72,7 +78,7 @@ public sealed class CoordinateCoder : ISparseCoder
 
     /// <summary>Creates the coder.</summary>
     /// <param name="penalty">pen, separable, with or without the constraint a >= 0.</param>
-    /// <param name="options">Tolerance and limits.</param>
+    /// <param name="options">Tolerance and limits; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or the penalty couples coefficients.</exception>
     public CoordinateCoder(IPenalty penalty, CoordinateCoderOptions? options = null)
     {

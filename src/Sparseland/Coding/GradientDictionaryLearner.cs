@@ -67,7 +67,9 @@ public sealed record BatchReport(
 /// <summary>A dictionary on its way: all that is needed to go on. Copy the tensor and the number to keep a checkpoint.</summary>
 public sealed class DictionaryState : IDisposable
 {
-    internal DictionaryState(Tensor dictionary, int batch) => (Dictionary, Batch) = (dictionary, batch);
+    private readonly NativeSize _size;
+
+    internal DictionaryState(Tensor dictionary, int batch) => (Dictionary, Batch, _size) = (dictionary, batch, NativeSize.Of(dictionary));
 
     /// <summary>D [atoms, features] as the last step left it, changed in place by the next one.</summary>
     public Tensor Dictionary { get; }
@@ -77,7 +79,7 @@ public sealed class DictionaryState : IDisposable
 
     /// <summary>Takes up again from a stored dictionary.</summary>
     /// <param name="dictionary">[atoms, features]; copied.</param>
-    /// <param name="batch">Batches done so far.</param>
+    /// <param name="batch">Batches done so far. Default 0.</param>
     /// <exception cref="ArgumentException">Not a dictionary, or a negative number.</exception>
     public static DictionaryState From(Tensor dictionary, int batch = 0)
     {
@@ -88,7 +90,11 @@ public sealed class DictionaryState : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Dictionary.Dispose();
+    public void Dispose()
+    {
+        Dictionary.Dispose();
+        _size.Dispose();
+    }
 }
 
 /// <summary>A learned dictionary.</summary>
@@ -97,8 +103,14 @@ public sealed class DictionaryState : IDisposable
 /// <param name="Seconds">Wall time.</param>
 public sealed record DictionaryLearningResult(Tensor Dictionary, IReadOnlyList<BatchReport> Trace, double Seconds) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Dictionary);
+
     /// <inheritdoc/>
-    public void Dispose() => Dictionary.Dispose();
+    public void Dispose()
+    {
+        Dictionary.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
@@ -109,7 +121,7 @@ public sealed record DictionaryLearningResult(Tensor Dictionary, IReadOnlyList<B
 /// (Olshausen and Field 1997; Rentzeperis et al. 2023): unit atoms, R = coder(X), D &lt;- D + eta_D R^T (X - R D).
 /// </summary>
 /// <param name="coder">Codes each batch; an eta of its own follows the schedule too. <see cref="ThresholdCoderOptions.V1"/> is the paper's.</param>
-/// <param name="options">Sizes, rates, seed.</param>
+/// <param name="options">Sizes, rates, seed; null for the defaults of the record.</param>
 /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
 public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLearnerOptions? options = null)
 {
@@ -121,7 +133,7 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
 
     /// <summary>A first dictionary: entries N(0, 1/K), rows then scaled to unit norm by the first step.</summary>
     /// <param name="features">Number of features.</param>
-    /// <param name="type">float64 or float32.</param>
+    /// <param name="type">float64 or float32. Default Float64.</param>
     public DictionaryState Start(long features, ScalarType type = ScalarType.Float64)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(features);

@@ -11,7 +11,7 @@ public interface ISparseCoder
     /// <summary>The codes [samples, atoms], with exact zeros; a new tensor.</summary>
     /// <param name="X">[samples, features].</param>
     /// <param name="dictionary">D [atoms, features] of the same type.</param>
-    /// <param name="initial">Codes to start from, for coders that iterate; the others ignore it.</param>
+    /// <param name="initial">Codes to start from, for coders that iterate; the others ignore it. Null, the default, for zeros.</param>
     /// <param name="cancel">Checked now and then.</param>
     /// <exception cref="ArgumentException">Shapes, types or values do not fit.</exception>
     torch.Tensor Codes(torch.Tensor X, torch.Tensor dictionary, torch.Tensor? initial = null, CancellationToken cancel = default);

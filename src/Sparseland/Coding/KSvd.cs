@@ -17,7 +17,7 @@ public static class KSvd
     /// <param name="X">[samples, features], float64.</param>
     /// <param name="codes">A [samples, atoms], contiguous.</param>
     /// <param name="dictionary">D [atoms, features], contiguous; unit atoms afterwards, but for atoms without a user.</param>
-    /// <param name="approximate">One power step instead of the singular value decomposition.</param>
+    /// <param name="approximate">One power step instead of the singular value decomposition. Default false.</param>
     /// <param name="cancel">Checked before every atom; codes and dictionary then fit each other, with some atoms updated.</param>
     /// <exception cref="ArgumentException">Shapes or types do not fit.</exception>
     public static void Sweep(Tensor X, Tensor codes, Tensor dictionary, bool approximate = false, CancellationToken cancel = default)

@@ -21,7 +21,7 @@ public sealed class Lista : Module<Tensor, Tensor>
     /// <param name="dictionary">D [atoms, features].</param>
     /// <param name="strength">lambda, positive.</param>
     /// <param name="layers">K.</param>
-    /// <param name="tied">Whether all layers share their weights.</param>
+    /// <param name="tied">Whether all layers share their weights. Default true.</param>
     /// <exception cref="ArgumentException">D is not a matrix without zero atoms, or a number is out of its range.</exception>
     public Lista(Tensor dictionary, double strength, int layers, bool tied = true)
         : base(nameof(Lista))

@@ -29,7 +29,7 @@ public static class ListaTraining
     /// <param name="network">The network.</param>
     /// <param name="X">[samples, features], of the network's type.</param>
     /// <param name="targets">a* [samples, atoms], planted codes or lasso solutions.</param>
-    /// <param name="options">Epochs, batches, rate, seed.</param>
+    /// <param name="options">Epochs, batches, rate, seed; null for the defaults of the record.</param>
     /// <param name="progress">Epochs done.</param>
     /// <param name="cancel">Leaves the weights as the last whole mini-batch left them.</param>
     /// <returns>Mean loss of each epoch.</returns>

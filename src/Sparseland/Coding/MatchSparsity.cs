@@ -32,12 +32,13 @@ public static class MatchSparsity
     /// <param name="target">Wanted active units, positive.</param>
     /// <param name="low">Smallest strength: too many active units.</param>
     /// <param name="high">Largest strength: too few.</param>
-    /// <param name="tolerance">Ends as soon as a fit is this close.</param>
-    /// <param name="maxFits">Limit of fits.</param>
+    /// <param name="tolerance">Ends as soon as a fit is this close. Default 0.5.</param>
+    /// <param name="maxFits">Limit of fits. Default 6.</param>
     /// <param name="progress">Fits done, of the limit.</param>
     /// <param name="cancel">Checked before every fit.</param>
     /// <returns>The closest fit; the others are disposed where they can be.</returns>
     /// <exception cref="ArgumentException">0 &lt; low &lt; high does not hold, or another number is out of its range.</exception>
+    /// <exception cref="InvalidOperationException">A fit has no finite number of active units.</exception>
     public static SparsityMatch<TFit> Bisect<TFit>(
         Func<double, TFit> fit,
         Func<TFit, double> activeUnits,
@@ -69,6 +70,12 @@ public static class MatchSparsity
                 double strength = Math.Exp((bottom + top) / 2);
                 TFit made = fit(strength);
                 var trial = new SparsityTrial(strength, activeUnits(made));
+                if (!double.IsFinite(trial.ActiveUnits))
+                {
+                    (made as IDisposable)?.Dispose();
+                    throw new InvalidOperationException($"The fit at strength {strength:G4} has {trial.ActiveUnits} active units, so that nothing says where to look next.");
+                }
+
                 trace.Add(trial);
                 progress?.Report(new ProgressReport(trace.Count, maxFits, $"lambda {strength:G4}: {trial.ActiveUnits:F2} active"));
                 if (trace.Count == 1 || Distance(trial) < Distance(held))

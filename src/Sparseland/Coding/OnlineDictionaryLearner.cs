@@ -25,13 +25,14 @@ public sealed class OnlineDictionaryLearner : IDisposable
 {
     private const double LeastUse = 1e-6;
     private const int DuplicatesEvery = 10;
+    private readonly NativeSize _size;
     private Tensor _codeSums;
     private Tensor _sampleSums;
 
     /// <summary>Starts from samples as atoms.</summary>
     /// <param name="X">Samples to take the first atoms from [samples, features], float64.</param>
     /// <param name="coder">Finds the codes.</param>
-    /// <param name="options">Atoms, batch size, replacement, seed.</param>
+    /// <param name="options">Atoms, batch size, replacement, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">X is not a matrix of finite float64 numbers, or an option is out of its range.</exception>
     public OnlineDictionaryLearner(Tensor X, ISparseCoder coder, LearnerOptions? options = null)
     {
@@ -42,10 +43,12 @@ public sealed class OnlineDictionaryLearner : IDisposable
         Dictionary = Atoms.FromSamples(X, Options.Atoms, Options.Seed).DetachFromDisposeScope();
         _codeSums = zeros([Options.Atoms, Options.Atoms], dtype: ScalarType.Float64).DetachFromDisposeScope();
         _sampleSums = zeros([Options.Atoms, X.shape[1]], dtype: ScalarType.Float64).DetachFromDisposeScope();
+        _size = NativeSize.Of(Dictionary, _codeSums, _sampleSums);
     }
 
     private OnlineDictionaryLearner(ISparseCoder coder, LearnerOptions options, Tensor dictionary, Tensor codeSums, Tensor sampleSums, int batches)
-        => (Coder, Options, Dictionary, _codeSums, _sampleSums, Batches) = (coder, options, dictionary, codeSums, sampleSums, batches);
+        => (Coder, Options, Dictionary, _codeSums, _sampleSums, Batches, _size) =
+            (coder, options, dictionary, codeSums, sampleSums, batches, NativeSize.Of(dictionary, codeSums, sampleSums));
 
     /// <summary>Finds the codes.</summary>
     public ISparseCoder Coder { get; }
@@ -131,7 +134,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
     /// <summary>A learner that goes on where a saved one stood.</summary>
     /// <param name="path">File written by <see cref="Save"/>.</param>
     /// <param name="coder">The same coder.</param>
-    /// <param name="options">The same options, but for the number of atoms, which is the file's.</param>
+    /// <param name="options">The same options, but for the number of atoms, which is the file's; null for the defaults of the record.</param>
     /// <exception cref="InvalidDataException">The file does not hold a learner's state.</exception>
     public static OnlineDictionaryLearner Load(string path, ISparseCoder coder, LearnerOptions? options = null)
     {
@@ -159,6 +162,7 @@ public sealed class OnlineDictionaryLearner : IDisposable
         Dictionary.Dispose();
         _codeSums.Dispose();
         _sampleSums.Dispose();
+        _size.Dispose();
     }
 
     // On this thread: see SmallProduct for what libtorch's team of threads costs at this size.

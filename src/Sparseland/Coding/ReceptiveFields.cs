@@ -42,7 +42,7 @@ public static class ReceptiveFields
     /// </summary>
     /// <param name="dictionary">[atoms, patchSize^2], rows of pixels one after another.</param>
     /// <param name="patchSize">Side of a patch.</param>
-    /// <param name="orientations">Number of orientations, evenly over [0, pi).</param>
+    /// <param name="orientations">Number of orientations, evenly over [0, pi). Default 24.</param>
     /// <param name="frequencies">Cycles per pixel; by default six, evenly from 1/patchSize to 0.4.</param>
     /// <exception cref="ArgumentException">The features are not patchSize^2, or a number is out of its range.</exception>
     public static OrientationTuning OrientationSelectivity(

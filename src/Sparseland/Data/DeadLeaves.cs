@@ -57,7 +57,7 @@ public static class DeadLeaves
     /// </summary>
     /// <param name="options">Size and radii.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="index">Number of the image within the seed.</param>
+    /// <param name="index">Number of the image within the seed. Default 0.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public static IEnumerable<Disk> Disks(DeadLeavesOptions options, int seed, int index = 0)
     {
@@ -94,7 +94,7 @@ public static class DeadLeaves
     /// <param name="image">Receives height x width intensities, row-major.</param>
     /// <param name="options">Size and radii.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="index">Number of the image within the seed.</param>
+    /// <param name="index">Number of the image within the seed. Default 0.</param>
     /// <param name="cancellation">Stops between disks.</param>
     /// <returns>Disks drawn until the image was covered, the hidden ones among them included.</returns>
     /// <exception cref="ArgumentException">The span has another length.</exception>

@@ -15,6 +15,8 @@ namespace Sparseland.Data;
 public sealed record HyperspectralScene(
     Tensor Pixels, Tensor Endmembers, Tensor Abundances, IReadOnlyList<int> BadChannels, int Height, int Width, long ClippedValues) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Pixels, Endmembers, Abundances);
+
     private const double ShortestWave = 0.4, LongestWave = 2.5;
 
     /// <summary>Centres of the channels in micrometre, evenly from 0.4 to 2.5 as imaging spectrometers have them.</summary>
@@ -192,6 +194,7 @@ public sealed record HyperspectralScene(
         Pixels.Dispose();
         Endmembers.Dispose();
         Abundances.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -13,7 +13,7 @@ public static class ImagePatches
     /// <summary>Dead-leaves images with the default radii (r^-3 in [3, 80]); see <see cref="DeadLeaves.Generate"/> for others.</summary>
     /// <param name="size">Height and width, at least 1.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="count">Number of images, at least 1.</param>
+    /// <param name="count">Number of images, at least 1. Default 8.</param>
     /// <returns>float64 [count, size, size], intensities in [0, 1].</returns>
     /// <exception cref="ArgumentOutOfRangeException">An argument is out of its range.</exception>
     public static Tensor DeadLeaves(int size, int seed, int count = 8) =>
@@ -42,7 +42,7 @@ public static class ImagePatches
 
     /// <summary>Scales all images by one factor, so that the mean over images of the pixel variance is as given.</summary>
     /// <param name="images">[count, height, width], float32 or float64.</param>
-    /// <param name="variance">Finite and above 0.</param>
+    /// <param name="variance">Finite and above 0. Default 0.1.</param>
     /// <returns>Images of the same shape and type.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, a value that is not finite, or no variance in any image.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The variance is not finite or not above 0.</exception>
@@ -62,8 +62,8 @@ public static class ImagePatches
     /// The three steps in order: <see cref="Standardize"/>, <see cref="RetinalFilter.Apply"/>, <see cref="ScaleToVariance"/>.
     /// </summary>
     /// <param name="images">[count, height, width], float32 or float64.</param>
-    /// <param name="f0">Cut-off frequency of the filter as a share of the height.</param>
-    /// <param name="variance">Mean over images of the pixel variance of the result.</param>
+    /// <param name="f0">Cut-off frequency of the filter as a share of the height. Default 0.4.</param>
+    /// <param name="variance">Mean over images of the pixel variance of the result. Default 0.1.</param>
     /// <returns>Whitened images of the same shape and type.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, a value that is not finite, or an image without variance.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The cut-off or the variance is not finite or not above 0.</exception>
@@ -132,7 +132,7 @@ public static class ImagePatches
     /// <param name="patchSize">Height and width of a patch, from 1 to the smaller side of the image.</param>
     /// <param name="count">Number of patches, at least 1.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="subtractMean">Whether each patch loses its own mean.</param>
+    /// <param name="subtractMean">Whether each patch loses its own mean. Default true.</param>
     /// <returns>[count, patchSize * patchSize], each patch row-major, in the type and on the device of the images.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type of the images, or a value that is not finite.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The patch does not fit, or a count is not positive.</exception>

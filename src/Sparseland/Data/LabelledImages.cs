@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -7,6 +8,8 @@ namespace Sparseland.Data;
 /// <remarks>Disposing it frees both tensors.</remarks>
 public record LabelledImages : IDisposable
 {
+    private readonly NativeSize _size;
+
     /// <summary>Puts images, labels and names together and checks that they fit.</summary>
     /// <param name="images">[samples, rows, columns] if grey, [samples, channels, rows, columns] otherwise; float32, 0 to 1.</param>
     /// <param name="labels">[samples], int64, positions in <paramref name="classNames"/>.</param>
@@ -27,7 +30,7 @@ public record LabelledImages : IDisposable
             if (low < 0 || high >= classNames.Count)
                 throw new ArgumentException($"labels go from {low} to {high}; with {classNames.Count} class names they must lie between 0 and {classNames.Count - 1}.", nameof(labels));
         }
-        (Images, Labels, ClassNames) = (images, labels, classNames);
+        (Images, Labels, ClassNames, _size) = (images, labels, classNames, NativeSize.Of(images, labels));
     }
 
     /// <summary>[samples, rows, columns] if grey, [samples, channels, rows, columns] otherwise; float32, 0 to 1.</summary>
@@ -66,6 +69,7 @@ public record LabelledImages : IDisposable
     {
         Images.Dispose();
         Labels.Dispose();
+        _size.Dispose();
         GC.SuppressFinalize(this);
     }
 }

@@ -16,6 +16,7 @@ public sealed record RadialSpectrum(double[] Frequency, double[] Power)
     /// <param name="window">
     /// Whether a Hann window takes the image to zero at its border. Without it the jump between opposite borders of an image
     /// that is not periodic adds a 1/f^2 spectrum of its own; images that went through a periodic filter need none.
+    /// Default true.
     /// </param>
     /// <returns>The spectrum of the images, each minus its mean.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, or a value that is not finite.</exception>

@@ -12,7 +12,7 @@ public static class RetinalFilter
     /// <summary>The filter over the half spectrum that <c>torch.fft.rfft2</c> gives.</summary>
     /// <param name="height">Rows of the image, at least 2.</param>
     /// <param name="width">Columns of the image, at least 2.</param>
-    /// <param name="cutoff">f0 as a share of the height: 0.4 is 0.8 of the Nyquist frequency. Finite and above 0.</param>
+    /// <param name="cutoff">f0 as a share of the height: 0.4 is 0.8 of the Nyquist frequency. Finite and above 0. Default 0.4.</param>
     /// <returns>
     /// float64 [height, width / 2 + 1]. The radius is in cycles per image height along both axes, so for a square image it
     /// is the integer frequency radius and for others the filter stays round.
@@ -39,7 +39,7 @@ public static class RetinalFilter
 
     /// <summary>Multiplies the spectrum of each image by the filter; the image is taken as periodic.</summary>
     /// <param name="images">[count, height, width], float32 or float64.</param>
-    /// <param name="cutoff">f0 as a share of the height.</param>
+    /// <param name="cutoff">f0 as a share of the height. Default 0.4.</param>
     /// <returns>Filtered images of the same shape, type and device, each of mean zero since f(0) = 0.</returns>
     /// <exception cref="ArgumentException">The images have another shape or type, or hold a value that is not finite.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The cut-off is not finite or not above 0.</exception>

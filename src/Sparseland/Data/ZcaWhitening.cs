@@ -15,12 +15,15 @@ namespace Sparseland.Data;
 /// <param name="Epsilon">What was added to the eigenvalues.</param>
 public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Tensor Eigenvalues, double Epsilon) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mean, Matrix, Inverse, Eigenvalues);
+
     /// <summary>Fits the map to data.</summary>
     /// <param name="X">[samples, features], float32 or float64, finite, at least two samples.</param>
     /// <param name="epsilon">
     /// Added to the variance of every direction, not negative, in the square of the data's unit. With 0 the covariance of the
     /// whitened data is exactly the identity, which needs data that vary in every direction: patches whose own mean was
     /// subtracted do not.
+    /// Default 1e-5.
     /// </param>
     /// <returns>The map, in the type and on the device of the data. Its tensors belong to the caller.</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, a value that is not finite, or a direction without variance while epsilon is 0.</exception>
@@ -80,6 +83,7 @@ public sealed record ZcaWhitening(Tensor Mean, Tensor Matrix, Tensor Inverse, Te
         Matrix.Dispose();
         Inverse.Dispose();
         Eigenvalues.Dispose();
+        _size.Dispose();
     }
 
     private void Fits(Tensor data)

@@ -10,7 +10,7 @@ public static class Accuracy
     /// <param name="model">Classifier: [samples, ...] to logits [samples, classes].</param>
     /// <param name="X">[samples, ...], the network's type.</param>
     /// <param name="labels">[samples], int64.</param>
-    /// <param name="batch">Samples of one call.</param>
+    /// <param name="batch">Samples of one call. Default 500.</param>
     /// <exception cref="ArgumentException">No samples, labels that are not int64 or not one per sample, or a batch that is not positive.</exception>
     public static double Of(nn.Module<Tensor, Tensor> model, Tensor X, Tensor labels, int batch = 500)
     {

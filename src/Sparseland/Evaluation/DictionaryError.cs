@@ -22,7 +22,7 @@ public sealed record DictionaryError(int[] Assignment, double[] Error, int[] Sig
     /// <summary>Matches two dictionaries.</summary>
     /// <param name="reference">[atoms, features], float32 or float64.</param>
     /// <param name="learned">[as many atoms or more, features].</param>
-    /// <param name="eitherSign">Whether a learned atom may be turned around: for models that leave its sign open.</param>
+    /// <param name="eitherSign">Whether a learned atom may be turned around: for models that leave its sign open. Default false.</param>
     /// <exception cref="ArgumentException">Wrong shapes or types, or a value that is not finite.</exception>
     public static DictionaryError Of(Tensor reference, Tensor learned, bool eitherSign = false)
     {

@@ -16,7 +16,7 @@ public sealed record DictionaryMatch(int[] Assignment, double[] Cosine)
     public double Distance => 1 - Cosine.Average(Math.Abs);
 
     /// <summary>Share of reference atoms found, in the sense of a |cosine| of at least a threshold.</summary>
-    /// <param name="threshold">From 0 to 1; 0.99 is usual (Aharon, Elad and Bruckstein 2006).</param>
+    /// <param name="threshold">From 0 to 1; 0.99 is usual (Aharon, Elad and Bruckstein 2006). Default 0.99.</param>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is not between 0 and 1.</exception>
     public double Recovered(double threshold = 0.99)
     {

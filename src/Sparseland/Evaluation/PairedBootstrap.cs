@@ -21,8 +21,8 @@ public sealed record PairedBootstrap(double Difference, double Low, double High,
     /// <param name="first">One finite value per case, at least two.</param>
     /// <param name="second">The other method's, in the same order.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="resamples">Number of resamples, at least 100.</param>
-    /// <param name="confidence">Strictly between 0 and 1.</param>
+    /// <param name="resamples">Number of resamples, at least 100. Default 10_000.</param>
+    /// <param name="confidence">Strictly between 0 and 1. Default 0.95.</param>
     /// <param name="cancellation">Stops between resamples.</param>
     /// <exception cref="ArgumentException">Fewer than two cases, unequal numbers, or a value that is not finite.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The number of resamples or the confidence is out of its range.</exception>

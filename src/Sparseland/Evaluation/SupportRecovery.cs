@@ -26,7 +26,7 @@ public sealed record SupportRecovery(long TruePositives, long FalsePositives, lo
     /// <summary>Compares the entries of two codes that are larger than a threshold in magnitude.</summary>
     /// <param name="truth">Any shape.</param>
     /// <param name="estimate">The same shape.</param>
-    /// <param name="threshold">An entry counts when its magnitude is strictly above this; not negative.</param>
+    /// <param name="threshold">An entry counts when its magnitude is strictly above this; not negative. Default 0.</param>
     /// <exception cref="ArgumentException">The shapes differ, or a value is NaN.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The threshold is negative or NaN.</exception>
     public static SupportRecovery Of(Tensor truth, Tensor estimate, double threshold = 0)

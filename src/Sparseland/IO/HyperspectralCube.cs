@@ -30,6 +30,8 @@ public enum CubeOrder
 /// <param name="Width">Columns of the image.</param>
 public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Pixels);
+
     /// <summary>Channels.</summary>
     public int Channels => (int)Pixels.shape[0];
 
@@ -77,7 +79,7 @@ public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : I
     /// <summary>Writes both files; values are rounded to float32.</summary>
     /// <param name="path">The raw values.</param>
     /// <param name="shapePath">The shape; null for the same name with the ending .json.</param>
-    /// <param name="order">The order of the values.</param>
+    /// <param name="order">The order of the values. Default Bsq.</param>
     /// <exception cref="ArgumentException">The pixels do not fit the height and width.</exception>
     public void Write(string path, string? shapePath = null, CubeOrder order = CubeOrder.Bsq)
     {
@@ -137,7 +139,11 @@ public sealed record HyperspectralCube(Tensor Pixels, int Height, int Width) : I
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Pixels.Dispose();
+    public void Dispose()
+    {
+        Pixels.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

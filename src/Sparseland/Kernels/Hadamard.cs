@@ -63,7 +63,7 @@ public static unsafe class Hadamard
 
     /// <summary>Transforms a tensor along one dimension, in its own memory.</summary>
     /// <param name="x">float32 or float64, contiguous, on the CPU, no gradient; the dimension's length is a power of two.</param>
-    /// <param name="dimension">Which; negative counts from the end.</param>
+    /// <param name="dimension">Which; negative counts from the end. Default 0.</param>
     /// <exception cref="ArgumentException">Type, layout or length do not fit.</exception>
     public static void TransformInPlace(Tensor x, int dimension = 0)
     {

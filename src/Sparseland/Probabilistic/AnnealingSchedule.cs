@@ -37,8 +37,8 @@ public sealed record AnnealingSchedule
     /// <summary>The usual schedule: T falls linearly to 1, and the cut-out grows from 0 to 1.</summary>
     /// <param name="steps">EM steps.</param>
     /// <param name="temperature">T at the start.</param>
-    /// <param name="coldAt">Fraction of the run at which T is 1.</param>
-    /// <param name="cutOut">Ncut from 2/3 of the run on.</param>
+    /// <param name="coldAt">Fraction of the run at which T is 1. Default 0.8.</param>
+    /// <param name="cutOut">Ncut from 2/3 of the run on. Default 1.</param>
     public static AnnealingSchedule Cooling(int steps, double temperature, double coldAt = 0.8, double cutOut = 1) => new()
     {
         Steps = steps,
@@ -82,9 +82,9 @@ public sealed record AnnealingSchedule
 }
 
 /// <summary>The annealed quantities of one step.</summary>
-/// <param name="Temperature">T.</param>
-/// <param name="AnnealPrior">Whether T acts on the prior as well.</param>
-/// <param name="CutOut">Ncut.</param>
+/// <param name="Temperature">T. Default 1.</param>
+/// <param name="AnnealPrior">Whether T acts on the prior as well. Default false.</param>
+/// <param name="CutOut">Ncut. Default 0.</param>
 public sealed record Annealing(double Temperature = 1, bool AnnealPrior = false, double CutOut = 0)
 {
     /// <summary>T = 1, all data, no noise.</summary>

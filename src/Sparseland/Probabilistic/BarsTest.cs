@@ -11,11 +11,11 @@ namespace Sparseland.Probabilistic;
 public static class BarsTest
 {
     /// <summary>The bars: first the rows, then the columns.</summary>
-    /// <param name="components">Bars, even and at least 4; the picture has components / 2 pixels in a row.</param>
-    /// <param name="height">Weight of a pixel on its bar.</param>
-    /// <param name="background">Weight of the others; <see cref="MaximalCauses"/> needs it positive.</param>
-    /// <param name="signed">Whether each bar is negative with probability 1/2.</param>
-    /// <param name="seed">Seed of the signs.</param>
+    /// <param name="components">Bars, even and at least 4; the picture has components / 2 pixels in a row. Default 10.</param>
+    /// <param name="height">Weight of a pixel on its bar. Default 10.</param>
+    /// <param name="background">Weight of the others; <see cref="MaximalCauses"/> needs it positive. Default 0.</param>
+    /// <param name="signed">Whether each bar is negative with probability 1/2. Default false.</param>
+    /// <param name="seed">Seed of the signs. Default 0.</param>
     /// <returns>float64 [components, (components / 2)^2].</returns>
     /// <exception cref="ArgumentException">A number is out of its range.</exception>
     public static Tensor Dictionary(int components = 10, double height = 10, double background = 0, bool signed = false, int seed = 0)

@@ -37,7 +37,7 @@ public abstract class MaxSparseCoding : TruncatedSparseCoder
 
     /// <summary>The smooth maximum of active components at T = 1, whatever the <see cref="Hardness"/>.</summary>
     /// <param name="active">Indices of active components.</param>
-    /// <param name="temperature">T.</param>
+    /// <param name="temperature">T. Default 1.</param>
     /// <returns>[features].</returns>
     public double[] SmoothMaximum(IReadOnlyList<int> active, double temperature = 1)
     {

@@ -16,7 +16,7 @@ public sealed class MaximalCauses : MaxSparseCoding
     /// <param name="dictionary">W [components, features], positive, at least two components.</param>
     /// <param name="activity">pi, strictly between 0 and 1.</param>
     /// <param name="sigma">Standard deviation of the noise, positive.</param>
-    /// <param name="hardness">Which maximum posteriors use.</param>
+    /// <param name="hardness">Which maximum posteriors use. Default Soft.</param>
     /// <exception cref="ArgumentException">A value is outside its range; a weight that is zero or negative has no logarithm.</exception>
     public MaximalCauses(Tensor dictionary, double activity, double sigma, MaxHardness hardness = MaxHardness.Soft)
         : this(Positive(ReadDictionary(dictionary)), activity, sigma, hardness)

@@ -18,7 +18,7 @@ public sealed class MaximumMagnitudeCauses : MaxSparseCoding
     /// <param name="dictionary">W [components, features], finite, at least two components; magnitudes below 1e-4 become 1e-4.</param>
     /// <param name="activity">pi, strictly between 0 and 1.</param>
     /// <param name="sigma">Standard deviation of the noise, positive.</param>
-    /// <param name="hardness">Which maximum posteriors use.</param>
+    /// <param name="hardness">Which maximum posteriors use. Default Soft.</param>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
     public MaximumMagnitudeCauses(Tensor dictionary, double activity, double sigma, MaxHardness hardness = MaxHardness.Soft)
         : this(ReadDictionary(dictionary), activity, sigma, hardness)

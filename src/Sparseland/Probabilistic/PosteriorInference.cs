@@ -15,6 +15,8 @@ namespace Sparseland.Probabilistic;
 public sealed record PosteriorInference(
     Tensor States, Tensor Probabilities, Tensor Activity, Tensor Mean, Tensor? Variance, double[] LogLikelihood, int[] Active) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(States, Probabilities, Activity, Mean, Variance);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -23,18 +25,19 @@ public sealed record PosteriorInference(
         Activity.Dispose();
         Mean.Dispose();
         Variance?.Dispose();
+        _size.Dispose();
     }
 
     /// <summary>Truncated posteriors of points.</summary>
     /// <param name="model">The model; no parameter changes.</param>
     /// <param name="Y">[points, features].</param>
     /// <param name="truncation">H' and gamma.</param>
-    /// <param name="topK">States to report, at least 1 and at most as many as the truncation looks at.</param>
+    /// <param name="topK">States to report, at least 1 and at most as many as the truncation looks at. Default 1.</param>
     /// <param name="adaptUpTo">
     /// Where the best state of a point has gamma active components, more may be better still: H' and gamma are then raised by one for that
     /// point, again and again, up to these. Null keeps the truncation.
     /// </param>
-    /// <param name="threads">Most threads; -1 for all. The result does not depend on it.</param>
+    /// <param name="threads">Most threads; -1 for all. The result does not depend on it. Default -1.</param>
     /// <param name="progress">Points done, of those of the current truncation.</param>
     /// <param name="cancel">Checked between points.</param>
     /// <exception cref="ArgumentException">Shapes, values or a truncation do not fit.</exception>

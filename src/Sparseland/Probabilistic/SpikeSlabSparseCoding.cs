@@ -88,7 +88,7 @@ public sealed class SpikeSlabSparseCoding : TruncatedSparseCoder
     /// <param name="Y">[points, features], at least as many points as components.</param>
     /// <param name="components">H, at least 2.</param>
     /// <param name="seed">Seed of the noise on W.</param>
-    /// <param name="noise">Whether all features share one noise variance.</param>
+    /// <param name="noise">Whether all features share one noise variance. Default Scalar.</param>
     /// <exception cref="ArgumentException">Too few points, equal points, or values that are not finite.</exception>
     public static SpikeSlabSparseCoding Initial(Tensor Y, int components, int seed, NoiseShape noise = NoiseShape.Scalar)
     {

@@ -57,7 +57,7 @@ public sealed class StateSet
     /// <summary>States with 2 .. gamma active of H' candidates: the sum of C(H', k) values^k.</summary>
     /// <param name="candidates">H'.</param>
     /// <param name="active">gamma.</param>
-    /// <param name="values">Values other than zero.</param>
+    /// <param name="values">Values other than zero. Default 1.</param>
     public static double CountStates(int candidates, int active, int values = 1)
     {
         double sum = 0, term = (double)candidates * values;
@@ -73,7 +73,7 @@ public sealed class StateSet
     /// <summary>Enumerates the states.</summary>
     /// <param name="candidates">H', at least 1.</param>
     /// <param name="active">gamma, from 1 to H'.</param>
-    /// <param name="values">Values other than zero that a component can take, at least 1.</param>
+    /// <param name="values">Values other than zero that a component can take, at least 1. Default 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range, or there are too many states.</exception>
     public static StateSet Build(int candidates, int active, int values = 1)
     {

@@ -93,7 +93,7 @@ public abstract class TruncatedSparseCoder
     /// <param name="Y">[points, features].</param>
     /// <param name="truncation">H' and gamma.</param>
     /// <param name="annealing">Temperature and cut-out; its noise and share are for <see cref="TruncatedEm"/> and ignored here. None by default.</param>
-    /// <param name="threads">Most threads; -1 for all. The result does not depend on it.</param>
+    /// <param name="threads">Most threads; -1 for all. The result does not depend on it. Default -1.</param>
     /// <param name="cancel">Checked between chunks of points.</param>
     /// <exception cref="ArgumentException">Shapes, values or the truncation do not fit.</exception>
     public ExpectationStep Expect(Tensor Y, Truncation truncation, Annealing? annealing = null, int threads = -1, CancellationToken cancel = default)

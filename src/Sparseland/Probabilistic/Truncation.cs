@@ -22,7 +22,7 @@ public sealed record Truncation(int Candidates, int Active)
 
     /// <summary>Throws when it does not fit a model.</summary>
     /// <param name="components">H of the model.</param>
-    /// <param name="values">Values other than zero that a component can take.</param>
+    /// <param name="values">Values other than zero that a component can take. Default 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">H' above H, gamma above H', a number below 1, or too many states.</exception>
     public void Validate(int components, int values = 1)
     {

@@ -16,7 +16,7 @@ public sealed record InferenceTime(double First, double Second)
     /// <param name="first">A network.</param>
     /// <param name="second">Another.</param>
     /// <param name="X">[batch, ...].</param>
-    /// <param name="rounds">Measured calls of each, at least 1; a few more come before them.</param>
+    /// <param name="rounds">Measured calls of each, at least 1; a few more come before them. Default 30.</param>
     /// <param name="cancel">Checked between rounds.</param>
     public static InferenceTime Compare(
         nn.Module<Tensor, Tensor> first, nn.Module<Tensor, Tensor> second, Tensor X, int rounds = 30, CancellationToken cancel = default)

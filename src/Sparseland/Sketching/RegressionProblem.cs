@@ -17,6 +17,8 @@ namespace Sparseland.Sketching;
 public sealed record RegressionProblem(
     int Inputs, IReadOnlyList<int>? Rows, Tensor A, Tensor B, Tensor Solution, double ResidualNorm, double PseudoInverseNorm) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(A, B, Solution);
+
     /// <summary>d.</summary>
     public int Unknowns => (int)A.shape[1];
 
@@ -68,6 +70,7 @@ public sealed record RegressionProblem(
         A.Dispose();
         B.Dispose();
         Solution.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -31,9 +31,12 @@ public sealed record SketchTrials(double[] Z, double[] L2, double[][] Errors)
         return sorted[below] + ((at - below) * (sorted[above] - sorted[below]));
     }
 
-    /// <summary>Draws problem and sketch again and again. Draw t has the seed <paramref name="seed"/> + t for both. Equal bit for bit with one number of libtorch's threads; with another, to rounding.</summary>
-    /// <param name="problem">Makes the problem of a seed; each is disposed after use.</param>
-    /// <param name="sketch">Makes the sketch of a seed.</param>
+    /// <summary>
+    /// Draws problem and sketch again and again, several draws at a time, each on one thread. Draw t has the seed <paramref name="seed"/> + t for
+    /// both. Equal bit for bit at any number of threads.
+    /// </summary>
+    /// <param name="problem">Makes the problem of a seed, on any thread; each is disposed after use.</param>
+    /// <param name="sketch">Makes the sketch of a seed, on any thread.</param>
     /// <param name="trials">Number of draws, at least 1.</param>
     /// <param name="seed">First seed.</param>
     /// <param name="progress">Reported after each draw.</param>
@@ -49,9 +52,10 @@ public sealed record SketchTrials(double[] Z, double[] L2, double[][] Errors)
         ArgumentOutOfRangeException.ThrowIfLessThan(trials, 1);
         double[] z = new double[trials], l2 = new double[trials];
         double[][] errors = new double[trials][];
-        for (int t = 0; t < trials; t++)
+        int done = 0;
+        object reporting = new();
+        IndependentWork.For(trials, t =>
         {
-            cancel.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             using RegressionProblem drawn = problem(seed + t);
             if (drawn.ResidualNorm == 0) throw new ArgumentException($"The problem of seed {seed + t} is fitted exactly; Z is undefined there.", nameof(problem));
@@ -61,9 +65,8 @@ public sealed record SketchTrials(double[] Z, double[] L2, double[][] Errors)
             RegressionError error = RegressionError.Of(drawn, solution.X, S.Outputs);
             (z[t], l2[t]) = solved ? (error.LInfNormalized, error.L2Normalized) : (double.NaN, double.NaN);
             errors[t] = solved ? TensorMemory.Read<double>((solution.X - drawn.Solution).contiguous()).ToArray() : [];
-            progress?.Report(new(t + 1, trials, S.Name));
-        }
-
+            lock (reporting) progress?.Report(new(++done, trials, S.Name));
+        }, cancel);
         return new(z, l2, errors);
     }
 

@@ -25,8 +25,14 @@ public enum SketchedStatus
 public sealed record SketchedSolution(
     Tensor X, SketchedStatus Status, int Rank, double Residual, double SmallestSingularValue, double LargestSingularValue) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(X);
+
     /// <inheritdoc/>
-    public void Dispose() => X.Dispose();
+    public void Dispose()
+    {
+        X.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

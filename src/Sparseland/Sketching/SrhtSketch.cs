@@ -24,8 +24,8 @@ public sealed unsafe class SrhtSketch : Sketch
     /// <param name="rows">m; at most N without replacement.</param>
     /// <param name="inputs">n, from 1 to 2^30.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="replacement">Whether a row of H may be sampled twice, as in the paper.</param>
-    /// <param name="pad">Whether n that is no power of two is padded with zeros; false refuses it.</param>
+    /// <param name="replacement">Whether a row of H may be sampled twice, as in the paper. Default true.</param>
+    /// <param name="pad">Whether n that is no power of two is padded with zeros; false refuses it. Default true.</param>
     /// <exception cref="ArgumentException">A size outside, or n no power of two and padding refused.</exception>
     public SrhtSketch(int rows, int inputs, long seed, bool replacement = true, bool pad = true)
         : base(rows, inputs)

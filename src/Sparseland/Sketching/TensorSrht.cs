@@ -20,7 +20,7 @@ public sealed unsafe class TensorSrht : Sketch
     /// <param name="firstInputs">n_1, rows of the first factor.</param>
     /// <param name="secondInputs">n_2, rows of the second factor; padded, N_1 N_2 is at most 2^30.</param>
     /// <param name="seed">Seed.</param>
-    /// <param name="replacement">Whether a pair of rows may be sampled twice.</param>
+    /// <param name="replacement">Whether a pair of rows may be sampled twice. Default true.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size outside.</exception>
     public TensorSrht(int rows, int firstInputs, int secondInputs, long seed, bool replacement = true)
         : base(rows, Product(firstInputs, secondInputs))

@@ -15,7 +15,7 @@ public static class Cosamp
     /// <param name="sparsity">s, at most min(outputs, inputs).</param>
     /// <param name="options">
     /// Tolerance: relative change of the residual norm, or its share of ||y||, at which it stops. It need not decrease: the best code
-    /// seen is returned.
+    /// seen is returned. Null for the defaults of the record.
     /// </param>
     /// <param name="cancel">Checked in every iteration.</param>
     /// <returns>The trace's certificate is the residual norm. Converged where y is met to the tolerance; RelativeChange where the residual stays above it.</returns>

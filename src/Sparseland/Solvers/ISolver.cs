@@ -11,7 +11,7 @@ public interface ISolver
     /// <summary>Minimizes, or for non-convex penalties finds a stationary point.</summary>
     /// <param name="fit">f.</param>
     /// <param name="penalty">pen.</param>
-    /// <param name="initial">Where to start [inputs]; zero if empty.</param>
+    /// <param name="initial">Where to start [inputs]; zero if empty, the default.</param>
     /// <param name="progress">Iterations done, of the limit.</param>
     /// <param name="cancel">Checked at every look.</param>
     /// <exception cref="ArgumentException">Lengths differ, a value is not finite, or the solver cannot take this pair.</exception>

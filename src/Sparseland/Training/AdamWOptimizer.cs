@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -13,14 +14,15 @@ public sealed class AdamWOptimizer : IOptimizer
 {
     private readonly Slot[] _slots;
     private readonly bool _decayAll;
+    private readonly NativeSize _size;
 
     /// <summary>Prepares the moments, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
-    /// <param name="weightDecay">lambda.</param>
-    /// <param name="beta1">Decay of m.</param>
-    /// <param name="beta2">Decay of v.</param>
-    /// <param name="epsilon">eps.</param>
-    /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>.</param>
+    /// <param name="weightDecay">lambda. Default 0.01.</param>
+    /// <param name="beta1">Decay of m. Default 0.9.</param>
+    /// <param name="beta2">Decay of v. Default 0.999.</param>
+    /// <param name="epsilon">eps. Default 1e-8.</param>
+    /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>. Default false.</param>
     /// <exception cref="ArgumentException">The model has no parameter that requires a gradient.</exception>
     public AdamWOptimizer(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
     {
@@ -32,6 +34,7 @@ public sealed class AdamWOptimizer : IOptimizer
         _slots = [.. OptimizerState.Trainable(model).Select(p => new Slot(
             p.Name, p.Parameter, decayAll || (p.Parameter.dim() > 1 && !embeddings.Contains(p.Name)), OptimizerState.Zeros(p.Parameter), OptimizerState.Zeros(p.Parameter)))];
         if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+        _size = NativeSize.Of(_slots.SelectMany(slot => new[] { slot.First, slot.Second }));
     }
 
     /// <inheritdoc/>
@@ -108,6 +111,8 @@ public sealed class AdamWOptimizer : IOptimizer
             slot.First.Dispose();
             slot.Second.Dispose();
         }
+
+        _size.Dispose();
     }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);

@@ -37,7 +37,7 @@ public sealed class SampleBatches : IBatchSource
     /// <param name="X">[samples, ...]; stays the caller's.</param>
     /// <param name="targets">[samples, ...]; stays the caller's.</param>
     /// <param name="batch">Samples of a mini-batch; the last one of an epoch may be smaller.</param>
-    /// <param name="seed">Seed of the order.</param>
+    /// <param name="seed">Seed of the order. Default 1.</param>
     /// <exception cref="ArgumentException">No samples, as many targets as samples not given, or a batch that is not positive.</exception>
     public SampleBatches(Tensor X, Tensor targets, int batch, long seed = 1)
     {
@@ -90,7 +90,7 @@ public sealed class TextBatches : IBatchSource
     /// <param name="text">The text.</param>
     /// <param name="batch">Windows of a mini-batch.</param>
     /// <param name="length">Tokens of a window.</param>
-    /// <param name="seed">Seed of the order.</param>
+    /// <param name="seed">Seed of the order. Default 1.</param>
     /// <param name="device">Where the batches go; CPU when null.</param>
     /// <exception cref="ArgumentException">A number is not positive, or the text is too short for one mini-batch.</exception>
     public TextBatches(TokenText text, int batch, int length, long seed = 1, Device? device = null)

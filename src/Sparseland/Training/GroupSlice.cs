@@ -18,9 +18,9 @@ namespace Sparseland.Training;
 /// <param name="Offset">Where the first group begins.</param>
 /// <param name="Stride">From one group to the next.</param>
 /// <param name="Length">Numbers of one run.</param>
-/// <param name="Blocks">Runs per group.</param>
-/// <param name="BlockStride">From one run of a group to its next.</param>
-/// <param name="First">First of the groups.</param>
+/// <param name="Blocks">Runs per group. Default 1.</param>
+/// <param name="BlockStride">From one run of a group to its next. Default 0.</param>
+/// <param name="First">First of the groups. Default 0.</param>
 public sealed record GroupSlice(
     string Name, Tensor Parameter, int Groups, long Offset, long Stride, int Length, int Blocks = 1, long BlockStride = 0, int First = 0)
 {

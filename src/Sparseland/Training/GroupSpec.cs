@@ -119,7 +119,7 @@ public sealed class GroupSpec
     /// <param name="value">Same rows.</param>
     /// <param name="heads">Number of heads.</param>
     /// <param name="output">[model, heads * headDim], or null to leave it out.</param>
-    /// <param name="name">Name for reports.</param>
+    /// <param name="name">Name for reports. Default heads.</param>
     /// <exception cref="ArgumentException">The shapes do not fit the heads.</exception>
     public static GroupSpec Heads(Linear query, Linear key, Linear value, int heads, Linear? output = null, string name = "heads")
     {

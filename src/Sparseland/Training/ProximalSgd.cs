@@ -33,7 +33,7 @@ public sealed class ProximalSgd : IOptimizer
     /// <param name="free">
     /// Names of the parameters without a penalty, or names of modules for all below them: "head" stands for "head.weight" and "head.bias".
     /// </param>
-    /// <param name="momentum">From 0 to below 1.</param>
+    /// <param name="momentum">From 0 to below 1. Default 0.</param>
     /// <exception cref="ArgumentException">
     /// A number is out of its range; a parameter is neither in a group nor free, or both; groups overlap or are not the model's; a name
     /// is nobody's; k does not fit the groups.

@@ -35,7 +35,7 @@ public sealed class ProximalTraining : IDisposable
     /// <param name="labels">[samples], int64; they stay the caller's.</param>
     /// <param name="parts">Groups and their penalties.</param>
     /// <param name="free">Parameters without a penalty; see <see cref="ProximalSgd"/>.</param>
-    /// <param name="options">Epochs, batches, learning rate, seed.</param>
+    /// <param name="options">Epochs, batches, learning rate, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit each other, or groups and parameters do not.</exception>
     public ProximalTraining(
         nn.Module<Tensor, Tensor> model, Tensor X, Tensor labels, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free, ProximalTrainingOptions? options = null)

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using System.Globalization;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -12,12 +13,13 @@ namespace Sparseland.Training;
 public sealed class SgdOptimizer : IOptimizer
 {
     private readonly (string Name, Parameter Value, Tensor Momentum)[] _slots;
+    private readonly NativeSize _size;
 
     /// <summary>Prepares the momenta, all zero.</summary>
     /// <param name="model">Its parameters that require a gradient are stepped.</param>
-    /// <param name="momentum">Share of the last direction that the next one keeps, from 0 to below 1.</param>
-    /// <param name="weightDecay">lambda, on all parameters; not negative.</param>
-    /// <param name="nesterov">Nesterov's variant; it needs a momentum.</param>
+    /// <param name="momentum">Share of the last direction that the next one keeps, from 0 to below 1. Default 0.</param>
+    /// <param name="weightDecay">lambda, on all parameters; not negative. Default 0.</param>
+    /// <param name="nesterov">Nesterov's variant; it needs a momentum. Default false.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or the model has no parameter that requires a gradient.</exception>
     public SgdOptimizer(nn.Module model, double momentum = 0, double weightDecay = 0, bool nesterov = false)
     {
@@ -28,6 +30,7 @@ public sealed class SgdOptimizer : IOptimizer
         (Momentum, WeightDecay, Nesterov) = (momentum, weightDecay, nesterov);
         _slots = [.. OptimizerState.Trainable(model).Select(p => (p.Name, p.Parameter, OptimizerState.Zeros(p.Parameter)))];
         if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+        _size = NativeSize.Of(_slots.Select(slot => slot.Momentum));
     }
 
     /// <inheritdoc/>
@@ -88,5 +91,6 @@ public sealed class SgdOptimizer : IOptimizer
     public void Dispose()
     {
         foreach ((_, _, Tensor momentum) in _slots) momentum.Dispose();
+        _size.Dispose();
     }
 }

@@ -77,7 +77,7 @@ public static class TinyLMRecipe
     /// <param name="text">From <see cref="Prepare"/>.</param>
     /// <param name="options">Sizes and batches.</param>
     /// <param name="time">Time for the training.</param>
-    /// <param name="trial">Steps to measure, after two that warm up.</param>
+    /// <param name="trial">Steps to measure, after two that warm up. Default 8.</param>
     /// <param name="cancel">Checked before each step.</param>
     public static long StepsIn(TinyLMText text, TinyLMRecipeOptions options, TimeSpan time, int trial = 8, CancellationToken cancel = default)
     {

@@ -31,9 +31,9 @@ public sealed class TrainingLoop : IDisposable
     /// <param name="model">The network; the loss must be computed by it.</param>
     /// <param name="batches">The data.</param>
     /// <param name="loss">From a mini-batch to its mean loss, one number; see <see cref="Losses"/>.</param>
-    /// <param name="options">Steps, learning rates, clipping, checkpoints.</param>
+    /// <param name="options">Steps, learning rates, clipping, checkpoints; null for the defaults of the record.</param>
     /// <param name="hooks">Evaluation and callbacks; null for none.</param>
-    /// <param name="optimizer">Another optimizer than AdamW, of the same model; it stays the caller's.</param>
+    /// <param name="optimizer">Another optimizer than AdamW, of the same model; it stays the caller's. Null, the default, for AdamW.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or nothing requires a gradient.</exception>
     public TrainingLoop(
         nn.Module model, IBatchSource batches, Func<Batch, Tensor> loss, TrainingOptions? options = null, TrainingHooks? hooks = null, IOptimizer? optimizer = null)

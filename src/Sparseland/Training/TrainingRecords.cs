@@ -16,7 +16,7 @@ public sealed record StepReport(long Step, double Loss, double LearningRate, dou
 public sealed record TrainingResult(IReadOnlyList<StepReport> History, double Seconds)
 {
     /// <summary>Mean loss of the last steps.</summary>
-    /// <param name="steps">How many.</param>
+    /// <param name="steps">How many. Default 100.</param>
     public double RecentLoss(int steps = 100) => History.TakeLast(steps).Average(s => s.Loss);
 
     /// <summary>The last evaluation; null where there was none.</summary>

@@ -20,8 +20,8 @@ public static class VisionRecipes
 
     /// <summary>Mini-batches of a set for a fully connected network (flat) or any other.</summary>
     /// <param name="set">The images; they stay the caller's and must outlive the batches.</param>
-    /// <param name="flat">Whether the network takes [samples, values] instead of [samples, channels, rows, columns].</param>
-    /// <param name="seed">Seed of the order.</param>
+    /// <param name="flat">Whether the network takes [samples, values] instead of [samples, channels, rows, columns]. Default false.</param>
+    /// <param name="seed">Seed of the order. Default 1.</param>
     public static SampleBatches Batches(LabelledImages set, bool flat = false, long seed = 1)
     {
         ArgumentNullException.ThrowIfNull(set);
@@ -30,17 +30,17 @@ public static class VisionRecipes
 
     /// <summary>For a multi-layer perceptron or a linear classifier.</summary>
     /// <param name="batches">The data, for the number of steps.</param>
-    /// <param name="epochs">How often each image is seen.</param>
+    /// <param name="epochs">How often each image is seen. Default 8.</param>
     public static TrainingOptions Mlp(SampleBatches batches, int epochs = 8) => Options(batches, epochs, 0.002);
 
     /// <summary>For <see cref="Models.Vision.ResNet"/>.</summary>
     /// <param name="batches">The data, for the number of steps.</param>
-    /// <param name="epochs">How often each image is seen.</param>
+    /// <param name="epochs">How often each image is seen. Default 6.</param>
     public static TrainingOptions ResNet(SampleBatches batches, int epochs = 6) => Options(batches, epochs, 0.003);
 
     /// <summary>For <see cref="Models.Vision.VisionTransformer"/>.</summary>
     /// <param name="batches">The data, for the number of steps.</param>
-    /// <param name="epochs">How often each image is seen.</param>
+    /// <param name="epochs">How often each image is seen. Default 3.</param>
     public static TrainingOptions VisionTransformer(SampleBatches batches, int epochs = 3) => Options(batches, epochs, 0.002);
 
     private static TrainingOptions Options(SampleBatches batches, int epochs, double rate)

@@ -57,7 +57,7 @@ public static class EndmemberInit
     /// <param name="endmembers">At least 1.</param>
     /// <param name="pixels">At least 1.</param>
     /// <param name="seed">Seed of the jitter.</param>
-    /// <param name="jitter">In [0, 1).</param>
+    /// <param name="jitter">In [0, 1). Default 0.1.</param>
     /// <returns>A [endmembers, pixels].</returns>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of its range.</exception>
     public static Tensor EvenAbundances(int endmembers, int pixels, long seed, double jitter = 0.1)

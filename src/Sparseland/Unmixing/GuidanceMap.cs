@@ -11,8 +11,8 @@ public static class GuidanceMap
 {
     /// <summary>h_n = clip(measure(a_n), 0, cap) for every column a_n of A.</summary>
     /// <param name="A">[endmembers, pixels], at least two endmembers, not negative, no column of zeros.</param>
-    /// <param name="measure">How purity is measured.</param>
-    /// <param name="cap">Largest h, in [0, 1).</param>
+    /// <param name="measure">How purity is measured. Default Gini.</param>
+    /// <param name="cap">Largest h, in [0, 1). Default 0.9.</param>
     /// <returns>h [pixels].</returns>
     /// <exception cref="ArgumentException">A does not fit, a column is zero, or the cap is out of its range.</exception>
     public static double[] Learn(Tensor A, PurityMeasure measure = PurityMeasure.Gini, double cap = 0.9)

@@ -18,6 +18,8 @@ public sealed record UnmixingResult(
     Tensor Endmembers, Tensor Abundances, IReadOnlyList<double> GuidanceMap, IReadOnlyList<double> ChannelWeights, IReadOnlyList<double> ObjectiveTrace,
     IReadOnlyList<int> GuidanceSweeps, int Sweeps, StopReason StopReason, long ClippedValues) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Endmembers, Abundances);
+
     /// <summary>Mean of the guidance map. Near the cap it says that the feedback ran away: lambda is too large.</summary>
     public double MeanGuidance => GuidanceMap.Average();
 
@@ -26,6 +28,7 @@ public sealed record UnmixingResult(
     {
         Endmembers.Dispose();
         Abundances.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -26,7 +26,7 @@ public static class UnmixingSteps
     /// <param name="Y">[channels, pixels].</param>
     /// <param name="M">[channels, endmembers].</param>
     /// <param name="A">[endmembers, pixels].</param>
-    /// <param name="epsilon">eps, positive: the largest weight is 1/eps.</param>
+    /// <param name="epsilon">eps, positive: the largest weight is 1/eps. Default 1e-6.</param>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or a value is negative or not finite.</exception>
     public static double[] ChannelWeights(Tensor Y, Tensor M, Tensor A, double epsilon = 1e-6)
     {
@@ -44,7 +44,7 @@ public static class UnmixingSteps
     /// <param name="weights">u_l [channels], positive; null for ones, the squared loss.</param>
     /// <param name="guidance">h_n [pixels] in [0, 1); null for zeros, the l_1 penalty.</param>
     /// <param name="lambda">Strength of the penalty.</param>
-    /// <param name="sumToOneWeight">delta.</param>
+    /// <param name="sumToOneWeight">delta. Default 3.</param>
     /// <returns>A new A.</returns>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or a value is out of its range.</exception>
     public static Tensor UpdateAbundances(
@@ -90,8 +90,8 @@ public static class UnmixingSteps
     /// <param name="loss">The misfit.</param>
     /// <param name="guidance">h_n [pixels] in [0, 1); null for zeros.</param>
     /// <param name="lambda">Strength of the penalty.</param>
-    /// <param name="sumToOneWeight">delta.</param>
-    /// <param name="epsilon">eps of the robust loss.</param>
+    /// <param name="sumToOneWeight">delta. Default 3.</param>
+    /// <param name="epsilon">eps of the robust loss. Default 1e-6.</param>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or a value is out of its range.</exception>
     public static double Objective(
         Tensor Y, Tensor M, Tensor A, UnmixingLoss loss, IReadOnlyList<double>? guidance, double lambda, double sumToOneWeight = 3, double epsilon = 1e-6)

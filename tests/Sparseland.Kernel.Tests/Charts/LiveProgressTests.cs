@@ -47,6 +47,18 @@ public class LiveProgressTests
     }
 
     [Fact]
+    public void Work_that_fails_before_its_first_report_shows_its_own_error()
+    {
+        InvalidOperationException error = Assert.Throws<InvalidOperationException>((Action)(() =>
+        {
+            using LiveProgress progress = InHost();
+            throw new InvalidOperationException("the work's own");
+        }));
+        Assert.Equal("the work's own", error.Message);
+        Assert.Equal("Learning: done in 0.0 s", host.Events[^1].Text);
+    }
+
+    [Fact]
     public void Stopping_early_and_interrupting_are_told()
     {
         LiveProgress early = InHost();

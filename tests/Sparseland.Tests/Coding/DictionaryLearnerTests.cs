@@ -105,6 +105,8 @@ public class DictionaryLearnerTests
         Assert.Equal(6, outside.Trace.Count);
         Assert.Throws<ArgumentOutOfRangeException>(() => MatchSparsity.Bisect(s => s, a => a, 8, 0, 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => MatchSparsity.Bisect(s => s, a => a, 8, 2, 1));
+        var lost = Assert.Throws<InvalidOperationException>(() => MatchSparsity.Bisect(s => s, _ => double.NaN, 8, 1, 100));
+        Assert.Contains("strength 10 has NaN active units", lost.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => MatchSparsity.Bisect(s => s, a => a, -1, 1, 2));
     }
 

@@ -47,7 +47,7 @@ public sealed class DocCorpus
 
     /// <summary>Splits members that have a summary.</summary>
     /// <param name="members">From <see cref="DotNetDocs.Load"/>.</param>
-    /// <param name="options">Share held out, namespaces left out, seed.</param>
+    /// <param name="options">Share held out, namespaces left out, seed; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or no text is left.</exception>
     public static DocCorpus Split(IReadOnlyList<DocMember> members, DocCorpusOptions? options = null)
     {

@@ -1,0 +1,56 @@
+using Sparseland.Bayes;
+using Sparseland.Solvers;
+using Sparseland.Tensors;
+using Sparseland.Training;
+using Sparseland.Unmixing;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Tests.Rooms;
+
+/// <summary>Whoever owns tensors lets go of them when disposed, and tells the collector how much there is to gain until then.</summary>
+public class TensorOwnerTests
+{
+    // These hold tensors of others: an argument's, a caller's samples, the parameters of a network.
+    private static readonly Type[] Borrowers =
+        [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups)];
+
+    // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
+    // a caller's dictionary in place or managed memory (DenseMap).
+    private static readonly Type[] OwnersOfOthers =
+        [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
+
+    // They grow and shrink while they are used; their memory is the caller's to bound.
+    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache)];
+
+    [Fact]
+    public void Every_owner_of_tensors_is_disposable()
+    {
+        Assert.Contains(typeof(SblResult), TensorOwners.All);
+        Assert.All(Borrowers, type => Assert.Contains(type, TensorOwners.All));
+        string[] wrong = [.. TensorOwners.All.Except(Borrowers).Where(type => !typeof(IDisposable).IsAssignableFrom(type)).Select(type => type.Name)];
+        Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void Every_owner_of_tensors_tells_the_collector_their_size()
+    {
+        Assert.All(OwnersOfOthers.Concat(Growing), type => Assert.Contains(type, TensorOwners.All));
+        Type[] free = [.. Borrowers, .. OwnersOfOthers, .. Growing];
+        string[] wrong = [.. TensorOwners.All.Except(free).Where(type => TensorOwners.HoldsItself(type) && !TensorOwners.TellsItsSize(type)).Select(type => type.Name)];
+        Assert.Empty(wrong);
+    }
+
+    [Fact]
+    public void A_size_is_told_once_and_taken_back_once()
+    {
+        using Tensor large = zeros([3, 5], dtype: ScalarType.Float64), small = zeros([7], dtype: ScalarType.Float32);
+        NativeSize size = NativeSize.Of(large, null, small);
+        Assert.Equal((15 * 8) + (7 * 4), size.Bytes);
+        Assert.Equal(size, NativeSize.Of());
+        size.Dispose();
+        size.Dispose();
+        Assert.Equal(0, size.Bytes);
+        Assert.Equal(0, NativeSize.Of().Bytes);
+    }
+}
