@@ -27,13 +27,14 @@ internal static partial class SdkRestore
     /// <param name="project">Its file.</param>
     /// <param name="environment">Further variables of the process.</param>
     /// <param name="cancel">Ends the call at once, and the process.</param>
-    /// <param name="cancelled">Called when a cancelled process is gone, perhaps after this call has ended.</param>
+    /// <param name="cancelled">Called when a cancelled process is gone, perhaps after this call has ended; must not throw.</param>
+    /// <param name="dotnet">The program; null for the SDK's.</param>
     /// <returns>The process's exit code and all that it wrote.</returns>
     /// <exception cref="Win32Exception">The .NET SDK could not be started.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static async Task<(int ExitCode, string Log)> RunAsync(string project, IReadOnlyDictionary<string, string> environment, CancellationToken cancel, Action? cancelled = null)
+    public static async Task<(int ExitCode, string Log)> RunAsync(string project, IReadOnlyDictionary<string, string> environment, CancellationToken cancel, Action? cancelled = null, string? dotnet = null)
     {
-        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet";
+        dotnet ??= Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet";
         var start = new ProcessStartInfo(dotnet, ["restore", project, "--verbosity", "quiet", "--nologo"])
         {
             RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetDirectoryName(project)!,
@@ -51,7 +52,15 @@ internal static partial class SdkRestore
         {
             using (process)
             {
-                process.Kill(entireProcessTree: true);
+                try
+                {
+                    process.Kill(entireProcessTree: true);
+                }
+                catch (AggregateException)
+                {
+                    // One of its children could not be ended; it has been told, and this one is gone.
+                }
+
                 process.WaitForExit();
             }
 
@@ -78,7 +87,7 @@ internal static partial class SdkRestore
             // A foreground thread, so that a program that ends now leaves nothing running and nothing half there.
             var thread = new Thread(() => end()) { Name = "end of a cancelled restore" };
             thread.Start();
-            await Task.Run(() => thread.Join(s_patience), CancellationToken.None).ConfigureAwait(false);
+            thread.Join(s_patience);
             throw;
         }
     }
