@@ -48,7 +48,7 @@ public sealed partial class BertEncoder
         {
             Pooling = Read(folder, s_poolingFile, PoolingOf) ?? Pooling.Cls,
             QueryPrefix = Read(folder, PromptsFile, json => Field(json, "prompts", "query")?.GetString()) ?? "",
-            MostTokens = (int)Math.Min(Read(folder, LengthFile, json => Field(json, "max_seq_length")?.GetInt32()) ?? TokenizerConfig.Read(folder).Longest ?? config.Context, config.Context),
+            MostTokens = Longest(folder, config),
             _fields = Read(folder, ConfigFile, json => json),
         };
         try
@@ -95,6 +95,12 @@ public sealed partial class BertEncoder
         JsonObject Module(int index, string path, string type) => new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
         WriteJson(folder, ModulesFile, new JsonArray(Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling"), Module(2, "2_Normalize", "Normalize")));
         Write(folder, ConfigFile, KeptFields.Merge(Config.ToJson(), _fields, Embeddings.dtype));
+    }
+
+    private static int Longest(string folder, BertConfig config)
+    {
+        double said = Read(folder, LengthFile, json => Field(json, "max_seq_length")?.GetInt32()) ?? TokenizerConfig.Read(folder).Longest ?? config.Context;
+        return said >= 2 ? (int)Math.Min(said, config.Context) : throw new InvalidDataException($"'{folder}': the longest text has {said} tokens (max_seq_length or model_max_length); it must have at least 2.");
     }
 
     private static TextTokenizer Words(string folder)

@@ -196,6 +196,7 @@ public sealed class BertFolderTests : IDisposable
         { "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n", "no token [MASK]" },
         { "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ndog\ndog\n", "'dog' stands in lines 6 and 7" },
         { "sentence_bert_config.json", "{\"do_lower_case\": true}", "asks for lower case" },
+        { "sentence_bert_config.json", "{\"max_seq_length\": 1}", "the longest text has 1 tokens" },
         { "tokenizer_config.json", "{\"do_lower_case\": \"yes\"}", "tokenizer_config.json" },
         { "tokenizer.json", "{\"model\":{\"type\":\"BPE\"},\"normalizer\":null}", "model 'BPE': it has no 'merges'" },
         { "tokenizer.json", "{", "tokenizer.json" },
