@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 
@@ -47,7 +48,7 @@ def kernel(name, environment, cells):
     """Seconds from the start of the process to ready and to the first result; megabytes then and after the start notebook."""
     began = time.monotonic()
     manager = KernelManager(kernel_name=name)
-    manager.start_kernel(env=environment, cwd=str(START.parent))
+    manager.start_kernel(env=environment, cwd=str(START.parent), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = manager.client()
     try:
         client.start_channels()
