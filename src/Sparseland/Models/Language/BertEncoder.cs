@@ -32,6 +32,7 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
     /// <param name="pooler">Whether it has BERT's own pooler, see <see cref="Pooled"/>; false by default.</param>
     /// <exception cref="ArgumentException">Sizes do not fit each other, or the vocabulary has more tokens than the config.</exception>
     /// <exception cref="FormatException">The vocabulary lacks a special token, or has a token twice.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public BertEncoder(BertConfig config, IReadOnlyList<string> vocabulary, long seed = 1, bool pooler = false)
         : this(config, WordPieceVocabulary.Of(vocabulary), pooler, device: null) =>
         WeightStart.Normal(this, seed, 0.02, _ => 1);

@@ -33,6 +33,7 @@ public static class LanguageModelFolder
     /// An unknown architecture or feature, a missing, misshapen or unknown tensor, a broken file, or a tokenizer of another vocabulary;
     /// the message names it.
     /// </exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public static LoadedLanguageModel Load(string path, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);

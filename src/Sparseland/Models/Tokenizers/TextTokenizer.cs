@@ -84,6 +84,7 @@ public sealed class TextTokenizer
     /// <param name="lowercase">Lower case without accents ("uncased" models). Default true.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It lacks [UNK], [CLS] or [SEP], or a token stands twice.</exception>
+    /// <exception cref="PlatformNotSupportedException">Accents of a lower-case vocabulary need a Unicode normal form, and the program runs without ICU.</exception>
     public static TextTokenizer FromWordPieceVocabulary(string path, bool lowercase = true) =>
         WordPieceVocabulary.Load(path, new() { Lowercase = lowercase }, KeptFiles.None);
 
