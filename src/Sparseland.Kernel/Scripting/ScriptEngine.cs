@@ -107,6 +107,7 @@ public sealed class ScriptEngine : IScriptEngine
         {
             CellConsole.Enter(null);
             NotebookHost.Enter(null);
+            KernelMemory.GiveBack(watch.Elapsed);
             oneCell.Release();
         }
     }
