@@ -34,7 +34,8 @@ internal static class DibFormat
         var notebook = Notebook.Create(name);
         foreach (InteractiveDocumentElement element in document.Elements)
         {
-            string source = element.Contents.ReplaceLineEndings("\n").Trim('\n', ' '), language = element.KernelName ?? "csharp";
+            // Blank lines around a cell belong to the format; the first line's indent belongs to the cell.
+            string source = element.Contents.ReplaceLineEndings("\n").TrimEnd('\n', ' ').TrimStart('\n'), language = element.KernelName ?? "csharp";
             if (source.Length == 0) continue;
             if (language == "markdown")
             {
