@@ -17,6 +17,9 @@ internal static class NumberForms
     // What is shown of an axis: all of it up to Most, else the first and last Edge.
     private const int Most = 12, Edge = 5, MostSlices = 4;
 
+    // A sparse tensor of more entries is not made dense to show some of them.
+    private const int MostDense = 10_000_000;
+
     /// <summary>Types of which other hosts are told; in our own engine every value is asked.</summary>
     public static IReadOnlyList<Type> Registered { get; } =
     [
@@ -53,6 +56,8 @@ internal static class NumberForms
         if (tensor.device_type == DeviceType.META) return ValueFormatting.Text(title);
         using IDisposable off = torch.no_grad();
         using DisposeScope scope = torch.NewDisposeScope();
+        if (tensor.is_sparse && tensor.numel() > MostDense)
+            return ValueFormatting.Text($"{title}, sparse; too large to be shown as rows");
         torch.Tensor plain = tensor.is_sparse ? tensor.to_dense() : tensor;
         bool isComplex = plain.is_complex(), isBool = plain.dtype == torch.ScalarType.Bool, isWhole = plain.is_integral() && !isBool;
         string At(int[] at)

@@ -33,7 +33,9 @@ public static class ValueFormatting
         {
             // Any exception of user code may surface here (a property getter, ToString, a registered formatter).
             while (e is System.Reflection.TargetInvocationException { InnerException: { } inner }) e = inner;
-            return Text($"{value!.GetType().Name}: formatting failed with {e.GetType().Name}: {e.Message}");
+            // libtorch puts its own frames below the first line of its message.
+            string message = e is System.Runtime.InteropServices.ExternalException ? e.Message.Split('\n')[0] : e.Message;
+            return Text($"{value!.GetType().Name}: formatting failed with {e.GetType().Name}: {message}");
         }
     }
 

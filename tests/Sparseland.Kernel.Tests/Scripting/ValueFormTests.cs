@@ -25,6 +25,7 @@ public sealed class ValueFormTests : EngineTest
     [InlineData("TorchSharp.torch.zeros(0, 3)", "Tensor [0, 3] Float32: empty")]
     [InlineData("TorchSharp.torch.ones(2, dtype: TorchSharp.torch.ScalarType.BFloat16, requires_grad: true)", "Tensor [2] BFloat16, requires grad [ 1, 1 ]")]
     [InlineData("TorchSharp.torch.ones(2, 2).to_sparse()", "Tensor [2, 2] Float32\n1  1\n1  1")]
+    [InlineData("TorchSharp.torch.sparse_coo_tensor(TorchSharp.torch.zeros([2, 3], dtype: TorchSharp.torch.int64), TorchSharp.torch.ones(3), [1_000_000, 1_000_000])", "Tensor [1000000, 1000000] Float32, sparse; too large to be shown as rows")]
     [InlineData("TorchSharp.torch.tensor(new System.Numerics.Complex[] { new(1, -1) })", "Tensor [1] ComplexFloat64 [ 1 - 1i ]")]
     [InlineData("TorchSharp.torch.arange(3).unsqueeze(1).t()", "Tensor [1, 3] Int64\n0  1  2")]
     public async Task Every_kind_of_numbers_has_its_shape_and_values(string code, string shown) => Assert.Equal(shown, (await Run(code)).ResultText);
