@@ -26,7 +26,8 @@ internal static class DibFormat
         var notebook = Notebook.Create(name);
         foreach (InteractiveDocumentElement element in document.Elements)
         {
-            string source = element.Contents.ReplaceLineEndings("\n").Trim('\n', ' '), language = element.KernelName ?? CellLanguage.CSharp;
+            // Blank lines around a cell belong to the format; the first line's indent belongs to the cell.
+            string source = element.Contents.ReplaceLineEndings("\n").TrimEnd('\n', ' ').TrimStart('\n'), language = element.KernelName ?? CellLanguage.CSharp;
             if (source.Length == 0) continue;
             if (language == "markdown")
             {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Sparseland.IO;
@@ -148,6 +149,11 @@ public static class LanguageModelFolder
         catch (InvalidDataException error)
         {
             throw new InvalidDataException($"{file}: {error.Message}", error);
+        }
+        catch (ExternalException error)
+        {
+            // Each size is one that a model may have, together they are none.
+            throw new InvalidDataException($"{file}: no model of these sizes can be made: {error.Message.Split('\n')[0]}", error);
         }
     }
 

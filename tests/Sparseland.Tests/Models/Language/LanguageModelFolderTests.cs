@@ -188,6 +188,22 @@ public class LanguageModelFolderTests
         Assert.Contains("config.json", message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(TinyModels.Llama, "num_hidden_layers")]
+    [InlineData(TinyModels.Llama, "hidden_size")]
+    [InlineData(TinyModels.Llama, "num_attention_heads")]
+    [InlineData(TinyModels.Llama, "head_dim")]
+    [InlineData(TinyModels.Llama, "vocab_size")]
+    [InlineData(TinyModels.Gpt2, "n_layer")]
+    [InlineData(TinyModels.NeoX, "num_hidden_layers")]
+    public void Sizes_that_no_model_has_are_refused_before_memory_is_taken(string architecture, string field)
+    {
+        using ModelFolder folder = ModelFolder.Of(architecture);
+        folder.Config[field] = 2_000_000_000;
+        string message = Assert.Throws<InvalidDataException>(() => LanguageModelFolder.LoadModel(folder.Write().Path)).Message;
+        Assert.Contains($"{field} is 2000000000; no model has more than", message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_newer_place_of_the_rotary_base_is_read()
     {
