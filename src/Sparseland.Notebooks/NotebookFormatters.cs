@@ -16,7 +16,7 @@ public static class NotebookFormatters
 {
     private static readonly Lock Gate = new();
     private static readonly HashSet<ITypeFormatter> Own = [];
-    private static bool registered;
+    private static bool registered, numbersRegistered;
 
     /// <summary>What could not be registered in this host and why, in one line each; empty where all is well.</summary>
     public static IReadOnlyList<string> Missing { get; private set; } = [];
@@ -30,7 +30,7 @@ public static class NotebookFormatters
                 return;
             Show<IMimeRenderable>(value => value.Render());
             Show<Chart>(value => value.Render());
-            ShowNumbers();
+            RegisterNumbers();
             Show<Claims>(ClaimsTable.Render, Claims.MimeType);
             var missing = new List<string>();
             Try(RegisterDataFrame, "data frames", missing);
@@ -38,6 +38,18 @@ public static class NotebookFormatters
             Try(RegisterXPlot, "charts of XPlot.Plotly", missing);
             Missing = missing;
             registered = true;
+        }
+    }
+
+    /// <summary>Registers the forms of arrays and numbers alone, which needs no other library: also where they are parts of another value.</summary>
+    internal static void RegisterNumbers()
+    {
+        lock (Gate)
+        {
+            if (numbersRegistered)
+                return;
+            ShowNumbers();
+            numbersRegistered = true;
         }
     }
 

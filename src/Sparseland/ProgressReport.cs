@@ -6,6 +6,10 @@ namespace Sparseland;
 /// <param name="Message">What is being done, with its current figure if it has one ("objective 0.41"), or empty, the default.</param>
 public readonly record struct ProgressReport(long Done, long Total, string Message = "")
 {
+    /// <summary>What is being done, with its current figure if it has one ("objective 0.41"), or empty.</summary>
+    // A report that nobody made (default) has no text at all.
+    public string Message { get => field ?? ""; init; } = Message;
+
     /// <summary>Finished share from 0 to 1; 0 when the total is not known.</summary>
     public double Fraction => Total > 0 ? Math.Clamp((double)Done / Total, 0, 1) : 0;
 }

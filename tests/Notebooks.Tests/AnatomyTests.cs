@@ -1,8 +1,12 @@
 using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Sparseland.Kernel.Commands;
 using Sparseland.Kernel.Gallery;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
+using Sparseland.Kernel.Scripting;
 
 namespace Notebooks.Tests;
 
@@ -11,6 +15,15 @@ public partial class AnatomyTests
 {
     private const int LongestCell = 20;
     private const string Start = "00-start-here.ipynb";
+
+    // What the C# kernel of .NET Interactive imports by itself.
+    private static readonly string[] InteractiveUsings = ["System", "System.Text", "System.Collections", "System.Collections.Generic", "System.Threading.Tasks", "System.Linq"];
+
+    // Names of types that only our engine imports, with their namespaces.
+    private static readonly Dictionary<string, string> OnlyOurs = new[] { typeof(File), typeof(Thread), typeof(Barrier), typeof(FileSystemWatcher), typeof(System.Globalization.CultureInfo) }
+        .SelectMany(type => type.Assembly.GetExportedTypes())
+        .Where(type => !type.IsNested && type.Namespace is { } space && ScriptEngineOptions.DefaultUsings.Contains(space) && !InteractiveUsings.Contains(space))
+        .GroupBy(type => type.Name.Split('`')[0]).ToDictionary(group => group.Key, group => group.First().Namespace!);
 
     [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
     public void The_parts_are_there_in_their_order(string path)
@@ -72,6 +85,22 @@ public partial class AnatomyTests
     public void Code_uses_the_multiplications_that_check_their_shapes(string path) =>
         Assert.All(Series.Load(path).CodeCells, c => Assert.DoesNotMatch(@"\bmatmul\s*\(", c.Source));
 
+    /// <summary>Our engine imports more than .NET Interactive does: what a cell takes from there it must import itself.</summary>
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void Every_host_knows_the_names(string path)
+    {
+        var (imported, declared) = (new HashSet<string>(InteractiveUsings), new HashSet<string>());
+        foreach (var cell in Series.Load(path).CodeCells)
+        {
+            var root = CSharpSyntaxTree.ParseText(cell.Source, new CSharpParseOptions(kind: SourceCodeKind.Script)).GetCompilationUnitRoot();
+            imported.UnionWith(root.Usings.Select(u => u.Name?.ToString() ?? ""));
+            declared.UnionWith(root.DescendantNodes().Select(Declared).OfType<string>());
+            var names = root.DescendantNodes().OfType<SimpleNameSyntax>().Where(n => n.Parent is not MemberAccessExpressionSyntax access || access.Expression == n).Select(n => n.Identifier.ValueText);
+            var missing = names.Distinct().Except(declared).Where(n => OnlyOurs.TryGetValue(n, out var space) && !imported.Contains(space)).Select(n => $"{n} of {OnlyOurs[n]}");
+            Assert.True(!missing.Any(), $"cell '{cell.Id}' needs a using of its own for {string.Join(", ", missing)}.");
+        }
+    }
+
     [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
     public void Stored_outputs_belong_to_the_code(string path) => Assert.Empty(StaleCheck.Reasons(Series.Load(path)));
 
@@ -104,6 +133,17 @@ public partial class AnatomyTests
         foreach (var (file, text) in Ledger.Files(Series.Root, GalleryCommand.StoredCards(Series.Paths())))
             Assert.True(File.Exists(file) && File.ReadAllText(file).ReplaceLineEndings("\n") == text, $"{file} is not current; run 'sparseland gallery --ledger'.");
     }
+
+    private static string? Declared(SyntaxNode node) => node switch
+    {
+        VariableDeclaratorSyntax variable => variable.Identifier.ValueText,
+        MethodDeclarationSyntax method => method.Identifier.ValueText,
+        LocalFunctionStatementSyntax function => function.Identifier.ValueText,
+        BaseTypeDeclarationSyntax type => type.Identifier.ValueText,
+        ParameterSyntax parameter => parameter.Identifier.ValueText,
+        TupleElementSyntax element => element.Identifier.ValueText,
+        _ => null,
+    };
 
     [GeneratedRegex(@"(?<![\w.:/])/(home|root|Users|tmp|work|opt|var)/\w|\b[A-Z]:\\\\?(Users|Windows|Program)")]
     private static partial Regex MachinePath();

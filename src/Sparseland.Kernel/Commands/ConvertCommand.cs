@@ -32,7 +32,7 @@ internal static class ConvertCommand
 
     private static string Kept(Notebook notebook, bool fromDib)
     {
-        IEnumerable<string> others = notebook.Cells.Where(c => c.IsCode).Select(DibFormat.LanguageOf).Where(l => l is not ("csharp" or "html" or "javascript"))
+        IEnumerable<string> others = notebook.Cells.Where(c => c.IsCode).Select(DibFormat.LanguageOf).Where(l => CellLanguage.Find(l) is not { Runs: true })
             .GroupBy(l => l).Select(g => $"{g.Key} ({g.Count()})");
         string languages = string.Join(", ", others);
         int outputs = fromDib ? 0 : notebook.Cells.Count(c => c.Outputs.Count > 0), raw = fromDib ? 0 : notebook.Cells.Count(c => c.Type == "raw");

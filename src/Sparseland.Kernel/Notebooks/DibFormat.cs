@@ -9,14 +9,6 @@ namespace Sparseland.Kernel.Notebooks;
 /// </summary>
 internal static class DibFormat
 {
-    // The kernels of .NET Interactive; a file may name more in its #!meta cell.
-    private static readonly (string Name, string Language, string[] Aliases)[] Kernels =
-    [
-        ("csharp", "C#", ["c#", "C#"]), ("fsharp", "F#", ["f#", "F#"]), ("pwsh", "PowerShell", ["powershell"]), ("html", "HTML", []),
-        ("javascript", "JavaScript", ["js"]), ("mermaid", "Mermaid", []), ("sql", "T-SQL", []), ("kql", "KQL", []), ("http", "HTTP", []),
-        ("value", "value", []), ("python", "Python", []), ("r", "R", []), ("markdown", "Markdown", ["md"]),
-    ];
-
     /// <summary>The file as a notebook. Cells of other languages are kept under their opening line, so that running them names it.</summary>
     /// <exception cref="InvalidDataException">The file's #!meta cell is damaged.</exception>
     public static Notebook Parse(string text, string name)
@@ -34,7 +26,8 @@ internal static class DibFormat
         var notebook = Notebook.Create(name);
         foreach (InteractiveDocumentElement element in document.Elements)
         {
-            string source = element.Contents.ReplaceLineEndings("\n").Trim('\n', ' '), language = element.KernelName ?? "csharp";
+            // Blank lines around a cell belong to the format; the first line's indent belongs to the cell.
+            string source = element.Contents.ReplaceLineEndings("\n").TrimEnd('\n', ' ').TrimStart('\n'), language = element.KernelName ?? CellLanguage.CSharp;
             if (source.Length == 0) continue;
             if (language == "markdown")
             {
@@ -42,8 +35,8 @@ internal static class DibFormat
                 continue;
             }
 
-            NotebookCell cell = notebook.Add("code", language == "csharp" ? source : $"#!{language}\n{source}");
-            if (language != "csharp") cell.Metadata["polyglot_notebook"] = new JsonObject { ["kernelName"] = language };
+            NotebookCell cell = notebook.Add("code", language == CellLanguage.CSharp ? source : $"#!{language}\n{source}");
+            if (language != CellLanguage.CSharp) cell.Metadata["polyglot_notebook"] = new JsonObject { ["kernelName"] = language };
         }
 
         return notebook;
@@ -76,15 +69,15 @@ internal static class DibFormat
         }
 
         string first = cell.Source.Split('\n')[0].Trim();
-        return first.StartsWith("#!", StringComparison.Ordinal) && Kernels.Any(k => k.Name == first[2..] || k.Aliases.Contains(first[2..])) ? Canonical(first[2..]) : "csharp";
+        return first.StartsWith("#!", StringComparison.Ordinal) && CellLanguage.Find(first[2..]) is { } opened ? opened.Name : CellLanguage.CSharp;
     }
 
-    private static string Canonical(string name) => Kernels.FirstOrDefault(k => k.Name == name || k.Aliases.Contains(name)).Name ?? name;
+    private static string Canonical(string name) => CellLanguage.Find(name)?.Name ?? name;
 
     private static KernelInfoCollection Known()
     {
-        var kernels = new KernelInfoCollection { DefaultKernelName = "csharp" };
-        foreach ((string name, string language, string[] aliases) in Kernels) kernels.Add(new KernelInfo(name, language, aliases));
+        var kernels = new KernelInfoCollection { DefaultKernelName = CellLanguage.CSharp };
+        foreach (CellLanguage language in CellLanguage.All) kernels.Add(new KernelInfo(language.Name, language.Title, language.Aliases));
         return kernels;
     }
 }

@@ -103,6 +103,7 @@ public sealed class Notebook
 
         if (node is not JsonObject root)
             throw new InvalidDataException($"{name}: a notebook is a JSON object; this is {node?.GetValueKind().ToString() ?? "null"}.");
+        CheckText(root, name);
         Check(root, name);
         return new Notebook(root, name);
     }
@@ -153,6 +154,37 @@ public sealed class Notebook
 
     /// <summary>An independent copy.</summary>
     public Notebook Clone() => new((JsonObject)root.DeepClone(), Name);
+
+    /// <summary>JSON may hold half of a surrogate pair as an escape; such a text can be neither read nor written.</summary>
+    private static void CheckText(JsonObject root, string name)
+    {
+        try
+        {
+            Read(root);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new InvalidDataException($"{name}: a text holds half of a surrogate pair (\\ud800 to \\udfff), which is no Unicode: {e.Message}", e);
+        }
+
+        static void Read(JsonNode? node)
+        {
+            if (node is JsonObject pairs)
+            {
+                foreach (var (_, value) in pairs)
+                    Read(value);
+            }
+            else if (node is JsonArray items)
+            {
+                foreach (var item in items)
+                    Read(item);
+            }
+            else if (node is JsonValue value && value.GetValueKind() == JsonValueKind.String)
+            {
+                _ = value.GetValue<string>();
+            }
+        }
+    }
 
     private static void Check(JsonObject root, string name)
     {

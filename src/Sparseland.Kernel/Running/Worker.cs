@@ -44,7 +44,17 @@ internal static class Worker
 
         async Task ExecuteAsync(string code, PipeOutput output, CancellationToken cancel)
         {
-            var result = await Task.Run(() => engine.ExecuteAsync(code, output, cancel), CancellationToken.None).ConfigureAwait(false);
+            CellResult result;
+            try
+            {
+                result = await Task.Run(() => engine.ExecuteAsync(code, output, cancel), CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // A fault of the engine: whoever runs the notebook must hear of it, or would wait until the time limit.
+                result = new CellResult(CellStatus.Error, new CellError("EngineError", e.Message, e.ToString().Split('\n')), TimeSpan.Zero);
+            }
+
             using var process = Process.GetCurrentProcess();
             WorkerProtocol.Send(writer, new JsonObject
             {

@@ -11,6 +11,9 @@ internal static partial class CellErrors
 {
     private const int MostCauses = 10;
 
+    // Exceptions that one error shows, all levels together.
+    private const int MostExceptions = 50;
+
     private static readonly string[] EngineNamespaces =
     [
         "Microsoft.CodeAnalysis", "Sparseland.Kernel", "System.Runtime.ExceptionServices", "System.Runtime.CompilerServices",
@@ -67,12 +70,19 @@ internal static partial class CellErrors
 
         var text = new List<string>();
         var shown = false;
+        var told = 0;
         Tell(exception, "", "");
         return new CellError(exception.GetType().Name, Message(exception), text);
 
         // Causes below each other; of several, each with its number, one step to the right.
         void Tell(Exception e, string what, string indent)
         {
+            if (++told > MostExceptions)
+            {
+                if (told == MostExceptions + 1) text.Add($"{indent}and more causes: an error shows {MostExceptions}");
+                return;
+            }
+
             text.Add($"{indent}{what}{e.GetType().FullName}: {Message(e)}");
             foreach (var frame in new StackTrace(e, fNeedFileInfo: true).GetFrames())
             {
@@ -165,9 +175,22 @@ internal static partial class CellErrors
         _ => null,
     };
 
-    // libtorch puts its own C++ frames into the message.
-    private static string Message(Exception e) =>
-        e.Message.IndexOf("\nException raised from ", StringComparison.Ordinal) is >= 0 and var end ? e.Message[..end].TrimEnd() : e.Message;
+    private static string Message(Exception e)
+    {
+        string message;
+        try
+        {
+            message = e.Message ?? "";
+        }
+        catch (Exception thrown)
+        {
+            // A Message of the user's: that it fails is the only thing left to say.
+            return $"(its Message throws {thrown.GetType().Name})";
+        }
+
+        // libtorch puts its own C++ frames into the message.
+        return message.IndexOf("\nException raised from ", StringComparison.Ordinal) is >= 0 and var end ? message[..end].TrimEnd() : message;
+    }
 
     [GeneratedRegex("""^\s*(%%?[A-Za-z_]\w*|![\w./~].*)""")]
     private static partial Regex Magic();

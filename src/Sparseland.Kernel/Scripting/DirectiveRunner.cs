@@ -14,7 +14,7 @@ internal sealed partial class DirectiveRunner(ScriptEngineOptions options, Refer
 
     // What .NET Interactive has and a kernel of one language has not.
     private static readonly string[] OfOtherLanguages =
-        ["#!share", "#!set", "#!value", "#!connect", "#!fsharp", "#!f#", "#!pwsh", "#!powershell", "#!sql", "#!kql", "#!mermaid", "#!http", "#!python", "#!r"];
+        ["#!share", "#!set", "#!connect", .. CellLanguage.All.Where(language => !language.Runs).SelectMany(language => (string[])[language.Name, .. language.Aliases]).Select(name => "#!" + name)];
 
     private readonly PackageRestore restore = new(options.PackageCacheDirectory, options.NuGetPackagesDirectory);
     private readonly Dictionary<string, PackageRequest> packages = new(StringComparer.OrdinalIgnoreCase);

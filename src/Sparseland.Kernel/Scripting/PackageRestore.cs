@@ -1,10 +1,10 @@
-using System.Diagnostics;
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 using System.Security;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
+using Sparseland.IO;
 
 namespace Sparseland.Kernel.Scripting;
 
@@ -22,7 +22,7 @@ internal sealed record RestoredPackages(
 /// Restores packages through the SDK: a temporary project, <c>dotnet restore</c>, and its assets file. The user's feeds,
 /// credentials and package cache are used as they are. One folder per set of packages makes a second restore free.
 /// </summary>
-internal sealed partial class PackageRestore(string cacheDirectory, string? packagesDirectory = null)
+internal sealed class PackageRestore(string cacheDirectory, string? packagesDirectory = null)
 {
     /// <summary>Restores the packages together.</summary>
     /// <param name="packages">All packages of the notebook so far.</param>
@@ -40,13 +40,7 @@ internal sealed partial class PackageRestore(string cacheDirectory, string? pack
             return known;
         }
 
-        Directory.CreateDirectory(folder);
-        // An empty props file keeps a Directory.Build.props of an outer folder out of this project.
-        await File.WriteAllTextAsync(Path.Combine(folder, "Directory.Build.props"), "<Project />", cancel).ConfigureAwait(false);
-        await File.WriteAllTextAsync(Path.Combine(folder, "Directory.Packages.props"), "<Project />", cancel).ConfigureAwait(false);
-        var projectFile = Path.Combine(folder, "packages.csproj");
-        await File.WriteAllTextAsync(projectFile, project, cancel).ConfigureAwait(false);
-        var (exitCode, log) = await RunRestoreAsync(projectFile, cancel).ConfigureAwait(false);
+        var (exitCode, log) = await RunRestoreAsync(SdkRestore.Prepare(folder, "packages.csproj", project), cancel).ConfigureAwait(false);
         if (exitCode != 0 || !File.Exists(assets) || Read(assets) is not { } restored)
         {
             File.Delete(assets);
@@ -85,28 +79,21 @@ internal sealed partial class PackageRestore(string cacheDirectory, string? pack
 
     private static async Task<(int ExitCode, string Log)> RunRestoreAsync(string project, CancellationToken cancel)
     {
-        var dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet";
-        var start = new ProcessStartInfo(dotnet, ["restore", project, "--verbosity", "quiet", "--nologo"])
+        try
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = Path.GetDirectoryName(project)!,
-        };
-        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
-        using var process = Process.Start(start) ?? throw new DirectiveException("The .NET SDK could not be started ('dotnet restore').");
-        using var stop = cancel.Register(() => process.Kill(entireProcessTree: true));
-        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
-        var error = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        await process.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
-        cancel.ThrowIfCancellationRequested();
-        return (process.ExitCode, await output.ConfigureAwait(false) + await error.ConfigureAwait(false));
+            return await SdkRestore.RunAsync(project, new Dictionary<string, string>(), cancel).ConfigureAwait(false);
+        }
+        catch (Win32Exception error)
+        {
+            throw new DirectiveException($"The .NET SDK could not be started ('dotnet restore'): {error.Message}");
+        }
     }
 
     private static string Reason(string log, IReadOnlyCollection<PackageRequest> packages)
     {
-        var errors = ErrorLine().Matches(log).Select(m => m.Groups[1].Value.Trim()).Distinct().ToList();
+        var errors = SdkRestore.Errors(log);
         var names = string.Join(", ", packages.Select(p => p.Version is null ? p.Name : $"{p.Name} {p.Version}"));
-        return $"Packages could not be restored ({names}). " + (errors.Count > 0 ? string.Join(" ", errors.Take(3)) : log.Trim());
+        return $"Packages could not be restored ({names}). " + (errors.Length > 0 ? string.Join(" ", errors.Take(3)) : log.Trim());
     }
 
     private static RestoredPackages? Read(string assetsFile)
@@ -156,7 +143,4 @@ internal sealed partial class PackageRestore(string cacheDirectory, string? pack
 
         return new RestoredPackages(versions, compile, runtime, [.. native.Select(f => Path.GetDirectoryName(f)!).Distinct()]);
     }
-
-    [GeneratedRegex(@"error (NU\d+:[^\[\r\n]*)")]
-    private static partial Regex ErrorLine();
 }

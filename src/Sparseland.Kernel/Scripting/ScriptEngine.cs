@@ -107,6 +107,7 @@ public sealed class ScriptEngine : IScriptEngine
         {
             CellConsole.Enter(null);
             NotebookHost.Enter(null);
+            KernelMemory.GiveBack(watch.Elapsed);
             oneCell.Release();
         }
     }
@@ -312,6 +313,7 @@ public sealed class ScriptEngine : IScriptEngine
         var previous = state;
         ScriptState<object>? next = null;
         Exception? thrown = null;
+        CellError? failure = null;
         MimeBundle? result = null;
         var hasResult = HasResult(script);
         var end = await CellThread.RunAsync(
@@ -320,10 +322,15 @@ public sealed class ScriptEngine : IScriptEngine
                 var ran = previous is null
                     ? await script.RunAsync(globals: null, catchException: Keep, CancellationToken.None)
                     : await script.RunFromAsync(previous, catchException: Keep, CancellationToken.None);
+                // Both on the cell's thread: a Message or a ToString of the user's may run for ever.
+                if (thrown is not null)
+                {
+                    failure = CellErrors.FromException(thrown, sources);
+                }
+
                 // What was displayed already is not shown a second time as its own handle.
                 if (thrown is null && hasResult && ran.ReturnValue is not (DisplayedValue or Microsoft.DotNet.Interactive.Formatting.DisplayedValue))
                 {
-                    // On the cell's thread: a ToString of the user's may run for ever.
                     result = ValueFormatting.Format(ran.ReturnValue);
                 }
 
@@ -360,9 +367,9 @@ public sealed class ScriptEngine : IScriptEngine
             submissions.Add(code);
         }
 
-        if (thrown is not null)
+        if (failure is not null)
         {
-            return CellErrors.FromException(thrown, sources);
+            return failure;
         }
 
         if (result is not null)

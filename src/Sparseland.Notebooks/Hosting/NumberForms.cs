@@ -17,10 +17,13 @@ internal static class NumberForms
     // What is shown of an axis: all of it up to Most, else the first and last Edge.
     private const int Most = 12, Edge = 5, MostSlices = 4;
 
+    // A sparse tensor of more entries is not made dense to show some of them.
+    private const int MostDense = 10_000_000;
+
     /// <summary>Types of which other hosts are told; in our own engine every value is asked.</summary>
     public static IReadOnlyList<Type> Registered { get; } =
     [
-        typeof(torch.Tensor), typeof(double[,]), typeof(float[,]), typeof(int[,]), typeof(long[,]), typeof(bool[,]), typeof(double[,,]), typeof(float[,,]),
+        typeof(torch.Tensor), typeof(double[,]), typeof(float[,]), typeof(int[,]), typeof(long[,]), typeof(bool[,]), typeof(byte[,]), typeof(decimal[,]), typeof(string[,]), typeof(object[,]), typeof(Complex[,]), typeof(double[,,]), typeof(float[,,]),
         typeof(double[][]), typeof(float[][]), typeof(int[][]), typeof(Memory<double>), typeof(Memory<float>), typeof(Memory<int>),
         typeof(ReadOnlyMemory<double>), typeof(ReadOnlyMemory<float>), typeof(ReadOnlyMemory<int>), typeof(Complex), typeof(Complex[]), typeof(BigInteger),
     ];
@@ -32,11 +35,15 @@ internal static class NumberForms
         torch.Tensor tensor => Tensor(tensor),
         Complex or BigInteger => ValueFormatting.Text(Number(value)!),
         Array { Rank: > 1 } array when IsNumber(array.GetType().GetElementType()!) =>
-            Grid($"{TypeNames.CSharp(array.GetType().GetElementType()!)}[{string.Join(", ", Shape(array))}]", Shape(array), at => Number(array.GetValue(at))!),
+            Grid(Title(array), Shape(array), at => Number(array.GetValue(Placed(array, at)))!),
+        Array { Rank: > 1 } array =>
+            Grid(Title(array), Shape(array), at => Item(array.GetValue(Placed(array, at)))),
+        Array { Rank: 1 } array when array.GetLowerBound(0) != 0 =>
+            ValueFormatting.Text($"{Title(array)} {List(array.Length, i => Item(array.GetValue(i + array.GetLowerBound(0))))}, from index {array.GetLowerBound(0)}"),
         Array { Rank: 1 } rows when Jagged(rows) is { } longest =>
             Grid($"{TypeNames.CSharp(rows.GetType().GetElementType()!.GetElementType()!)}[{rows.Length}][]", [rows.Length, longest], at => rows.GetValue(at[0]) is Array row ? at[1] < row.Length ? Number(row.GetValue(at[1]))! : "" : at[1] == 0 ? "null" : ""),
         Complex[] numbers => ValueFormatting.Text(List(numbers)),
-        _ when Elements(value) is { } elements => ValueFormatting.Text($"{TypeNames.CSharp(value.GetType())}[{elements.Length}] {List(elements)}"),
+        _ when Elements(value) is var (count, at) => ValueFormatting.Text($"{TypeNames.CSharp(value.GetType())}[{count}] {List(count, i => Number(at(i))!)}"),
         ITuple => ValueFormatting.Text(Tuple((ITuple)value)),
         _ => null,
     };
@@ -49,6 +56,8 @@ internal static class NumberForms
         if (tensor.device_type == DeviceType.META) return ValueFormatting.Text(title);
         using IDisposable off = torch.no_grad();
         using DisposeScope scope = torch.NewDisposeScope();
+        if (tensor.is_sparse && tensor.numel() > MostDense)
+            return ValueFormatting.Text($"{title}, sparse; too large to be shown as rows");
         torch.Tensor plain = tensor.is_sparse ? tensor.to_dense() : tensor;
         bool isComplex = plain.is_complex(), isBool = plain.dtype == torch.ScalarType.Bool, isWhole = plain.is_integral() && !isBool;
         string At(int[] at)
@@ -124,30 +133,59 @@ internal static class NumberForms
         return place;
     }
 
+    private static string Title(Array array) => $"{TypeNames.CSharp(array.GetType().GetElementType()!)}[{string.Join(", ", Shape(array))}]";
+
+    /// <summary>An index that counts from 0 as the array counts: other languages' arrays may begin at 1.</summary>
+    private static int[] Placed(Array array, int[] at) => [.. at.Select((i, d) => i + array.GetLowerBound(d))];
+
     private static int[] Shape(Array array) => [.. Enumerable.Range(0, array.Rank).Select(array.GetLength)];
 
     /// <summary>Length of the longest row of an array of number arrays; null for anything else.</summary>
     private static int? Jagged(Array rows) =>
         rows.GetType().GetElementType() is { IsArray: true } row && row.GetArrayRank() == 1 && IsNumber(row.GetElementType()!)
-            ? rows.Cast<Array?>().Max(r => r?.Length ?? 1) : null;
+            ? rows.Cast<Array?>().Select(r => r?.Length ?? 1).DefaultIfEmpty(0).Max() : null;
 
-    /// <summary>Memory, array segments and vector registers of numbers as an array.</summary>
-    private static object[]? Elements(object value)
+    /// <summary>Memory, array segments and vector registers of numbers: how many, and each. Only those that are shown are read.</summary>
+    private static (int Count, Func<int, object> At)? Elements(object value)
     {
         Type type = value.GetType();
         if (!type.IsValueType || !type.IsGenericType || !IsNumber(type.GetGenericArguments()[0])) return null;
         Type open = type.GetGenericTypeDefinition();
         if (open == typeof(Memory<>) || open == typeof(ReadOnlyMemory<>))
-            return [.. ((Array)type.GetMethod("ToArray")!.Invoke(value, null)!).Cast<object>()];
-        if (open == typeof(ArraySegment<>)) return [.. ((IEnumerable)value).Cast<object>()];
+        {
+            var (slice, toArray) = (type.GetMethod("Slice", [typeof(int), typeof(int)])!, type.GetMethod("ToArray")!);
+            return ((int)type.GetProperty("Length")!.GetValue(value)!, i => ((Array)toArray.Invoke(slice.Invoke(value, [i, 1]), null)!).GetValue(0)!);
+        }
+
+        if (open == typeof(ArraySegment<>)) return ((int)type.GetProperty("Count")!.GetValue(value)!, i => type.GetProperty("Item")!.GetValue(value, [i])!);
         if (open != typeof(Vector<>) && open != typeof(Vector64<>) && open != typeof(Vector128<>) && open != typeof(Vector256<>) && open != typeof(Vector512<>)) return null;
         int count = (int)type.GetProperty("Count")!.GetValue(null)!;
-        return [.. Enumerable.Range(0, count).Select(i => type.GetProperty("Item")!.GetValue(value, [i])!)];
+        return (count, i => type.GetProperty("Item")!.GetValue(value, [i])!);
     }
 
     private static string Tuple(ITuple tuple) => $"({string.Join(", ", Enumerable.Range(0, tuple.Length).Select(i => Item(tuple[i])))})";
 
-    private static string Item(object? value) => value switch
+    // A value within a value within a value: what holds itself ends here.
+    private const int Deepest = 6;
+
+    [ThreadStatic]
+    private static int s_depth;
+
+    private static string Item(object? value)
+    {
+        if (s_depth >= Deepest) return value is null ? "null" : TypeNames.CSharp(value.GetType());
+        s_depth++;
+        try
+        {
+            return ItemOf(value);
+        }
+        finally
+        {
+            s_depth--;
+        }
+    }
+
+    private static string ItemOf(object? value) => value switch
     {
         null => "null",
         string text => $"\"{text}\"",

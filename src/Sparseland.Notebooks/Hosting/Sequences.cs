@@ -11,6 +11,9 @@ namespace Sparseland.Notebooks.Hosting;
 internal static class Sequences
 {
     private const int Most = 20;
+
+    // Levels of sequences within sequences, and how many values are looked at to find them.
+    private const int Deepest = 20, MostLooks = 2_000;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     /// <summary>The forms of a lazy sequence, or null where the value is none.</summary>
@@ -58,6 +61,31 @@ internal static class Sequences
         data[PlainTextFormatter.MimeType] = JsonValue.Create($"{data[PlainTextFormatter.MimeType]} ... {note}");
         if (data.TryGetValue(HtmlFormatter.MimeType, out JsonNode? html)) data[HtmlFormatter.MimeType] = JsonValue.Create($"{html}<div>... {Markup.Escape(note)}</div>");
         return new MimeBundle(data);
+    }
+
+    /// <summary>
+    /// Whether sequences within the value nest deeper than anybody would read: a tree that yields itself. Formatters go down such a value
+    /// before they write a word.
+    /// </summary>
+    public static bool NestWithoutEnd(object value)
+    {
+        int looks = MostLooks;
+        return Nests(value, 0);
+
+        bool Nests(object? item, int depth)
+        {
+            // Iterators within a value are shown by name and not read.
+            if (item is not IEnumerable sequence || item is string or JsonNode || item.GetType().Name.StartsWith('<')) return false;
+            if (depth > Deepest) return true;
+            int count = 0;
+            foreach (object? inner in sequence)
+            {
+                if (--looks <= 0 || ++count > Most) return false;
+                if (Nests(inner, depth + 1)) return true;
+            }
+
+            return false;
+        }
     }
 
     // Sets, dictionaries, lists of any kind have an end and are quick.

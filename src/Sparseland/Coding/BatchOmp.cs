@@ -35,9 +35,10 @@ public sealed record PursuitResult(Tensor Indices, Tensor Values, int Atoms, Ten
     public Tensor ToDense()
     {
         using var scope = NewDisposeScope();
-        Tensor padded = zeros([Indices.shape[0], Atoms + 1], dtype: Values.dtype);
-        padded.scatter_(1, Indices.remainder(Atoms + 1), Values);
-        return padded.narrow(1, 0, Atoms).contiguous().MoveToOuterDisposeScope();
+
+        // Where fewer atoms were taken the index is -1 and the value 0: added to the first atom it changes nothing.
+        Tensor dense = zeros([Indices.shape[0], Atoms], dtype: Values.dtype);
+        return dense.scatter_add_(1, Indices.clamp(0), Values).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>

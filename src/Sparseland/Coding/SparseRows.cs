@@ -49,24 +49,25 @@ internal static unsafe class SparseRows
     /// The same for many rows: a strip of columns after the other, whose part of the matrix stays in the cache for all rows and whose sums stay
     /// in registers. Each number is summed in the order of one row alone.
     /// </summary>
-    /// <param name="rows">[count, width], mostly zeros.</param>
+    /// <param name="rows">[count, inner], mostly zeros.</param>
     /// <param name="start">[count, width].</param>
-    /// <param name="matrix">[width, width], row after row.</param>
+    /// <param name="matrix">[inner, width], row after row.</param>
     /// <param name="result">[count, width]; not the same memory as rows.</param>
     /// <param name="skip">Rows whose result is left as it is.</param>
+    /// <param name="inner">A multiple of the vector length.</param>
     /// <param name="width">A multiple of the vector length.</param>
-    public static void Accumulate<T>(T* rows, T* start, T* matrix, T* result, ReadOnlySpan<bool> skip, int width)
+    public static void Accumulate<T>(T* rows, T* start, T* matrix, T* result, ReadOnlySpan<bool> skip, int inner, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         int count = skip.Length;
-        int[] places = ArrayPool<int>.Shared.Rent(count * width), ends = ArrayPool<int>.Shared.Rent(count);
-        T[] values = ArrayPool<T>.Shared.Rent(count * width);
+        int[] places = ArrayPool<int>.Shared.Rent(count * inner), ends = ArrayPool<int>.Shared.Rent(count);
+        T[] values = ArrayPool<T>.Shared.Rent(count * inner);
         fixed (int* place = places)
         fixed (T* value = values)
         {
             for (int r = 0, end = 0; r < count; r++)
             {
-                if (!skip[r]) end = Gather(rows + ((long)r * width), place, value, end, width);
+                if (!skip[r]) end = Gather(rows + ((long)r * inner), place, value, end, inner);
                 ends[r] = end;
             }
 

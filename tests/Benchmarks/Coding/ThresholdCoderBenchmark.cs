@@ -48,6 +48,9 @@ public class ThresholdCoderBenchmark : IQuickBenchmark
             {
                 ThresholdCoder coder = Coder(penalty);
                 using CodingResult ours = coder.Encode(patches, dictionary);
+
+                // The peer is given its step; ours too, so that neither looks for it.
+                coder = new(penalty, coder.Options with { Eta = ours.Step, GuardStep = false });
                 Tensor Peer() => penalty is L1 ? Soft(patches, dictionary, ours.Step, penalty.Strength) : Cel0(patches, dictionary, ours.Step, penalty.Strength);
                 using (Tensor peer = Peer())
                 {

@@ -59,6 +59,14 @@ public class LiveProgressTests
     }
 
     [Fact]
+    public void What_was_never_told_anything_ends_in_a_line_too()
+    {
+        InHost().Dispose();
+        Assert.Equal("Learning: done in 0.0 s", Assert.Single(host.Events).Text);
+        Assert.Equal("", default(ProgressReport).Message);
+    }
+
+    [Fact]
     public void Stopping_early_and_interrupting_are_told()
     {
         LiveProgress early = InHost();

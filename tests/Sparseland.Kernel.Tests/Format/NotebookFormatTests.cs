@@ -147,6 +147,8 @@ public class NotebookFormatTests
     [InlineData("{\"nbformat\": 4, \"nbformat_minor\": 5, \"cells\": [{\"cell_type\": \"code\", \"source\": \"\", \"outputs\": {}}]}", "'outputs' must be a list")]
     [InlineData("{\"nbformat\": 4, \"nbformat_minor\": 5, \"cells\": [{\"cell_type\": \"code\", \"source\": \"\", \"outputs\": [{}]}]}", "output 1: 'output_type'")]
     [InlineData("{\"nbformat\": 4, \"nbformat_minor\": 5, \"nbformat\": 4, \"cells\": []}", "not valid JSON")]
+    [InlineData("{\"nbformat\": 4, \"nbformat_minor\": 5, \"cells\": [{\"cell_type\": \"markdown\", \"source\": [\"# \\ud800 alone\"]}]}", "half of a surrogate pair")]
+    [InlineData("{\"nbformat\": 4, \"nbformat_minor\": 5, \"metadata\": {\"x\": [{\"y\": \"\\udc00\"}]}, \"cells\": []}", "half of a surrogate pair")]
     public void A_malformed_file_is_refused_with_its_name_and_the_rule(string text, string rule)
     {
         var error = Assert.Throws<InvalidDataException>(() => Notebook.Parse(text, "folder/bad.ipynb"));
@@ -182,6 +184,14 @@ public class NotebookFormatTests
         Assert.Equal("#!fsharp\nlet b = 2", notebook.Cells[2].Source);
         Assert.Equal("Title", notebook.Title);
         notebook.RequireCSharp();
+    }
+
+    [Fact]
+    public void The_first_lines_indent_belongs_to_its_cell()
+    {
+        var notebook = DibFormat.Parse("#!python\r\n\r\n    if x:\r\n        y()\r\n\r\n#!markdown\r\n\r\n    indented code\r\n", "a.dib");
+        Assert.Equal(["#!python\n    if x:\n        y()", "    indented code"], notebook.Cells.Select(c => c.Source));
+        Assert.Equal(notebook.Cells.Select(c => c.Source), DibFormat.Parse(DibFormat.Write(notebook), "a.dib").Cells.Select(c => c.Source));
     }
 
     [Fact]

@@ -18,6 +18,26 @@ public sealed class ErrorTests : EngineTest
     }
 
     [Fact]
+    public async Task An_exception_whose_message_throws_is_an_error_like_any_other()
+    {
+        var error = await Fail("class Odd : Exception { public override string Message => throw new FormatException(\"no\"); }\nthrow new Odd();");
+        Assert.Equal("Odd", error.Name);
+        Assert.Equal("(its Message throws FormatException)", error.Message);
+        Assert.Contains("Cell [1], line 2", Text(error), StringComparison.Ordinal);
+        Assert.Equal("3", (await Run("1 + 2")).ResultText);
+    }
+
+    [Fact]
+    public async Task A_chain_without_end_is_cut()
+    {
+        var error = await Fail("Exception deep = new Exception(\"d0\"); for (int i = 1; i < 5000; i++) deep = new Exception($\"d{i}\", deep);\nthrow deep;");
+        Assert.Equal("d4999", error.Message);
+        Assert.Contains("caused by System.Exception: d4998", Text(error), StringComparison.Ordinal);
+        Assert.InRange(error.Traceback.Count, 50, 60);
+        Assert.Contains("and more causes", error.Traceback[^1], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Line_numbers_count_the_directives_before_the_code()
     {
         var error = await Fail("#!time\n\n\nthrow new Exception(\"x\");");

@@ -28,7 +28,7 @@ public class SparseRowsTests
         bool[] skip = [.. Enumerable.Range(0, count).Select(r => r % 3 == 1)];
         fixed (T* x = rows, s = start, m = matrix, a = together, b = alone)
         {
-            SparseRows.Accumulate(x, s, m, a, skip, width);
+            SparseRows.Accumulate(x, s, m, a, skip, width, width);
             for (int r = 0; r < count; r++)
             {
                 long at = (long)r * width;

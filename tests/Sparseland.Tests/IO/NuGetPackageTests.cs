@@ -54,10 +54,64 @@ public sealed class NuGetPackageTests : IDisposable
         Feed(NuGetPackage.Cache);
         using var cancel = new CancellationTokenSource();
         Assert.ThrowsAny<OperationCanceledException>(() => _package.FindOrRestore(_cache.Path, new Told { Then = cancel.Cancel }, cancel.Token));
-        AssertOnly();
+        AssertOnlySoon();
 
         // Cancelled before it begins.
         Assert.ThrowsAny<OperationCanceledException>(() => _package.FindOrRestore(_cache.File("other"), null, cancel.Token));
+        AssertOnly();
+    }
+
+    /// <summary>A program that never ends, with a child of its own, in the place of the SDK.</summary>
+    [Fact]
+    public void A_cancelled_restore_ends_its_process_and_leaves_nothing()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        string program = _cache.File("endless"), child = _cache.File("child");
+        File.WriteAllText(program, $"#!/bin/sh\nmkdir -p packages && echo begun > packages/half\nsleep 100000 & echo $! > '{child}.new' && mv '{child}.new' '{child}'\nwait\n");
+        File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        using var cancel = new CancellationTokenSource();
+        var package = new NuGetPackage("StbImageSharp", "2.30.16", 1, program);
+        var told = new Told
+        {
+            Then = () =>
+            {
+                if (File.Exists(child)) cancel.Cancel();
+            },
+        };
+        Assert.ThrowsAny<OperationCanceledException>(() => package.FindOrRestore(_cache.Path, told, cancel.Token));
+        int id = int.Parse(File.ReadAllText(child), System.Globalization.CultureInfo.InvariantCulture);
+        Assert.True(Soon(() => !File.Exists($"/proc/{id}/cmdline") || File.ReadAllText($"/proc/{id}/cmdline").Length == 0), "the child is still there");
+        File.Delete(program);
+        File.Delete(child);
+        File.WriteAllText(_cache.File("NuGet.config"), "");
+        AssertOnlySoon();
+    }
+
+    /// <summary>However long the end of a process takes, the call that is cancelled does not wait for it.</summary>
+    [Fact]
+    public async Task A_process_that_does_not_end_holds_no_cancelled_call()
+    {
+        using var released = new ManualResetEventSlim();
+        using var cancel = new CancellationTokenSource();
+        var gone = new TaskCompletionSource();
+        Task waiting = SdkRestore.EndsAsync(new TaskCompletionSource().Task, () =>
+        {
+            released.Wait();
+            gone.SetResult();
+        }, cancel.Token);
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        Assert.False(gone.Task.IsCompleted);
+        released.Set();
+        await gone.Task;
+    }
+
+    [Fact]
+    public void A_program_that_cannot_be_started_is_said_and_nothing_is_left()
+    {
+        Feed(_cache.File("nowhere"));
+        var package = new NuGetPackage("StbImageSharp", "2.30.16", 1, _cache.File("no such program"));
+        Assert.Contains("could not be started", Assert.Throws<IOException>(() => package.FindOrRestore(_cache.Path, null, default)).Message, StringComparison.Ordinal);
         AssertOnly();
     }
 
@@ -95,6 +149,19 @@ public sealed class NuGetPackageTests : IDisposable
         $"<configuration><packageSources><clear /><add key=\"local\" value=\"{SecurityElement.Escape(folder)}\" /></packageSources></configuration>");
 
     private void AssertOnly(params string[] names) => Assert.Equal(["NuGet.config", .. names], Directory.GetFileSystemEntries(_cache.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal)!);
+
+    private void AssertOnlySoon(params string[] names)
+    {
+        Soon(() => Directory.GetFileSystemEntries(_cache.Path).Length == names.Length + 1);
+        AssertOnly(names);
+    }
+
+    private static bool Soon(Func<bool> holds) => SpinWait.SpinUntil(() =>
+    {
+        if (holds()) return true;
+        Thread.Sleep(20);
+        return false;
+    }, TimeSpan.FromSeconds(30));
 
     private sealed class Told : IProgress<ProgressReport>
     {

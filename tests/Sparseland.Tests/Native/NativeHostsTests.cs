@@ -40,6 +40,18 @@ public sealed class NativeHostsTests : IDisposable
         }
     }
 
+    /// <summary>Without ICU, .NET leaves a text as it is where a normal form is asked for: such a tokenizer is refused when it is read, others work.</summary>
+    [Fact]
+    public async Task Without_ICU_a_tokenizer_that_needs_it_is_refused_by_name()
+    {
+        Assert.Equal(["NFC read", "NFKD read", "BertNormalizer read", "Lowercase read"], (await Console("tokenizers")).Output.Split(Environment.NewLine));
+        string[] lines = (await Console("tokenizers", ("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1"))).Output.Split(Environment.NewLine);
+        Assert.All(lines[..3], line => Assert.Contains("without (invariant globalization): install it (Debian and Ubuntu: libicu", line, StringComparison.Ordinal));
+        Assert.Contains("The tokenizer's normalizer 'NFC' needs the Unicode form FormC", lines[0], StringComparison.Ordinal);
+        Assert.Contains("The tokenizer's normalizer 'BertNormalizer' needs the Unicode form FormD", lines[2], StringComparison.Ordinal);
+        Assert.Equal("Lowercase read", lines[3]);
+    }
+
     [Fact]
     public async Task Quiet_is_quiet() => Assert.Empty((await Console("describe", ("SPARSELAND_QUIET", "1"))).Errors);
 

@@ -25,6 +25,28 @@ public sealed class GreedyTests
     }
 
     [Fact]
+    public void CosampLeavesACircle()
+    {
+        // Almost as many non-zeros as measurements, every column twice: the supports repeat and the residual never falls below them.
+        foreach (int seed in new[] { 1, 2, 3, 4 })
+        {
+            using var scope = NewDisposeScope();
+            var random = new Random(seed);
+            double[,] values = new double[30, 80];
+            for (int i = 0; i < 30; i++)
+            {
+                for (int j = 0; j < 80; j++) values[i, j] = j < 40 ? random.NextDouble() - 0.5 : values[i, j - 40];
+            }
+
+            Tensor phi = tensor(values), y = tensor(Enumerable.Range(0, 30).Select(_ => random.NextDouble() - 0.5).ToArray());
+            SolveResult result = Cosamp.Solve(LeastSquares.FromPhi(phi, y), 28), longer = Cosamp.Solve(LeastSquares.FromPhi(phi, y), 28, new SolverOptions { MaxIterations = 2 * result.Iterations });
+            Assert.NotEqual(StopReason.IterationLimit, result.StopReason);
+            Assert.InRange(result.Iterations, 2, 2_000);
+            Peer.Near(result.Coefficients, longer.Coefficients, 1e-9);
+        }
+    }
+
+    [Fact]
     public void IhtNeedsASmallMapAndThenNeverRises()
     {
         (LeastSquares fit, _) = Problem(4, 4);

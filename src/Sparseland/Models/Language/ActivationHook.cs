@@ -140,8 +140,11 @@ public static class ActivationHook
         var site = new ActivationSite(layer, activation);
         if (hook is null || !hook.Wants(site)) return value;
         Tensor replaced = hook.Visit(site, value) ?? value;
+        if (replaced.IsInvalid) throw new ArgumentException($"A hook put a disposed tensor at {activation} of block {layer}.", nameof(hook));
         if (!replaced.shape.SequenceEqual(value.shape))
             throw new ArgumentException($"A hook put [{string.Join(", ", replaced.shape)}] at {activation} of block {layer}, where [{string.Join(", ", value.shape)}] was.", nameof(hook));
+        if (replaced.dtype != value.dtype)
+            throw new ArgumentException($"A hook put {replaced.dtype} at {activation} of block {layer}, where {value.dtype} was.", nameof(hook));
         return replaced;
     }
 

@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparseland.IO;
+using Sparseland.Models.Tokenizers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,20 +12,25 @@ namespace Sparseland.Models.Language;
 // Folders of Hugging Face and sentence-transformers.
 public sealed partial class BertEncoder
 {
+    // The config.json that was read.
+    private string? _fields;
+
     private const string ConfigFile = "config.json", PromptsFile = "config_sentence_transformers.json", LengthFile = "sentence_bert_config.json", ModulesFile = "modules.json";
     private static readonly string s_poolingFile = Path.Combine("1_Pooling", ConfigFile);
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
     /// Reads a folder of Hugging Face: config.json, model.safetensors (or several files with their index), and tokenizer.json or vocab.txt. Where
-    /// the folder is one of sentence-transformers, its pooling, longest text and prefix of queries are taken too.
+    /// the folder is one of sentence-transformers, its pooling, longest text and prefix of queries are taken too; else the longest text is the
+    /// tokenizer_config.json's model_max_length. Cutting and filling that a tokenizer.json asks for are not applied.
     /// </summary>
     /// <param name="folder">The folder. Its files may hold the encoder alone or with heads, which are left out; the names gamma and beta of older files are known.</param>
     /// <param name="progress">Told after each tensor, in bytes.</param>
     /// <param name="cancel">Checked between tensors.</param>
     /// <returns>The encoder, in evaluation mode, float32; dispose it.</returns>
     /// <exception cref="IOException">The folder or one of its files is missing.</exception>
-    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, another kind of tokenizer or pooling, or a broken file; the message names it.</exception>
+    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer or pooling that is not known, or a broken file; the message names it.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -32,9 +38,9 @@ public sealed partial class BertEncoder
         if (!File.Exists(Path.Combine(folder, ConfigFile))) throw new FileNotFoundException($"'{folder}' holds no {ConfigFile}; a model's folder has one, written last.", Path.Combine(folder, ConfigFile));
         BertConfig config = Read(folder, ConfigFile, BertConfig.FromJson)!;
         _ = Read(folder, ModulesFile, CheckModules);
-        WordPieces words = WordPieces.Load(folder);
-        if (words.Count > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Count} tokens, more than the model's {config.Vocabulary}.");
-        if (!words.LowerCase && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
+        TextTokenizer words = Words(folder);
+        if (words.Vocabulary > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Vocabulary} tokens, more than the model's {config.Vocabulary}.");
+        if (!words.Lowers && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
             throw new InvalidDataException($"{Path.Combine(folder, LengthFile)} asks for lower case, but the tokenizer keeps the case.");
         using WeightFolder weights = WeightFolder.Open(folder);
         bool pooler = weights.Names.Any(name => name.EndsWith("pooler.dense.weight", StringComparison.Ordinal));
@@ -42,7 +48,8 @@ public sealed partial class BertEncoder
         {
             Pooling = Read(folder, s_poolingFile, PoolingOf) ?? Pooling.Cls,
             QueryPrefix = Read(folder, PromptsFile, json => Field(json, "prompts", "query")?.GetString()) ?? "",
-            MostTokens = Math.Min(Read(folder, LengthFile, json => Field(json, "max_seq_length")?.GetInt32()) ?? config.Context, config.Context),
+            MostTokens = Longest(folder, config),
+            _fields = Read(folder, ConfigFile, json => json),
         };
         try
         {
@@ -59,7 +66,8 @@ public sealed partial class BertEncoder
 
     /// <summary>
     /// Writes a folder that <see cref="Load"/>, Hugging Face's transformers and sentence-transformers read. config.json comes last and an older
-    /// one goes first: a folder that was cut off while it was written has none, and is not loaded.
+    /// one goes first: a folder that was cut off while it was written has none, and is not loaded. The tokenizer's files and the fields of
+    /// config.json that are not understood here are written as they were read.
     /// </summary>
     /// <param name="folder">The folder; made where it is missing.</param>
     /// <param name="notes">Kept in the safetensors file: where the weights come from; null for none.</param>
@@ -74,10 +82,9 @@ public sealed partial class BertEncoder
             Path.Combine(folder, "model.safetensors"), named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
 
-        // Another model's tokenizer.json would be read instead of these.
-        File.Delete(Path.Combine(folder, WordPieces.WholeFile));
-        Write(folder, WordPieces.VocabularyFile, _words.ToText());
-        WriteJson(folder, WordPieces.SettingsFile, new JsonObject { ["tokenizer_class"] = "BertTokenizer", ["do_lower_case"] = _words.LowerCase, ["model_max_length"] = MostTokens });
+        TokenizerFile.SaveFolder(folder, Tokenizer);
+        if (!Tokenizer.Companions.Has(TokenizerConfig.FileName))
+            WriteJson(folder, TokenizerConfig.FileName, new JsonObject { ["tokenizer_class"] = "BertTokenizer", ["do_lower_case"] = Tokenizer.Lowers, ["model_max_length"] = MostTokens });
         WriteJson(folder, s_poolingFile, new JsonObject
         {
             ["word_embedding_dimension"] = Config.Width, ["pooling_mode_cls_token"] = Pooling == Pooling.Cls, ["pooling_mode_mean_tokens"] = Pooling == Pooling.Mean,
@@ -87,7 +94,27 @@ public sealed partial class BertEncoder
         WriteJson(folder, PromptsFile, new JsonObject { ["prompts"] = QueryPrefix.Length == 0 ? new JsonObject() : new JsonObject { ["query"] = QueryPrefix } });
         JsonObject Module(int index, string path, string type) => new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
         WriteJson(folder, ModulesFile, new JsonArray(Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling"), Module(2, "2_Normalize", "Normalize")));
-        Write(folder, ConfigFile, Config.ToJson());
+        Write(folder, ConfigFile, KeptFields.Merge(Config.ToJson(), _fields, Embeddings.dtype));
+    }
+
+    private static int Longest(string folder, BertConfig config)
+    {
+        double said = Read(folder, LengthFile, json => Field(json, "max_seq_length")?.GetInt32()) ?? TokenizerConfig.Read(folder).Longest ?? config.Context;
+        return said >= 2 ? (int)Math.Min(said, config.Context) : throw new InvalidDataException($"'{folder}': the longest text has {said} tokens (max_seq_length or model_max_length); it must have at least 2.");
+    }
+
+    private static TextTokenizer Words(string folder)
+    {
+        TextTokenizer words = TokenizerFile.Load(folder);
+        try
+        {
+            CheckSpecial(words);
+            return words;
+        }
+        catch (FormatException error)
+        {
+            throw new InvalidDataException($"'{folder}': {error.Message}", error);
+        }
     }
 
     /// <summary>Names of tensors as files have them: with "bert." before each where a head stands beside the encoder, and gamma and beta for the norms' weight and bias in older ones.</summary>

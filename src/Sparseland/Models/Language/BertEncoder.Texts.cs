@@ -1,3 +1,4 @@
+using Sparseland.Models.Tokenizers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -6,6 +7,15 @@ namespace Sparseland.Models.Language;
 // Texts to vectors.
 public sealed partial class BertEncoder
 {
+    private const string Classification = "[CLS]", Separator = "[SEP]";
+    private static readonly string[] PaddingNames = ["[PAD]", "<pad>"], s_special = ["[PAD]", "[UNK]", Classification, Separator, "[MASK]"];
+
+    // Where nothing stands; the mask hides it.
+    private readonly int _padding;
+
+    // Around a text, where the tokenizer's own file puts nothing there.
+    private readonly (int First, int Last)? _around;
+
     /// <summary>How the model was trained to make one vector of a text; its folder says so, <see cref="Pooling.Cls"/> where it does not.</summary>
     public Pooling Pooling { get; init; } = Pooling.Cls;
 
@@ -29,21 +39,21 @@ public sealed partial class BertEncoder
     public int[] Tokenize(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return _words.Encode(text, MostTokens);
+        return Ids(text, CancellationToken.None);
     }
 
     /// <summary>A token as the vocabulary writes it, "##" before a piece inside a word; for pictures.</summary>
     /// <param name="id">Token id.</param>
     /// <exception cref="ArgumentOutOfRangeException">The id is not of the vocabulary.</exception>
     public string TokenText(int id) =>
-        id >= 0 && id < _words.Count ? _words[id] : throw new ArgumentOutOfRangeException(nameof(id), id, $"Token ids run from 0 to {_words.Count - 1}.");
+        id >= 0 && id < Tokenizer.Vocabulary ? Tokenizer.Tokens[id] : throw new ArgumentOutOfRangeException(nameof(id), id, $"Token ids run from 0 to {Tokenizer.Vocabulary - 1}.");
 
     /// <summary>One vector per text. No gradient is kept.</summary>
     /// <param name="texts">Texts, perhaps empty ones; what is longer than <see cref="MostTokens"/> is cut.</param>
     /// <param name="options">How; null for the defaults: the encoder's own pooling, length one.</param>
     /// <param name="hook">Reads and replaces activations; texts of similar length are computed together, so batches do not come in the order of the texts. Null for none.</param>
     /// <param name="progress">Told after each batch, in texts.</param>
-    /// <param name="cancel">Checked between texts while they are split and between blocks.</param>
+    /// <param name="cancel">Checked all the time while texts are split, and between blocks.</param>
     /// <returns>
     /// [texts, dModel], float32, on the CPU, in the order of the texts. What other texts a text is computed with changes its last digits (some
     /// 1e-7), as in every library.
@@ -83,7 +93,7 @@ public sealed partial class BertEncoder
     /// <param name="queries">Queries.</param>
     /// <param name="options">How; null for the defaults; a prefix of its own takes the place of <see cref="QueryPrefix"/>.</param>
     /// <param name="progress">Told after each batch, in queries.</param>
-    /// <param name="cancel">Checked between texts while they are split and between blocks.</param>
+    /// <param name="cancel">Checked all the time while texts are split, and between blocks.</param>
     /// <returns>[queries, dModel], float32, on the CPU.</returns>
     /// <exception cref="ArgumentException">A query is null, or a setting is out of its range.</exception>
     public Tensor EncodeQueries(IReadOnlyList<string> queries, EmbeddingOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -121,8 +131,29 @@ public sealed partial class BertEncoder
     private int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel)
     {
         var ids = new int[texts.Count][];
-        Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = _words.Encode(prefix + texts[i], MostTokens));
+        Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = Ids(prefix + texts[i], cancel));
         return ids;
+    }
+
+    private int[] Ids(string text, CancellationToken cancel) => _around is var (first, last)
+        ? [first, .. Tokenizer.Encode(text, most: MostTokens - 2, cancel: cancel), last]
+        : Tokenizer.Encode(text, specialTokens: true, MostTokens, cancel);
+
+    private static int Id(TextTokenizer words, params string[] names)
+    {
+        for (int id = 0; id < words.Vocabulary; id++)
+        {
+            if (names.Contains(words.Tokens[id])) return id;
+        }
+
+        return -1;
+    }
+
+    /// <summary>A vocabulary of BERT must have all its special tokens; another one must put something around a text.</summary>
+    private static void CheckSpecial(TextTokenizer words)
+    {
+        if (words.Around > 0 && Id(words, Classification) < 0) return;
+        foreach (string token in s_special.Where(token => Id(words, token) < 0)) throw new FormatException($"The vocabulary has no token {token}.");
     }
 
     /// <summary>Texts that are computed together: the longest first, so that the first batch shows how much memory it takes, and those of similar length beside each other, so that little is padded.</summary>
@@ -143,7 +174,7 @@ public sealed partial class BertEncoder
         int longest = rows.Max(row => row.Length);
         var ids = new long[rows.Length * longest];
         var mask = new bool[ids.Length];
-        Array.Fill(ids, _words.PaddingId);
+        Array.Fill(ids, _padding);
         for (int r = 0; r < rows.Length; r++)
         {
             for (int t = 0; t < rows[r].Length; t++) (ids[(r * longest) + t], mask[(r * longest) + t]) = (rows[r][t], true);

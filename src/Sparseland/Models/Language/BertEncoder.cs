@@ -1,3 +1,4 @@
+using Sparseland.Models.Tokenizers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -23,7 +24,6 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
     private readonly Embedding _types;
     private readonly LayerNorm _norm;
     private readonly BertBlock[] _blocks;
-    private readonly WordPieces _words;
 
     /// <summary>An encoder with random weights: normal with deviation 0.02.</summary>
     /// <param name="config">Sizes.</param>
@@ -32,18 +32,22 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
     /// <param name="pooler">Whether it has BERT's own pooler, see <see cref="Pooled"/>; false by default.</param>
     /// <exception cref="ArgumentException">Sizes do not fit each other, or the vocabulary has more tokens than the config.</exception>
     /// <exception cref="FormatException">The vocabulary lacks a special token, or has a token twice.</exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public BertEncoder(BertConfig config, IReadOnlyList<string> vocabulary, long seed = 1, bool pooler = false)
-        : this(config, new WordPieces(vocabulary), pooler, device: null) =>
+        : this(config, WordPieceVocabulary.Of(vocabulary), pooler, device: null) =>
         WeightStart.Normal(this, seed, 0.02, _ => 1);
 
     /// <summary>An encoder whose matrices are still to come, on the device "meta", or are whatever TorchSharp makes them.</summary>
-    internal BertEncoder(BertConfig config, WordPieces words, bool pooler, Device? device)
+    internal BertEncoder(BertConfig config, TextTokenizer words, bool pooler, Device? device)
         : base(nameof(BertEncoder))
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
-        if (words.Count > config.Vocabulary) throw new ArgumentException($"The vocabulary has {words.Count} tokens, more than the config's {config.Vocabulary}.", "vocabulary");
-        (Config, _words, MostTokens) = (config, words, config.Context);
+        CheckSpecial(words);
+        if (words.Vocabulary > config.Vocabulary) throw new ArgumentException($"The vocabulary has {words.Vocabulary} tokens, more than the config's {config.Vocabulary}.", "vocabulary");
+        (Config, Tokenizer, MostTokens) = (config, words, config.Context);
+        _padding = Math.Max(0, Id(words, PaddingNames));
+        if (words.Around == 0) _around = (Id(words, Classification), Id(words, Separator));
         _tokens = Embedding(config.Vocabulary, config.Width, device: device);
         _positions = Embedding(config.Context, config.Width, device: device);
         _types = Embedding(config.TokenTypes, config.Width, device: device);
@@ -58,6 +62,9 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
 
     /// <summary>Sizes.</summary>
     public BertConfig Config { get; }
+
+    /// <summary>Text to ids and back, as the model was trained; <see cref="Tokenize"/> also puts the special tokens around a text and cuts it.</summary>
+    public TextTokenizer Tokenizer { get; }
 
     /// <summary>Embeddings of the tokens [vocabulary, dModel].</summary>
     public Parameter Embeddings => _tokens.weight!;

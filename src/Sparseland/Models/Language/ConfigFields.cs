@@ -5,6 +5,13 @@ namespace Sparseland.Models.Language;
 /// <summary>Reads the fields of a config.json and says which one is missing or not understood.</summary>
 internal sealed class ConfigFields
 {
+    // A module is made of every block and an empty tensor of every size before a weight is looked at: a broken file must not take all memory.
+    private static readonly Dictionary<string, int> s_most = new(StringComparer.Ordinal)
+    {
+        ["num_hidden_layers"] = 10_000, ["n_layer"] = 10_000, ["num_attention_heads"] = 10_000, ["n_head"] = 10_000, ["num_key_value_heads"] = 10_000, ["head_dim"] = 100_000,
+        ["hidden_size"] = 1_000_000, ["n_embd"] = 1_000_000, ["intermediate_size"] = 10_000_000, ["n_inner"] = 10_000_000, ["vocab_size"] = 10_000_000,
+    };
+
     private readonly JsonElement _root;
 
     // "rope_scaling." within that object.
@@ -49,7 +56,8 @@ internal sealed class ConfigFields
     public int? OptionalInteger(string name)
     {
         if (!TryGet(name, out JsonElement value)) return null;
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : throw new InvalidDataException($"The config's {_path}{name} is {value}; it must be a whole number.");
+        if (value.ValueKind != JsonValueKind.Number || !value.TryGetInt32(out int number)) throw new InvalidDataException($"The config's {_path}{name} is {value}; it must be a whole number.");
+        return !s_most.TryGetValue(name, out int most) || number <= most ? number : throw new InvalidDataException($"The config's {_path}{name} is {value}; no model has more than {most}.");
     }
 
     public double Number(string name, double fallback)

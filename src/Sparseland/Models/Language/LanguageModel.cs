@@ -1,3 +1,4 @@
+using Sparseland.IO;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -34,6 +35,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>The config as a config.json of Hugging Face.</summary>
     internal abstract string ConfigJson { get; }
+
+    /// <summary>The config.json that was read; null for a model that was made.</summary>
+    internal string? ReadConfig { get; set; }
+
+    /// <summary>What else was read of the model.</summary>
+    internal KeptFiles Companions { get; set; } = KeptFiles.None;
 
     /// <summary>Key and value heads of a block, and how wide each is.</summary>
     private protected abstract (int Heads, int HeadDim) KeyValueShape { get; }

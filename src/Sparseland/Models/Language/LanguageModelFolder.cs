@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Sparseland.IO;
@@ -19,6 +20,7 @@ public sealed record LoadedLanguageModel(LanguageModel Model, TextTokenizer Toke
 public static class LanguageModelFolder
 {
     private const string Config = "config.json";
+    private static readonly string[] s_companions = ["generation_config.json"];
 
     // Vocabularies are often padded so that their number divides well; the largest padding of a Pythia is 411.
     private const int MostPadding = 511;
@@ -32,6 +34,7 @@ public static class LanguageModelFolder
     /// An unknown architecture or feature, a missing, misshapen or unknown tensor, a broken file, or a tokenizer of another vocabulary;
     /// the message names it.
     /// </exception>
+    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public static LoadedLanguageModel Load(string path, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -74,8 +77,9 @@ public static class LanguageModelFolder
     }
 
     /// <summary>
-    /// Writes a model as a folder of its architecture that Hugging Face's transformers read as well and that loads again bit for bit;
-    /// fields of a loaded config.json that change no logits are not kept. config.json comes last and an older one goes first: a folder
+    /// Writes a model as a folder of its architecture that Hugging Face's transformers read as well and that loads again bit for bit. What was
+    /// read with a loaded model is written as it was: fields of config.json that are not understood here (bos_token_id, eos_token_id and others),
+    /// generation_config.json, and the tokenizer's settings and chat template; such files of a model that stood in the folder before go. config.json comes last and an older one goes first: a folder
     /// that was cut off while it was written has none, and is not loaded.
     /// </summary>
     /// <param name="path">The folder; made where it is missing.</param>
@@ -107,7 +111,7 @@ public static class LanguageModelFolder
     private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
     {
         // A config that cannot be written is refused here, before anything older is touched.
-        string json = model.ConfigJson.Replace("\"torch_dtype\": \"float32\"", $"\"torch_dtype\": \"{model.Embeddings.dtype.ToString().ToLowerInvariant()}\"", StringComparison.Ordinal);
+        string json = KeptFields.Merge(model.ConfigJson, model.ReadConfig, model.Embeddings.dtype);
         WeightLayout layout = model.Layout;
         Directory.CreateDirectory(path);
         string config = Path.Combine(path, Config);
@@ -117,7 +121,8 @@ public static class LanguageModelFolder
         SafeTensors.Save(
             Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
-        if (tokenizer is not null) TokenizerFile.Save(path, tokenizer);
+        model.Companions.Write(path, s_companions);
+        if (tokenizer is not null) TokenizerFile.SaveFolder(path, tokenizer);
         ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(json)));
     }
 
@@ -131,17 +136,24 @@ public static class LanguageModelFolder
         try
         {
             string type = ConfigFields.TypeOf(json);
-            return type switch
+            LanguageModel model = type switch
             {
                 "gpt2" => new Gpt2(Gpt2Config.FromJson(json), META),
                 "gpt_neox" => new GptNeoX(GptNeoXConfig.FromJson(json), META),
                 _ when LlamaConfigFile.Types.Contains(type) => new TinyLM(LlamaConfig.FromJson(json), META),
                 _ => throw new InvalidDataException($"The config's model_type is '{type}'; {string.Join(", ", LlamaConfigFile.Types)}, gpt2 and gpt_neox are known."),
             };
+            (model.ReadConfig, model.Companions) = (json, KeptFiles.Read(path, s_companions));
+            return model;
         }
         catch (InvalidDataException error)
         {
             throw new InvalidDataException($"{file}: {error.Message}", error);
+        }
+        catch (ExternalException error)
+        {
+            // Each size is one that a model may have, together they are none.
+            throw new InvalidDataException($"{file}: no model of these sizes can be made: {error.Message.Split('\n')[0]}", error);
         }
     }
 

@@ -23,7 +23,7 @@ public static class Perplexity
     /// <param name="text">The text.</param>
     /// <param name="length">Tokens of a window; the model's context where null. A shorter text is one window.</param>
     /// <param name="stride">From window to window; half a window where null. <paramref name="length"/> is fastest, 1 the fairest.</param>
-    /// <param name="batch">Windows at once; as many as keep the logits within 2^26 numbers, at most 16, where null.</param>
+    /// <param name="batch">Windows at once; as many as keep the logits within 2^24 numbers, at most 16, where null.</param>
     /// <param name="hook">Replaces activations: what does a change of them cost?</param>
     /// <param name="progress">Windows done.</param>
     /// <param name="cancel">Checked between batches.</param>
@@ -38,7 +38,7 @@ public static class Perplexity
             throw new ArgumentOutOfRangeException(nameof(length), length, $"length must be from 1 to the context of {model.Context}.");
         int window = Math.Min(length ?? model.Context, text.Count - 1), step = stride ?? Math.Max(1, window / 2);
         if (step < 1 || step > window) throw new ArgumentOutOfRangeException(nameof(stride), stride, $"stride must be from 1 to the window of {window}.");
-        int together = batch ?? (int)Math.Clamp((1L << 26) / ((long)window * model.Vocabulary), 1, 16);
+        int together = batch ?? (int)Math.Clamp((1L << 24) / ((long)window * model.Vocabulary), 1, 16);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(together, nameof(batch));
         var starts = new List<int>();
         for (int start = 0; ; start += step)

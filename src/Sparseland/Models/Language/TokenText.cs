@@ -23,7 +23,7 @@ public sealed class TokenText
     /// <param name="texts">Texts.</param>
     /// <param name="tokenizer">Makes the ids; with a token that ends a text.</param>
     /// <param name="progress">Texts done, of all where their number is known.</param>
-    /// <param name="cancel">Checked between texts.</param>
+    /// <param name="cancel">Checked all the time.</param>
     /// <exception cref="ArgumentException">The tokenizer has no token that ends a text, or the texts are empty.</exception>
     public static TokenText Of(IEnumerable<string> texts, Tokenizers.TextTokenizer tokenizer, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
@@ -35,7 +35,7 @@ public sealed class TokenText
         foreach (string text in texts)
         {
             cancel.ThrowIfCancellationRequested();
-            ids.AddRange(tokenizer.Encode(text));
+            ids.AddRange(tokenizer.Encode(text, cancel: cancel));
             ids.Add(end);
             if (++done % 1000 == 0) progress?.Report(new(done, total));
         }

@@ -1,4 +1,5 @@
 using System.Text;
+using Sparseland.IO;
 using Sparseland.Models.Tokenizers.Parts;
 
 namespace Sparseland.Models.Tokenizers;
@@ -27,7 +28,7 @@ public sealed class TextTokenizer
         PiecePattern pattern = PiecePattern.OfRegex(model.Pattern);
         _pipeline = new Pipeline(
             new BytePairs(ids, model.Merges, new()), added, null,
-            pieces => [.. pieces.SelectMany(p => pattern.Spans(p.Text).Where(s => s.Start < s.End).Select(s => new Piece(ByteAlphabet.Spell(p.Text[s.Start..s.End]), false)))], null,
+            (pieces, cancel) => [.. pieces.SelectMany(p => pattern.Spans(p.Text, cancel).Where(s => s.Start < s.End).Select(s => new Piece(ByteAlphabet.Spell(p.Text[s.Start..s.End]), false)))], null,
             tokens => [Encoding.UTF8.GetString([.. tokens.SelectMany(ByteAlphabet.Bytes)])]);
         Json = () => TokenizerFile.Write(model);
         IsByteLevel = true;
@@ -66,6 +67,15 @@ public sealed class TextTokenizer
     /// <summary>The tokenizer.json.</summary>
     internal Func<byte[]> Json { get; }
 
+    /// <summary>What stood beside the file.</summary>
+    internal KeptFiles Companions { get; init; } = KeptFiles.None;
+
+    /// <summary>How many special tokens stand around one text.</summary>
+    internal int Around => _pipeline.Surround([], null).Ids.Length;
+
+    /// <summary>Whether upper case becomes lower case before tokens are made.</summary>
+    internal bool Lowers => !_pipeline.Normalize("A").Contains('A', StringComparison.Ordinal);
+
     /// <summary>
     /// A tokenizer of BERT from its vocab.txt, one token a line, with [UNK], [CLS], [SEP] and, where they are there, [PAD] and [MASK]: text is cleaned,
     /// ideographs and signs stand alone, words are cut by WordPiece with "##" before continuations, and a text becomes [CLS] text [SEP].
@@ -74,7 +84,9 @@ public sealed class TextTokenizer
     /// <param name="lowercase">Lower case without accents ("uncased" models). Default true.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It lacks [UNK], [CLS] or [SEP], or a token stands twice.</exception>
-    public static TextTokenizer FromWordPieceVocabulary(string path, bool lowercase = true) => WordPieceVocabulary.Load(path, lowercase);
+    /// <exception cref="PlatformNotSupportedException">Accents of a lower-case vocabulary need a Unicode normal form, and the program runs without ICU.</exception>
+    public static TextTokenizer FromWordPieceVocabulary(string path, bool lowercase = true) =>
+        WordPieceVocabulary.Load(path, new() { Lowercase = lowercase }, KeptFiles.None);
 
     /// <summary>Ids of a text. What is written like a special token becomes that token.</summary>
     /// <param name="text">Any text, perhaps empty. A lone surrogate counts as U+FFFD.</param>
@@ -82,26 +94,35 @@ public sealed class TextTokenizer
     /// Whether the tokens that the model expects around a text are put there, such as [CLS] and [SEP] or &lt;|begin_of_text|&gt;. Default false,
     /// so that ids of parts of a text can be put together.
     /// </param>
+    /// <param name="most">
+    /// Most ids, the special tokens among them; what is more is cut at the end of the text, as "truncation" does. Default all: what a file says under
+    /// "truncation" is not applied.
+    /// </param>
+    /// <param name="cancel">Looked at all the time, for texts of many megabytes.</param>
     /// <exception cref="ArgumentNullException">There is no text.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="most"/> is negative, or has no room for the special tokens.</exception>
     /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
-    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
     /// <exception cref="System.Text.RegularExpressions.RegexMatchTimeoutException">A pattern of the file takes longer than 10 seconds for one match.</exception>
-    public int[] Encode(string text, bool specialTokens = false)
+    public int[] Encode(string text, bool specialTokens = false, int most = int.MaxValue, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return specialTokens ? EncodeSequence(text).Ids : [.. _pipeline.Encode(text)];
+        int around = specialTokens ? Around : 0;
+        if (most < around) throw new ArgumentOutOfRangeException(nameof(most), most, $"most must be at least {around}, the special tokens around a text.");
+        List<int> ids = _pipeline.Encode(text, cancel);
+        if (ids.Count > most - around) ids.RemoveRange(most - around, ids.Count - (most - around));
+        return specialTokens ? _pipeline.Surround(ids, null).Ids : [.. ids];
     }
 
     /// <summary>Ids and segments of one text or two, with the special tokens that the model expects around them.</summary>
     /// <param name="text">Any text, perhaps empty.</param>
     /// <param name="second">A second text, for models that compare two. Default none.</param>
+    /// <param name="cancel">Looked at all the time, for texts of many megabytes.</param>
     /// <exception cref="ArgumentNullException">There is no first text.</exception>
     /// <exception cref="InvalidOperationException">A piece is not in the vocabulary, and the vocabulary has no unknown token to stand for it.</exception>
-    /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form and the program runs without ICU.</exception>
-    public TokenSequence EncodeSequence(string text, string? second = null)
+    public TokenSequence EncodeSequence(string text, string? second = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(text);
-        return _pipeline.Surround(_pipeline.Encode(text), second is null ? null : _pipeline.Encode(second));
+        return _pipeline.Surround(_pipeline.Encode(text, cancel), second is null ? null : _pipeline.Encode(second, cancel));
     }
 
     /// <summary>Text of ids. Bytes that are not UTF-8, as when the ids were cut inside a character, become U+FFFD.</summary>

@@ -11,10 +11,18 @@ namespace Sparseland.Models.Tokenizers;
 /// The tokenizer.json of Hugging Face with the models BPE, WordPiece, Unigram and WordLevel, and the older pair vocab.json + merges.txt of
 /// byte-level vocabularies. Reading the file is done here: Microsoft.ML.Tokenizers 2.0.1 has no reader of tokenizer.json.
 /// </summary>
-/// <remarks>The truncation and padding of a file are kept when it is saved, but not applied: whoever makes batches cuts and fills.</remarks>
+/// <remarks>
+/// What a file says under "truncation" and "padding" is kept when it is saved, but not applied, as Hugging Face's transformers does not apply it
+/// unless asked: they are leftovers of whoever saved the file. The argument "most" of <see cref="TextTokenizer.Encode"/> cuts;
+/// <see cref="Language.BertEncoder"/> cuts at its MostTokens and fills its batches itself. A tokenizer that needs Unicode normal forms is
+/// refused with a <see cref="PlatformNotSupportedException"/> where the program runs without ICU.
+/// </remarks>
 public static class TokenizerFile
 {
     private const string Json = "tokenizer.json";
+
+    // What else of a folder belongs to the tokenizer: settings and chat template of Hugging Face's transformers, BERT's list of tokens.
+    private static readonly string[] s_companions = [TokenizerConfig.FileName, "special_tokens_map.json", "chat_template.jinja", WordPieceVocabulary.FileName];
 
     /// <summary>How tokenizer.json is laid out.</summary>
     internal static JsonSerializerOptions Layout { get; } = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -37,39 +45,41 @@ public static class TokenizerFile
         ReplacedFile.Write(path, stream => stream.Write(json));
     }
 
+    /// <summary>Writes tokenizer.json and what else was read of the tokenizer; such files of an older tokenizer go.</summary>
+    internal static void SaveFolder(string folder, TextTokenizer tokenizer)
+    {
+        Save(folder, tokenizer);
+        tokenizer.Companions.Write(folder, s_companions);
+    }
+
     /// <summary>Reads a tokenizer.json, or vocab.json and merges.txt, or the vocab.txt of BERT.</summary>
     /// <param name="path">
     /// A tokenizer.json, or a folder with it, with the older pair of files or with vocab.txt. A tokenizer_config.json beside them says which
-    /// token ends a text and, for vocab.txt, whether case counts (do_lower_case, default true).
+    /// token ends a text and, for vocab.txt, what becomes of case, accents and ideographs (do_lower_case, default true; strip_accents, default as
+    /// do_lower_case; tokenize_chinese_chars, default true).
     /// </param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">It is not JSON, cut short, or has a part that is not known; the message names the part and its type.</exception>
+    /// <exception cref="PlatformNotSupportedException">It needs a Unicode normal form, and the program runs without ICU; the message names the part.</exception>
     public static TextTokenizer Load(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        try
-        {
-            if (!Directory.Exists(path)) return ReadJson(path);
-            if (File.Exists(Path.Combine(path, Json))) return ReadJson(Path.Combine(path, Json));
-            string vocabulary = Path.Combine(path, "vocab.json"), merges = Path.Combine(path, "merges.txt"), words = Path.Combine(path, "vocab.txt");
-            if (File.Exists(vocabulary) && File.Exists(merges)) return new TextTokenizer(ReadPair(vocabulary, merges));
-            if (File.Exists(words)) return TextTokenizer.FromWordPieceVocabulary(words, TokenizerConfig.Read(path).Lowercase ?? true);
-            string hint = File.Exists(Path.Combine(path, "tokenizer.model")) ? " A SentencePiece tokenizer.model is not read; Hugging Face writes a tokenizer.json of it." : "";
-            throw new FileNotFoundException($"'{path}' holds neither tokenizer.json nor vocab.json with merges.txt nor vocab.txt.{hint}", Path.Combine(path, Json));
-        }
-        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
-        {
-            throw new InvalidDataException($"'{path}' cannot be read as a tokenizer: {error.Message}", error);
-        }
+        if (!Directory.Exists(path)) return ReadJson(path);
+        string json = Path.Combine(path, Json), vocabulary = Path.Combine(path, "vocab.json"), merges = Path.Combine(path, "merges.txt"), words = Path.Combine(path, WordPieceVocabulary.FileName);
+        if (File.Exists(json)) return ReadJson(json);
+        if (File.Exists(vocabulary) && File.Exists(merges)) return Named(path, () => new TextTokenizer(ReadPair(vocabulary, merges)) { Companions = KeptFiles.Read(path, s_companions) });
+        if (File.Exists(words)) return WordPieceVocabulary.Load(words, TokenizerConfig.Read(path), KeptFiles.Read(path, s_companions));
+        string hint = File.Exists(Path.Combine(path, "tokenizer.model")) ? " A SentencePiece tokenizer.model is not read; Hugging Face writes a tokenizer.json of it." : "";
+        throw new FileNotFoundException($"'{path}' holds neither tokenizer.json nor vocab.json with merges.txt nor vocab.txt.{hint}", json);
     }
 
     /// <summary>Reads the text of a tokenizer.json.</summary>
-    internal static TextTokenizer Read(byte[] json, string? end)
+    internal static TextTokenizer Read(byte[] json, string? end, KeptFiles companions)
     {
         ReadOnlyMemory<byte> text = json.AsSpan().StartsWith("\uFEFF"u8) ? json.AsMemory(3) : json;
         using JsonDocument document = JsonDocument.Parse(text);
         Pipeline pipeline = Pipeline.Read(document.RootElement);
-        return new TextTokenizer(pipeline, ModelOf(document.RootElement, pipeline), Decodes(document.RootElement, "ByteLevel"), end, () => json);
+        return new TextTokenizer(pipeline, ModelOf(document.RootElement, pipeline), Decodes(document.RootElement, "ByteLevel"), end, () => json) { Companions = companions };
     }
 
     /// <summary>The tokenizer.json of a byte-level vocabulary.</summary>
@@ -112,7 +122,22 @@ public static class TokenizerFile
     private static TextTokenizer ReadJson(string path)
     {
         if (!File.Exists(path)) throw new FileNotFoundException($"There is no tokenizer '{path}'.", path);
-        return Read(File.ReadAllBytes(path), TokenizerConfig.Read(Path.GetDirectoryName(Path.GetFullPath(path))!).EndOfText);
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        TokenizerConfig config = TokenizerConfig.Read(folder);
+        return Named(path, () => Read(File.ReadAllBytes(path), config.EndOfText, KeptFiles.Read(folder, s_companions)));
+    }
+
+    /// <summary>Names the file where it cannot be read.</summary>
+    private static TextTokenizer Named(string path, Func<TextTokenizer> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        {
+            throw new InvalidDataException($"'{path}' cannot be read as a tokenizer: {error.Message}", error);
+        }
     }
 
     /// <summary>The byte-level vocabulary with one pattern, if that is all that the file says about making tokens; else null.</summary>

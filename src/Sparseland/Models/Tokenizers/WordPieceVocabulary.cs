@@ -1,29 +1,53 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Sparseland.Models.Tokenizers.Parts;
+using Sparseland.IO;
 
 namespace Sparseland.Models.Tokenizers;
 
 /// <summary>The vocab.txt of BERT, as the tokenizer.json that Hugging Face makes of it.</summary>
 internal static class WordPieceVocabulary
 {
+    /// <summary>Name of the file.</summary>
+    public const string FileName = "vocab.txt";
+
     private static readonly string[] s_special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-    /// <summary>Reads the vocabulary.</summary>
-    public static TextTokenizer Load(string path, bool lowercase)
+    /// <summary>Reads a file.</summary>
+    public static TextTokenizer Load(string path, TokenizerConfig config, KeptFiles companions)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!File.Exists(path)) throw new FileNotFoundException($"There is no vocabulary '{path}'.", path);
         try
         {
-            byte[] json = JsonSerializer.SerializeToUtf8Bytes(Describe(Lines(File.ReadAllText(path)), lowercase), TokenizerFile.Layout);
-            return TokenizerFile.Read(json, null);
+            return Make(Lines(File.ReadAllText(path)), config, companions);
         }
         catch (Exception error) when (error is JsonException or FormatException)
         {
             throw new InvalidDataException($"'{path}' cannot be read as a WordPiece vocabulary: {error.Message}", error);
         }
     }
+
+    /// <summary>A tokenizer of the tokens in the order of their ids.</summary>
+    /// <exception cref="FormatException">A token is empty, has a line break, stands twice or is missing.</exception>
+    public static TextTokenizer Of(IReadOnlyList<string> tokens, bool lowercase = true)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
+        for (int i = 0; i < tokens.Count; i++)
+        {
+            if (string.IsNullOrWhiteSpace(tokens[i]) || tokens[i].AsSpan().IndexOfAny('\r', '\n') >= 0) throw new FormatException($"Token {i} of the vocabulary is empty or has a line break.");
+        }
+
+        string text = string.Concat(tokens.Select(token => token + "\n"));
+        return Make(Lines(text), new() { Lowercase = lowercase }, new((FileName, new UTF8Encoding(false).GetBytes(text))));
+    }
+
+    /// <summary>A tokenizer of a file's bytes.</summary>
+    /// <exception cref="FormatException">A token stands twice or is missing.</exception>
+    public static TextTokenizer Read(byte[] utf8) => Make(Lines(Encoding.UTF8.GetString(utf8).TrimStart('\uFEFF')), new(), new((FileName, utf8)));
+
+    private static TextTokenizer Make(Dictionary<string, int> ids, TokenizerConfig config, KeptFiles companions) =>
+        TokenizerFile.Read(JsonSerializer.SerializeToUtf8Bytes(Describe(ids, config), TokenizerFile.Layout), config.EndOfText, companions);
 
     /// <summary>Tokens and ids; only line feeds separate, and blanks at the end of a line do not count.</summary>
     private static Dictionary<string, int> Lines(string text)
@@ -41,7 +65,7 @@ internal static class WordPieceVocabulary
         return ids;
     }
 
-    private static JsonObject Describe(Dictionary<string, int> ids, bool lowercase)
+    private static JsonObject Describe(Dictionary<string, int> ids, TokenizerConfig config)
     {
         var vocabulary = new JsonObject();
         foreach ((string token, int id) in ids) vocabulary[token] = id;
@@ -52,7 +76,10 @@ internal static class WordPieceVocabulary
         return new JsonObject
         {
             ["version"] = "1.0", ["truncation"] = null, ["padding"] = null, ["added_tokens"] = added,
-            ["normalizer"] = new JsonObject { ["type"] = "BertNormalizer", ["clean_text"] = true, ["handle_chinese_chars"] = true, ["strip_accents"] = null, ["lowercase"] = lowercase },
+            ["normalizer"] = new JsonObject
+            {
+                ["type"] = "BertNormalizer", ["clean_text"] = true, ["handle_chinese_chars"] = config.Ideographs ?? true, ["strip_accents"] = config.StripAccents, ["lowercase"] = config.Lowercase ?? true,
+            },
             ["pre_tokenizer"] = new JsonObject { ["type"] = "BertPreTokenizer" },
             ["post_processor"] = new JsonObject
             {

@@ -8,6 +8,22 @@ public class ActivationHookTests
 {
     public static TheoryData<string> Architectures => [.. TinyModels.All];
 
+    [Fact]
+    public void What_a_hook_puts_has_the_type_that_was_there_and_is_not_disposed()
+    {
+        using var scope = NewDisposeScope();
+        using LanguageModel model = TinyModels.New(TinyModels.Llama);
+        string Refused(Func<Tensor, Tensor> replace) =>
+            Assert.Throws<ArgumentException>(() => model.Logits(TinyModels.Ids(), ActivationHook.Replace(new ActivationSite(1, Activation.ResidualBefore), replace))).Message;
+        Assert.Contains("put Float64 at ResidualBefore of block 1, where Float32 was", Refused(value => value.to(ScalarType.Float64)), StringComparison.Ordinal);
+        Assert.Contains("a disposed tensor at ResidualBefore of block 1", Refused(value =>
+        {
+            Tensor gone = zeros_like(value);
+            gone.Dispose();
+            return gone;
+        }), StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(Architectures))]
     public void Every_place_is_seen_once_in_every_block_with_its_documented_shape(string architecture)

@@ -53,6 +53,37 @@ public class LanguageModelFolderTests
 
     [Theory]
     [MemberData(nameof(Architectures))]
+    public void What_stands_beside_the_weights_and_is_not_understood_comes_back(string architecture)
+    {
+        using ModelFolder folder = ModelFolder.Of(architecture, TinyModels.Tokenizer.Vocabulary);
+        (folder.Config["bos_token_id"], folder.Config["eos_token_id"], folder.Config["pad_token_id"]) = (1, new JsonArray(2, 3), null);
+        folder.Config["task_specific_params"] = new JsonObject { ["text-generation"] = new JsonObject { ["do_sample"] = true } };
+        folder.Write(1, TinyModels.Tokenizer.Model);
+        string generation = """{ "temperature": 0.6, "eos_token_id": [2, 3] }""", settings = """{ "chat_template": "{{ messages }}", "eos_token": "<|endoftext|>" }""";
+        File.WriteAllText(folder.File("generation_config.json"), generation);
+        File.WriteAllText(folder.File("tokenizer_config.json"), settings);
+        (LanguageModel model, TextTokenizer tokenizer) = LanguageModelFolder.Load(folder.Path);
+        using (model)
+        {
+            using var other = new TemporaryFolder();
+            LanguageModelFolder.Save(other.Path, model, tokenizer);
+            Assert.Equal((generation, settings), (File.ReadAllText(other.File("generation_config.json")), File.ReadAllText(other.File("tokenizer_config.json"))));
+            JsonObject saved = JsonNode.Parse(File.ReadAllText(other.File("config.json")))!.AsObject();
+            foreach (string name in new[] { "bos_token_id", "eos_token_id", "pad_token_id", "task_specific_params" })
+                Assert.True(saved.ContainsKey(name) && JsonNode.DeepEquals(folder.Config[name], saved[name]), name);
+
+            // Read again and written again it says the same; what a folder had of an older model goes.
+            using LanguageModel again = LanguageModelFolder.LoadModel(other.Path);
+            using var third = new TemporaryFolder();
+            File.WriteAllText(third.File("special_tokens_map.json"), "{}");
+            LanguageModelFolder.Save(third.Path, again, tokenizer);
+            Assert.Equal(File.ReadAllText(other.File("config.json")), File.ReadAllText(third.File("config.json")));
+            Assert.Equal(["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"], Directory.GetFiles(third.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Architectures))]
     public void Names_without_the_leading_part_are_known_and_masks_and_frequencies_are_passed_over(string architecture)
     {
         using var scope = NewDisposeScope();
@@ -155,6 +186,22 @@ public class LanguageModelFolderTests
         string message = Assert.Throws<InvalidDataException>(() => LanguageModelFolder.LoadModel(folder.Write().Path)).Message;
         Assert.Contains(named, message, StringComparison.Ordinal);
         Assert.Contains("config.json", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(TinyModels.Llama, "num_hidden_layers")]
+    [InlineData(TinyModels.Llama, "hidden_size")]
+    [InlineData(TinyModels.Llama, "num_attention_heads")]
+    [InlineData(TinyModels.Llama, "head_dim")]
+    [InlineData(TinyModels.Llama, "vocab_size")]
+    [InlineData(TinyModels.Gpt2, "n_layer")]
+    [InlineData(TinyModels.NeoX, "num_hidden_layers")]
+    public void Sizes_that_no_model_has_are_refused_before_memory_is_taken(string architecture, string field)
+    {
+        using ModelFolder folder = ModelFolder.Of(architecture);
+        folder.Config[field] = 2_000_000_000;
+        string message = Assert.Throws<InvalidDataException>(() => LanguageModelFolder.LoadModel(folder.Write().Path)).Message;
+        Assert.Contains($"{field} is 2000000000; no model has more than", message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -69,6 +69,39 @@ public class TokenizerKindsTests
     }
 
     [Fact]
+    public void A_text_is_cut_where_asked_and_not_where_the_file_asks()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.File("vocab.txt"), "[UNK]\n[CLS]\n[SEP]\nthe\ncat\n");
+        TokenizerFile.Save(folder.File("tokenizer.json"), TokenizerFile.Load(folder.Path));
+        string json = File.ReadAllText(folder.File("tokenizer.json")).Replace("\"truncation\": null", "\"truncation\": { \"max_length\": 3, \"stride\": 0, \"strategy\": \"LongestFirst\" }", StringComparison.Ordinal);
+        File.WriteAllText(folder.File("tokenizer.json"), json);
+        TextTokenizer tokenizer = TokenizerFile.Load(folder.Path);
+        Assert.Equal([1, 3, 4, 3, 2], tokenizer.Encode("the cat the", specialTokens: true));
+        Assert.Equal([1, 3, 4, 2], tokenizer.Encode("the cat the", specialTokens: true, most: 4));
+        Assert.Equal([1, 2], tokenizer.Encode("the cat the", specialTokens: true, most: 2));
+        Assert.Equal([3], tokenizer.Encode("the cat the", most: 1));
+        Assert.Equal([], tokenizer.Encode("the cat the", most: 0));
+        Assert.Throws<ArgumentOutOfRangeException>("most", () => tokenizer.Encode("the", specialTokens: true, most: 1));
+        Assert.Throws<ArgumentOutOfRangeException>("most", () => tokenizer.Encode("the", most: -1));
+        TokenizerFile.Save(folder.File("other.json"), tokenizer);
+        Assert.Equal(json, File.ReadAllText(folder.File("other.json")));
+    }
+
+    /// <summary>A text of 40 million characters takes every kind of tokenizer many times as long as the token waits.</summary>
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void One_huge_text_can_be_stopped(string kind)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.File("tokenizer.json"), TokenizerKinds.All[kind]());
+        TextTokenizer tokenizer = TokenizerFile.Load(folder.Path);
+        string text = string.Concat(Enumerable.Repeat("The caf\u00e9 of 12 \u6f22\u5b57, it's\n", 1_600_000));
+        using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(20));
+        Assert.ThrowsAny<OperationCanceledException>(() => tokenizer.Encode(text, cancel: cancel.Token));
+    }
+
+    [Fact]
     public void Special_tokens_go_around_a_text_only_where_asked()
     {
         using var folder = new TemporaryFolder();

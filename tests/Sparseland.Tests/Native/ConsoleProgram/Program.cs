@@ -1,3 +1,4 @@
+using Sparseland.Models.Tokenizers;
 using Sparseland.Native;
 using TorchSharp;
 
@@ -11,6 +12,24 @@ switch (args[0])
         break;
     case "none": // no tensor: libtorch must not be in the process
         Console.WriteLine(File.ReadAllText("/proc/self/maps").Contains("libtorch", StringComparison.Ordinal) ? "loaded" : "not loaded");
+        break;
+    case "tokenizers": // which normalizers can be had here
+        foreach (string normalizer in new[] { "NFC", "NFKD", "BertNormalizer", "Lowercase" })
+        {
+            string file = Path.GetTempFileName();
+            File.WriteAllText(file, """{"normalizer":{"type":"NAME"},"model":{"type":"WordLevel","unk_token":"?","vocab":{"?":0}}}""".Replace("NAME", normalizer, StringComparison.Ordinal));
+            try
+            {
+                TokenizerFile.Load(file);
+                Console.WriteLine($"{normalizer} read");
+            }
+            catch (PlatformNotSupportedException error)
+            {
+                Console.WriteLine(error.Message);
+            }
+
+            File.Delete(file);
+        }
         break;
     case "describe":
         NativeLibraryReport report = NativeLibraries.Describe();

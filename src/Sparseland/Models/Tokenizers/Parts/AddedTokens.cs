@@ -25,7 +25,7 @@ internal sealed class AddedTokens
     }
 
     /// <summary>Stretches of the text in their order; an id where a stretch is an added token.</summary>
-    public List<(int Start, int End, int? Id)> Find(string text)
+    public List<(int Start, int End, int? Id)> Find(string text, CancellationToken cancel)
     {
         var found = new List<(int, int, int?)>();
         int done = 0;
@@ -34,6 +34,7 @@ internal sealed class AddedTokens
             var prefixes = new List<(int Length, int Id)>();
             for (int at = 0; at < text.Length;)
             {
+                cancel.ThrowIfCancellationRequested();
                 int skip = text.AsSpan(at).IndexOfAny(_begins);
                 if (skip < 0) break;
                 at += skip;

@@ -102,7 +102,7 @@ internal sealed class BytePairs : PieceModel
             : throw new FormatException($"merge '{line}' is not two tokens with a blank between them.");
     }
 
-    public override void Encode(string piece, List<int> ids)
+    public override void Encode(string piece, List<int> ids, CancellationToken cancel)
     {
         if (_known.TryGetValue(piece, out int[]? known))
         {
@@ -113,20 +113,21 @@ internal sealed class BytePairs : PieceModel
         int before = ids.Count;
         if (_options.IgnoreMerges && Ids.TryGetValue(piece, out int whole)) ids.Add(whole);
         else if (_package is not null && piece.Length <= LongestForPackage && !piece.AsSpan().ContainsAnyExcept(_alphabet)) ids.AddRange(_package.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false));
-        else Merge(Symbols(piece), ids);
+        else Merge(Symbols(piece, cancel), ids, cancel);
         if (piece.Length <= LongestKnown && _known.Count < MostKnown) _known.TryAdd(piece, [.. CollectionsMarshal.AsSpan(ids)[before..]]);
     }
 
     private static bool HasNoWord(string token) => token.Length == 0 || token.Contains(' ', StringComparison.Ordinal);
 
     /// <summary>The characters of a piece as tokens.</summary>
-    private List<int> Symbols(string piece)
+    private List<int> Symbols(string piece, CancellationToken cancel)
     {
         var symbols = new List<int>(piece.Length);
         bool waiting = false;
         int at = 0;
         foreach (Rune c in piece.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             string text = c.ToString();
             if (at > 0 && _options.Prefix is { } prefix) text = prefix + text;
             at += c.Utf16SequenceLength;
@@ -159,14 +160,20 @@ internal sealed class BytePairs : PieceModel
     }
 
     /// <summary>Applies the merges, the earliest learned first and of those the leftmost, in n log n steps.</summary>
-    private void Merge(List<int> symbols, List<int> ids)
+    private void Merge(List<int> symbols, List<int> ids, CancellationToken cancel)
     {
         int count = symbols.Count;
         int[] next = [.. Enumerable.Range(1, count)], previous = [.. Enumerable.Range(-1, count)];
         var queue = new PriorityQueue<(int At, int Id), long>();
-        for (int i = 0; i + 1 < count; i++) Offer(i);
+        for (int i = 0; i + 1 < count; i++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            Offer(i);
+        }
+
         while (queue.TryDequeue(out (int At, int Id) merge, out _))
         {
+            cancel.ThrowIfCancellationRequested();
             int right = symbols[merge.At] < 0 ? count : next[merge.At];
             // The pair may have changed since it was offered.
             if (right >= count || !_merges.TryGetValue((symbols[merge.At], symbols[right]), out (int Rank, int Id) now) || now.Id != merge.Id) continue;

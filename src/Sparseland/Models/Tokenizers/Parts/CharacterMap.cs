@@ -26,13 +26,14 @@ internal sealed class CharacterMap
         _texts = bytes[(4 + (int)size)..];
     }
 
-    public string Apply(string text)
+    public string Apply(string text, CancellationToken cancel)
     {
         var mapped = new StringBuilder(text.Length);
         Span<byte> utf8 = stackalloc byte[16];
         Span<char> units = stackalloc char[2];
         for (int at = 0; at < text.Length;)
         {
+            cancel.ThrowIfCancellationRequested();
             int length = StringInfo.GetNextTextElementLength(text, at);
             ReadOnlySpan<char> grapheme = text.AsSpan(at, length);
             at += length;

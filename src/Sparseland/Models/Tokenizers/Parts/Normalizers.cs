@@ -17,31 +17,42 @@ internal static class Normalizers
 
     /// <summary>Reads a normalizer.</summary>
     /// <exception cref="FormatException">It is not known.</exception>
-    public static Func<string, string> Read(Part part) => part.Type switch
+    /// <exception cref="PlatformNotSupportedException">It needs Unicode normal forms, and the program runs without ICU.</exception>
+    public static TextStep Read(Part part) => part.Type switch
     {
         "Sequence" => Sequence(part),
         "BertNormalizer" => Bert(part),
-        "NFC" => text => Form(text, NormalizationForm.FormC),
-        "NFD" => text => Form(text, NormalizationForm.FormD),
-        "NFKC" => text => Form(text, NormalizationForm.FormKC),
-        "NFKD" => text => Form(text, NormalizationForm.FormKD),
+        "NFC" => Form(part, NormalizationForm.FormC),
+        "NFD" => Form(part, NormalizationForm.FormD),
+        "NFKC" => Form(part, NormalizationForm.FormKC),
+        "NFKD" => Form(part, NormalizationForm.FormKD),
         "Lowercase" => Lower,
-        "StripAccents" => text => Kept(text, c => !UnicodeClasses.IsMark(c)),
+        "StripAccents" => (text, cancel) => Kept(text, c => !UnicodeClasses.IsMark(c), cancel),
         "Strip" => Strip(part.Flag("strip_left", true), part.Flag("strip_right", true)),
         "Replace" => Replace(PiecePattern.Read(part), part.Text("content")),
         "Prepend" => Prepend(part.Text("prepend")),
         "Nmt" => Nmt,
-        "ByteLevel" => ByteAlphabet.Spell,
+        "ByteLevel" => (text, _) => ByteAlphabet.Spell(text),
         "Precompiled" => new CharacterMap(part).Apply,
         _ => throw part.Unknown(),
     };
 
     /// <summary>Canonical and compatibility forms.</summary>
     /// <exception cref="PlatformNotSupportedException">The program runs without ICU: .NET then would leave the text as it is.</exception>
-    public static string Form(string text, NormalizationForm form)
+    private static TextStep Form(Part part, NormalizationForm form)
     {
-        if (Ascii.IsValid(text)) return text;
-        if (!s_normalizes.Value) throw new PlatformNotSupportedException($"The tokenizer needs the Unicode form {form}; .NET has it only with ICU (InvariantGlobalization off).");
+        if (!s_normalizes.Value)
+        {
+            throw new PlatformNotSupportedException(
+                $"The tokenizer's {part.Name} '{part.Type}' needs the Unicode form {form}. .NET has it from the library ICU, which this program runs without (invariant globalization): "
+                + "install it (Debian and Ubuntu: libicu-dev or libicuNN; Alpine: icu-libs; Fedora: libicu), and do not set DOTNET_SYSTEM_GLOBALIZATION_INVARIANT or InvariantGlobalization.");
+        }
+
+        return (text, cancel) => Ascii.IsValid(text) ? text : Stretched.Apply(text, stretch => Formed(stretch, form), cancel);
+    }
+
+    private static string Formed(string text, NormalizationForm form)
+    {
         try
         {
             return text.Normalize(form);
@@ -54,33 +65,34 @@ internal static class Normalizers
     }
 
     /// <summary>Lower case by code point, without the rules of context and culture.</summary>
-    public static string Lower(string text)
+    private static string Lower(string text, CancellationToken cancel)
     {
         if (text.Contains('\u0130', StringComparison.Ordinal)) text = text.Replace("\u0130", "i\u0307", StringComparison.Ordinal);
-        return text.ToLowerInvariant();
+        return Stretched.Apply(text, stretch => stretch.ToLowerInvariant(), cancel);
     }
 
-    private static Func<string, string> Sequence(Part part)
+    private static TextStep Sequence(Part part)
     {
-        Func<string, string>[] steps = [.. part.Parts("normalizers").Select(Read)];
-        return text => steps.Aggregate(text, (t, step) => step(t));
+        TextStep[] steps = [.. part.Parts("normalizers").Select(Read)];
+        return (text, cancel) => steps.Aggregate(text, (t, step) => step(t, cancel));
     }
 
-    private static Func<string, string> Bert(Part part)
+    private static TextStep Bert(Part part)
     {
         bool clean = part.Flag("clean_text", true), ideographs = part.Flag("handle_chinese_chars", true), lower = part.Flag("lowercase", true);
         bool strip = part.FlagOrNull("strip_accents") ?? lower;
-        return text =>
+        TextStep decomposed = strip ? Form(part, NormalizationForm.FormD) : (text, _) => text;
+        return (text, cancel) =>
         {
-            if (clean) text = Clean(text);
-            if (ideographs) text = Spaced(text);
-            if (strip) text = Kept(Form(text, NormalizationForm.FormD), c => Rune.GetUnicodeCategory(c) != UnicodeCategory.NonSpacingMark);
-            return lower ? Lower(text) : text;
+            if (clean) text = Clean(text, cancel);
+            if (ideographs) text = Spaced(text, cancel);
+            if (strip) text = Kept(decomposed(text, cancel), c => Rune.GetUnicodeCategory(c) != UnicodeCategory.NonSpacingMark, cancel);
+            return lower ? Lower(text, cancel) : text;
         };
     }
 
     /// <summary>Without control characters; every white space is a blank.</summary>
-    private static string Clean(string text) => Mapped(text, c => c.Value switch
+    private static string Clean(string text, CancellationToken cancel) => Mapped(text, cancel, c => c.Value switch
     {
         '\t' or '\n' or '\r' => new Rune(' '),
         0 or 0xFFFD => null,
@@ -90,12 +102,13 @@ internal static class Normalizers
     private static bool IsOther(Rune c) => Rune.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.PrivateUse;
 
     /// <summary>Blanks around ideographs, so that each is a word.</summary>
-    private static string Spaced(string text)
+    private static string Spaced(string text, CancellationToken cancel)
     {
         if (Ascii.IsValid(text)) return text;
         var spaced = new StringBuilder(text.Length + 16);
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             if (UnicodeClasses.IsIdeograph(c)) spaced.Append(' ').Append(c).Append(' ');
             else spaced.Append(c);
         }
@@ -103,14 +116,14 @@ internal static class Normalizers
         return spaced.ToString();
     }
 
-    private static string Nmt(string text) => Mapped(text, c => c.Value switch
+    private static string Nmt(string text, CancellationToken cancel) => Mapped(text, cancel, c => c.Value switch
     {
         (>= 1 and <= 8) or 0x0B or (>= 0x0E and <= 0x1F) or 0x7F or 0x8F or 0x9F => null,
         0x09 or 0x0A or 0x0C or 0x0D or 0x1680 or (>= 0x200B and <= 0x200F) or 0x2028 or 0x2029 or 0x2581 or 0xFEFF or 0xFFFD => new Rune(' '),
         _ => c,
     });
 
-    private static Func<string, string> Strip(bool left, bool right) => text => (left, right) switch
+    private static TextStep Strip(bool left, bool right) => (text, _) => (left, right) switch
     {
         (true, true) => text.Trim(),
         (true, false) => text.TrimStart(),
@@ -118,17 +131,18 @@ internal static class Normalizers
         _ => text,
     };
 
-    private static Func<string, string> Replace(PiecePattern pattern, string content) => text => pattern.Replace(text, content);
+    private static TextStep Replace(PiecePattern pattern, string content) => (text, cancel) => pattern.Replace(text, content, cancel);
 
-    private static Func<string, string> Prepend(string prefix) => text => text.Length == 0 ? text : prefix + text;
+    private static TextStep Prepend(string prefix) => (text, _) => text.Length == 0 ? text : prefix + text;
 
-    private static string Kept(string text, Func<Rune, bool> keep) => Mapped(text, c => keep(c) ? c : null);
+    private static string Kept(string text, Func<Rune, bool> keep, CancellationToken cancel) => Mapped(text, cancel, c => keep(c) ? c : null);
 
-    private static string Mapped(string text, Func<Rune, Rune?> map)
+    private static string Mapped(string text, CancellationToken cancel, Func<Rune, Rune?> map)
     {
         var mapped = new StringBuilder(text.Length);
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             if (map(c) is { } other) mapped.Append(other);
         }
 

@@ -11,7 +11,7 @@ internal abstract class PieceModel
     public Dictionary<string, int> Ids { get; }
 
     /// <summary>Adds the ids of a piece that is not empty.</summary>
-    public abstract void Encode(string piece, List<int> ids);
+    public abstract void Encode(string piece, List<int> ids, CancellationToken cancel);
 
     /// <summary>Reads the model of a tokenizer.json.</summary>
     /// <exception cref="FormatException">It is not known.</exception>
@@ -65,7 +65,7 @@ internal sealed class WholeWords(Part part) : PieceModel(Vocabulary(part))
 {
     private readonly string _unknown = part.Text("unk_token", "<unk>");
 
-    public override void Encode(string piece, List<int> ids)
+    public override void Encode(string piece, List<int> ids, CancellationToken cancel)
     {
         if (Ids.TryGetValue(piece, out int id) || Ids.TryGetValue(_unknown, out id)) ids.Add(id);
         else throw new InvalidOperationException($"'{piece}' is not in the vocabulary, nor is the unknown token '{_unknown}'.");

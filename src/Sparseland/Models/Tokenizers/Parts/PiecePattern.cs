@@ -44,22 +44,23 @@ internal sealed class PiecePattern
 
     /// <summary>The whole text as stretches that match and stretches between them.</summary>
     /// <exception cref="RegexMatchTimeoutException">One match took longer than 10 seconds.</exception>
-    public List<Stretch> Spans(string text) => Covered(text.Length, _regex is null ? Literal(text) : Matches(text));
+    public List<Stretch> Spans(string text, CancellationToken cancel = default) => Covered(text.Length, _regex is null ? Literal(text) : Matches(text, cancel), cancel);
 
     /// <summary>The text with every match replaced.</summary>
-    public string Replace(string text, string content)
+    public string Replace(string text, string content, CancellationToken cancel = default)
     {
         if (_regex is null) return _literal.Length == 0 ? text : text.Replace(_literal, content, StringComparison.Ordinal);
-        return string.Concat(Spans(text).Select(s => s.IsMatch ? content : text[s.Start..s.End]));
+        return string.Concat(Spans(text, cancel).Select(s => s.IsMatch ? content : text[s.Start..s.End]));
     }
 
     /// <summary>Stretches between the matches are put in.</summary>
-    public static List<Stretch> Covered(int length, IEnumerable<(int Start, int End)> matches)
+    public static List<Stretch> Covered(int length, IEnumerable<(int Start, int End)> matches, CancellationToken cancel)
     {
         var spans = new List<Stretch>();
         int last = 0;
         foreach ((int start, int end) in matches)
         {
+            cancel.ThrowIfCancellationRequested();
             if (last < start) spans.Add(new(last, start, false));
             spans.Add(new(start, end, true));
             last = end;
@@ -75,13 +76,14 @@ internal sealed class PiecePattern
         for (int at = text.IndexOf(_literal, StringComparison.Ordinal); at >= 0; at = text.IndexOf(_literal, at + _literal.Length, StringComparison.Ordinal)) yield return (at, at + _literal.Length);
     }
 
-    private List<(int Start, int End)> Matches(string text)
+    private List<(int Start, int End)> Matches(string text, CancellationToken cancel)
     {
-        (string seen, int[]? starts) = UnicodeClasses.Seen(text, _literal.Contains("(?i", StringComparison.Ordinal));
+        (string seen, int[]? starts) = UnicodeClasses.Seen(text, _literal.Contains("(?i", StringComparison.Ordinal), cancel);
         var matches = new List<(int, int)>();
         int last = -1;
         foreach (ValueMatch match in _regex!.EnumerateMatches(seen))
         {
+            cancel.ThrowIfCancellationRequested();
             int end = match.Index + match.Length;
             if (match.Length == 0 && match.Index == last) continue;
             matches.Add(starts is null ? (match.Index, end) : (starts[match.Index], starts[end]));

@@ -9,8 +9,8 @@ namespace Sparseland.Models.Tokenizers.Parts;
 internal sealed class Pipeline
 {
     private readonly PieceModel _model;
-    private readonly Func<string, string> _normalize;
-    private readonly Func<List<Piece>, List<Piece>> _cut;
+    private readonly TextStep _normalize;
+    private readonly CutStep _cut;
     private readonly PostProcessor _surround;
     private readonly Func<List<string>, List<string>>? _decode;
     private readonly AddedTokens _before;
@@ -20,18 +20,18 @@ internal sealed class Pipeline
     /// <summary>Puts the steps together.</summary>
     /// <exception cref="FormatException">An id belongs to two tokens, or none has an id below the largest.</exception>
     public Pipeline(
-        PieceModel model, IReadOnlyList<AddedToken> added, Func<string, string>? normalize = null, Func<List<Piece>, List<Piece>>? cut = null, PostProcessor? surround = null,
+        PieceModel model, IReadOnlyList<AddedToken> added, TextStep? normalize = null, CutStep? cut = null, PostProcessor? surround = null,
         Func<List<string>, List<string>>? decode = null)
     {
         Tokens = AllTokens(model, added);
         _model = model;
-        _normalize = normalize ?? (text => text);
-        _cut = cut ?? (pieces => pieces);
+        _normalize = normalize ?? ((text, _) => text);
+        _cut = cut ?? ((pieces, _) => pieces);
         _surround = surround ?? PostProcessor.None;
         _decode = decode;
         Added = added;
         _before = new AddedTokens([.. added.Where(t => !t.Normalized).Select(t => (t, t.Content))]);
-        _after = new AddedTokens([.. added.Where(t => t.Normalized).Select(t => (t, _normalize(t.Content)))]);
+        _after = new AddedTokens([.. added.Where(t => t.Normalized).Select(t => (t, Normalize(t.Content)))]);
         _special = [.. added.Where(t => t.Special).Select(t => t.Id)];
         if (_surround.LargestId >= Tokens.Count) throw new FormatException($"its post_processor adds token {_surround.LargestId}, but there are {Tokens.Count} tokens.");
     }
@@ -74,18 +74,21 @@ internal sealed class Pipeline
         root.TryGetProperty(name, out JsonElement part) && part.ValueKind != JsonValueKind.Null ? new Part(part, name) : null;
 
     /// <summary>Ids of a text without special tokens around it.</summary>
-    public List<int> Encode(string text)
+    public List<int> Encode(string text, CancellationToken cancel)
     {
         var ids = new List<int>(text.Length / 3);
         text = UnicodeClasses.Valid(text);
-        foreach ((int start, int end, int? token) in _before.Find(text))
+        foreach ((int start, int end, int? token) in _before.Find(text, cancel))
         {
             if (token is { } id) ids.Add(id);
-            else Encode(_normalize(text[start..end]), start == 0, ids);
+            else Encode(_normalize(text[start..end], cancel), start == 0, ids, cancel);
         }
 
         return ids;
     }
+
+    /// <summary>A text as the model sees it.</summary>
+    public string Normalize(string text) => _normalize(text, CancellationToken.None);
 
     /// <summary>Special tokens around ids.</summary>
     public TokenSequence Surround(IReadOnlyList<int> first, IReadOnlyList<int>? second) => _surround.Apply(first, second);
@@ -120,9 +123,9 @@ internal sealed class Pipeline
         return [.. tokens.Values];
     }
 
-    private void Encode(string text, bool first, List<int> ids)
+    private void Encode(string text, bool first, List<int> ids, CancellationToken cancel)
     {
-        foreach ((int start, int end, int? token) in _after.Find(text))
+        foreach ((int start, int end, int? token) in _after.Find(text, cancel))
         {
             if (token is { } id)
             {
@@ -130,9 +133,10 @@ internal sealed class Pipeline
                 continue;
             }
 
-            foreach (Piece piece in _cut([new(text[start..end], first && start == 0)]))
+            foreach (Piece piece in _cut([new(text[start..end], first && start == 0)], cancel))
             {
-                if (piece.Text.Length > 0) _model.Encode(piece.Text, ids);
+                cancel.ThrowIfCancellationRequested();
+                if (piece.Text.Length > 0) _model.Encode(piece.Text, ids, cancel);
             }
         }
     }

@@ -15,20 +15,20 @@ internal static class PreTokenizers
 {
     /// <summary>Reads a pre-tokenizer.</summary>
     /// <exception cref="FormatException">It is not known.</exception>
-    public static Func<List<Piece>, List<Piece>> Read(Part part)
+    public static CutStep Read(Part part)
     {
         switch (part.Type)
         {
             case "Sequence":
-                Func<List<Piece>, List<Piece>>[] steps = [.. part.Parts("pretokenizers").Select(Read)];
-                return pieces => steps.Aggregate(pieces, (p, step) => step(p));
+                CutStep[] steps = [.. part.Parts("pretokenizers").Select(Read)];
+                return (pieces, cancel) => steps.Aggregate(pieces, (p, step) => step(p, cancel));
             case "ByteLevel":
                 return ByteLevel(part.Flag("add_prefix_space", true), part.Flag("use_regex", true));
             case "Split":
                 PiecePattern pattern = PiecePattern.Read(part);
                 bool invert = part.Flag("invert", false);
                 string behavior = Splitting.Known(part, part.Text("behavior"));
-                return Each(text => Splitting.Apply(invert ? Inverted(pattern.Spans(text)) : pattern.Spans(text), behavior));
+                return Each((text, cancel) => Splitting.Apply(invert ? Inverted(pattern.Spans(text, cancel)) : pattern.Spans(text, cancel), behavior));
             case "Digits":
                 return Characters(Rune.IsNumber, part.Flag("individual_digits", false) ? Splitting.Isolated : Splitting.Contiguous);
             case "Punctuation":
@@ -38,8 +38,8 @@ internal static class PreTokenizers
             case "Whitespace":
                 return Each(Words);
             case "BertPreTokenizer":
-                Func<List<Piece>, List<Piece>> blanks = Characters(Rune.IsWhiteSpace, Splitting.Removed), signs = Characters(UnicodeClasses.IsPunctuation, Splitting.Isolated);
-                return pieces => signs(blanks(pieces));
+                CutStep blanks = Characters(Rune.IsWhiteSpace, Splitting.Removed), signs = Characters(UnicodeClasses.IsPunctuation, Splitting.Isolated);
+                return (pieces, cancel) => signs(blanks(pieces, cancel), cancel);
             case "CharDelimiterSplit":
                 Rune delimiter = Character(part, "delimiter");
                 return Characters(c => c == delimiter, Splitting.Removed);
@@ -48,7 +48,7 @@ internal static class PreTokenizers
             case "FixedLength":
                 int length = part.Number("length", 5);
                 if (length < 1) throw part.Wrong("'length' is not at least 1");
-                return Each(text => Chunks(text, length));
+                return Each((text, cancel) => Chunks(text, length, cancel));
             default:
                 throw part.Unknown();
         }
@@ -71,13 +71,13 @@ internal static class PreTokenizers
         return "never";
     }
 
-    private static Func<List<Piece>, List<Piece>> Metaspace(Part part)
+    private static CutStep Metaspace(Part part)
     {
         Rune mark = Character(part, "replacement");
         string text = mark.ToString(), scheme = Scheme(part);
         bool split = part.Flag("split", true);
-        Func<List<Piece>, List<Piece>> cut = Characters(c => c == mark, Splitting.MergedWithNext);
-        return pieces =>
+        CutStep cut = Characters(c => c == mark, Splitting.MergedWithNext);
+        return (pieces, cancel) =>
         {
             List<Piece> marked = [.. pieces.Select(p =>
             {
@@ -85,28 +85,30 @@ internal static class PreTokenizers
                 bool prepend = scheme == "always" || (scheme == "first" && p.First);
                 return p with { Text = prepend && !replaced.StartsWith(text, StringComparison.Ordinal) ? text + replaced : replaced };
             })];
-            return split ? cut(marked) : marked;
+            return split ? cut(marked, cancel) : marked;
         };
     }
 
-    private static Func<List<Piece>, List<Piece>> ByteLevel(bool prefix, bool useRegex)
+    private static CutStep ByteLevel(bool prefix, bool useRegex)
     {
-        Func<List<Piece>, List<Piece>> split = Each(PiecePattern.Gpt2.Spans);
-        return pieces =>
+        CutStep split = Each(PiecePattern.Gpt2.Spans);
+        return (pieces, cancel) =>
         {
             if (prefix) pieces = [.. pieces.Select(p => p.Text.StartsWith(' ') ? p : p with { Text = " " + p.Text })];
-            if (useRegex) pieces = split(pieces);
+            if (useRegex) pieces = split(pieces, cancel);
             return [.. pieces.Select(p => p with { Text = ByteAlphabet.Spell(p.Text) })];
         };
     }
 
-    private static Func<List<Piece>, List<Piece>> Characters(Func<Rune, bool> isMatch, string behavior) => Each(text => Splitting.Apply(PiecePattern.Covered(text.Length, Matches(text, isMatch)), behavior));
+    private static CutStep Characters(Func<Rune, bool> isMatch, string behavior) =>
+        Each((text, cancel) => Splitting.Apply(PiecePattern.Covered(text.Length, Matches(text, isMatch, cancel), cancel), behavior));
 
-    private static IEnumerable<(int Start, int End)> Matches(string text, Func<Rune, bool> isMatch)
+    private static IEnumerable<(int Start, int End)> Matches(string text, Func<Rune, bool> isMatch, CancellationToken cancel)
     {
         int at = 0;
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             int next = at + c.Utf16SequenceLength;
             if (isMatch(c)) yield return (at, next);
             at = next;
@@ -114,12 +116,13 @@ internal static class PreTokenizers
     }
 
     /// <summary>Runs of word characters and runs of signs; white space falls away.</summary>
-    private static List<Stretch> Words(string text)
+    private static List<Stretch> Words(string text, CancellationToken cancel)
     {
         var words = new List<Stretch>();
         int at = 0, start = 0, kind = 0;
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             int now = Rune.IsWhiteSpace(c) ? 0 : UnicodeClasses.IsWord(c) ? 1 : 2;
             if (now != kind)
             {
@@ -134,12 +137,13 @@ internal static class PreTokenizers
         return words;
     }
 
-    private static List<Stretch> Chunks(string text, int length)
+    private static List<Stretch> Chunks(string text, int length, CancellationToken cancel)
     {
         var chunks = new List<Stretch>();
         int at = 0, start = 0, count = 0;
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             at += c.Utf16SequenceLength;
             if (++count % length != 0) continue;
             chunks.Add(new(start, at, false));
@@ -152,13 +156,14 @@ internal static class PreTokenizers
 
     private static List<Stretch> Inverted(List<Stretch> spans) => spans.ConvertAll(s => s with { IsMatch = !s.IsMatch });
 
-    private static Func<List<Piece>, List<Piece>> Each(Func<string, List<Stretch>> cut) => pieces =>
+    private static CutStep Each(Func<string, CancellationToken, List<Stretch>> cut) => (pieces, cancel) =>
     {
         var result = new List<Piece>(pieces.Count);
         foreach (Piece piece in pieces)
         {
-            foreach (Stretch s in cut(piece.Text))
+            foreach (Stretch s in cut(piece.Text, cancel))
             {
+                cancel.ThrowIfCancellationRequested();
                 if (s.Start < s.End) result.Add(new(s.Start == 0 && s.End == piece.Text.Length ? piece.Text : piece.Text[s.Start..s.End], piece.First && s.Start == 0));
             }
         }

@@ -43,7 +43,8 @@ internal static class UnicodeClasses
     /// <summary>The text as a regular expression sees it, and where each of its units stands in the text; null where both are the same.</summary>
     /// <param name="text">A text without lone surrogates.</param>
     /// <param name="folds">Whether the expression ignores case: Oniguruma then takes the long s for an s, .NET does not.</param>
-    public static (string Seen, int[]? Starts) Seen(string text, bool folds)
+    /// <param name="cancel">Looked at for each character.</param>
+    public static (string Seen, int[]? Starts) Seen(string text, bool folds, CancellationToken cancel)
     {
         if (folds && text.Contains('\u017F', StringComparison.Ordinal)) text = text.Replace('\u017F', 's');
         if (text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF') < 0) return (text, null);
@@ -52,6 +53,7 @@ internal static class UnicodeClasses
         int count = 0, at = 0;
         foreach (Rune c in text.EnumerateRunes())
         {
+            cancel.ThrowIfCancellationRequested();
             starts[count] = at;
             seen[count++] = c.IsBmp ? (char)c.Value : s_standIns[Rune.GetUnicodeCategory(c)];
             at += c.Utf16SequenceLength;

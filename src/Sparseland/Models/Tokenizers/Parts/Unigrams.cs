@@ -44,9 +44,9 @@ internal sealed class Unigrams : PieceModel
     /// <summary>The tokens by id.</summary>
     public IReadOnlyList<string> Tokens { get; }
 
-    public override void Encode(string piece, List<int> ids)
+    public override void Encode(string piece, List<int> ids, CancellationToken cancel)
     {
-        (int Start, int Id)[] best = Best(piece);
+        (int Start, int Id)[] best = Best(piece, cancel);
         var cuts = new List<(int Start, int End, bool IsUnknown)>();
         for (int end = piece.Length; end > 0;)
         {
@@ -69,7 +69,7 @@ internal sealed class Unigrams : PieceModel
     }
 
     /// <summary>For every end, where the last token of the best way begins, and which it is.</summary>
-    private (int Start, int Id)[] Best(string piece)
+    private (int Start, int Id)[] Best(string piece, CancellationToken cancel)
     {
         var best = new (int Start, int Id)[piece.Length + 1];
         var scores = new double[piece.Length + 1];
@@ -77,6 +77,7 @@ internal sealed class Unigrams : PieceModel
         var found = new List<(int Length, int Id)>();
         for (int at = 0; at < piece.Length;)
         {
+            cancel.ThrowIfCancellationRequested();
             int one = char.IsHighSurrogate(piece[at]) && at + 1 < piece.Length ? 2 : 1;
             bool covered = false;
             _sorted.Prefixes(piece.AsSpan(at), found);

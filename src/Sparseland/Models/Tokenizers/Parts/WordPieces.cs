@@ -34,7 +34,7 @@ internal sealed class WordPieces : PieceModel
         });
     }
 
-    public override void Encode(string piece, List<int> ids)
+    public override void Encode(string piece, List<int> ids, CancellationToken cancel)
     {
         if (UnicodeClasses.CodePoints(piece) > _most) ids.Add(_unknown);
         else ids.AddRange(_words.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line]));
