@@ -38,14 +38,15 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     private (long Epoch, int Block) _held = (-1, -1);
     private (long Epoch, int Block) _ordered = (-1, -1);
     private Tensor? _activations, _gradients;
+    private NativeSize? _size;
     private long[] _order = [];
 
     /// <summary>Prepares batches; nothing is computed before the first is asked for.</summary>
     /// <param name="source">Where activations come from.</param>
     /// <param name="batch">Tokens of a batch.</param>
     /// <param name="options">Settings; null for their defaults.</param>
-    /// <param name="progress">Reported while activations are collected.</param>
-    /// <param name="cancel">Stops the collecting.</param>
+    /// <param name="progress">Reported while activations are collected; null, the default, for none.</param>
+    /// <param name="cancel">Stops the collecting. Never by default.</param>
     /// <exception cref="ArgumentException">The source has fewer tokens than a batch, or the capacity is below fifty batches and below what the source has.</exception>
     public ActivationBuffer(IActivationSource source, int batch, ActivationBufferOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
@@ -99,6 +100,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     {
         _activations?.Dispose();
         _gradients?.Dispose();
+        _size?.Dispose();
         (_activations, _gradients, _held) = (null, null, (-1, -1));
     }
 
@@ -121,6 +123,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
         {
             Dispose();
             Fill(epoch, block);
+            _size = NativeSize.Of(_activations, _gradients);
             _held = wanted;
         }
 

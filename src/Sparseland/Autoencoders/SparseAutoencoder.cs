@@ -17,7 +17,7 @@ public sealed class SparseAutoencoder : nn.Module
     /// <param name="width">d, the width of the activations.</param>
     /// <param name="latents">M.</param>
     /// <param name="rule">How codes are chosen; taken over.</param>
-    /// <param name="seed">Seed of the directions.</param>
+    /// <param name="seed">Seed of the directions. Default 1.</param>
     /// <param name="centreInput">Whether b_d is subtracted from the input. Default true.</param>
     /// <param name="type">Float32 (the default) or Float64.</param>
     /// <exception cref="ArgumentException">A size is not positive, or the rule does not fit the number of latents.</exception>

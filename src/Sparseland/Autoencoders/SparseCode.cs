@@ -10,6 +10,8 @@ namespace Sparseland.Autoencoders;
 /// <remarks>A latent is active where its value is above zero; rules keep no others, so the entries of <see cref="Support"/> are the active ones.</remarks>
 public sealed class SparseCode : IDisposable
 {
+    private readonly NativeSize _size;
+
     /// <summary>Puts places and values together.</summary>
     /// <param name="support">Places [tokens, latents].</param>
     /// <param name="values">[Count] in the order of the places, Float32 or Float64; taken over.</param>
@@ -20,7 +22,7 @@ public sealed class SparseCode : IDisposable
         ArgumentNullException.ThrowIfNull(values);
         if (values.dim() != 1 || values.shape[0] != support.Count)
             throw new ArgumentException($"values must be [{support.Count}], one per entry of the support, but are [{string.Join(", ", values.shape)}].", nameof(values));
-        (Support, Values) = (support, values);
+        (Support, Values, _size) = (support, values, NativeSize.Of(values));
     }
 
     /// <summary>Active latents of each token [tokens, latents].</summary>
@@ -42,7 +44,11 @@ public sealed class SparseCode : IDisposable
     public Tensor ToDense() => SparseProduct.ToDense(Support, Values);
 
     /// <inheritdoc/>
-    public void Dispose() => Values.Dispose();
+    public void Dispose()
+    {
+        Values.Dispose();
+        _size.Dispose();
+    }
 
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant($"SparseCode of {Tokens} tokens, {Latents} latents, L0 {L0:0.##}");

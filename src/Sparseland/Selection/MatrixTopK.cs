@@ -145,9 +145,6 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     private Support PerColumn(ReadOnlySpan<T> scores, int rows, int columns, int[] starts)
     {
         int[] byColumn = GC.AllocateUninitializedArray<int>(starts[^1]);
-        int most = 0;
-        for (int column = 0; column < columns; column++)
-            most = Math.Max(most, starts[column + 1] - starts[column]);
         int wide = Math.Max(1, Math.Min(ColumnTile, columns));
         int tiles = (columns + wide - 1) / wide;
         long firstNaN = long.MaxValue;
@@ -157,7 +154,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             T* source = address;
             ForChunks(tiles, Math.Max(1, ChunkScores / Math.Max(1, rows * wide)), (firstTile, lastTile) =>
             {
-                using RowKernel<T>.IScratch scratch = _kernel.Rent(rows, most);
+                using RowKernel<T>.IScratch scratch = _kernel.RentForAny(rows);
                 T[] gathered = new T[wide * rows];
                 for (int tile = firstTile; tile < lastTile; tile++)
                 {

@@ -16,6 +16,9 @@ internal abstract class RowKernel<T>
     /// <summary>Buffers for rows of one length and one k. Each thread takes its own.</summary>
     internal abstract IScratch Rent(int length, int k);
 
+    /// <summary>Memory for rows of a length and any k.</summary>
+    internal abstract IScratch RentForAny(int length);
+
     /// <summary>
     /// Writes the indices of the <paramref name="k"/> highest entries of the row, ascending, to
     /// <paramref name="selected"/> (exactly k long), unless the row has a NaN.
@@ -75,7 +78,10 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
     /// <summary>Groups must have at least this many members for the first pass to pay.</summary>
     private const int MembersPerGroup = 4;
 
-    internal override IScratch Rent(int length, int k) => new Scratch(length, k);
+    internal override IScratch Rent(int length, int k) => k == 0 || k == length ? new Scratch(0, 0) : IsFiltered(length, k) ? new Scratch(0, k) : new Scratch(length, 0);
+
+    // The largest k of the filtered way is an eighth of the row.
+    internal override IScratch RentForAny(int length) => new Scratch(length, length / (2 * MembersPerGroup));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal override int Select(ReadOnlySpan<T> row, int k, Span<int> selected, IScratch scratch)
@@ -275,11 +281,12 @@ internal sealed class RowKernel<T, TKey, TV, TK, TSimd> : RowKernel<T>
         private readonly T[] _values;
         private readonly int[] _indices;
 
-        internal Scratch(int length, int k)
+        /// <param name="direct">Longest row whose k-th largest is found among all keys; 0 where there is none.</param>
+        /// <param name="filtered">Largest k that is found by filtering; 0 where there is none.</param>
+        internal Scratch(int direct, int filtered)
         {
-            bool trivial = k == 0 || k == length, filtered = !trivial && IsFiltered(length, k);
-            int capacity = filtered ? CapacityFor(k) + TSimd.Lanes : 0;
-            int keys = trivial ? 0 : filtered ? Math.Max(GroupsFor(k), capacity) : length;
+            int capacity = filtered > 0 ? CapacityFor(filtered) + TSimd.Lanes : 0;
+            int keys = filtered > 0 ? Math.Max(direct, Math.Max(GroupsFor(filtered), capacity)) : direct;
             _keys = ArrayPool<TKey>.Shared.Rent(keys + TSimd.Lanes);
             _values = ArrayPool<T>.Shared.Rent(capacity);
             _indices = ArrayPool<int>.Shared.Rent(capacity);

@@ -30,9 +30,9 @@ public class TopKStepBenchmark : IQuickBenchmark
             adam.zero_grad()
             loss.backward()
             with torch.no_grad():
-                Wd.grad -= (Wd.grad * Wd).sum(1, keepdim=True) * Wd
+                Wd.grad.sub_((Wd.grad * Wd).sum(1, keepdim=True) * Wd)
                 adam.step()
-                Wd /= Wd.norm(dim=1, keepdim=True)
+                Wd.div_(Wd.norm(dim=1, keepdim=True))
             losses.append(loss.item())
         """;
 

@@ -1,3 +1,4 @@
+using Sparseland.Autoencoders;
 using Sparseland.Bayes;
 using Sparseland.Solvers;
 using Sparseland.Tensors;
@@ -13,12 +14,13 @@ public class TensorOwnerTests
 {
     // These hold tensors of others: an argument's, a caller's samples, the parameters of a network.
     private static readonly Type[] Borrowers =
-        [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups)];
+        [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
+            typeof(CodeContext), typeof(ActivationRows), typeof(TensorActivations)];
 
     // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
     // a caller's dictionary in place or managed memory (DenseMap).
     private static readonly Type[] OwnersOfOthers =
-        [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
+        [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(AutoencoderTrainer), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
 
     // They grow and shrink while they are used; their memory is the caller's to bound.
     private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache)];
