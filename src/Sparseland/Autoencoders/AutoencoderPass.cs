@@ -21,7 +21,10 @@ internal sealed class AutoencoderPass : IDisposable
 {
     private readonly DisposeScope _scope;
     private readonly List<CodePart> _parts = [];
+    private readonly List<(Parameter Parameter, Tensor Gradient)> _others = [];
     private Tensor _biasGradient;
+    private int _main = 1;
+    private Tensor? _values, _decoderRows;
 
     /// <summary>Forward, with the loss mean over tokens of ||x - xhat||^2 as the first part.</summary>
     public AutoencoderPass(SparseAutoencoder autoencoder, Tensor x, Tensor? gradients, bool training)
@@ -59,10 +62,35 @@ internal sealed class AutoencoderPass : IDisposable
     public Tensor Error { get; }
 
     /// <summary>Reconstruction loss: sum over d, mean over tokens.</summary>
-    public double Loss { get; }
+    public double Loss { get; private set; }
+
+    /// <summary>Puts other losses in place of the reconstruction's: parts of the code with the gradient of what each rebuilds. Before anything is added.</summary>
+    /// <param name="parts">Parts that together are the code.</param>
+    /// <param name="biasGradient">Gradient of the decoder's bias through the reconstructions [d].</param>
+    /// <param name="loss">The loss.</param>
+    public void Replace(IReadOnlyList<CodePart> parts, Tensor biasGradient, double loss)
+    {
+        if (_parts.Count != 1 || _values is not null) throw new InvalidOperationException("A loss that takes the place of the reconstruction's comes first and alone.");
+        _parts.Clear();
+        _parts.AddRange(parts);
+        (_main, _biasGradient, Loss) = (parts.Count, biasGradient, loss);
+    }
 
     /// <summary>Adds entries that rebuild something of their own, without the decoder's bias.</summary>
     public void Add(CodePart part) => _parts.Add(part);
+
+    /// <summary>Adds gradients of the code's own values [Count], such as a penalty's.</summary>
+    public void AddToValues(Tensor gradients)
+    {
+        if (_main != 1) throw new InvalidOperationException("The code is rebuilt in several parts; gradients of its values have no one place.");
+        _values = _values is null ? gradients : _values + gradients;
+    }
+
+    /// <summary>Adds to the gradient of each decoder row so many times the row itself [latents].</summary>
+    public void AddToDecoderRows(Tensor coefficients) => _decoderRows = _decoderRows is null ? coefficients : _decoderRows + coefficients;
+
+    /// <summary>Adds to the gradient of a parameter of the rule.</summary>
+    public void AddTo(Parameter parameter, Tensor gradient) => _others.Add((parameter, gradient));
 
     /// <summary>Adds weight times the gradients of all parts to the parameters.</summary>
     public void Backward(double weight = 1)
@@ -71,9 +99,11 @@ internal sealed class AutoencoderPass : IDisposable
         using DisposeScope scope = NewDisposeScope();
         Tensor? decoder = null, encoder = null;
         Tensor bias = zeros_like(Autoencoder.EncoderBias);
-        foreach (CodePart part in _parts)
+        for (int i = 0; i < _parts.Count; i++)
         {
+            CodePart part = _parts[i];
             Tensor values = SparseProduct.Sampled(part.Support, part.Gradient, Autoencoder.Decoder);
+            if (i == 0 && _values is not null) values.add_(_values);
             Tensor pre = Autoencoder.Rule.Back(this, part, values);
             Support latents = part.Support.Transpose(out int[] order);
             Tensor sorted = tensor(order, ScalarType.Int64);
@@ -83,10 +113,12 @@ internal sealed class AutoencoderPass : IDisposable
             bias.index_add_(0, part.Support.ColumnIndexTensor(), pre, 1);
         }
 
+        if (_decoderRows is not null) decoder!.addcmul_(_decoderRows.unsqueeze(1), Autoencoder.Decoder, 1);
         Put(Autoencoder.Decoder, decoder!, weight);
         Put(Autoencoder.Encoder, encoder!, weight);
         Put(Autoencoder.DecoderBias, Autoencoder.CentreInput ? _biasGradient - bias.unsqueeze(0).mm(Autoencoder.Encoder).squeeze(0) : _biasGradient.clone(), weight);
         Put(Autoencoder.EncoderBias, bias, weight);
+        foreach ((Parameter parameter, Tensor gradient) in _others) Put(parameter, gradient, weight);
     }
 
     public void Dispose() => _scope.Dispose();

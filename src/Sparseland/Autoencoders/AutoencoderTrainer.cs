@@ -15,7 +15,6 @@ public sealed class AutoencoderTrainer : IDisposable
     private readonly TrainingLoop _loop;
     private readonly AutoencoderTrainingOptions _options;
     private readonly IBatchSource _batches;
-    private readonly long _deadAfter;
     private readonly List<SparseCode> _codes = [];
 
     /// <summary>Prepares a training.</summary>
@@ -30,10 +29,9 @@ public sealed class AutoencoderTrainer : IDisposable
         (Autoencoder, _batches, _options) = (autoencoder, batches, options ?? new());
         _options.Validate();
         long tokens = Start() * _options.Steps * _options.Accumulate;
-        _deadAfter = _options.DeadAfter ?? Math.Max(20_000, tokens / 10);
         Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
         _state = new State(autoencoder, Statistics);
-        _loop = new(_state, batches, Gradients, _options, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
+        _loop = new(_state, batches, Gradients, _options with { Variant = Variant() }, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
     }
 
     /// <summary>What is trained.</summary>
@@ -44,9 +42,6 @@ public sealed class AutoencoderTrainer : IDisposable
 
     /// <summary>Reports of all steps so far; the loss is that of the reconstruction with all that was added to it.</summary>
     public IReadOnlyList<StepReport> History => _loop.History;
-
-    /// <summary>Tokens after which a silent latent counts as dead.</summary>
-    public long DeadAfter => _deadAfter;
 
     /// <summary>Makes the remaining steps.</summary>
     /// <param name="progress">Reported after each step.</param>
@@ -74,6 +69,10 @@ public sealed class AutoencoderTrainer : IDisposable
         Forget();
         _loop.Dispose();
     }
+
+    /// <summary>What must be the same where a checkpoint is taken up.</summary>
+    private string Variant() =>
+        $"{_options.Variant}{Autoencoder.Rule.Description}; {string.Join(", ", _options.Losses.Select(loss => loss.Description))}; {(_options.UnitDecoder ? "unit" : "free")} decoder";
 
     /// <summary>Looks at the first batches: sizes, and the mean that the decoder's bias begins with. Gives the tokens of a batch.</summary>
     private long Start()
@@ -105,7 +104,8 @@ public sealed class AutoencoderTrainer : IDisposable
         if (_codes.Count == _options.Accumulate) Forget();
         Tensor? gradients = batch.Target is not null && batch.Target.shape.SequenceEqual(batch.Input.shape) ? batch.Target : null;
         using var pass = new AutoencoderPass(Autoencoder, batch.Input, gradients, training: true);
-        double loss = pass.Loss + DeadLatentLoss.AddTo(pass, Statistics.SilentFor(_deadAfter), _options.DeadLatentWeight);
+        double loss = pass.Loss;
+        foreach (AuxiliaryLoss extra in _options.Losses) loss += extra.Apply(pass, new(_loop.Done, _options.Steps, Statistics));
         pass.Backward(weight);
         pass.Code.Values.DetachFromDisposeScope();
         _codes.Add(pass.Code);

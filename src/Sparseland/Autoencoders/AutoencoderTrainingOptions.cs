@@ -21,11 +21,8 @@ public record AutoencoderTrainingOptions : TrainingOptions
     /// </summary>
     public bool UnitDecoder { get; init; } = true;
 
-    /// <summary>alpha, the weight of the loss that wakes dead latents (<see cref="DeadLatentLoss"/>); 0 for none. Default 1/32.</summary>
-    public double DeadLatentWeight { get; init; } = 1.0 / 32;
-
-    /// <summary>A latent is dead when it has been silent for so many tokens; null for a tenth of all tokens of the training, at least 20,000. Default null.</summary>
-    public long? DeadAfter { get; init; }
+    /// <summary>What is added to the loss of the reconstruction. Default <see cref="DeadLatentLoss"/> alone.</summary>
+    public IReadOnlyList<AuxiliaryLoss> Losses { get; init; } = [new DeadLatentLoss()];
 
     /// <summary>b_d begins as the mean of so many activations of the first batches; 0 leaves it. Default 20,000.</summary>
     public int CentreOn { get; init; } = 20_000;
@@ -34,8 +31,8 @@ public record AutoencoderTrainingOptions : TrainingOptions
     public override void Validate()
     {
         base.Validate();
-        if (!(DeadLatentWeight >= 0) || !double.IsFinite(DeadLatentWeight)) throw new ArgumentOutOfRangeException(nameof(DeadLatentWeight), DeadLatentWeight, "DeadLatentWeight must be finite and not negative.");
-        if (DeadAfter is <= 0) throw new ArgumentOutOfRangeException(nameof(DeadAfter), DeadAfter, "DeadAfter must be positive.");
+        ArgumentNullException.ThrowIfNull(Losses);
+        foreach (AuxiliaryLoss loss in Losses) ArgumentNullException.ThrowIfNull(loss, nameof(Losses));
         ArgumentOutOfRangeException.ThrowIfNegative(CentreOn);
     }
 }

@@ -43,6 +43,9 @@ public sealed class BatchTopKRule : CodeRule
     public override bool ChoosesAcrossBatch => true;
 
     /// <inheritdoc/>
+    public override string Description => FormattableString.Invariant($"{Architecture}, k = {K}, threshold weight {ThresholdWeight}");
+
+    /// <inheritdoc/>
     public override void Check(int latents)
     {
         if (K > latents) throw new ArgumentException($"k is {K}, but there are {latents} latents.", "rule");

@@ -24,6 +24,9 @@ public abstract class CodeRule : nn.Module
     /// <summary>Short name of the architecture.</summary>
     public string Architecture { get; }
 
+    /// <summary>The architecture with the settings that matter; a checkpoint is not taken up under another.</summary>
+    public virtual string Description => Architecture;
+
     /// <summary>Whether the code of a token in training depends on the other tokens of its batch; such rules need a threshold at inference.</summary>
     public virtual bool ChoosesAcrossBatch => false;
 

@@ -11,14 +11,43 @@ namespace Sparseland.Autoencoders;
 /// <code>L_aux = alpha min(1, |D| / (d/2)) [sum (ehat - e)^2 / sum (e - mean e)^2] mean ||e||^2</code>
 /// where e and the last factor are data. The bracket is the paper's; the factor keeps its gradient on the scale of the loss.
 /// </summary>
-public static class DeadLatentLoss
+public sealed class DeadLatentLoss : AuxiliaryLoss
 {
-    /// <summary>Adds the loss to a pass.</summary>
-    /// <returns>L_aux; 0 without dead latents.</returns>
-    internal static double AddTo(AutoencoderPass pass, int[] dead, double alpha)
+    /// <summary>Sets weight and patience.</summary>
+    /// <param name="deadAfter">A latent is dead when it has been silent for so many tokens; null, the default, for a tenth of all tokens of the training, at least 20,000.</param>
+    /// <param name="weight">alpha. Default 1/32.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is not positive.</exception>
+    public DeadLatentLoss(long? deadAfter = null, double weight = 1.0 / 32)
+    {
+        if (deadAfter is <= 0) throw new ArgumentOutOfRangeException(nameof(deadAfter), deadAfter, "deadAfter must be positive.");
+        if (!(weight > 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "weight must be positive and finite.");
+        (DeadAfter, Weight) = (deadAfter, weight);
+    }
+
+    /// <summary>Tokens after which a silent latent counts as dead; null for a tenth of all tokens of the training, at least 20,000.</summary>
+    public long? DeadAfter { get; }
+
+    /// <summary>alpha.</summary>
+    public double Weight { get; }
+
+    /// <inheritdoc/>
+    public override string Description => FormattableString.Invariant($"AuxK {Weight:G6} after {DeadAfter?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "a tenth of the"} tokens");
+
+    internal override double Apply(AutoencoderPass pass, TrainingProgress progress)
+    {
+        long patience = DeadAfter ?? Math.Max(20_000, progress.Steps * pass.Input.shape[0] / 10);
+        return Rebuild(pass, progress.Statistics.SilentFor(patience), Weight);
+    }
+
+    /// <summary>Lets some latents rebuild the error of a pass.</summary>
+    /// <param name="pass">The pass.</param>
+    /// <param name="dead">D, ascending.</param>
+    /// <param name="alpha">Weight.</param>
+    /// <returns>L_aux; 0 without such latents.</returns>
+    internal static double Rebuild(AutoencoderPass pass, int[] dead, double alpha)
     {
         int half = pass.Autoencoder.Width / 2, most = Math.Min(half, dead.Length);
-        if (most == 0 || alpha == 0) return 0;
+        if (most == 0) return 0;
         using IDisposable off = no_grad();
         Tensor columns = tensor(dead, ScalarType.Int64), pre = pass.Pre.index_select(1, columns);
         SparseCode code = CodeRule.Positive(Selection.Select.TopK(pre, Budget.PerRow(most)), pre);

@@ -23,6 +23,9 @@ public sealed class TopKRule : CodeRule
     public int K { get; }
 
     /// <inheritdoc/>
+    public override string Description => $"{Architecture}, k = {K}";
+
+    /// <inheritdoc/>
     public override void Check(int latents)
     {
         if (K > latents) throw new ArgumentException($"k is {K}, but there are {latents} latents.", "rule");

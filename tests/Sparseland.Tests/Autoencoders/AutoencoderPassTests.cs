@@ -73,7 +73,7 @@ public class AutoencoderPassTests
             using var scope = NewDisposeScope();
             (SparseAutoencoder autoencoder, Tensor X) = Drawn(Rule(name), centred);
             using var pass = new AutoencoderPass(autoencoder, X, null, training: true);
-            DeadLatentLoss.AddTo(pass, [3, 7, 20], 0.5);
+            DeadLatentLoss.Rebuild(pass, [3, 7, 20], 0.5);
             pass.Backward(0.7);
 
             // The same loss by libtorch's own differentiation, the support and the data of the auxiliary loss held fixed.

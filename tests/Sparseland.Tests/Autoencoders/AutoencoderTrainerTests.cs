@@ -34,7 +34,7 @@ public class AutoencoderTrainerTests
         string path = Path.Combine(Path.GetTempPath(), $"sparseland-{Guid.NewGuid():N}.safetensors");
         try
         {
-            AutoencoderTrainingOptions options = new() { Steps = 30, WarmUp = 3, DeadAfter = 1_000 };
+            AutoencoderTrainingOptions options = new() { Steps = 30, WarmUp = 3, Losses = [new DeadLatentLoss(1_000)] };
             (SparseAutoencoder straight, AutoencoderTrainer first) = New(x, options);
             using (first) first.Run();
             (SparseAutoencoder stopped, AutoencoderTrainer second) = New(x, options);
