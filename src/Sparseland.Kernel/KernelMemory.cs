@@ -8,8 +8,8 @@ internal static partial class KernelMemory
     /// <summary>The runtime's variable for the budget of the youngest generation; the project's file of settings cannot hold it, and the user's own setting wins.</summary>
     public const string Variable = "DOTNET_GCgen0size";
 
-    /// <summary>64 MB, in the runtime's hexadecimal: by default it is as large as the processor's caches, hundreds of MB on a server.</summary>
-    public const string YoungestGeneration = "4000000";
+    /// <summary>48 MB, in the runtime's hexadecimal: by default it is as large as the processor's caches, hundreds of MB on a server.</summary>
+    public const string YoungestGeneration = "3000000";
 
     // What a shorter cell leaves is little, and giving it back takes some milliseconds.
     private static readonly TimeSpan s_longCell = TimeSpan.FromSeconds(0.5);

@@ -17,14 +17,20 @@ internal static class MarkdownHtml
     private static readonly MarkdownPipeline Pipeline = new MarkdownPipelineBuilder()
         .UsePipeTables().UseMathematics().UseAutoIdentifiers().UseEmphasisExtras().UseFootnotes().UseTaskLists().Build();
 
+    // A title goes into pages of other notebooks: tags in it are text there.
+    private static readonly MarkdownPipeline LinePipeline = new MarkdownPipelineBuilder().UseMathematics().UseEmphasisExtras().DisableHtml().Build();
+
     /// <summary>A text as HTML.</summary>
     /// <param name="markdown">The text.</param>
     /// <param name="folder">Where its relative picture paths start, or null.</param>
     /// <param name="link">Gives the address for a link to another notebook, or null to leave it.</param>
     /// <param name="attachments">A cell's attached pictures, or null.</param>
-    public static string Render(string markdown, string? folder = null, Func<string, string?>? link = null, JsonObject? attachments = null)
+    public static string Render(string markdown, string? folder = null, Func<string, string?>? link = null, JsonObject? attachments = null) =>
+        Render(Pipeline, markdown, folder, link, attachments);
+
+    private static string Render(MarkdownPipeline pipeline, string markdown, string? folder, Func<string, string?>? link, JsonObject? attachments)
     {
-        var document = Markdown.Parse(markdown, Pipeline);
+        var document = Markdown.Parse(markdown, pipeline);
         foreach (var found in document.Descendants<LinkInline>())
         {
             var url = found.Url ?? "";
@@ -33,7 +39,7 @@ internal static class MarkdownHtml
 
         using var writer = new StringWriter();
         var renderer = new HtmlRenderer(writer);
-        Pipeline.Setup(renderer);
+        pipeline.Setup(renderer);
         renderer.ObjectRenderers.ReplaceOrAdd<HtmlMathInlineRenderer>(new InlineFormula());
         renderer.ObjectRenderers.ReplaceOrAdd<HtmlMathBlockRenderer>(new BlockFormula());
         renderer.Render(document);
@@ -43,7 +49,7 @@ internal static class MarkdownHtml
     /// <summary>A line of text, such as a title, without the paragraph around it.</summary>
     public static string Line(string markdown)
     {
-        var html = Render(markdown.Replace('\n', ' ')).Trim();
+        var html = Render(LinePipeline, markdown.Replace('\n', ' '), folder: null, link: null, attachments: null).Trim();
         return html.StartsWith("<p>", StringComparison.Ordinal) && html.EndsWith("</p>", StringComparison.Ordinal) ? html[3..^4] : HtmlPage.Encode(markdown);
     }
 

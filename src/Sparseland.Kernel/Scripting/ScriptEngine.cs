@@ -429,8 +429,15 @@ public sealed class ScriptEngine : IScriptEngine
     {
         var compilation = script.GetCompilation();
         var tree = compilation.SyntaxTrees.Last();
-        return tree.GetRoot() is CompilationUnitSyntax { Members: [.., GlobalStatementSyntax { Statement: ExpressionStatementSyntax { SemicolonToken.IsMissing: true } last }] }
-            && compilation.GetSemanticModel(tree).GetTypeInfo(last.Expression).Type is not { SpecialType: SpecialType.System_Void };
+
+        // A script may also end in "return value;".
+        var last = tree.GetRoot() is CompilationUnitSyntax { Members: [.., GlobalStatementSyntax { Statement: var statement }] } ? statement switch
+        {
+            ExpressionStatementSyntax { SemicolonToken.IsMissing: true } shown => shown.Expression,
+            ReturnStatementSyntax returned => returned.Expression,
+            _ => null,
+        } : null;
+        return last is not null && compilation.GetSemanticModel(tree).GetTypeInfo(last).Type is not { SpecialType: SpecialType.System_Void };
     }
 
     // A span cannot leave its cell as a value: its copy does. Null where the cell does not end in one.

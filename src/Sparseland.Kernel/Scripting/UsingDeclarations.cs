@@ -5,12 +5,14 @@ using Microsoft.CodeAnalysis.Scripting;
 namespace Sparseland.Kernel.Scripting;
 
 /// <summary>
-/// <c>using var x = ...;</c> at the top level of a cell, which a script does not allow. The variable becomes a plain one of the notebook, and
+/// <c>using var x = ...;</c> and <c>await using var x = ...;</c> at the top level of a cell, which a script does not allow. The variable becomes a plain one of the notebook, and
 /// its value is disposed when a later cell gives the name another value, or at the engine's end.
 /// </summary>
 internal sealed class UsingDeclarations
 {
-    private readonly Dictionary<string, IDisposable> held = new(StringComparer.Ordinal);
+    // A DisposeAsync of the user's must not hold up later cells for ever.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private readonly Dictionary<string, object> held = new(StringComparer.Ordinal);
 
     /// <summary>The code without the keyword, every line and column as before, and the names it declared.</summary>
     public static (string Code, IReadOnlyList<string> Names) Take(string code)
@@ -23,11 +25,12 @@ internal sealed class UsingDeclarations
         // As a program, not as a script: a script takes the keyword for that of a directive.
         var declarations = CSharpSyntaxTree.ParseText(code, CellParser.ParseOptions.WithKind(Microsoft.CodeAnalysis.SourceCodeKind.Regular)).GetCompilationUnitRoot().Members
             .OfType<GlobalStatementSyntax>().Select(member => member.Statement).OfType<LocalDeclarationStatementSyntax>()
-            .Where(statement => statement.UsingKeyword.Span.Length > 0 && statement.AwaitKeyword.Span.Length == 0).ToList();
+            .Where(statement => statement.UsingKeyword.Span.Length > 0).ToList();
         var text = code.ToCharArray();
         foreach (var declaration in declarations)
         {
             text.AsSpan(declaration.UsingKeyword.SpanStart, declaration.UsingKeyword.Span.Length).Fill(' ');
+            text.AsSpan(declaration.AwaitKeyword.SpanStart, declaration.AwaitKeyword.Span.Length).Fill(' ');
         }
 
         return (new string(text), [.. declarations.SelectMany(d => d.Declaration.Variables).Select(v => v.Identifier.ValueText)]);
@@ -53,7 +56,7 @@ internal sealed class UsingDeclarations
 
         foreach (var name in names)
         {
-            if (state.GetVariable(name)?.Value is IDisposable value)
+            if (state.GetVariable(name)?.Value is { } value and (IDisposable or IAsyncDisposable))
             {
                 held[name] = value;
             }
@@ -71,11 +74,17 @@ internal sealed class UsingDeclarations
         held.Clear();
     }
 
-    private static void Release(IDisposable value, Action<Exception> failed)
+    private static void Release(object value, Action<Exception> failed)
     {
         try
         {
-            value.Dispose();
+            if (value is IDisposable plain) plain.Dispose();
+            else if (!Task.Run(async () => await ((IAsyncDisposable)value).DisposeAsync().ConfigureAwait(false)).Wait(Patience))
+                throw new TimeoutException($"DisposeAsync of {value.GetType().Name} has not ended after {Patience.TotalSeconds} s; it goes on in the background.");
+        }
+        catch (AggregateException e) when (e.InnerExceptions.Count == 1)
+        {
+            failed(e.InnerException!);
         }
         catch (Exception e)
         {

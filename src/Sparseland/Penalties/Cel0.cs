@@ -12,7 +12,7 @@ public readonly record struct Cel0 : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive: the price of one active coefficient, as in l0.</param>
-    /// <param name="atomNorm">c, Euclidean norm of the atoms, positive.</param>
+    /// <param name="atomNorm">c, Euclidean norm of the atoms, positive. Default 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public Cel0(double strength, double atomNorm = 1)
     {

@@ -20,7 +20,7 @@ public static class EnvelopeLevel
     /// <summary>The envelope GS_k = 1/2 min sum a_j^2/u_j over 0 &lt;= u_j &lt;= 1, sum u_j &lt;= k, without a strength.</summary>
     /// <param name="norms">n_j, one per group.</param>
     /// <param name="k">Groups that cost nothing but their square.</param>
-    /// <param name="weights">d_j; empty for ones.</param>
+    /// <param name="weights">d_j; empty, the default, for ones.</param>
     /// <exception cref="ArgumentException">k, a norm or a weight is out of its range.</exception>
     public static double Value(ReadOnlySpan<double> norms, int k, ReadOnlySpan<double> weights = default)
     {
@@ -47,7 +47,7 @@ public static class EnvelopeLevel
     /// <param name="norms">n_j, one per group.</param>
     /// <param name="k">Sum of the budgets.</param>
     /// <param name="strength">Step times lambda for the prox, 0 for the value.</param>
-    /// <param name="weights">d_j; empty for ones.</param>
+    /// <param name="weights">d_j; empty, the default, for ones.</param>
     /// <exception cref="ArgumentException">k, the strength, a norm or a weight is out of its range.</exception>
     public static double Of(ReadOnlySpan<double> norms, int k, double strength, ReadOnlySpan<double> weights = default)
     {
@@ -61,7 +61,7 @@ public static class EnvelopeLevel
     /// <param name="theta">The level, of the same strength and weights.</param>
     /// <param name="strength">Step times lambda for the prox, 0 for the value.</param>
     /// <param name="budgets">Receives u_j.</param>
-    /// <param name="weights">d_j; empty for ones.</param>
+    /// <param name="weights">d_j; empty, the default, for ones.</param>
     /// <exception cref="ArgumentException">An argument is out of its range.</exception>
     public static void Budgets(
         ReadOnlySpan<double> norms, double theta, double strength, Span<double> budgets, ReadOnlySpan<double> weights = default)
@@ -84,7 +84,7 @@ public static class EnvelopeLevel
     /// <param name="k">Groups that pay only the ridge.</param>
     /// <param name="strength">Step times lambda, positive.</param>
     /// <param name="scales">Receives the factors, from 0 to 1.</param>
-    /// <param name="weights">d_j; empty for ones.</param>
+    /// <param name="weights">d_j; empty, the default, for ones.</param>
     /// <exception cref="ArgumentException">k, the strength, a norm or a weight is out of its range.</exception>
     public static void Scales(
         ReadOnlySpan<double> norms, int k, double strength, Span<double> scales, ReadOnlySpan<double> weights = default)

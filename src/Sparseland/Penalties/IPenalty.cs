@@ -61,7 +61,7 @@ public interface IPenalty
     /// convex penalties and those with a finite slope at 0 this is the usual lambda_max, whatever the step.
     /// </summary>
     /// <param name="gradientAtZero">Gradient of the data fit at zero.</param>
-    /// <param name="step">t, positive.</param>
+    /// <param name="step">t, positive. Default 1.</param>
     double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1);
 }
 

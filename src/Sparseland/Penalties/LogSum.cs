@@ -10,7 +10,7 @@ public readonly record struct LogSum : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
-    /// <param name="epsilon">Scale at which the logarithm sets in, positive.</param>
+    /// <param name="epsilon">Scale at which the logarithm sets in, positive. Default 0.1.</param>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public LogSum(double strength, double epsilon = 0.1)
     {

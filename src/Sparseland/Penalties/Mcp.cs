@@ -10,7 +10,7 @@ public readonly record struct Mcp : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
-    /// <param name="gamma">Where the penalty turns flat, in units of lambda; must exceed every step.</param>
+    /// <param name="gamma">Where the penalty turns flat, in units of lambda; must exceed every step. Default 3.</param>
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public Mcp(double strength, double gamma = 3)
     {

@@ -10,7 +10,7 @@ public readonly record struct Scad : IThresholdPenalty
 {
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
-    /// <param name="a">Where the penalty turns flat, in units of lambda; above 2, and above 1 + t for every step t.</param>
+    /// <param name="a">Where the penalty turns flat, in units of lambda; above 2, and above 1 + t for every step t. Default 3.7.</param>
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive, or a is not above 2.</exception>
     public Scad(double strength, double a = 3.7)
     {

@@ -13,7 +13,7 @@ public sealed record SparseGroupLasso : IGroupPenalty
     /// <summary>Creates the penalty.</summary>
     /// <param name="groups">Which coefficients belong together.</param>
     /// <param name="strength">lambda, positive.</param>
-    /// <param name="share">Share of the l1 part, strictly between 0 and 1.</param>
+    /// <param name="share">Share of the l1 part, strictly between 0 and 1. Default 0.5.</param>
     /// <param name="weights">w_g, positive, one per group; the square root of the group's size by default.</param>
     /// <exception cref="ArgumentException">A parameter is out of its range or the weights do not fit the groups.</exception>
     public SparseGroupLasso(GroupPartition groups, double strength, double share = 0.5, IReadOnlyList<double>? weights = null)

@@ -150,4 +150,12 @@ public class GalleryTests
         Assert.Contains("<li><a href=\"a.html\">A &lt; 1</a></li>", page, StringComparison.Ordinal);
         Assert.Contains("aria-current=\"page\"", page, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Tags_in_a_title_are_text_on_other_pages()
+    {
+        Assert.Equal("A &lt;b onclick=&quot;x&quot;&gt;bold&lt;/b&gt; <em>title</em>", Gallery.MarkdownHtml.Line("A <b onclick=\"x\">bold</b> *title*"));
+        Assert.Contains("&lt;script&gt;", Gallery.MarkdownHtml.Line("<script>alert(1)</script>"), StringComparison.Ordinal);
+        Assert.DoesNotContain("<div", Gallery.MarkdownHtml.Line("<div>block</div>"), StringComparison.Ordinal);
+    }
 }

@@ -18,6 +18,16 @@ public sealed class UsingDeclarationTests : EngineTest
     }
 
     [Fact]
+    public async Task Await_using_works_as_well()
+    {
+        await Run("using System.Collections.Generic;\nstatic class Log { public static List<string> All = new(); }\nclass Slow(string name) : IAsyncDisposable { public async ValueTask DisposeAsync() { await Task.Delay(1); Log.All.Add(name); } }");
+        await Run("await using var a = new Slow(\"first\");\nawait using Slow b = new(\"other\");");
+        Assert.Equal("0", (await Run("Log.All.Count")).ResultText);
+        await Run("await using var a = new Slow(\"second\");");
+        Assert.Equal("first", (await Run("string.Join(\" \", Log.All)")).ResultText);
+    }
+
+    [Fact]
     public async Task Blocks_and_statements_mean_what_they_always_did()
     {
         await Run(Resource);

@@ -20,7 +20,7 @@ public sealed class GptNeoX : LanguageModel
 
     /// <summary>A decoder with random weights: normal with deviation 0.02, those that add to the residual stream divided by sqrt(2 layers).</summary>
     /// <param name="config">Sizes.</param>
-    /// <param name="seed">Seed of the weights.</param>
+    /// <param name="seed">Seed of the weights. Default 1.</param>
     /// <exception cref="ArgumentException">Sizes do not fit each other.</exception>
     public GptNeoX(GptNeoXConfig config, long seed = 1)
         : this(config, device: null) =>

@@ -19,7 +19,7 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="heads">Key and value heads.</param>
     /// <param name="context">Most tokens.</param>
     /// <param name="headDim">Width of a head.</param>
-    /// <param name="type">Element type.</param>
+    /// <param name="type">Element type. Default Float32.</param>
     /// <param name="device">Where it lives; CPU when null.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public KeyValueCache(int layers, long batch, int heads, int context, int headDim, ScalarType type = ScalarType.Float32, Device? device = null)

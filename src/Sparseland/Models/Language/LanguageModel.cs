@@ -55,7 +55,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <param name="ids">Token ids [batch, tokens], int64.</param>
     /// <param name="hook">Reads and replaces activations; null for none.</param>
     /// <param name="cache">Holds the tokens before these and takes these in; null for none.</param>
-    /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs.</param>
+    /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs. Default false.</param>
     /// <returns>[batch, tokens, vocabulary].</returns>
     /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, a hook for a place that the model has not, or a hook's shape.</exception>
     public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
@@ -81,7 +81,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>An empty cache for this model.</summary>
-    /// <param name="batch">Sequences.</param>
+    /// <param name="batch">Sequences. Default 1.</param>
     public KeyValueCache NewCache(long batch = 1) =>
         new(Layers, batch, KeyValueShape.Heads, Context, KeyValueShape.HeadDim, Embeddings.dtype, Embeddings.device);
 

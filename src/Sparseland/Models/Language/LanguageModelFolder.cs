@@ -85,7 +85,7 @@ public static class LanguageModelFolder
     /// <param name="path">The folder; made where it is missing.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="notes">Kept in the safetensors file: how the weights were made.</param>
+    /// <param name="notes">Kept in the safetensors file: how the weights were made; null, the default, for none.</param>
     /// <exception cref="ArgumentException">The tokenizer has another vocabulary, or no config.json of the model's architecture can say its config.</exception>
     public static void Save(string path, LanguageModel model, TextTokenizer tokenizer, IReadOnlyDictionary<string, string>? notes = null)
     {
@@ -99,7 +99,7 @@ public static class LanguageModelFolder
     /// <summary>Writes the model alone, as <see cref="Save"/> does: for a model whose tokenizer is not at hand.</summary>
     /// <param name="path">The folder; made where it is missing.</param>
     /// <param name="model">The model.</param>
-    /// <param name="notes">Kept in the safetensors file: how the weights were made.</param>
+    /// <param name="notes">Kept in the safetensors file: how the weights were made; null, the default, for none.</param>
     /// <exception cref="ArgumentException">No config.json of the model's architecture can say its config.</exception>
     public static void SaveModel(string path, LanguageModel model, IReadOnlyDictionary<string, string>? notes = null)
     {

@@ -31,8 +31,8 @@ public sealed class NgramModel
     /// <summary>Counts a text.</summary>
     /// <param name="text">The text.</param>
     /// <param name="vocabulary">Tokens of the vocabulary.</param>
-    /// <param name="order">From 1 to 4.</param>
-    /// <param name="discount">d, above 0 and below 1.</param>
+    /// <param name="order">From 1 to 4. Default 3.</param>
+    /// <param name="discount">d, above 0 and below 1. Default 0.75.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or an id outside the vocabulary.</exception>
     public static NgramModel Count(TokenText text, int vocabulary, int order = 3, double discount = 0.75)
     {

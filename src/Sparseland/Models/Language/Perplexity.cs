@@ -24,7 +24,7 @@ public static class Perplexity
     /// <param name="length">Tokens of a window; the model's context where null. A shorter text is one window.</param>
     /// <param name="stride">From window to window; half a window where null. <paramref name="length"/> is fastest, 1 the fairest.</param>
     /// <param name="batch">Windows at once; as many as keep the logits within 2^24 numbers, at most 16, where null.</param>
-    /// <param name="hook">Replaces activations: what does a change of them cost?</param>
+    /// <param name="hook">Replaces activations: what does a change of them cost? Null, the default, for none.</param>
     /// <param name="progress">Windows done.</param>
     /// <param name="cancel">Checked between batches.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or a token outside the vocabulary.</exception>

@@ -41,8 +41,8 @@ public static class TextGenerator
     /// <summary>New tokens after some others.</summary>
     /// <param name="model">The model; used in the mode that it is in.</param>
     /// <param name="prompt">Tokens to go on from, at least one; of a longer one than the context only the last count.</param>
-    /// <param name="options">How tokens are chosen, and how many.</param>
-    /// <param name="hook">Replaces activations on the way: steering.</param>
+    /// <param name="options">How tokens are chosen, and how many; null for their defaults.</param>
+    /// <param name="hook">Replaces activations on the way: steering. Null, the default, for none.</param>
     /// <param name="progress">Tokens made.</param>
     /// <param name="cancel">Checked before each token.</param>
     /// <exception cref="ArgumentException">An empty prompt, or an option out of its range.</exception>

@@ -43,7 +43,7 @@ public static class BpeTrainer
 {
     /// <summary>Learns the vocabulary.</summary>
     /// <param name="texts">Texts; no token crosses from one to the next.</param>
-    /// <param name="options">Size, special tokens, pieces.</param>
+    /// <param name="options">Size, special tokens, pieces; null for their defaults.</param>
     /// <param name="progress">Merges learned.</param>
     /// <param name="cancel">Checked between texts and between merges.</param>
     /// <exception cref="ArgumentException">There is no text, or the vocabulary is too small for the bytes.</exception>

@@ -58,7 +58,7 @@ public sealed class ResNet : Module<Tensor, Tensor>
 
     /// <summary>A network with random weights.</summary>
     /// <param name="options">Sizes; null for the defaults.</param>
-    /// <param name="seed">Seed of the weights.</param>
+    /// <param name="seed">Seed of the weights. Default 1.</param>
     /// <exception cref="ArgumentException">A size is out of its range.</exception>
     public ResNet(ResNetOptions? options = null, long seed = 1)
         : base(nameof(ResNet))
