@@ -39,9 +39,9 @@ public sealed partial class SparseAutoencoder : nn.Module
         rule.Check(Latents);
         using IDisposable off = no_grad();
         Decoder = new Parameter(decoder);
-        Encoder = new Parameter(encoder ?? decoder.clone());
-        EncoderBias = new Parameter(encoderBias ?? zeros(Latents, dtype: decoder.dtype));
-        DecoderBias = new Parameter(decoderBias ?? zeros(Width, dtype: decoder.dtype));
+        Encoder = new Parameter(encoder ?? Decoder.detach().clone());
+        EncoderBias = new Parameter(encoderBias ?? zeros(Latents, dtype: Decoder.dtype));
+        DecoderBias = new Parameter(decoderBias ?? zeros(Width, dtype: Decoder.dtype));
         foreach (Parameter parameter in (Parameter[])[Decoder, Encoder, EncoderBias, DecoderBias]) parameter.DetachFromDisposeScope();
         register_parameter("encoder", Encoder);
         register_parameter("encoder_bias", EncoderBias);
