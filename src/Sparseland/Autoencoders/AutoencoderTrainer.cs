@@ -83,9 +83,9 @@ public sealed class AutoencoderTrainer : IDisposable
         if (!_options.UnitDecoder) return;
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        double off1 = (Autoencoder.Decoder.norm(1) - 1).abs().max().to(ScalarType.Float64).item<double>();
-        if (!(off1 <= 1e-3))
-            throw new ArgumentException(FormattableString.Invariant($"{nameof(_options.UnitDecoder)} is set, but a row of the decoder has a norm that differs from one by {off1:G3}. Begin with norm one, or set it to false."), "options");
+        double gap = (Autoencoder.Decoder.norm(1) - 1).abs().max().to(ScalarType.Float64).item<double>();
+        if (!(gap <= 1e-3))
+            throw new ArgumentException(FormattableString.Invariant($"{nameof(_options.UnitDecoder)} is set, but a row of the decoder has a norm that differs from one by {gap:G3}. Begin with norm one, or set it to false."), "options");
     }
 
     /// <summary>Looks at the first batches: sizes, the scale, and the mean that the decoder's bias begins with. Gives the tokens of a batch.</summary>
@@ -99,7 +99,9 @@ public sealed class AutoencoderTrainer : IDisposable
         Tensor sum = zeros(Autoencoder.Width, dtype: ScalarType.Float64);
         long seen = 0, wanted = _options.CentreOn == 0 ? 20_000 : _options.CentreOn;
         double norms = 0;
-        for (long i = 0; seen < wanted; i++)
+
+        // Batches beyond those of the training might not exist.
+        for (long i = 0; seen < wanted && i < _options.Steps * _options.Accumulate; i++)
         {
             using DisposeScope inner = NewDisposeScope();
             Tensor x = i == 0 ? first : _batches.At(i).Input;

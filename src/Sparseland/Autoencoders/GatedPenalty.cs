@@ -41,7 +41,7 @@ public sealed class GatedPenalty : AuxiliaryLoss
         using IDisposable off = no_grad();
         Tensor decoder = pass.Autoencoder.Decoder;
         double tokens = pass.Input.shape[0], weight = Weight * progress.Ramp(WarmUp) / tokens;
-        SparseCode gate = CodeRule.Above(pass.Pre, null);
+        using SparseCode gate = CodeRule.Above(pass.Pre, null);
         Tensor error = pass.Input - SparseProduct.Multiply(gate.Support, gate.Values, decoder, pass.Autoencoder.DecoderBias);
         Tensor norms = decoder.norm(1), sums = L1Penalty.Sums(gate, norms.shape[0]);
         Tensor gradients = SparseProduct.Sampled(gate.Support, error, decoder).mul_(-2 / tokens);

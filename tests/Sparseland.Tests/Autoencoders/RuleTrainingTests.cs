@@ -91,11 +91,11 @@ public class RuleTrainingTests
         using var scope = NewDisposeScope();
         Tensor x = Planted(20_000);
         var rule = new JumpReluRule(64, 0.5, 0.5);
-        (SparseAutoencoder autoencoder, double fvu) = Trained(rule, x, new() { Steps = 600, WarmUp = 30, Losses = [new L0Penalty(2, target: 4)] });
-        Assert.InRange(autoencoder.Encode(x).L0, 3, 5.5);
-        Assert.InRange(fvu, 0, 0.3);
-        Assert.InRange(rule.BandShare!.Value, 1e-4, 0.5);
-        Assert.True(rule.Thresholds.Max() > 2 * rule.Thresholds.Min());
+        (SparseAutoencoder autoencoder, double fvu) = Trained(rule, x, new() { Steps = 600, WarmUp = 30, Losses = [new L0Penalty(30, target: 4)] });
+        Assert.InRange(autoencoder.Encode(x).L0, 3.7, 4.4);
+        Assert.InRange(fvu, 0, 0.2);
+        Assert.InRange(rule.BandShare!.Value, 1e-3, 0.2);
+        Assert.True(rule.Thresholds.Min() > 0.6 && rule.Thresholds.Max() > 1.15 * rule.Thresholds.Min());
     }
 
     [Fact]
@@ -121,7 +121,7 @@ public class RuleTrainingTests
         (SparseAutoencoder large, double b) = Trained(new ReluRule(), x * 64, new() { Steps = 40, WarmUp = 2, Losses = [new L1Penalty(1)] });
         Assert.Equal(a, b, 1e-6);
         Assert.Equal(small.Scaling.Factor, 64 * large.Scaling.Factor, 1e-6 * small.Scaling.Factor);
-        Assert.Equal(ActivationScaling.FactorOf(x), small.Scaling.Factor, 1e-6 * small.Scaling.Factor);
+        Assert.Equal(ActivationScaling.FactorOf(x), small.Scaling.Factor, 1e-2 * small.Scaling.Factor);
         (SparseAutoencoder plain, _) = Trained(new ReluRule(), x, new() { Steps = 5, WarmUp = 0, ScaleActivations = false, Losses = [new L1Penalty(1)] });
         Assert.Equal(1, plain.Scaling.Factor);
     }
