@@ -32,7 +32,7 @@ public sealed partial class SparseAutoencoder : nn.Module
     }
 
     /// <summary>From given matrices, which are taken over; without encoder, a copy of the decoder, and without biases, zeros.</summary>
-    private SparseAutoencoder(Tensor decoder, Tensor? encoder, Tensor? encoderBias, Tensor? decoderBias, CodeRule rule, bool centreInput, double scale)
+    internal SparseAutoencoder(Tensor decoder, Tensor? encoder, Tensor? encoderBias, Tensor? decoderBias, CodeRule rule, bool centreInput, double scale)
         : base(nameof(SparseAutoencoder))
     {
         (Latents, Width, Rule, CentreInput, Scaling) = ((int)decoder.shape[0], (int)decoder.shape[1], rule, centreInput, new(scale));
