@@ -21,6 +21,7 @@ internal sealed class AutoencoderPass : IDisposable
 {
     private readonly DisposeScope _scope;
     private readonly List<CodePart> _parts = [];
+    private readonly List<(Support Places, Tensor Gradients)> _pre = [];
     private readonly List<(Parameter Parameter, Tensor Gradient)> _others = [];
     private Tensor _biasGradient;
     private int _main = 1;
@@ -32,11 +33,13 @@ internal sealed class AutoencoderPass : IDisposable
         Autoencoder = autoencoder;
         _scope = NewDisposeScope();
         using IDisposable off = no_grad();
+        x = autoencoder.Scaling.Apply(x);
+        gradients = gradients is null ? null : autoencoder.Scaling.Undo(gradients);
         Input = x;
         Centred = autoencoder.Centred(x);
         Pre = autoencoder.Pre(Centred);
-        Code = autoencoder.Rule.Select(Pre, new(training, gradients, autoencoder.Decoder));
-        Reconstruction = autoencoder.Decode(Code);
+        Code = autoencoder.Rule.Select(Pre, new(training, gradients, autoencoder.Decoder, autoencoder.EncoderBias));
+        Reconstruction = autoencoder.Rebuild(Code);
         Error = x - Reconstruction;
         Tensor gradient = Error.mul(-2.0 / x.shape[0]);
         _biasGradient = gradient.sum([0L]);
@@ -46,6 +49,7 @@ internal sealed class AutoencoderPass : IDisposable
 
     public SparseAutoencoder Autoencoder { get; }
 
+    /// <summary>x as the autoencoder sees it: scaled. The loss and all gradients are on this scale.</summary>
     public Tensor Input { get; }
 
     /// <summary>x - b_d.</summary>
@@ -86,6 +90,12 @@ internal sealed class AutoencoderPass : IDisposable
         _values = _values is null ? gradients : _values + gradients;
     }
 
+    /// <summary>Whether a part is the whole code as it was chosen, and not entries that were added.</summary>
+    public bool IsCode(CodePart part) => ReferenceEquals(part.Values, Code.Values);
+
+    /// <summary>Adds gradients of pre-activations [Count] at some places: they reach the encoder alone.</summary>
+    public void AddToPreActivations(Support places, Tensor gradients) => _pre.Add((places, gradients));
+
     /// <summary>Adds to the gradient of each decoder row so many times the row itself [latents].</summary>
     public void AddToDecoderRows(Tensor coefficients) => _decoderRows = _decoderRows is null ? coefficients : _decoderRows + coefficients;
 
@@ -111,6 +121,13 @@ internal sealed class AutoencoderPass : IDisposable
             Accumulate(ref decoder, latents, f, part.Gradient);
             Accumulate(ref encoder, latents, dz, Centred);
             bias.index_add_(0, part.Support.ColumnIndexTensor(), pre, 1);
+        }
+
+        foreach ((Support places, Tensor gradients) in _pre)
+        {
+            Support latents = places.Transpose(out int[] order);
+            Accumulate(ref encoder, latents, gradients.index_select(0, tensor(order, ScalarType.Int64)), Centred);
+            bias.index_add_(0, places.ColumnIndexTensor(), gradients, 1);
         }
 
         if (_decoderRows is not null) decoder!.addcmul_(_decoderRows.unsqueeze(1), Autoencoder.Decoder, 1);

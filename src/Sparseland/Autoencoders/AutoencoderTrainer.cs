@@ -28,6 +28,7 @@ public sealed class AutoencoderTrainer : IDisposable
         ArgumentNullException.ThrowIfNull(batches);
         (Autoencoder, _batches, _options) = (autoencoder, batches, options ?? new());
         _options.Validate();
+        Check();
         long tokens = Start() * _options.Steps * _options.Accumulate;
         Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
         _state = new State(autoencoder, Statistics);
@@ -72,29 +73,47 @@ public sealed class AutoencoderTrainer : IDisposable
 
     /// <summary>What must be the same where a checkpoint is taken up.</summary>
     private string Variant() =>
-        $"{_options.Variant}{Autoencoder.Rule.Description}; {string.Join(", ", _options.Losses.Select(loss => loss.Description))}; {(_options.UnitDecoder ? "unit" : "free")} decoder";
+        $"{_options.Variant}{Autoencoder.Rule.Description}; {string.Join(", ", _options.Losses.Select(loss => loss.Description))}; {(_options.UnitDecoder ? "unit" : "free")} decoder, {(_options.ScaleActivations ? "scaled" : "as they are")}";
 
-    /// <summary>Looks at the first batches: sizes, and the mean that the decoder's bias begins with. Gives the tokens of a batch.</summary>
+    /// <summary>What must fit together before any work is done.</summary>
+    private void Check()
+    {
+        foreach (AuxiliaryLoss loss in _options.Losses) loss.Check(Autoencoder);
+        Autoencoder.Rule.CheckLosses(_options.Losses);
+        if (!_options.UnitDecoder) return;
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        double gap = (Autoencoder.Decoder.norm(1) - 1).abs().max().to(ScalarType.Float64).item<double>();
+        if (!(gap <= 1e-3))
+            throw new ArgumentException(FormattableString.Invariant($"{nameof(_options.UnitDecoder)} is set, but a row of the decoder has a norm that differs from one by {gap:G3}. Begin with norm one, or set it to false."), "options");
+    }
+
+    /// <summary>Looks at the first batches: sizes, the scale, and the mean that the decoder's bias begins with. Gives the tokens of a batch.</summary>
     private long Start()
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor first = _batches.At(0).Input;
         Autoencoder.CheckActivations(first);
-        if (_options.CentreOn == 0) return first.shape[0];
+        if (_options.CentreOn == 0 && !_options.ScaleActivations) return first.shape[0];
         Tensor sum = zeros(Autoencoder.Width, dtype: ScalarType.Float64);
-        long seen = 0;
-        for (long i = 0; seen < _options.CentreOn; i++)
+        long seen = 0, wanted = _options.CentreOn == 0 ? 20_000 : _options.CentreOn;
+        double norms = 0;
+
+        // Batches beyond those of the training might not exist.
+        for (long i = 0; seen < wanted && i < _options.Steps * _options.Accumulate; i++)
         {
             using DisposeScope inner = NewDisposeScope();
             Tensor x = i == 0 ? first : _batches.At(i).Input;
-            x = x.narrow(0, 0, Math.Min(x.shape[0], _options.CentreOn - seen));
+            x = x.narrow(0, 0, Math.Min(x.shape[0], wanted - seen));
             Autoencoder.CheckActivations(x);
             sum.add_(x.sum([0L], type: ScalarType.Float64));
+            norms += x.norm(1).sum(ScalarType.Float64).item<double>();
             seen += x.shape[0];
         }
 
-        Autoencoder.DecoderBias.copy_(sum.div_(seen));
+        if (_options.ScaleActivations) Autoencoder.Scaling.Set(ActivationScaling.FactorOf(norms / seen, Autoencoder.Width));
+        if (_options.CentreOn > 0) Autoencoder.DecoderBias.copy_(Autoencoder.Scaling.Apply(sum.div_(seen)));
         return first.shape[0];
     }
 

@@ -24,6 +24,13 @@ public record AutoencoderTrainingOptions : TrainingOptions
     /// <summary>What is added to the loss of the reconstruction. Default <see cref="DeadLatentLoss"/> alone.</summary>
     public IReadOnlyList<AuxiliaryLoss> Losses { get; init; } = [new DeadLatentLoss()];
 
+    /// <summary>
+    /// Whether activations are multiplied with one constant so that their mean norm is sqrt(d), the scale that rates, penalties and thresholds are meant
+    /// on: see <see cref="ActivationScaling"/>. It is measured on the first <see cref="CentreOn"/> activations (20,000 where that is 0) and stays for the
+    /// whole run; losses are reported on this scale. False leaves the autoencoder's as it is. Default true.
+    /// </summary>
+    public bool ScaleActivations { get; init; } = true;
+
     /// <summary>b_d begins as the mean of so many activations of the first batches; 0 leaves it. Default 20,000.</summary>
     public int CentreOn { get; init; } = 20_000;
 

@@ -55,10 +55,15 @@ public sealed class BatchTopKRule : CodeRule
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
         if (context.Training) return Positive(Selection.Select.TopK(pre, Budget.Global(CountFor(pre))), pre);
-        double t = Threshold ?? throw new InvalidOperationException($"{Architecture} has no threshold yet: it chooses across a batch in training and needs one at inference. Train it, or calibrate one.");
-        using DisposeScope scope = NewDisposeScope();
-        return Positive(Support.FromMask(pre.gt(t)), pre);
+        using Tensor t = tensor(new[] { Learned() });
+        return Above(pre, t);
     }
+
+    internal override CodeRule Frozen(int latents) => new ThresholdRule(latents, Learned());
+
+    internal override Tensor? AtInference() => tensor(new[] { Threshold ?? 1 });
+
+    internal override void ScaleThresholds(double factor) => _threshold.fill_((Threshold ?? 1) * factor);
 
     internal override void Learn(SparseCode code)
     {
@@ -68,6 +73,9 @@ public sealed class BatchTopKRule : CodeRule
         double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = _threshold[0].item<double>();
         _threshold.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
     }
+
+    private double Learned() =>
+        Threshold ?? throw new InvalidOperationException($"{Architecture} has no threshold yet: it chooses across a batch in training and needs one at inference. Train it, or calibrate one.");
 
     private int CountFor(Tensor pre) => (int)Math.Min(Math.Round(K * pre.shape[0]), pre.numel());
 }

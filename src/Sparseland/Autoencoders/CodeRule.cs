@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -8,7 +9,8 @@ namespace Sparseland.Autoencoders;
 /// <param name="Training">True during training, where rules that choose across a batch do so; false where the code of a token must not depend on its neighbours.</param>
 /// <param name="Gradients">Gradients of the model's loss at the tokens [tokens, d]; null where there are none.</param>
 /// <param name="Decoder">Rows of the decoder [latents, d]; rules that weigh by it read it.</param>
-public readonly record struct CodeContext(bool Training, Tensor? Gradients, Tensor Decoder);
+/// <param name="EncoderBias">b_e [latents], which the pre-activations hold; null, the default, where it is not known.</param>
+public readonly record struct CodeContext(bool Training, Tensor? Gradients, Tensor Decoder, Tensor? EncoderBias = null);
 
 /// <summary>
 /// How an architecture turns pre-activations into a code: which latents are active, with which values, and how gradients go back. A rule is
@@ -57,6 +59,43 @@ public abstract class CodeRule : nn.Module
     /// <summary>Called after a step with the batch's codes: running thresholds and frequencies are brought up to date here.</summary>
     internal virtual void Learn(SparseCode code)
     {
+    }
+
+    /// <summary>Throws where a training would go wrong without a loss that it does not have.</summary>
+    internal virtual void CheckLosses(IReadOnlyList<AuxiliaryLoss> losses)
+    {
+    }
+
+    /// <summary>The rule that codes at inference with what was learned: this one, unless it chooses across a batch.</summary>
+    internal virtual CodeRule Frozen(int latents) => this;
+
+    /// <summary>Thresholds above which a latent is active at inference, [latents] or [1] of Float64; null where there are none.</summary>
+    internal virtual Tensor? AtInference() => null;
+
+    /// <summary>Multiplies the thresholds that <see cref="AtInference"/> gave.</summary>
+    internal virtual void ScaleThresholds(double factor) => throw new InvalidOperationException($"{Architecture} has no thresholds.");
+
+    /// <summary>Takes in that pre-activations of each latent are multiplied [latents]; codes are then to be so too.</summary>
+    internal virtual void ScaleLatents(Tensor factors) =>
+        throw new InvalidOperationException($"{Architecture} compares latents with one another: scaling them would change which are active.{(ChoosesAcrossBatch ? " Freeze the autoencoder first." : "")}");
+
+    /// <summary>The entries above their thresholds [latents], all positive; null for zero.</summary>
+    internal static SparseCode Above(Tensor pre, Tensor? thresholds)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+
+        // NaN is above nothing and would go unseen.
+        if (pre.numel() > 0 && double.IsNaN(TensorInput.LargestMagnitude(pre)))
+            throw new ArgumentException($"A pre-activation is NaN, first of token {pre.isnan().any(1).nonzero()[0, 0].item<long>()}.", nameof(pre));
+        Support support = Support.FromMask(thresholds is null ? pre.gt(0) : pre.gt(thresholds.to(pre.dtype)));
+        return new(support, support.Gather(pre).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Throws where a training lacks a loss.</summary>
+    private protected void Need(bool there, string what)
+    {
+        if (!there) throw new ArgumentException($"A training of the rule {Architecture} needs {what}: add it to {nameof(AutoencoderTrainingOptions.Losses)}.", nameof(AutoencoderTrainingOptions.Losses));
     }
 
     /// <summary>The entries of a choice whose pre-activation is above zero, with these as values.</summary>

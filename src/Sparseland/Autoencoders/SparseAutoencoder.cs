@@ -10,8 +10,11 @@ namespace Sparseland.Autoencoders;
 /// A sparse autoencoder of activations x [tokens, d]: z = W_e (x - b_d) + b_e, a code f from z by a <see cref="CodeRule"/>, xhat = W_d^T f + b_d.
 /// Both matrices have one latent per row.
 /// </summary>
-/// <remarks>The architectures (ReLU with l1, TopK, BatchTopK, JumpReLU, ...) differ in their rule alone.</remarks>
-public sealed class SparseAutoencoder : nn.Module
+/// <remarks>
+/// The architectures (ReLU with l1, TopK, BatchTopK, JumpReLU, ...) differ in their rule alone. Where <see cref="Scaling"/> has a factor s other than one, x
+/// in these equations is s times the activation, and what is decoded is divided by s.
+/// </remarks>
+public sealed partial class SparseAutoencoder : nn.Module
 {
     /// <summary>An autoencoder with random directions: rows of the decoder are Gaussian and of norm one, the encoder is a copy of it, biases are zero.</summary>
     /// <param name="width">d, the width of the activations.</param>
@@ -20,33 +23,50 @@ public sealed class SparseAutoencoder : nn.Module
     /// <param name="seed">Seed of the directions. Default 1.</param>
     /// <param name="centreInput">Whether b_d is subtracted from the input. Default true.</param>
     /// <param name="type">Float32 (the default) or Float64.</param>
+    /// <param name="decoderNorm">Norm of the rows of decoder and encoder, positive; recipes with a free decoder begin with 0.1. Default 1.</param>
     /// <exception cref="ArgumentException">A size is not positive, or the rule does not fit the number of latents.</exception>
-    public SparseAutoencoder(int width, int latents, CodeRule rule, long seed = 1, bool centreInput = true, ScalarType type = ScalarType.Float32)
+    public SparseAutoencoder(
+        int width, int latents, CodeRule rule, long seed = 1, bool centreInput = true, ScalarType type = ScalarType.Float32, double decoderNorm = 1)
+        : this(Directions(width, latents, rule, seed, type, decoderNorm), null, null, null, rule, centreInput, 1)
+    {
+    }
+
+    /// <summary>From given matrices, which are taken over; without encoder, a copy of the decoder, and without biases, zeros.</summary>
+    internal SparseAutoencoder(Tensor decoder, Tensor? encoder, Tensor? encoderBias, Tensor? decoderBias, CodeRule rule, bool centreInput, double scale)
         : base(nameof(SparseAutoencoder))
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latents);
-        ArgumentNullException.ThrowIfNull(rule);
-        if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The type is {type}; it must be Float32 or Float64.", nameof(type));
-        rule.Check(latents);
-        (Width, Latents, Rule, CentreInput) = (width, latents, rule, centreInput);
+        (Latents, Width, Rule, CentreInput, Scaling) = ((int)decoder.shape[0], (int)decoder.shape[1], rule, centreInput, new(scale));
+        rule.Check(Latents);
         using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
-        var random = new SeededRandom(seed, 600);
-        double[] numbers = new double[(long)latents * width];
-        for (int i = 0; i < numbers.Length; i++) numbers[i] = random.NextGaussian();
-        Tensor rows = tensor(numbers, [latents, width]);
-        rows = rows.div_(rows.norm(1, keepdim: true)).to(type);
-        Decoder = new Parameter(rows.clone());
-        Encoder = new Parameter(rows.clone());
-        EncoderBias = new Parameter(zeros(latents, dtype: type));
-        DecoderBias = new Parameter(zeros(width, dtype: type));
+        Decoder = new Parameter(decoder);
+        Encoder = new Parameter(encoder ?? Decoder.detach().clone());
+        EncoderBias = new Parameter(encoderBias ?? zeros(Latents, dtype: Decoder.dtype));
+        DecoderBias = new Parameter(decoderBias ?? zeros(Width, dtype: Decoder.dtype));
         foreach (Parameter parameter in (Parameter[])[Decoder, Encoder, EncoderBias, DecoderBias]) parameter.DetachFromDisposeScope();
         register_parameter("encoder", Encoder);
         register_parameter("encoder_bias", EncoderBias);
         register_parameter("decoder", Decoder);
         register_parameter("decoder_bias", DecoderBias);
         register_module("rule", rule);
+        register_module("scaling", Scaling);
+    }
+
+    private static Tensor Directions(int width, int latents, CodeRule rule, long seed, ScalarType type, double decoderNorm)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latents);
+        ArgumentNullException.ThrowIfNull(rule);
+        if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The type is {type}; it must be Float32 or Float64.", nameof(type));
+        if (!(decoderNorm > 0) || !double.IsFinite(decoderNorm)) throw new ArgumentOutOfRangeException(nameof(decoderNorm), decoderNorm, "decoderNorm must be positive and finite.");
+        rule.Check(latents);
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        var random = new SeededRandom(seed, 600);
+        double[] numbers = new double[(long)latents * width];
+        for (int i = 0; i < numbers.Length; i++) numbers[i] = random.NextGaussian();
+        Tensor rows = tensor(numbers, [latents, width]);
+        rows = rows.div_(rows.norm(1, keepdim: true)).mul_(decoderNorm).to(type);
+        return rows.MoveToOuterDisposeScope();
     }
 
     /// <summary>d, the width of the activations.</summary>
@@ -61,6 +81,9 @@ public sealed class SparseAutoencoder : nn.Module
     /// <summary>Whether b_d is subtracted from the input.</summary>
     public bool CentreInput { get; }
 
+    /// <summary>The constant that activations are multiplied with first; 1 before training.</summary>
+    public ActivationScaling Scaling { get; }
+
     /// <summary>W_e [latents, d].</summary>
     public Parameter Encoder { get; }
 
@@ -73,7 +96,7 @@ public sealed class SparseAutoencoder : nn.Module
     /// <summary>b_d [d].</summary>
     public Parameter DecoderBias { get; }
 
-    /// <summary>z = W_e (x - b_d) + b_e.</summary>
+    /// <summary>z = W_e (s x - b_d) + b_e.</summary>
     /// <param name="x">Activations [tokens, d].</param>
     /// <returns>[tokens, latents].</returns>
     /// <exception cref="ArgumentException">Another width or type, or a value that is not finite; the message names the token.</exception>
@@ -82,7 +105,7 @@ public sealed class SparseAutoencoder : nn.Module
         CheckActivations(x);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        return Pre(Centred(x)).MoveToOuterDisposeScope();
+        return Pre(Centred(Scaling.Apply(x))).MoveToOuterDisposeScope();
     }
 
     /// <summary>Codes at inference: each token's depends on it alone.</summary>
@@ -93,10 +116,11 @@ public sealed class SparseAutoencoder : nn.Module
     public SparseCode Encode(Tensor x, Tensor? gradients = null)
     {
         using Tensor pre = PreActivations(x);
-        return Rule.Select(pre, new(Training: false, gradients, Decoder));
+        using Tensor? scaled = gradients is null ? null : Scaling.Undo(gradients).alias();
+        return Rule.Select(pre, new(Training: false, scaled, Decoder, EncoderBias));
     }
 
-    /// <summary>xhat = W_d^T f + b_d.</summary>
+    /// <summary>xhat = W_d^T f + b_d, on the scale of the activations as they came.</summary>
     /// <param name="code">Codes.</param>
     /// <returns>[tokens, d].</returns>
     /// <exception cref="ArgumentException">A code of another number of latents.</exception>
@@ -104,7 +128,9 @@ public sealed class SparseAutoencoder : nn.Module
     {
         ArgumentNullException.ThrowIfNull(code);
         if (code.Latents != Latents) throw new ArgumentException($"The code has {code.Latents} latents, the autoencoder {Latents}.", nameof(code));
-        return SparseProduct.Multiply(code.Support, code.Values, Decoder, DecoderBias);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        return Scaling.Undo(Rebuild(code)).MoveToOuterDisposeScope();
     }
 
     /// <summary>Decodes the codes of some tokens.</summary>
@@ -115,6 +141,9 @@ public sealed class SparseAutoencoder : nn.Module
         using SparseCode code = Encode(x);
         return Decode(code);
     }
+
+    /// <summary>W_d^T f + b_d, on the scale of the autoencoder.</summary>
+    internal Tensor Rebuild(SparseCode code) => SparseProduct.Multiply(code.Support, code.Values, Decoder, DecoderBias);
 
     internal Tensor Centred(Tensor x) => CentreInput ? x - DecoderBias : x;
 

@@ -46,7 +46,7 @@ public class TopKStepBenchmark : IQuickBenchmark
             using DisposeScope scope = NewDisposeScope();
             Tensor x = randn([Tokens, width], generator: new Generator(1));
             using var autoencoder = new SparseAutoencoder(width, latents, new TopKRule(K));
-            AutoencoderTrainingOptions options = new() { Steps = 100_000, WarmUp = 0, LearningRate = 1e-3, Losses = [], CentreOn = Tokens };
+            AutoencoderTrainingOptions options = new() { Steps = 100_000, WarmUp = 0, LearningRate = 1e-3, Losses = [], CentreOn = Tokens, ScaleActivations = false };
             using var buffer = new ActivationBuffer(new TensorActivations(x), Tokens, new() { Repeat = true });
             using var trainer = new AutoencoderTrainer(autoencoder, buffer, options);
             if (python is not null)

@@ -1,0 +1,124 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Sparseland.IO;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>A config of a folder that remembers which of its keys were read, and the tensors beside it.</summary>
+internal sealed class FolderConfig
+{
+    private readonly JsonObject _root;
+    private readonly string _path;
+    private readonly HashSet<string> _used = new(StringComparer.Ordinal);
+
+    private FolderConfig(JsonObject root, string path) => (_root, _path) = (root, path);
+
+    /// <summary>Reads cfg.json of a folder.</summary>
+    /// <exception cref="FileNotFoundException">There is none; the message lists folders below that have one.</exception>
+    /// <exception cref="InvalidDataException">It is no JSON object.</exception>
+    public static FolderConfig Read(string folder)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        string path = Path.Combine(folder, "cfg.json");
+        if (!File.Exists(path))
+        {
+            string[] below = Directory.Exists(folder)
+                ? [.. Directory.EnumerateFiles(folder, "cfg.json", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 6, IgnoreInaccessible = true })
+                    .Select(file => Path.GetRelativePath(folder, Path.GetDirectoryName(file)!)).Order(StringComparer.Ordinal).Take(20)]
+                : [];
+            throw new FileNotFoundException(
+                below.Length == 0 ? $"'{folder}' has no cfg.json: it is no folder of an autoencoder." : $"'{folder}' has no cfg.json itself; below it there are autoencoders in {string.Join(", ", below)}.", path);
+        }
+
+        try
+        {
+            return JsonNode.Parse(File.ReadAllText(path), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }) is JsonObject root
+                ? new(root, path) : throw new InvalidDataException($"{path}: it is no JSON object.");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{path}: it is no JSON: {e.Message}", e);
+        }
+    }
+
+    /// <summary>An object within; empty where there is none. Keys read there count as read here.</summary>
+    public FolderConfig Within(string name)
+    {
+        _used.Add(name);
+        return new(_root[name] as JsonObject ?? [], $"{_path}, {name}");
+    }
+
+    /// <summary>What was not read.</summary>
+    public JsonObject Unused()
+    {
+        var rest = new JsonObject();
+        foreach ((string key, JsonNode? value) in _root)
+        {
+            if (!_used.Contains(key)) rest[key] = value?.DeepClone();
+        }
+
+        return rest;
+    }
+
+    public bool Has(string name) => _root[name] is not null;
+
+    public string? Text(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out string? text) ? text : throw Bad(name, node, "a text");
+    }
+
+    public int? Integer(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out int number) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    public bool Flag(string name, bool absent)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return absent;
+        return node is JsonValue value && value.TryGetValue(out bool flag) ? flag : throw Bad(name, node, "true or false");
+    }
+
+    /// <summary>A size, which must be there.</summary>
+    public int Size(string name) => Integer(name) switch
+    {
+        null => throw new InvalidDataException($"{_path}: it has no {name}."),
+        <= 0 and var size => throw new InvalidDataException($"{_path}: {name} is {size}; it must be positive."),
+        { } size => size,
+    };
+
+    /// <summary>true, false or a text, as a text.</summary>
+    public string? TextOrFlag(string name) => _root[name] is JsonValue value && value.TryGetValue(out bool flag) ? (Flag(name, flag) ? "true" : "false") : Text(name);
+
+    public InvalidDataException Refused(string name, object? value, string known) => new($"{_path}: {name} is '{value}'; known is {known}.");
+
+    /// <summary>A tensor of a file as float32, of a wanted shape.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="shape">Wanted shape.</param>
+    /// <param name="remarks">Told where the numbers were widened.</param>
+    public static Tensor Weight(SafeTensorsFile file, string name, long[] shape, List<string> remarks)
+    {
+        if (!file.Tensors.Any(tensor => tensor.Name == name))
+            throw new InvalidDataException($"{file.Path}: it has no tensor '{name}' of shape [{string.Join(", ", shape)}]; it has {string.Join(", ", file.Tensors.Select(tensor => tensor.Name))}.");
+        Tensor tensor = file.Load(name);
+        if (!tensor.shape.SequenceEqual(shape))
+            throw new InvalidDataException($"{file.Path}: '{name}' is [{string.Join(", ", tensor.shape)}], where the config wants [{string.Join(", ", shape)}].");
+        if (tensor.dtype == ScalarType.Float32) return Finite(file, name, tensor);
+        if (!tensor.is_floating_point()) throw new InvalidDataException($"{file.Path}: '{name}' is {tensor.dtype}; weights are floating-point.");
+        string remark = $"weights are {tensor.dtype} in the file and Float32 here";
+        if (!remarks.Contains(remark)) remarks.Add(remark);
+        return Finite(file, name, tensor.to(ScalarType.Float32));
+    }
+
+    private static Tensor Finite(SafeTensorsFile file, string name, Tensor tensor) =>
+        tensor.isfinite().all().item<bool>() ? tensor : throw new InvalidDataException($"{file.Path}: '{name}' holds a value that is not finite.");
+
+    private InvalidDataException Bad(string name, JsonNode node, string kind) => new($"{_path}: {name} is {node.ToJsonString()}; it must be {kind}.");
+}

@@ -1,0 +1,216 @@
+using System.Text.Json.Nodes;
+using Sparseland.IO;
+using Sparseland.Models.Language;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>
+/// Folders of SAELens: cfg.json and sae_weights.safetensors, with W_enc [d, M], W_dec [M, d], b_enc [M], b_dec [d], and threshold, b_gate, r_mag and b_mag [M]
+/// where the architecture has them. Version 6 and the flat configs before it are read; version 6 is written.
+/// </summary>
+public static class SaeLensFolder
+{
+    private const string Weights = "sae_weights.safetensors", Known = "standard, topk, jumprelu and gated";
+
+    // Keys of a training or of the kit's own bookkeeping that change nothing of the function: read by nobody and kept.
+    private static readonly string[] s_harmless =
+    [
+        "dtype", "device", "metadata", "sae_lens_training_version", "sae_lens_version", "model_name", "hook_name", "hook_point", "hook_layer", "hook_point_layer", "context_size", "prepend_bos",
+        "dataset_path", "dataset_trust_remote_code", "model_from_pretrained_kwargs", "seqpos_slice", "neuronpedia_id", "l1_coefficient", "lp_norm", "lr", "seed", "training_tokens",
+    ];
+
+    /// <summary>Reads a folder.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="activationScale">
+    /// s, what activations are multiplied with first, where the config says "expected_average_only_in" and keeps it elsewhere (activation_scaler.json of a training's checkpoint);
+    /// folded into the weights. Null, the default, for none.
+    /// </param>
+    /// <returns>A new autoencoder. A learned threshold becomes a <see cref="ThresholdRule"/>, which keeps its numbers as they are.</returns>
+    /// <exception cref="FileNotFoundException">There is no cfg.json or no weights; the message lists folders below that have a config.</exception>
+    /// <exception cref="InvalidDataException">A key has a value that is not known, or a tensor is missing, of another shape, or not finite; the message names it.</exception>
+    public static SavedAutoencoder Read(string folder, double? activationScale = null)
+    {
+        FolderConfig config = FolderConfig.Read(folder);
+        int width = config.Size("d_in"), latents = config.Size("d_sae");
+        string architecture = Architecture(config);
+        int k = architecture == "topk" ? TopK(config, latents) : 0;
+        bool centred = config.Flag("apply_b_dec_to_input", absent: true), rescaled = config.Flag("rescale_acts_by_decoder_norm", absent: false);
+        Refuse(config, "reshape_activations", "none", "hook_z");
+        double scale = Scale(config, activationScale);
+        string path = Path.Combine(folder, Weights);
+        if (!File.Exists(path)) throw new FileNotFoundException($"'{folder}' has a cfg.json, but no {Weights}.", path);
+        using SafeTensorsFile file = SafeTensors.Open(path);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        var remarks = new List<string>();
+        var used = new HashSet<string>(StringComparer.Ordinal);
+        Tensor Take(string name, params long[] shape)
+        {
+            used.Add(name);
+            return FolderConfig.Weight(file, name, shape, remarks);
+        }
+
+        Tensor encoder = Take("W_enc", width, latents).t().contiguous(), decoder = Take("W_dec", latents, width), bias = Take("b_dec", width);
+        Tensor encoderBias = Take(architecture == "gated" ? "b_gate" : "b_enc", latents);
+        CodeRule rule = architecture switch
+        {
+            "standard" => new ReluRule(),
+            "topk" => new TopKRule(k),
+            "jumprelu" => new ThresholdRule([.. Take("threshold", latents).to(ScalarType.Float64).data<double>()]),
+            _ => Gated(Take("r_mag", latents), Take("b_mag", latents)),
+        };
+        FineTuned(config, file, used, latents);
+        foreach (string other in file.Names.Where(name => !used.Contains(name))) remarks.Add($"the tensor '{other}' is not known and was not used");
+        if (rescaled && architecture == "topk")
+        {
+            // Chosen by z ||W_d||, decoded by z: with the norms in the encoder both are one.
+            Tensor norms = decoder.norm(1).clamp_min(1e-30);
+            (encoder, encoderBias, decoder) = (encoder * norms.unsqueeze(1), encoderBias * norms, decoder / norms.unsqueeze(1));
+            remarks.Add("norms of the decoder were folded into the encoder, by which latents are chosen; codes are multiplied with them");
+        }
+
+        var autoencoder = new SparseAutoencoder(decoder.DetachFromDisposeScope(), encoder.DetachFromDisposeScope(), encoderBias.DetachFromDisposeScope(), bias.DetachFromDisposeScope(), rule, centred, scale);
+        autoencoder.FoldScaling();
+        return new(autoencoder, Origin(config, remarks), remarks);
+    }
+
+    /// <summary>
+    /// Writes a folder that SAELens reads. The scaling is folded into the weights. Rules that choose across a batch are written as their thresholds
+    /// (architecture "jumprelu"); the autoencoder itself stays as it is.
+    /// </summary>
+    /// <param name="folder">The folder; made where it is missing.</param>
+    /// <param name="autoencoder">The autoencoder, of Float32.</param>
+    /// <param name="origin">Where it belongs; null, the default, for nothing said.</param>
+    /// <exception cref="ArgumentException">The autoencoder is not of Float32, or its rule has no form there.</exception>
+    /// <exception cref="InvalidOperationException">A rule that chooses across a batch has no threshold yet.</exception>
+    public static void Write(string folder, SparseAutoencoder autoencoder, AutoencoderOrigin? origin = null)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
+        ArgumentNullException.ThrowIfNull(autoencoder);
+        if (autoencoder.Encoder.dtype != ScalarType.Float32) throw new ArgumentException($"The autoencoder is {autoencoder.Encoder.dtype}; folders hold Float32.", nameof(autoencoder));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        SparseAutoencoder frozen = autoencoder.Freeze();
+        try
+        {
+            double s = autoencoder.Scaling.Factor;
+            var tensors = new Dictionary<string, Tensor>
+            {
+                ["W_enc"] = (frozen.Encoder * s).t().contiguous(), ["W_dec"] = frozen.Decoder / s, ["b_dec"] = frozen.DecoderBias / s, [frozen.Rule is GatedRule ? "b_gate" : "b_enc"] = frozen.EncoderBias,
+            };
+            var config = new JsonObject();
+            foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
+            config["architecture"] = Architecture(frozen.Rule, tensors, config);
+            (config["d_in"], config["d_sae"], config["dtype"], config["device"]) = (autoencoder.Width, autoencoder.Latents, "float32", "cpu");
+            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, "none", "none");
+            JsonObject metadata = config["metadata"] as JsonObject ?? [];
+            config["metadata"] = metadata;
+            if (origin?.Model is { } model) metadata["model_name"] = model;
+            if ((origin?.Hook ?? (origin?.Site is { } site ? HookNames.Of(site) : null)) is { } hook) metadata["hook_name"] = hook;
+            metadata["sparseland"] = new JsonObject { ["rule"] = autoencoder.Rule.Description, ["folded_scaling"] = s };
+            Directory.CreateDirectory(folder);
+            SafeTensors.Save(Path.Combine(folder, Weights), tensors);
+            byte[] text = System.Text.Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
+            ReplacedFile.Write(Path.Combine(folder, "cfg.json"), stream => stream.Write(text), text.Length);
+        }
+        finally
+        {
+            if (!ReferenceEquals(frozen, autoencoder)) frozen.Dispose();
+        }
+    }
+
+    private static string Architecture(FolderConfig config)
+    {
+        string architecture = config.Text("architecture") ?? "standard";
+        string? function = config.Text("activation_fn") ?? config.Text("activation_fn_str");
+        if (function == "topk") return "topk";
+        if (function is not (null or "relu")) throw config.Refused("activation_fn", function, "relu and topk");
+        return architecture is "standard" or "topk" or "jumprelu" or "gated" ? architecture : throw config.Refused("architecture", architecture, Known);
+    }
+
+    private static string Architecture(CodeRule rule, Dictionary<string, Tensor> tensors, JsonObject config)
+    {
+        switch (rule)
+        {
+            case ReluRule:
+                return "standard";
+            case TopKRule topK:
+                (config["k"], config["rescale_acts_by_decoder_norm"]) = (topK.K, false);
+                return "topk";
+            case ThresholdRule or JumpReluRule:
+                tensors["threshold"] = rule.AtInference()!.to(ScalarType.Float32);
+                return "jumprelu";
+            case GatedRule gated:
+                (tensors["r_mag"], tensors["b_mag"]) = (gated.LogScale, gated.MagnitudeBias);
+                return "gated";
+            default:
+                throw new ArgumentException($"The rule {rule.Architecture} has no form in SAELens, which knows {Known}.", nameof(rule));
+        }
+    }
+
+    private static int TopK(FolderConfig config, int latents)
+    {
+        int k = config.Integer("k") ?? config.Within("activation_fn_kwargs").Integer("k") ?? throw config.Refused("k", "missing", "a number of latents for the architecture topk");
+        return k >= 1 && k <= latents ? k : throw config.Refused("k", k, $"1 to the {latents} latents");
+    }
+
+    private static double Scale(FolderConfig config, double? given)
+    {
+        string normalisation = config.TextOrFlag("normalize_activations") ?? "none";
+        switch (normalisation)
+        {
+            case "none" or "false":
+                if (given is not null) throw new ArgumentException("The config normalises nothing, so there is no factor to give.", "activationScale");
+                return 1;
+            case "expected_average_only_in" or "true":
+                if (given is null)
+                    throw new ArgumentException("The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's activation_scaler.json, or ActivationScaling.FactorOf some activations).", "activationScale");
+                return given > 0 && double.IsFinite(given.Value) ? given.Value : throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
+            default:
+                throw config.Refused("normalize_activations", normalisation, "none and expected_average_only_in (per-token forms cannot be folded into weights)");
+        }
+    }
+
+    private static void Refuse(FolderConfig config, string name, params string[] known)
+    {
+        if (config.Text(name) is { } value && !known.Contains(value)) throw config.Refused(name, value, string.Join(" and ", known));
+    }
+
+    private static GatedRule Gated(Tensor logScale, Tensor bias)
+    {
+        var rule = new GatedRule((int)logScale.shape[0]);
+        rule.LogScale.copy_(logScale);
+        rule.MagnitudeBias.copy_(bias);
+        return rule;
+    }
+
+    // Values are multiplied with it after the code where a config says so; ones change nothing.
+    private static void FineTuned(FolderConfig config, SafeTensorsFile file, HashSet<string> used, int latents)
+    {
+        bool asked = config.Flag("finetuning_scaling_factor", absent: false);
+        if (!file.Names.Contains("scaling_factor")) return;
+        used.Add("scaling_factor");
+        using Tensor factor = FolderConfig.Weight(file, "scaling_factor", [latents], []);
+        if (asked || !factor.eq(1).all().item<bool>())
+            throw new InvalidDataException($"{file.Path}: 'scaling_factor' is {(asked ? "used (finetuning_scaling_factor)" : "not all ones")}; folders with such factors are not read.");
+    }
+
+    private static AutoencoderOrigin Origin(FolderConfig config, List<string> remarks)
+    {
+        FolderConfig metadata = config.Within("metadata");
+        string? hook = metadata.Text("hook_name") ?? config.Text("hook_name") ?? config.Text("hook_point");
+        if ((metadata.Integer("hook_head_index") ?? config.Integer("hook_head_index")) is { } head) remarks.Add($"it was trained on head {head} alone");
+        if (hook is not null && HookNames.Parse(hook) is null) remarks.Add($"the place '{hook}' is none of ours");
+        if (metadata.Within("model_from_pretrained_kwargs") is var kwargs && kwargs.Flag("center_writing_weights", absent: false))
+            remarks.Add("it was trained on a model whose writing weights were centred: subtract the mean over d from the residual stream first");
+        JsonObject unused = config.Unused();
+        string[] unknown = [.. unused.Select(pair => pair.Key).Where(key => !s_harmless.Contains(key))];
+        if (unknown.Length > 0) remarks.Add($"keys of the config that are not known were kept and not used: {string.Join(", ", unknown)}");
+        JsonObject rest = metadata.Unused();
+        rest.Remove("sparseland");
+        if (rest.Count > 0) unused["metadata"] = rest;
+        return new() { Model = metadata.Text("model_name") ?? config.Text("model_name"), Hook = hook, Site = hook is null ? null : HookNames.Parse(hook), Unused = unused.Count > 0 ? unused : null };
+    }
+}
