@@ -3,9 +3,6 @@ namespace Sparseland.Autoencoders;
 /// <summary>How many tokens of a batch each latent takes under feature choice (Ayonrinde 2024).</summary>
 public static class FeatureCounts
 {
-    // The scale that lifts such a weight to a batch's size is still a number.
-    private const double LeastWeight = 1e-300;
-
     /// <summary>The same for each latent, what is left over to those of lower index: the ablation of feature choice.</summary>
     /// <param name="latents">M.</param>
     /// <param name="total">K, the sum of the counts: k B.</param>
@@ -38,7 +35,7 @@ public static class FeatureCounts
         Check(density.Count, total, batch);
         CheckFloor(density.Count, total, batch, floor);
         int[] order = ZipfLaw.Order(density);
-        double[] byRank = Clipped(law.Weights(density.Count), total, batch, floor);
+        double[] byRank = Clipped(law.LogWeights(density.Count), total, batch, floor);
         double[] wanted = new double[order.Length];
         for (int r = 0; r < order.Length; r++) wanted[order[r]] = byRank[r];
         return Whole(wanted, total, batch);
@@ -62,45 +59,21 @@ public static class FeatureCounts
         if (total > (long)latents * batch) throw new ArgumentException($"total is {total}, but {batch} tokens and {latents} latents have {(long)latents * batch} entries.", nameof(total));
     }
 
-    /// <summary>clip(c w_r, floor, batch) with the largest c whose sum is at most the total; weights fall.</summary>
-    private static double[] Clipped(double[] weights, int total, int batch, int floor)
+    /// <summary>clip(c w_r, floor, batch) with the largest c whose sum is at most the total, from log w_r, which fall.</summary>
+    private static double[] Clipped(double[] logWeights, int total, int batch, int floor)
     {
-        double[] sums = new double[weights.Length + 1];
-        for (int r = 0; r < weights.Length; r++) sums[r + 1] = sums[r] + weights[r];
-
         // With c = K/M no entry is above K/M, so the sum is at most K; at the other end all entries are B.
-        double low = Math.Log((double)total / weights.Length), high = Math.Log(batch) - Math.Log(Math.Max(weights[^1], LeastWeight));
-        if (Sum(Math.Exp(high)) <= total) low = high;
-        for (int i = 0; i < 200 && low < high; i++)
+        double low = Math.Log((double)total / logWeights.Length), high = Math.Log(batch) - logWeights[^1];
+        if (At(high).Sum() <= total) return At(high);
+        for (double middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2)
         {
-            double middle = low + ((high - low) / 2);
-            if (middle == low || middle == high) break;
-            if (Sum(Math.Exp(middle)) <= total) low = middle;
+            if (At(middle).Sum() <= total) low = middle;
             else high = middle;
         }
 
-        double c = Math.Exp(low);
-        return Array.ConvertAll(weights, w => Math.Clamp(c * w, floor, batch));
+        return At(low);
 
-        double Sum(double scale)
-        {
-            // Weights fall: first those at the batch's size, then those between, last those at the floor.
-            int full = Below(batch / scale), middle = Below(floor / scale);
-            return ((double)full * batch) + (scale * (sums[middle] - sums[full])) + ((double)(weights.Length - middle) * floor);
-        }
-
-        int Below(double least)
-        {
-            int from = 0, to = weights.Length;
-            while (from < to)
-            {
-                int middle = (from + to) / 2;
-                if (weights[middle] >= least) from = middle + 1;
-                else to = middle;
-            }
-
-            return from;
-        }
+        double[] At(double logScale) => Array.ConvertAll(logWeights, w => Math.Clamp(Math.Exp(logScale + w), floor, batch));
     }
 
     private static int[] Whole(double[] wanted, int total, int batch)

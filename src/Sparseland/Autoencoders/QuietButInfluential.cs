@@ -117,7 +117,7 @@ public sealed class QuietButInfluential : PlantedFeatures
         Tensor cumulative = LogProbabilities(x.to(ScalarType.Float64)).exp().cumsum(1);
         double[] uniform = new double[x.shape[0]];
         for (int t = 0; t < uniform.Length; t++) uniform[t] = random.NextDouble();
-        Tensor labels = cumulative.lt(tensor(uniform).unsqueeze(1)).sum(1).clamp_max(Readout.shape[0] - 1);
+        Tensor labels = cumulative.lt(tensor(uniform).unsqueeze(1)).sum([1L]).clamp_max(Readout.shape[0] - 1);
         return GradientsOf(x, labels);
     }
 

@@ -12,13 +12,12 @@ public sealed record ZipfLaw
     /// <summary>Sets the law.</summary>
     /// <param name="exponent">a, positive.</param>
     /// <param name="offset">b, above -1.</param>
-    /// <param name="rSquared">How well it fits what it was fitted to. Default 1, for a law that is set.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
-    public ZipfLaw(double exponent, double offset, double rSquared = 1)
+    public ZipfLaw(double exponent, double offset)
     {
         if (!(exponent > 0) || !double.IsFinite(exponent)) throw new ArgumentOutOfRangeException(nameof(exponent), exponent, "exponent must be positive and finite.");
         if (!(offset > -1) || !double.IsFinite(offset)) throw new ArgumentOutOfRangeException(nameof(offset), offset, "offset must be above -1 and finite.");
-        (Exponent, Offset, RSquared) = (exponent, offset, rSquared);
+        (Exponent, Offset) = (exponent, offset);
     }
 
     /// <summary>a.</summary>
@@ -27,8 +26,8 @@ public sealed record ZipfLaw
     /// <summary>b.</summary>
     public double Offset { get; }
 
-    /// <summary>Share of the variance of log density over all fitted ranks that the law explains, every rank counted alike.</summary>
-    public double RSquared { get; }
+    /// <summary>Share of the variance of log density over all fitted ranks that the law explains, every rank counted alike; 1 for a law that was set.</summary>
+    public double RSquared { get; private init; } = 1;
 
     /// <summary>
     /// Fits the law to the densities of a trained autoencoder: those above 1e-5, sorted; for each of 60 offsets with log b from -2 to 6 least squares of
@@ -53,7 +52,7 @@ public sealed record ZipfLaw
         if (!(best.Exponent > 1e-9)) throw new ArgumentException("The densities do not fall with their rank; no law of this form fits them.", nameof(density));
         double mean = y.Average(), total = y.Sum(v => (v - mean) * (v - mean)), left = 0;
         for (int r = 0; r < y.Length; r++) left += Math.Pow(y[r] - best.Constant + (best.Exponent * Math.Log(r + 1 + best.Offset)), 2);
-        return new(best.Exponent, best.Offset, 1 - (left / total));
+        return new(best.Exponent, best.Offset) { RSquared = 1 - (left / total) };
     }
 
     /// <summary>Densities that the law gives to each rank.</summary>
@@ -65,17 +64,17 @@ public sealed record ZipfLaw
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latents);
         if (!(total > 0)) throw new ArgumentOutOfRangeException(nameof(total), total, "total must be positive.");
-        double[] weights = Weights(latents);
+        double[] weights = Array.ConvertAll(LogWeights(latents), Math.Exp);
         double scale = total / weights.Sum();
         return Array.ConvertAll(weights, w => w * scale);
     }
 
-    /// <summary>(r + b)^(-a) relative to rank 1, which keeps large exponents within the range of numbers.</summary>
-    internal double[] Weights(int latents)
+    /// <summary>Logarithms of (r + b)^(-a) relative to rank 1: large exponents would leave the range of numbers.</summary>
+    internal double[] LogWeights(int latents)
     {
-        double[] weights = new double[latents];
-        for (int r = 0; r < latents; r++) weights[r] = Math.Pow((1 + Offset) / (r + 1 + Offset), Exponent);
-        return weights;
+        double[] logs = new double[latents];
+        for (int r = 0; r < latents; r++) logs[r] = Exponent * (Math.Log(1 + Offset) - Math.Log(r + 1 + Offset));
+        return logs;
     }
 
     /// <summary>Latents from the most to the least frequent; ties go to the lower index.</summary>
