@@ -116,19 +116,19 @@ public class FeatureChoiceTrainingTests
     public void On_unequal_tokens_adaptive_choices_beat_a_fixed_number_and_no_latent_dies()
     {
         using var scope = NewDisposeScope();
-        using var world = new UnequalTokens(seed: 1);
+        using var world = new UnequalTokens(seed: 1, width: 32, features: 40, active: 4);
         using PlantedTokens test = world.Draw(2_048, -1);
-        (double topK, _) = Trained(new TopKRule(8));
-        (double mutual, _) = Trained(new MutualChoiceRule(8));
-        (double feature, int dead) = Trained(new FeatureChoiceRule(160, 8, new(1, 5)));
-        Assert.True(mutual < 0.8 * topK, $"{mutual} {topK}");
-        Assert.True(feature < 0.95 * topK, $"{feature} {topK}");
+        (double topK, _) = Trained(new TopKRule(4));
+        (double mutual, _) = Trained(new MutualChoiceRule(4));
+        (double feature, int dead) = Trained(new FeatureChoiceRule(50, 4, new(1, 5)));
+        Assert.True(mutual < 0.7 * topK, $"mutual {mutual}, TopK {topK}");
+        Assert.True(feature < 0.9 * topK, $"feature {feature}, TopK {topK}");
         Assert.Equal(0, dead);
 
         (double Fvu, int Dead) Trained(CodeRule rule)
         {
-            var autoencoder = new SparseAutoencoder(64, 160, rule, seed: 2);
-            using var trainer = new AutoencoderTrainer(autoencoder, world.Batches(512), new() { Steps = 300, WarmUp = 15, LearningRate = 3e-3, CentreOn = 2_048 });
+            var autoencoder = new SparseAutoencoder(32, 50, rule, seed: 2);
+            using var trainer = new AutoencoderTrainer(autoencoder, world.Batches(256), new() { Steps = 500, WarmUp = 25, LearningRate = 4e-3, CentreOn = 2_048 });
             trainer.Run();
             using SparseCode code = rule.Select(autoencoder.PreActivations(test.X), new(Training: true, null, autoencoder.Decoder));
             return (ReconstructionError.FractionOfVarianceUnexplained(test.X, autoencoder.Decode(code)), code.Support.CountsPerColumn().Count(n => n == 0));
