@@ -44,7 +44,8 @@ internal sealed class AutoencoderPass : IDisposable
         Tensor gradient = Error.mul(-2.0 / x.shape[0]);
         _biasGradient = gradient.sum([0L]);
         _parts.Add(new(Code.Support, Code.Values, gradient));
-        Loss = Error.square().sum(ScalarType.Float64).item<double>() / x.shape[0];
+        Loss = SquaredError = Error.square().sum(ScalarType.Float64).item<double>() / x.shape[0];
+        if (training) autoencoder.Rule.PutLoss(this);
     }
 
     public SparseAutoencoder Autoencoder { get; }
@@ -65,7 +66,10 @@ internal sealed class AutoencoderPass : IDisposable
     /// <summary>e = x - xhat.</summary>
     public Tensor Error { get; }
 
-    /// <summary>Reconstruction loss: sum over d, mean over tokens.</summary>
+    /// <summary>Of the reconstruction: sum over d, mean over tokens.</summary>
+    public double SquaredError { get; }
+
+    /// <summary>The loss so far: <see cref="SquaredError"/>, or what took its place.</summary>
     public double Loss { get; private set; }
 
     /// <summary>Puts other losses in place of the reconstruction's: parts of the code with the gradient of what each rebuilds. Before anything is added.</summary>

@@ -146,11 +146,8 @@ public sealed class AutoencoderTrainer : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         if (_options.UnitDecoder) Autoencoder.Decoder.div_(Autoencoder.Decoder.norm(1, keepdim: true));
-        foreach (SparseCode code in _codes)
-        {
-            Statistics.Update(code);
-            Autoencoder.Rule.Learn(code);
-        }
+        foreach (SparseCode code in _codes) Statistics.Update(code);
+        Autoencoder.Rule.Learn(_codes, new(_loop.Done, _options.Steps, Statistics));
 
         Forget();
     }

@@ -9,7 +9,7 @@ namespace Sparseland.Autoencoders;
 /// tokens, wherever they are. At inference a latent is active above one threshold, the running mean of the smallest value that was chosen in
 /// training: a token's code then does not depend on its neighbours.
 /// </summary>
-public sealed class BatchTopKRule : CodeRule
+public class BatchTopKRule : CodeRule
 {
     private readonly Tensor _threshold;
 
@@ -18,7 +18,12 @@ public sealed class BatchTopKRule : CodeRule
     /// <param name="thresholdWeight">Weight of a new batch in the running threshold, above 0 and at most 1. Default 0.02.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
     public BatchTopKRule(double k, double thresholdWeight = 0.02)
-        : base("batch-topk")
+        : this("batch-topk", k, thresholdWeight)
+    {
+    }
+
+    private protected BatchTopKRule(string name, double k, double thresholdWeight)
+        : base(name)
     {
         if (!(k > 0) || !double.IsFinite(k)) throw new ArgumentOutOfRangeException(nameof(k), k, "k must be positive and finite.");
         if (!(thresholdWeight is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(thresholdWeight), thresholdWeight, "thresholdWeight must lie above 0 and not above 1.");
@@ -54,7 +59,7 @@ public sealed class BatchTopKRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
-        if (context.Training) return Positive(Selection.Select.TopK(pre, Budget.Global(CountFor(pre))), pre);
+        if (context.Training) return Choose(pre, K);
         using Tensor t = tensor(new[] { Learned() });
         return Above(pre, t);
     }
@@ -65,17 +70,23 @@ public sealed class BatchTopKRule : CodeRule
 
     internal override void ScaleThresholds(double factor) => _threshold.fill_((Threshold ?? 1) * factor);
 
-    internal override void Learn(SparseCode code)
+    internal override void Learn(IReadOnlyList<SparseCode> codes, TrainingProgress progress)
     {
-        if (code.Support.Count == 0) return;
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = _threshold[0].item<double>();
-        _threshold.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
+        foreach (SparseCode code in codes.Where(code => code.Support.Count > 0))
+        {
+            double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = _threshold[0].item<double>();
+            _threshold.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
+        }
     }
+
+    /// <summary>The k B largest positive pre-activations of a batch.</summary>
+    internal static SparseCode Choose(Tensor pre, double k) => Positive(Selection.Select.TopK(pre, Budget.Global(CountFor(k, pre))), pre);
+
+    /// <summary>k B, rounded: how many entries a batch has in all.</summary>
+    internal static int CountFor(double k, Tensor pre) => (int)Math.Min(Math.Round(k * pre.shape[0]), pre.numel());
 
     private double Learned() =>
         Threshold ?? throw new InvalidOperationException($"{Architecture} has no threshold yet: it chooses across a batch in training and needs one at inference. Train it, or calibrate one.");
-
-    private int CountFor(Tensor pre) => (int)Math.Min(Math.Round(K * pre.shape[0]), pre.numel());
 }

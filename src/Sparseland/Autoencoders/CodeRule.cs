@@ -56,8 +56,16 @@ public abstract class CodeRule : nn.Module
     /// <param name="values">dL/df [Count] of the part.</param>
     internal virtual Tensor Back(AutoencoderPass pass, CodePart part, Tensor values) => values;
 
-    /// <summary>Called after a step with the batch's codes: running thresholds and frequencies are brought up to date here.</summary>
-    internal virtual void Learn(SparseCode code)
+    /// <summary>Called once after a step: running thresholds and frequencies are brought up to date here.</summary>
+    /// <param name="codes">Codes of the step's batches.</param>
+    /// <param name="progress">Where the training stands, this step counted.</param>
+    internal virtual void Learn(IReadOnlyList<SparseCode> codes, TrainingProgress progress)
+    {
+    }
+
+    /// <summary>Called at the end of a forward pass in training: a rule whose loss is not that of the reconstruction puts its own there.</summary>
+    /// <param name="pass">The pass.</param>
+    internal virtual void PutLoss(AutoencoderPass pass)
     {
     }
 

@@ -35,9 +35,12 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
 
     internal override double Apply(AutoencoderPass pass, TrainingProgress progress)
     {
-        long patience = DeadAfter ?? Math.Max(20_000, progress.Steps * pass.Input.shape[0] / 10);
-        return Rebuild(pass, progress.Statistics.SilentFor(patience), Weight);
+        return Rebuild(pass, progress.Statistics.SilentFor(Patience(DeadAfter, pass, progress)), Weight);
     }
+
+    /// <summary>Tokens after which a silent latent counts as dead.</summary>
+    internal static long Patience(long? deadAfter, AutoencoderPass pass, TrainingProgress progress) =>
+        deadAfter ?? Math.Max(20_000, progress.Steps * pass.Input.shape[0] / 10);
 
     /// <summary>Lets some latents rebuild the error of a pass.</summary>
     /// <param name="pass">The pass.</param>
@@ -59,7 +62,7 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
         Tensor rebuilt = SparseProduct.Multiply(support, code.Values, pass.Autoencoder.Decoder), gap = rebuilt - pass.Error;
         double variance = (pass.Error - pass.Error.mean([0L], keepdim: true)).square().sum(ScalarType.Float64).item<double>();
         if (!(variance > 0)) return 0;
-        double scale = alpha * Math.Min(1, (double)dead.Length / half) * pass.Loss / variance;
+        double scale = alpha * Math.Min(1, (double)dead.Length / half) * pass.SquaredError / variance;
         pass.Add(new(support, code.Values, gap.mul(2 * scale)));
         return scale * gap.square().sum(ScalarType.Float64).item<double>();
     }

@@ -51,7 +51,7 @@ public class AutoencoderPassTests
         Assert.Equal([2, 0, 1], pass.Code.Support.CountsPerRow());
         var rule = (BatchTopKRule)autoencoder.Rule;
         Assert.Null(rule.Threshold);
-        rule.Learn(pass.Code);
+        rule.Learn([pass.Code], default);
         Assert.Equal(1.6, rule.Threshold!.Value, 1e-12);
     }
 

@@ -1,0 +1,57 @@
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>
+/// Gradient autoencoder (Olmo et al. 2025): TopK on activation plus influence, s_i = relu(z_i) (1 + beta a_i) with a the <see cref="Influence"/> on the
+/// model's loss. Values stay z, so only who is chosen changes, and with it who learns. Gradients are data: nothing flows back through them.
+/// </summary>
+/// <remarks>At inference it is TopK on z, unless gradients are given; those of the true labels then tell the code what the label is.</remarks>
+public sealed class GradientTopKRule : CodeRule
+{
+    private readonly TopKRule _plain;
+
+    /// <summary>Sets k and the weight of the influence.</summary>
+    /// <param name="k">Most active latents of a token, positive.</param>
+    /// <param name="beta">Weight of the influence, not negative: with 1 a mean influence counts as much as the activation, with 0 it is TopK. Default 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
+    public GradientTopKRule(int k, double beta = 1)
+        : base("gradient-topk")
+    {
+        if (!(beta >= 0) || !double.IsFinite(beta)) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
+        (_plain, Beta) = (new(k), beta);
+    }
+
+    /// <summary>Most active latents of a token.</summary>
+    public int K => _plain.K;
+
+    /// <summary>Weight of the influence.</summary>
+    public double Beta { get; }
+
+    /// <inheritdoc/>
+    public override string Description => FormattableString.Invariant($"{Architecture}, k = {K}, beta {Beta}");
+
+    /// <inheritdoc/>
+    public override void Check(int latents) => _plain.Check(latents);
+
+    /// <inheritdoc/>
+    public override SparseCode Select(Tensor pre, CodeContext context)
+    {
+        if (Beta == 0 || (context.Gradients is null && !context.Training)) return _plain.Select(pre, context);
+        Tensor gradients = context.Gradients
+            ?? throw new InvalidOperationException($"{Architecture} needs gradients in training, and its activations come without: take a source that has them, such as {nameof(ModelActivations)} with gradients.");
+        if (gradients.dim() != 2 || gradients.shape[0] != pre.shape[0])
+            throw new ArgumentException($"The gradients are [{string.Join(", ", gradients.shape)}] for {pre.shape[0]} tokens; there must be one row for each, in their order.", nameof(context));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor scores = Influence.Of(gradients, context.Decoder).mul_(Beta).add_(1).mul_(pre.relu());
+        SparseCode code = Positive(Selection.Select.TopK(scores, Budget.PerRow(K)), pre);
+        code.Values.MoveToOuterDisposeScope();
+        return code;
+    }
+
+    // Gradients are seldom at hand at inference; what is left is a TopK of the trained weights.
+    internal override CodeRule Frozen(int latents) => new TopKRule(K);
+}

@@ -1,0 +1,32 @@
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Autoencoders;
+
+/// <summary>How much the model's loss at a token moves along each latent's direction, to first order.</summary>
+public static class Influence
+{
+    /// <summary>
+    /// a_i = |&lt;W_d[i], g&gt;| for each token and latent, divided by its mean over the batch: the gradients' own scale depends on units, on sums or means
+    /// and on the model. Not by its mean over a token: tokens with large gradients are those where influence should count.
+    /// </summary>
+    /// <param name="gradients">g [tokens, d], of the loss at the activations.</param>
+    /// <param name="decoder">Directions W_d [latents, d] of the same type.</param>
+    /// <returns>[tokens, latents], not negative, of mean one.</returns>
+    /// <exception cref="ArgumentException">A shape or type does not fit, a value is not finite, or all gradients are zero.</exception>
+    public static Tensor Of(Tensor gradients, Tensor decoder)
+    {
+        TensorInput.CheckMatrix(gradients, nameof(gradients), "[tokens, d]");
+        TensorInput.CheckMatrix(decoder, nameof(decoder), "[latents, d]");
+        if (gradients.shape[1] != decoder.shape[1] || gradients.dtype != decoder.dtype)
+            throw new ArgumentException($"gradients are {gradients.dtype} [{string.Join(", ", gradients.shape)}], the decoder {decoder.dtype} [{string.Join(", ", decoder.shape)}]; widths and types must agree.", nameof(gradients));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor influence = gradients.mm(decoder.t()).abs_();
+        double mean = influence.mean([0L, 1L], type: ScalarType.Float64).item<double>();
+        if (!(mean > 0) || !double.IsFinite(mean))
+            throw new ArgumentException($"The mean influence is {mean}: the gradients are zero, or zero along all directions. They are so where a hook's value was detached from the graph, or the loss does not use the place.", nameof(gradients));
+        return influence.div_(mean).MoveToOuterDisposeScope();
+    }
+}
