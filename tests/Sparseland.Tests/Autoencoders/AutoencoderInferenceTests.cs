@@ -133,7 +133,7 @@ public class AutoencoderInferenceTests
         using var scope = NewDisposeScope();
         (SparseAutoencoder autoencoder, Tensor X) = RuleGradientTests.Drawn(new BatchTopKRule(3), true);
         Assert.Contains("no threshold", Assert.Throws<InvalidOperationException>(autoencoder.Freeze).Message, StringComparison.Ordinal);
-        using (var pass = new AutoencoderPass(autoencoder, X, null, training: true)) autoencoder.Rule.Learn(pass.Code);
+        using (var pass = new AutoencoderPass(autoencoder, X, null, training: true)) autoencoder.Rule.Learn([pass.Code], default);
         autoencoder.Scaling.Set(0.9);
         SparseAutoencoder frozen = autoencoder.Freeze();
         Assert.Equal(Enumerable.Repeat(((BatchTopKRule)autoencoder.Rule).Threshold!.Value, 24), Assert.IsType<ThresholdRule>(frozen.Rule).Thresholds);
