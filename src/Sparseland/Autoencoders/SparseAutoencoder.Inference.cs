@@ -22,7 +22,7 @@ public sealed partial class SparseAutoencoder
     }
 
     /// <summary>
-    /// A gated autoencoder as the JumpReLU that it is (Rajamanoharan et al. 2024, appendix): encoder rows e^{r_i} W_e,i, biases b_mag, thresholds
+    /// A gated autoencoder as the JumpReLU that it is (Rajamanoharan et al. 2024, 2404.16014): encoder rows e^{r_i} W_e,i, biases b_mag, thresholds
     /// b_mag,i - e^{r_i} b_gate,i. Codes are the same up to rounding. Where such a threshold is not positive the value alone decides, and the
     /// threshold is one that no number of float32 falls below.
     /// </summary>
