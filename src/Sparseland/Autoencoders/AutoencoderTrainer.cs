@@ -80,7 +80,13 @@ public sealed class AutoencoderTrainer : IDisposable
     {
         foreach (AuxiliaryLoss loss in _options.Losses) loss.Check(Autoencoder);
         Autoencoder.Rule.CheckLosses(_options.Losses);
-        if (!_options.UnitDecoder) return;
+        if (!_options.UnitDecoder)
+        {
+            if (Autoencoder.Rule.ComparesLatents)
+                throw new ArgumentException($"{Autoencoder.Rule.Architecture} compares latents with one another, and with a free decoder a latent would win by a short row; set {nameof(_options.UnitDecoder)}.", "options");
+            return;
+        }
+
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         double gap = (Autoencoder.Decoder.norm(1) - 1).abs().max().to(ScalarType.Float64).item<double>();

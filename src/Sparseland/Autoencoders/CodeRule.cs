@@ -69,6 +69,9 @@ public abstract class CodeRule : nn.Module
     {
     }
 
+    /// <summary>Whether latents compete to be active, so that their scales decide who is: such rules need a decoder of unit rows.</summary>
+    internal virtual bool ComparesLatents => true;
+
     /// <summary>Throws where a training would go wrong without a loss that it does not have.</summary>
     internal virtual void CheckLosses(IReadOnlyList<AuxiliaryLoss> losses)
     {

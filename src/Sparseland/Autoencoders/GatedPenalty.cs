@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Autoencoders;
 
 /// <summary>
-/// The two losses that teach the gate of a <see cref="GatedRule"/> (Rajamanoharan et al. 2024, 2404.16014, equation 8):
+/// The two losses that teach the gate of a <see cref="GatedRule"/> (Rajamanoharan et al. 2024, 2404.16014):
 /// <code>lambda mean sum_i relu(u_i) ||W_d[i]|| + mean ||x - (sg(W_d)^T relu(u) + sg(b_d))||^2</code>
 /// where sg is data without gradient: the second reconstruction trains the encoder and must not pull the decoder.
 /// </summary>

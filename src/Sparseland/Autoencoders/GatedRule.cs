@@ -43,6 +43,8 @@ public sealed class GatedRule : CodeRule
         if (LogScale.shape[0] != latents) throw new ArgumentException($"The rule is of {LogScale.shape[0]} latents, the autoencoder of {latents}.", "rule");
     }
 
+    internal override bool ComparesLatents => false;
+
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {

@@ -90,6 +90,8 @@ public sealed class JumpReluRule : CodeRule
         if (LogThreshold.shape[0] != latents) throw new ArgumentException($"There are {LogThreshold.shape[0]} thresholds, but {latents} latents.", "rule");
     }
 
+    internal override bool ComparesLatents => false;
+
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {

@@ -18,6 +18,8 @@ public sealed class ReluRule : CodeRule
     {
     }
 
+    internal override bool ComparesLatents => false;
+
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context) => Above(pre, null);
 

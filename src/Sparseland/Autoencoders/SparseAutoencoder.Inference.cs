@@ -22,7 +22,7 @@ public sealed partial class SparseAutoencoder
     }
 
     /// <summary>
-    /// A gated autoencoder as the JumpReLU that it is (Rajamanoharan et al. 2024, appendix): encoder rows e^{r_i} W_e,i, biases b_mag, thresholds
+    /// A gated autoencoder as the JumpReLU that it is (Rajamanoharan et al. 2024, 2404.16014): encoder rows e^{r_i} W_e,i, biases b_mag, thresholds
     /// b_mag,i - e^{r_i} b_gate,i. Codes are the same up to rounding. Where such a threshold is not positive the value alone decides, and the
     /// threshold is one that no number of float32 falls below.
     /// </summary>
@@ -62,12 +62,12 @@ public sealed partial class SparseAutoencoder
 
         // The factor lies just below the wanted-th largest ratio z / t. Two passes find it without keeping the ratios: positive numbers are in the
         // order of their bits, of which the first pass counts the upper half and the second the lower half.
-        long[] upper = Bits(activations, thresholds, bits => (int)(bits >> 16), cancel);
+        long[] upper = Bits(activations, thresholds, null, cancel);
         long above = 0;
         int bin = Find(upper, wanted, ref above);
         if (bin < 0)
             throw new ArgumentException(FormattableString.Invariant($"l0 is {l0}, but only {(double)above / activations.shape[0]:0.##} pre-activations of a token are positive in the mean."), nameof(l0));
-        long[] lower = Bits(activations, thresholds, bits => bits >> 16 == bin ? (int)(bits & 0xFFFF) : -1, cancel);
+        long[] lower = Bits(activations, thresholds, (uint)bin, cancel);
         float ratio = BitConverter.UInt32BitsToSingle(((uint)bin << 16) | (uint)Find(lower, wanted, ref above));
         double factor = ratio * (1 - 4e-7);
         long count = Count(activations, thresholds * factor, cancel);
@@ -123,8 +123,8 @@ public sealed partial class SparseAutoencoder
         return -1;
     }
 
-    /// <summary>Counts positive ratios z / t by a part of their bits.</summary>
-    private long[] Bits(Tensor activations, Tensor thresholds, Func<uint, int> bin, CancellationToken cancel)
+    /// <summary>Counts positive ratios z / t by the upper half of their bits, or, of those with this upper half, by the lower.</summary>
+    private long[] Bits(Tensor activations, Tensor thresholds, uint? within, CancellationToken cancel)
     {
         long[] counts = new long[1 << 16];
         EachTile(activations, cancel, pre =>
@@ -132,7 +132,10 @@ public sealed partial class SparseAutoencoder
             Tensor ratios = pre.div(thresholds.to(pre.dtype)).to(ScalarType.Float32).contiguous();
             foreach (float ratio in TensorMemory.Read<float>(ratios))
             {
-                if (ratio > 0 && bin(BitConverter.SingleToUInt32Bits(ratio)) is >= 0 and var at) counts[at]++;
+                if (!(ratio > 0)) continue;
+                uint bits = BitConverter.SingleToUInt32Bits(ratio);
+                if (within is null) counts[bits >> 16]++;
+                else if (bits >> 16 == within) counts[bits & 0xFFFF]++;
             }
         });
         return counts;

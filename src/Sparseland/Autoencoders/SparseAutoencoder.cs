@@ -115,9 +115,11 @@ public sealed partial class SparseAutoencoder : nn.Module
     /// <exception cref="InvalidOperationException">The rule needs what has not been learned yet, such as a threshold.</exception>
     public SparseCode Encode(Tensor x, Tensor? gradients = null)
     {
-        using Tensor pre = PreActivations(x);
-        using Tensor? scaled = gradients is null ? null : Scaling.Undo(gradients).alias();
-        return Rule.Select(pre, new(Training: false, scaled, Decoder, EncoderBias));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        SparseCode code = Rule.Select(PreActivations(x), new(Training: false, gradients is null ? null : Scaling.Undo(gradients), Decoder, EncoderBias));
+        code.Values.MoveToOuterDisposeScope();
+        return code;
     }
 
     /// <summary>xhat = W_d^T f + b_d, on the scale of the activations as they came.</summary>

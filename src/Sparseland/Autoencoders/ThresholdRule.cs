@@ -47,6 +47,8 @@ public sealed class ThresholdRule : CodeRule
         if (_thresholds.shape[0] != latents) throw new ArgumentException($"There are {_thresholds.shape[0]} thresholds, but {latents} latents.", "rule");
     }
 
+    internal override bool ComparesLatents => false;
+
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context) => Above(pre, _thresholds);
 

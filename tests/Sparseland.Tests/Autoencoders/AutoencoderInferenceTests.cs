@@ -81,6 +81,39 @@ public class AutoencoderInferenceTests
     }
 
     [Fact]
+    public void A_rule_sees_gradients_on_the_scale_of_the_activations()
+    {
+        using var scope = NewDisposeScope();
+        var probe = new Probe();
+        (SparseAutoencoder autoencoder, Tensor X) = RuleGradientTests.Drawn(probe, true);
+        Tensor g = randn([37, 10], ScalarType.Float64, generator: new Generator(3));
+        foreach (double s in (double[])[1, 4])
+        {
+            // What an activation scaled by s gains when it moves is 1/s of what the activation itself gains.
+            autoencoder.Scaling.Set(s);
+            autoencoder.Encode(X, g);
+            using (new AutoencoderPass(autoencoder, X, g, training: true))
+            {
+            }
+
+            Assert.Equal([false, true], probe.Seen.Select(seen => seen.Training));
+            foreach ((_, Tensor seen) in probe.Seen) RuleGradientTests.Close(g / s, seen);
+            probe.Seen.Clear();
+        }
+    }
+
+    private sealed class Probe() : CodeRule("probe")
+    {
+        public List<(bool Training, Tensor Gradients)> Seen { get; } = [];
+
+        public override SparseCode Select(Tensor pre, CodeContext context)
+        {
+            Seen.Add((context.Training, context.Gradients!.clone().DetachFromDisposeScope()));
+            return Above(pre, null);
+        }
+    }
+
+    [Fact]
     public void The_factor_makes_the_mean_norm_the_root_of_the_width()
     {
         using var scope = NewDisposeScope();

@@ -155,6 +155,7 @@ public class RuleTrainingTests
         Refused("target", new JumpReluRule(48), new L0Penalty(1, target: 49));
         var zero = new SparseAutoencoder(32, 48, new TopKRule(3));
         using var buffer = new ActivationBuffer(new TensorActivations(zeros(100, 32)), 50, new() { Capacity = 2_500, Repeat = true });
+        Assert.Contains("UnitDecoder", Assert.Throws<ArgumentException>(() => new AutoencoderTrainer(zero, buffer, new() { UnitDecoder = false })).Message, StringComparison.Ordinal);
         Assert.Contains("mean norm", Assert.Throws<ArgumentException>(() => new AutoencoderTrainer(zero, buffer)).Message, StringComparison.Ordinal);
 
         void Refused(string what, CodeRule rule, params AuxiliaryLoss[] losses) =>
