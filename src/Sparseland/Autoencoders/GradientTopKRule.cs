@@ -12,26 +12,40 @@ namespace Sparseland.Autoencoders;
 public sealed class GradientTopKRule : CodeRule
 {
     private readonly TopKRule _plain;
+    private readonly Tensor _weight;
 
     /// <summary>Sets k and the weight of the influence.</summary>
     /// <param name="k">Most active latents of a token, positive.</param>
     /// <param name="beta">Weight of the influence, not negative: with 1 a mean influence counts as much as the activation, with 0 it is TopK. Default 1.</param>
+    /// <param name="rampFrom">Share of the steps up to which beta is zero. Default 0.</param>
+    /// <param name="rampTo">Share of the steps from which it is whole, in between a straight line: influence stirs the choice while directions are still forming. Default 0, from the start.</param>
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
-    public GradientTopKRule(int k, double beta = 1)
+    public GradientTopKRule(int k, double beta = 1, double rampFrom = 0, double rampTo = 0)
         : base("gradient-topk")
     {
         if (!(beta >= 0) || !double.IsFinite(beta)) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
-        (_plain, Beta) = (new(k), beta);
+        if (!(rampFrom is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(rampFrom), rampFrom, "rampFrom must lie from 0 to 1.");
+        if (!(rampTo >= rampFrom && rampTo <= 1)) throw new ArgumentOutOfRangeException(nameof(rampTo), rampTo, "rampTo must lie from rampFrom to 1.");
+        (_plain, Beta, RampFrom, RampTo) = (new(k), beta, rampFrom, rampTo);
+        using IDisposable off = no_grad();
+        _weight = tensor(new[] { WeightAt(0) }).DetachFromDisposeScope();
+        register_buffer("weight", _weight);
     }
 
     /// <summary>Most active latents of a token.</summary>
     public int K => _plain.K;
 
-    /// <summary>Weight of the influence.</summary>
+    /// <summary>Weight of the influence when it is whole.</summary>
     public double Beta { get; }
 
+    /// <summary>Share of the steps up to which the weight is zero.</summary>
+    public double RampFrom { get; }
+
+    /// <summary>Share of the steps from which the weight is whole.</summary>
+    public double RampTo { get; }
+
     /// <inheritdoc/>
-    public override string Description => FormattableString.Invariant($"{Architecture}, k = {K}, beta {Beta}");
+    public override string Description => FormattableString.Invariant($"{Architecture}, k = {K}, beta {Beta}{(RampTo > 0 ? FormattableString.Invariant($" from {RampFrom} to {RampTo}") : "")}");
 
     /// <inheritdoc/>
     public override void Check(int latents) => _plain.Check(latents);
@@ -40,13 +54,17 @@ public sealed class GradientTopKRule : CodeRule
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
         if (Beta == 0 || (context.Gradients is null && !context.Training)) return _plain.Select(pre, context);
+
+        // What is missing is missed at the first step, though a ramp needs it only later.
         Tensor gradients = context.Gradients
             ?? throw new InvalidOperationException($"{Architecture} needs gradients in training, and its activations come without: take a source that has them, such as {nameof(ModelActivations)} with gradients.");
         if (gradients.dim() != 2 || gradients.shape[0] != pre.shape[0])
             throw new ArgumentException($"The gradients are [{string.Join(", ", gradients.shape)}] for {pre.shape[0]} tokens; there must be one row for each, in their order.", nameof(context));
+        double weight = _weight[0].item<double>();
+        if (weight == 0) return _plain.Select(pre, context);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor scores = Influence.Of(gradients, context.Decoder).mul_(Beta).add_(1).mul_(pre.relu());
+        Tensor scores = Influence.Of(gradients, context.Decoder).mul_(weight).add_(1).mul_(pre.relu());
         SparseCode code = Positive(Selection.Select.TopK(scores, Budget.PerRow(K)), pre);
         code.Values.MoveToOuterDisposeScope();
         return code;
@@ -54,4 +72,12 @@ public sealed class GradientTopKRule : CodeRule
 
     // Gradients are seldom at hand at inference; what is left is a TopK of the trained weights.
     internal override CodeRule Frozen(int latents) => new TopKRule(K);
+
+    internal override void Learn(IReadOnlyList<SparseCode> codes, TrainingProgress progress)
+    {
+        using IDisposable off = no_grad();
+        _weight.fill_(WeightAt((double)progress.Step / progress.Steps));
+    }
+
+    private double WeightAt(double share) => share >= RampTo ? Beta : share <= RampFrom ? 0 : Beta * (share - RampFrom) / (RampTo - RampFrom);
 }

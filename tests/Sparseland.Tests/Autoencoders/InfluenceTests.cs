@@ -196,6 +196,36 @@ public class InfluenceTests
     }
 
     [Fact]
+    public void Its_weight_may_grow_during_a_training()
+    {
+        using var scope = NewDisposeScope();
+        using var world = new QuietButInfluential(seed: 5);
+        double[] plain = Losses(new TopKRule(4)), ramped = Losses(new GradientTopKRule(4, 1, 0.4, 0.6)), whole = Losses(new GradientTopKRule(4));
+
+        // Ten steps: the weight is zero up to the fifth, which four steps precede; a half in the sixth.
+        Assert.Equal(plain.Take(5), ramped.Take(5));
+        Assert.All(plain.Zip(ramped).Skip(5), pair => Assert.NotEqual(pair.First, pair.Second));
+        Assert.NotEqual(plain[0], whole[0]);
+        var rule = new GradientTopKRule(4, 2, 0.4, 0.6);
+        using PlantedTokens tokens = world.Draw(100, -1);
+        Tensor z = tokens.X.mm(world.Features.t()), a = Influence.Of(tokens.Gradients!, world.Features);
+        foreach ((long step, double beta) in new[] { (4L, 0.0), (5L, 1.0), (6L, 2.0), (10L, 2.0) })
+        {
+            rule.Learn([], new(step, 10, new LatentStatistics(48, 10)));
+            Assert.Equal(Allocation.TokenChoice(z.relu() * (1 + (beta * a)), 4), rule.Select(z, new(Training: true, tokens.Gradients, world.Features)).Support);
+        }
+
+        Assert.Throws<ArgumentOutOfRangeException>(() => new GradientTopKRule(4, 1, 0.5, 0.4));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new GradientTopKRule(4, 1, 0, 1.1));
+
+        double[] Losses(CodeRule rule)
+        {
+            using var trainer = new AutoencoderTrainer(new SparseAutoencoder(64, 64, rule, seed: 2), world.Batches(128), new() { Steps = 10, WarmUp = 2, CentreOn = 256 });
+            return [.. trainer.Run().History.Select(step => step.Loss)];
+        }
+    }
+
+    [Fact]
     public void Bad_gradients_are_refused()
     {
         using var scope = NewDisposeScope();
