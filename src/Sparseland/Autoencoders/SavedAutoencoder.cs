@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Sparseland.Models.Language;
+using Sparseland.Tensors;
 
 namespace Sparseland.Autoencoders;
 
@@ -27,4 +28,7 @@ public sealed record SavedAutoencoder(SparseAutoencoder Autoencoder, Autoencoder
 {
     /// <inheritdoc/>
     public void Dispose() => Autoencoder.Dispose();
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
