@@ -19,6 +19,7 @@ public sealed class FeatureChoiceRule : CodeRule
 {
     private const double LeastThreshold = 1e-6;
     private readonly Tensor _ranking, _thresholds;
+    private (int Batch, double[] Ranking, int[] Counts) _known = (0, [], []);
 
     /// <summary>Sets the budget.</summary>
     /// <param name="latents">M.</param>
@@ -106,9 +107,13 @@ public sealed class FeatureChoiceRule : CodeRule
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         if (!LatentsChoose) throw new InvalidOperationException($"Latents do not choose yet: the first {SwitchAt:P0} of a training choose mutually, and ranks come from its densities.");
         int total = (int)Math.Min(Math.Round(K * batch), (long)Latents * batch);
-        return Law is null
-            ? FeatureCounts.Uniform(Latents, total, batch)
-            : FeatureCounts.Zipf([.. _ranking.data<double>()], total, batch, Law.Exponent, Law.Offset, Floor);
+        if (Law is null) return FeatureCounts.Uniform(Latents, total, batch);
+
+        // Ranks stay for many steps. A checkpoint may change them unseen, so it is they that are compared.
+        ReadOnlySpan<double> ranking = TensorMemory.Read<double>(_ranking);
+        if (_known.Batch != batch || !ranking.SequenceEqual(_known.Ranking))
+            _known = (batch, ranking.ToArray(), FeatureCounts.Zipf(ranking.ToArray(), total, batch, Law.Exponent, Law.Offset, Floor));
+        return [.. _known.Counts];
     }
 
     /// <inheritdoc/>

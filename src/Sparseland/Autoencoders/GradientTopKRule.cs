@@ -64,7 +64,8 @@ public sealed class GradientTopKRule : CodeRule
         if (weight == 0) return _plain.Select(pre, context);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor scores = Influence.Of(gradients, context.Decoder).mul_(weight).add_(1).mul_(pre.relu());
+        (Tensor sizes, double mean) = Influence.Sizes(gradients, context.Decoder);
+        Tensor scores = sizes.mul_(weight / mean).add_(1).mul_(pre.relu());
         SparseCode code = Positive(Selection.Select.TopK(scores, Budget.PerRow(K)), pre);
         code.Values.MoveToOuterDisposeScope();
         return code;

@@ -17,16 +17,26 @@ public static class Influence
     /// <exception cref="ArgumentException">A shape or type does not fit, a value is not finite, or all gradients are zero.</exception>
     public static Tensor Of(Tensor gradients, Tensor decoder)
     {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor sizes, double mean) = Sizes(gradients, decoder);
+        return sizes.div_(mean).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>|&lt;W_d[i], g&gt;| and its mean: who weighs by it divides where it multiplies anyway.</summary>
+    internal static (Tensor Sizes, double Mean) Sizes(Tensor gradients, Tensor decoder)
+    {
         TensorInput.CheckMatrix(gradients, nameof(gradients), "[tokens, d]");
         TensorInput.CheckMatrix(decoder, nameof(decoder), "[latents, d]");
         if (gradients.shape[1] != decoder.shape[1] || gradients.dtype != decoder.dtype)
             throw new ArgumentException($"gradients are {gradients.dtype} [{string.Join(", ", gradients.shape)}], the decoder {decoder.dtype} [{string.Join(", ", decoder.shape)}]; widths and types must agree.", nameof(gradients));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor influence = gradients.mm(decoder.t()).abs_();
-        double mean = influence.mean([0L, 1L], type: ScalarType.Float64).item<double>();
+        Tensor sizes = gradients.mm(decoder.t()).abs_();
+
+        // Rows in their own precision, then in float64: the whole matrix in float64 would be a copy of twice its size.
+        double mean = sizes.mean([1L]).to(ScalarType.Float64).mean().item<double>();
         if (!(mean > 0) || !double.IsFinite(mean))
             throw new ArgumentException($"The mean influence is {mean}: the gradients are zero, or zero along all directions. They are so where a hook's value was detached from the graph, or the loss does not use the place.", nameof(gradients));
-        return influence.div_(mean).MoveToOuterDisposeScope();
+        return (sizes.MoveToOuterDisposeScope(), mean);
     }
 }

@@ -36,6 +36,12 @@ public class FeatureChoiceTrainingTests
         int[] then = rule.CountsFor(4);
         Assert.Equal(first[0], then[5]);
         Assert.Equal(first[1], then[0]);
+        Assert.Equal(16, rule.CountsFor(8).Sum());
+        Assert.Equal(then, rule.CountsFor(4));
+
+        // The caller's counts are the caller's.
+        rule.CountsFor(4)[0] = 99;
+        Assert.Equal(then, rule.CountsFor(4));
 
         void Learn(SparseCode code, long step)
         {
