@@ -171,12 +171,13 @@ public sealed record DownstreamFaithfulness
 
     private static Tensor MeanOf(ModelActivations source, int windows, int batch, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
+        // sum(0) would read its argument as a type: 0 is a byte.
         Tensor sum = zeros(source.Width, dtype: ScalarType.Float64);
         for (int from = 0; from < windows; from += batch)
         {
             using DisposeScope scope = NewDisposeScope();
             int count = Math.Min(batch, windows - from);
-            sum.add_(source.Read([.. Enumerable.Range(from, count)], cancel).Activations.to(ScalarType.Float64).sum(0));
+            sum.add_(source.Read([.. Enumerable.Range(from, count)], cancel).Activations.to(ScalarType.Float64).sum([0L]));
             progress?.Report(new(0, windows, $"mean activation, {from + count} of {windows} windows"));
         }
 

@@ -53,7 +53,7 @@ internal sealed class WindowRun(LanguageModel model, TokenText text, int length,
                 divergences[w] = (before.exp() * (before - after)).sum(1).mean().item<double>();
             }
 
-            logitChange?.add_((changed[w].to(ScalarType.Float64) - _clean![w].to(ScalarType.Float64)).sum(0));
+            logitChange?.add_((changed[w].to(ScalarType.Float64) - _clean![w].to(ScalarType.Float64)).sum([0L]));
         }
     }
 

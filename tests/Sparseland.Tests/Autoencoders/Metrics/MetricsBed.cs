@@ -10,8 +10,15 @@ internal static class MetricsBed
 {
     public static readonly ActivationSite Site = new(1, Activation.ResidualAfter);
 
-    public static TinyLM Model() =>
-        new(new LlamaConfig { Vocabulary = 50, Width = 16, Layers = 3, Heads = 2, KeyValueHeads = 1, MlpWidth = 24, Context = 12 }, seed: 3);
+    public static TinyLM Model()
+    {
+        var model = new TinyLM(new LlamaConfig { Vocabulary = 50, Width = 16, Layers = 3, Heads = 2, KeyValueHeads = 1, MlpWidth = 24, Context = 12 }, seed: 3);
+        using IDisposable off = no_grad();
+
+        // Activations of a size that a bias does not drown, and predictions that are not all alike.
+        model.Embeddings.mul_(20);
+        return model;
+    }
 
     public static TokenText Text(int count = 97, int seed = 5)
     {

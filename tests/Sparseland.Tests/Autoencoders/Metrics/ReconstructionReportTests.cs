@@ -51,6 +51,21 @@ public class ReconstructionReportTests
     }
 
     [Fact]
+    public void A_call_reports_how_far_it_is_and_stops_in_the_middle()
+    {
+        using var scope = NewDisposeScope();
+        using SparseAutoencoder autoencoder = MetricsBed.Autoencoder(type: ScalarType.Float64);
+        using var stop = new CancellationTokenSource();
+        var seen = new Seen(report =>
+        {
+            if (report.Done >= 8_192) stop.Cancel();
+        });
+        Assert.Throws<OperationCanceledException>(() => ReconstructionReport.Of(autoencoder, MetricsBed.Gaussian(20_000, 16), seen, stop.Token));
+        Assert.Equal([4_096, 8_192], seen.Reports.Select(r => r.Done));
+        Assert.All(seen.Reports, r => Assert.Equal(20_000, r.Total));
+    }
+
+    [Fact]
     public void Bad_input_is_named()
     {
         using var scope = NewDisposeScope();
@@ -63,5 +78,16 @@ public class ReconstructionReportTests
         x[9, 3] = double.NaN;
         Assert.Contains("token 1 of window 2", Assert.Throws<InvalidDataException>(() => ReconstructionReport.Of(autoencoder, new MetricsBed.Windowed(x, 4))).Message, StringComparison.Ordinal);
         Assert.Throws<OperationCanceledException>(() => ReconstructionReport.Of(autoencoder, x.nan_to_num(0), cancel: new CancellationToken(true)));
+    }
+
+    private sealed class Seen(Action<ProgressReport> then) : IProgress<ProgressReport>
+    {
+        public List<ProgressReport> Reports { get; } = [];
+
+        public void Report(ProgressReport value)
+        {
+            Reports.Add(value);
+            then(value);
+        }
     }
 }

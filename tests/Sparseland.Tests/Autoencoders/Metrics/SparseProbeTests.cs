@@ -83,7 +83,7 @@ public class SparseProbeTests
     {
         var random = new Random(seed);
         bool[] labels = [.. Enumerable.Range(0, tokens).Select(_ => random.Next(4) == 0)];
-        Tensor x = 0.25 * MetricsBed.Gaussian(tokens, 16, seed: 20 + seed);
+        Tensor x = 0.6 * MetricsBed.Gaussian(tokens, 16, seed: 20 + seed);
         return ((x + (3 * tensor(labels).to(ScalarType.Float64).unsqueeze(1) * autoencoder.Decoder[11])).detach(), labels);
     }
 
