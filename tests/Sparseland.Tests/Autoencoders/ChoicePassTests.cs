@@ -118,6 +118,18 @@ public class ChoicePassTests
         Assert.Equal(alone.Support.Row(0).ToArray(), among.Support.Row(4).ToArray());
         Assert.Equal(Support.FromMask(z.gt(tensor(thresholds))), among.Support);
 
+        // Frozen it codes the same; calibrated, all thresholds move by one factor until the wanted L0 is met.
+        using (SparseAutoencoder frozen = autoencoder.Freeze())
+        {
+            Assert.IsType<ThresholdRule>(frozen.Rule);
+            Assert.Equal(among.Support, frozen.Encode(X).Support);
+        }
+
+        double factor = autoencoder.CalibrateThreshold(X, 3);
+        Assert.Equal(3, autoencoder.Encode(X).L0, 0.05);
+        Assert.All(rule.Thresholds!.Zip(thresholds), pair => Assert.Equal(factor * pair.Second, pair.First, 1e-9));
+        autoencoder.Rule.ScaleThresholds(1 / factor);
+
         // A latent with fewer positive tokens than it may take has the least threshold there is, and the mean moves by its weight.
         Tensor low = z.clone();
         low.select(1, 23).fill_(-1);
