@@ -40,7 +40,7 @@ internal sealed class BalancedLogistic
             using DisposeScope scope = NewDisposeScope();
             Tensor p = (-y * columns.mv(w)).sigmoid();
             Tensor gradient = (penalty * w) - columns.t().mv(share * y * p);
-            Tensor hessian = columns.t().mm(columns * (share * p * (1 - p)).unsqueeze(1)) + diag(penalty);
+            Tensor hessian = Curvature(columns, share * p * (1 - p), cancel) + diag(penalty);
 
             // Where every token is sure, the intercept's curvature vanishes.
             hessian[d - 1, d - 1] += 1e-10 * n;
@@ -69,6 +69,22 @@ internal sealed class BalancedLogistic
             Tensor loss = nn.functional.softplus(-y * columns.mv(weights), 1, 40);
             return ((share * loss).sum() + ((penalty * weights.square()).sum() / 2)).item<double>();
         }
+    }
+
+    // X^T diag(c) X, some rows at a time, so that a cancellation does not wait for all.
+    private static Tensor Curvature(Tensor columns, Tensor weights, CancellationToken cancel)
+    {
+        long n = columns.shape[0], d = columns.shape[1], rows = Math.Clamp((1L << 29) / (d * d), 64, n < 64 ? 64 : n);
+        Tensor sum = zeros([d, d], dtype: ScalarType.Float64);
+        for (long from = 0; from < n; from += rows)
+        {
+            cancel.ThrowIfCancellationRequested();
+            using DisposeScope scope = NewDisposeScope();
+            Tensor part = columns.narrow(0, from, Math.Min(rows, n - from));
+            sum.add_(part.t().mm(part * weights.narrow(0, from, part.shape[0]).unsqueeze(1)));
+        }
+
+        return sum;
     }
 
     /// <summary>Whether each token is said to have the concept.</summary>

@@ -36,7 +36,7 @@ internal static class CodeStream
             using DisposeScope scope = NewDisposeScope();
             int count = Math.Min(windows, source.Windows - from);
             ActivationRows rows = source.Read([.. Enumerable.Range(from, count)], cancel);
-            Rows(autoencoder, rows, (long)from * length, token => $"token {token % length} of window {token / length} ({source.Description})", cancel, visit);
+            Rows(autoencoder, rows, (long)from * length, PlaceIn(source), cancel, visit);
             progress?.Report(new(from + count, source.Windows, what));
         }
     }
@@ -56,6 +56,23 @@ internal static class CodeStream
             throw new ArgumentException($"The activations have width {width} ({what}), the autoencoder {autoencoder.Width}; they must agree.", name);
     }
 
+    /// <summary>Refuses activations that are not finite.</summary>
+    /// <param name="x">Some rows of a source.</param>
+    /// <param name="first">Number of the first.</param>
+    /// <param name="place">Names a row.</param>
+    /// <exception cref="InvalidDataException">One is not finite; the message names it.</exception>
+    public static void CheckFinite(Tensor x, long first, Func<long, string> place)
+    {
+        if (double.IsFinite(TensorInput.LargestMagnitude(x))) return;
+        using DisposeScope scope = NewDisposeScope();
+        long bad = x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
+        throw new InvalidDataException($"An activation is not finite: {place(first + bad)}.");
+    }
+
+    /// <summary>Names a token of a source by window and place in it.</summary>
+    public static Func<long, string> PlaceIn(IActivationSource source) =>
+        token => $"token {token % source.TokensPerWindow} of window {token / source.TokensPerWindow} ({source.Description})";
+
     private static void Rows(SparseAutoencoder autoencoder, ActivationRows rows, long first, Func<long, string> place, CancellationToken cancel, Visitor visit)
     {
         Tensor all = rows.Activations.to(autoencoder.Encoder.dtype);
@@ -67,12 +84,7 @@ internal static class CodeStream
             using DisposeScope scope = NewDisposeScope();
             long count = Math.Min(some, all.shape[0] - from);
             Tensor x = all.narrow(0, from, count);
-            if (!double.IsFinite(TensorInput.LargestMagnitude(x)))
-            {
-                long bad = x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
-                throw new InvalidDataException($"An activation is not finite: {place(first + from + bad)}.");
-            }
-
+            CheckFinite(x, first + from, place);
             using SparseCode code = autoencoder.Encode(x, gradients?.narrow(0, from, count));
             visit(x, code, first + from);
         }

@@ -80,7 +80,7 @@ public sealed record DownstreamFaithfulness
     /// <param name="progress">Windows done; null, the default, for none.</param>
     /// <param name="cancel">Looked at between calls of the model. Never by default.</param>
     /// <exception cref="ArgumentException">The widths differ, the model has no such place, the text is too short, or a setting is out of its range.</exception>
-    /// <exception cref="InvalidDataException">A value at the place is not finite.</exception>
+    /// <exception cref="InvalidDataException">A value at the place is not finite; the message names window and token (counted after those left out).</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static DownstreamFaithfulness Of(
         LanguageModel model, ActivationSite site, SparseAutoencoder autoencoder, TokenText text, DownstreamFaithfulnessOptions? options = null,
@@ -177,7 +177,9 @@ public sealed record DownstreamFaithfulness
         {
             using DisposeScope scope = NewDisposeScope();
             int count = Math.Min(batch, windows - from);
-            sum.add_(source.Read([.. Enumerable.Range(from, count)], cancel).Activations.to(ScalarType.Float64).sum([0L]));
+            Tensor x = source.Read([.. Enumerable.Range(from, count)], cancel).Activations;
+            CodeStream.CheckFinite(x, (long)from * source.TokensPerWindow, CodeStream.PlaceIn(source));
+            sum.add_(x.to(ScalarType.Float64).sum([0L]));
             progress?.Report(new(0, windows, $"mean activation, {from + count} of {windows} windows"));
         }
 

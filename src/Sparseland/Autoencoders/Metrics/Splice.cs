@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Autoencoders.Metrics;
 
 /// <summary>Puts an autoencoder into a running model: the value at a place is replaced by its reconstruction.</summary>
+/// <remarks>No gradient passes through it.</remarks>
 public sealed class Splice : IActivationHook
 {
     private readonly SparseAutoencoder _autoencoder;

@@ -147,11 +147,11 @@ public sealed record Steering
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor x = source.Read([.. Enumerable.Range(from, Math.Min(batch, windows - from))], cancel).Activations;
+            CodeStream.CheckFinite(x, (long)from * source.TokensPerWindow, CodeStream.PlaceIn(source));
             sum += x.to(ScalarType.Float64).norm(1).sum().item<double>();
         }
 
-        double mean = sum / ((double)windows * source.TokensPerWindow);
-        return double.IsFinite(mean) ? mean : throw new InvalidDataException($"An activation is not finite ({source.Description}).");
+        return sum / ((double)windows * source.TokensPerWindow);
     }
 
     private static (double[][] Divergences, Tensor[] Changes) Measure(

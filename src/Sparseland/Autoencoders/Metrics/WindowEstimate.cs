@@ -24,6 +24,6 @@ public readonly record struct WindowEstimate(double Value, double StandardError,
         int n = above.Count;
         double whole = below.Sum(), ratio = above.Sum() / whole, squares = 0;
         for (int w = 0; w < n; w++) squares += Math.Pow(above[w] - (ratio * below[w]), 2);
-        return new(ratio, Math.Sqrt(squares * n / (n - 1)) / Math.Abs(whole), n);
+        return new(ratio, n < 2 ? double.NaN : Math.Sqrt(squares * n / (n - 1)) / Math.Abs(whole), n);
     }
 }

@@ -8,9 +8,12 @@ namespace Sparseland.Tests.Autoencoders.Metrics;
 
 public class DownstreamFaithfulnessTests
 {
+    private const int Unused = 49;
+
     [Theory]
     [InlineData(0, null)]
     [InlineData(1, 3)]
+    [InlineData(11, 2)]
     public void Figures_equal_a_dense_computation(int skip, int? batch)
     {
         using var scope = NewDisposeScope();
@@ -98,10 +101,32 @@ public class DownstreamFaithfulnessTests
         foreach (DownstreamFaithfulnessOptions bad in (DownstreamFaithfulnessOptions[])[new() { Length = 13 }, new() { SkipFirst = 12 }, new() { Windows = 9 }, new() { Batch = 0 }])
             Assert.Throws<ArgumentException>("options", () => DownstreamFaithfulness.Of(model, MetricsBed.Site, autoencoder, text, bad));
         Assert.Throws<OperationCanceledException>(() => DownstreamFaithfulness.Of(model, MetricsBed.Site, autoencoder, text, cancel: new CancellationToken(true)));
-        using (no_grad()) model.Embeddings[text.Ids[14]].fill_(float.NaN);
+        using (no_grad()) model.Embeddings[Unused].fill_(float.NaN);
+        int[] ids = text.Ids.ToArray();
+        ids[14] = Unused;
         model.train();
-        Assert.Contains("ResidualAfter of block 1 is not finite at token", Assert.Throws<InvalidDataException>(() => DownstreamFaithfulness.Of(model, MetricsBed.Site, autoencoder, text)).Message, StringComparison.Ordinal);
+        string message = Assert.Throws<InvalidDataException>(() => DownstreamFaithfulness.Of(model, MetricsBed.Site, autoencoder, new TokenText(ids))).Message;
+        Assert.Contains("of window 1 (ResidualAfter of block 1", message, StringComparison.Ordinal);
         Assert.True(model.training);
+    }
+
+    [Fact]
+    public void A_splice_names_what_it_cannot_take()
+    {
+        using var scope = NewDisposeScope();
+        using SparseAutoencoder autoencoder = MetricsBed.Autoencoder();
+        Tensor value = MetricsBed.Gaussian(10, 16, type: ScalarType.Float32).view(2, 5, 16);
+        var splice = new Splice(autoencoder, MetricsBed.Site, skipFirst: 2);
+        Tensor changed = splice.Visit(MetricsBed.Site, value);
+        Assert.True(changed.narrow(1, 0, 2).eq(value.narrow(1, 0, 2)).all().item<bool>());
+        Assert.Equal(0, (changed[1, 2] - autoencoder.Reconstruct(value[1].narrow(0, 2, 1))[0]).abs().max().item<float>(), 1e-5);
+        Assert.InRange((changed[1, 2] - value[1, 2]).abs().max().item<float>(), 0.01, 10);
+        Assert.True(splice.Visit(MetricsBed.Site, value.narrow(1, 0, 2)).eq(value.narrow(1, 0, 2)).all().item<bool>());
+        value[1, 4, 0] = float.PositiveInfinity;
+        Assert.Contains("ResidualAfter of block 1 is not finite at token 4 of sequence 1", Assert.Throws<InvalidDataException>(() => splice.Visit(MetricsBed.Site, value)).Message, StringComparison.Ordinal);
+        Assert.Contains("width 15", Assert.Throws<ArgumentException>("value", () => splice.Visit(MetricsBed.Site, zeros(1, 5, 15))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>("value", () => splice.Visit(MetricsBed.Site, zeros(5, 16)));
+        Assert.Throws<ArgumentOutOfRangeException>("skipFirst", () => new Splice(autoencoder, MetricsBed.Site, -1));
     }
 
     // x - b_d is the sum of its positive parts along e_i and -e_i.

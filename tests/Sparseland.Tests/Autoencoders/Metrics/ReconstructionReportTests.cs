@@ -66,6 +66,17 @@ public class ReconstructionReportTests
     }
 
     [Fact]
+    public void One_window_has_no_standard_error()
+    {
+        using var scope = NewDisposeScope();
+        using SparseAutoencoder autoencoder = MetricsBed.Autoencoder(type: ScalarType.Float64);
+        var source = new MetricsBed.Windowed(MetricsBed.Gaussian(9, 16), 9);
+        ReconstructionReport report = ReconstructionReport.Of(autoencoder, source);
+        Assert.Equal((1, double.NaN, double.NaN), (report.Groups, report.FvuError, report.L0Error));
+        Assert.All(LatentDensity.Of(autoencoder, source).StandardError, e => Assert.Equal(double.NaN, e));
+    }
+
+    [Fact]
     public void Bad_input_is_named()
     {
         using var scope = NewDisposeScope();

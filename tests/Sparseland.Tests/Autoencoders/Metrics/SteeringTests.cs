@@ -73,6 +73,11 @@ public class SteeringTests
         foreach (SteeringOptions bad in (SteeringOptions[])[few with { Latents = 0 }, few with { Strength = double.NaN }, few with { Length = 13 }, few with { Windows = 9 }, few with { MinDensity = double.NaN }])
             Assert.Throws<ArgumentException>("options", () => Steering.Of(model, MetricsBed.Site, autoencoder, density, text, bad));
         Assert.Throws<OperationCanceledException>(() => Steering.Of(model, MetricsBed.Site, autoencoder, density, text, few, cancel: new CancellationToken(true)));
+        using IDisposable off = no_grad();
+        autoencoder.Decoder.fill_(0);
+        Assert.Contains("has no direction", Assert.Throws<ArgumentException>("autoencoder", () => Steering.Of(model, MetricsBed.Site, autoencoder, density, text, few)).Message, StringComparison.Ordinal);
+        model.Embeddings[text.Ids[14]].fill_(float.NaN);
+        Assert.Contains("(ResidualAfter of block 1", Assert.Throws<InvalidDataException>(() => Steering.Of(model, MetricsBed.Site, autoencoder, density, text, few)).Message, StringComparison.Ordinal);
     }
 
     private static LatentDensity Density(SparseAutoencoder autoencoder, TinyLM model, TokenText text) =>
