@@ -31,6 +31,17 @@ public sealed class LibrarySourcesTests : IDisposable
     }
 
     [Fact]
+    public void A_private_type_is_nobody_elses()
+    {
+        File.WriteAllText(Path.Combine(root, "Notebooks.sln"), "");
+        Write("Coding/Coder.cs", "public class Coder { State state; private sealed class State { } }");
+        Write("Training/Loop.cs", "public class Loop { private sealed record State(int Step); private static partial class Inner { } }");
+        Write("Training/Shared.cs", "internal sealed class Shared { } public class Uses { Shared shared; }");
+        Assert.Equal(["Coding/Coder.cs"], Sources().Reach(One("new Coder()")));
+        Assert.Equal(["Training/Shared.cs"], Sources().Reach(One("new Uses()")));
+    }
+
+    [Fact]
     public void The_series_reaches_its_methods()
     {
         LibrarySources library = LibrarySources.Of(Series.Root)!;

@@ -28,7 +28,7 @@ public sealed partial class LibrarySources
             var code = Layout().Replace(Comments().Replace(File.ReadAllText(path), " "), " ");
             var file = new SourceFile(code, [.. Names().Matches(code).Select(m => m.Value)]);
             files[name] = file;
-            foreach (var declared in Declarations().Matches(code).Select(m => m.Groups[1].Value).Concat(Extensions().Matches(code).Select(m => m.Groups[1].Value)).Distinct())
+            foreach (var declared in Declarations().Matches(code).Where(m => !m.Groups["private"].Success).Select(m => m.Groups[1].Value).Concat(Extensions().Matches(code).Select(m => m.Groups[1].Value)).Distinct())
             {
                 if (!declaredIn.TryGetValue(declared, out var places))
                     declaredIn[declared] = places = [];
@@ -91,7 +91,8 @@ public sealed partial class LibrarySources
     [GeneratedRegex(@"\b[A-Z]\w+\b")]
     private static partial Regex Names();
 
-    [GeneratedRegex(@"\b(?:class|record struct|record|struct|interface|enum)\s+([A-Z]\w*)")]
+    // A private type is no other file's to name: "State" within one class leads nobody there.
+    [GeneratedRegex(@"(?<private>\bprivate\s+(?:(?:sealed|static|readonly|partial|abstract|unsafe|ref)\s+)*)?\b(?:class|record struct|record|struct|interface|enum)\s+([A-Z]\w*)")]
     private static partial Regex Declarations();
 
     // A method on another type: Name(this ...).
