@@ -147,11 +147,11 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
             using DisposeScope scope = NewDisposeScope();
             int[] part = windows[from..Math.Min(windows.Length, from + some)];
             ActivationRows rows = _source.Read(part, _cancel);
-            CheckFinite(rows.Activations, part, "activation");
+            CheckFinite(rows.Activations, part, "An activation");
             Put(ref _activations, rows.Activations);
             if (rows.Gradients is not null)
             {
-                CheckFinite(rows.Gradients, part, "gradient");
+                CheckFinite(rows.Gradients, part, "A gradient");
                 Put(ref _gradients, rows.Gradients);
             }
 
@@ -166,8 +166,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
 
     private void CheckFinite(Tensor rows, int[] windows, string what)
     {
-        if (double.IsFinite(TensorInput.LargestMagnitude(rows))) return;
-        long row = rows.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
-        throw new InvalidDataException($"An {what} is not finite: token {row % _source.TokensPerWindow} of window {windows[row / _source.TokensPerWindow]} ({_source.Description}).".Replace("An gradient", "A gradient", StringComparison.Ordinal));
+        if (FiniteRows.FirstBad(rows) is { } row)
+            throw new InvalidDataException($"{what} is not finite: token {row % _source.TokensPerWindow} of window {windows[row / _source.TokensPerWindow]} ({_source.Description}).");
     }
 }

@@ -11,7 +11,6 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public sealed class AutoencoderTrainer : IDisposable
 {
-    private readonly State _state;
     private readonly TrainingLoop _loop;
     private readonly AutoencoderTrainingOptions _options;
     private readonly IBatchSource _batches;
@@ -31,8 +30,7 @@ public sealed class AutoencoderTrainer : IDisposable
         Check();
         long tokens = Start() * _options.Steps * _options.Accumulate;
         Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
-        _state = new State(autoencoder, Statistics);
-        _loop = new(_state, batches, Gradients, _options with { Variant = Variant() }, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
+        _loop = new(new State(autoencoder, Statistics), batches, Gradients, _options with { Variant = Variant() }, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
     }
 
     /// <summary>What is trained.</summary>

@@ -185,8 +185,7 @@ public sealed class FeatureChoiceRule : CodeRule
 
     private SparseCode AboveThresholds(Tensor pre)
     {
-        double[] thresholds = Learned();
-        using Tensor least = tensor(thresholds, pre.dtype), above = pre.gt(least);
-        return Positive(Support.FromMask(above), pre);
+        using Tensor least = tensor(Learned(), pre.dtype);
+        return Above(pre, least);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparseland.IO;
@@ -9,6 +10,7 @@ namespace Sparseland.Autoencoders;
 /// <summary>A config of a folder that remembers which of its keys were read, and the tensors beside it.</summary>
 internal sealed class FolderConfig
 {
+    private const string FileName = "cfg.json";
     private readonly JsonObject _root;
     private readonly string _path;
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
@@ -21,11 +23,11 @@ internal sealed class FolderConfig
     public static FolderConfig Read(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        string path = Path.Combine(folder, "cfg.json");
+        string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
         {
             string[] below = Directory.Exists(folder)
-                ? [.. Directory.EnumerateFiles(folder, "cfg.json", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 6, IgnoreInaccessible = true })
+                ? [.. Directory.EnumerateFiles(folder, FileName, new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 6, IgnoreInaccessible = true })
                     .Select(file => Path.GetRelativePath(folder, Path.GetDirectoryName(file)!)).Order(StringComparer.Ordinal).Take(20)]
                 : [];
             throw new FileNotFoundException(
@@ -41,6 +43,13 @@ internal sealed class FolderConfig
         {
             throw new InvalidDataException($"{path}: it is no JSON: {e.Message}", e);
         }
+    }
+
+    /// <summary>Writes cfg.json of a folder.</summary>
+    public static void Write(string folder, JsonObject config)
+    {
+        byte[] text = Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
+        ReplacedFile.Write(Path.Combine(folder, FileName), stream => stream.Write(text), text.Length);
     }
 
     /// <summary>An object within; empty where there is none. Keys read there count as read here.</summary>

@@ -112,8 +112,7 @@ public static class SaeLensFolder
             metadata["sparseland"] = new JsonObject { ["rule"] = autoencoder.Rule.Description, ["folded_scaling"] = s };
             Directory.CreateDirectory(folder);
             SafeTensors.Save(Path.Combine(folder, Weights), tensors);
-            byte[] text = System.Text.Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
-            ReplacedFile.Write(Path.Combine(folder, "cfg.json"), stream => stream.Write(text), text.Length);
+            FolderConfig.Write(folder, config);
         }
         finally
         {

@@ -158,8 +158,6 @@ public sealed partial class SparseAutoencoder : nn.Module
             throw new ArgumentException($"x must be [tokens, {Width}], the autoencoder's width, but is [{string.Join(", ", x.shape)}].", nameof(x));
         if (x.dtype != Encoder.dtype) throw new ArgumentException($"x is {x.dtype}, the autoencoder {Encoder.dtype}; they must agree.", nameof(x));
         if (x.device_type != DeviceType.CPU) throw new ArgumentException($"x is on {x.device_type}; move it to the CPU first.", nameof(x));
-        if (x.numel() == 0 || double.IsFinite(TensorInput.LargestMagnitude(x))) return;
-        using DisposeScope scope = NewDisposeScope();
-        throw new ArgumentException($"x holds a value that is not finite, first in token {x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>()}.", nameof(x));
+        if (FiniteRows.FirstBad(x) is { } token) throw new ArgumentException($"x holds a value that is not finite, first in token {token}.", nameof(x));
     }
 }

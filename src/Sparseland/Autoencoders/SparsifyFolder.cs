@@ -73,7 +73,6 @@ public static class SparsifyFolder
         {
             ["encoder.weight"] = autoencoder.Encoder * s, ["encoder.bias"] = autoencoder.EncoderBias, ["W_dec"] = autoencoder.Decoder / s, ["b_dec"] = autoencoder.DecoderBias / s,
         });
-        byte[] text = System.Text.Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
-        ReplacedFile.Write(Path.Combine(folder, "cfg.json"), stream => stream.Write(text), text.Length);
+        FolderConfig.Write(folder, config);
     }
 }

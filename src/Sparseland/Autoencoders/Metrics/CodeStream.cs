@@ -1,4 +1,3 @@
-using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -63,10 +62,7 @@ internal static class CodeStream
     /// <exception cref="InvalidDataException">One is not finite; the message names it.</exception>
     public static void CheckFinite(Tensor x, long first, Func<long, string> place)
     {
-        if (double.IsFinite(TensorInput.LargestMagnitude(x))) return;
-        using DisposeScope scope = NewDisposeScope();
-        long bad = x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
-        throw new InvalidDataException($"An activation is not finite: {place(first + bad)}.");
+        if (FiniteRows.FirstBad(x) is { } bad) throw new InvalidDataException($"An activation is not finite: {place(first + bad)}.");
     }
 
     /// <summary>Names a token of a source by window and place in it.</summary>

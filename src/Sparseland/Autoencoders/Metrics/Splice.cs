@@ -1,5 +1,4 @@
 using Sparseland.Models.Language;
-using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,11 +46,8 @@ public sealed class Splice : IActivationHook
             CodeStream.CheckWidth(_autoencoder, rest.shape[2], Name(site), nameof(value));
             using IDisposable off = no_grad();
             Tensor x = rest.reshape(-1, rest.shape[2]).to(CPU).to(_autoencoder.Encoder.dtype);
-            if (x.numel() > 0 && !double.IsFinite(TensorInput.LargestMagnitude(x)))
-            {
-                long row = x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
+            if (FiniteRows.FirstBad(x) is { } row)
                 throw new InvalidDataException($"{Name(site)} is not finite at token {_skip + (row % rest.shape[1])} of sequence {row / rest.shape[1]}.");
-            }
 
             return _autoencoder.Reconstruct(x).reshape(rest.shape);
         });
