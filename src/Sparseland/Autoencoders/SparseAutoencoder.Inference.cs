@@ -21,6 +21,19 @@ public sealed partial class SparseAutoencoder
         return ReferenceEquals(frozen, Rule) ? this : Copy(frozen, Encoder.detach().clone(), EncoderBias.detach().clone());
     }
 
+    /// <summary>The same weights under another rule: fewer latents for each token, gradients at inference, thresholds for a model that was trained without.</summary>
+    /// <param name="rule">The rule; taken over.</param>
+    /// <returns>A new autoencoder with weights of its own.</returns>
+    /// <exception cref="ArgumentException">The rule does not fit the number of latents.</exception>
+    /// <exception cref="InvalidOperationException">This one is gated, whose biases mean something else; see <see cref="ToJumpRelu"/>.</exception>
+    public SparseAutoencoder With(CodeRule rule)
+    {
+        ArgumentNullException.ThrowIfNull(rule);
+        if (Rule is GatedRule && rule is not GatedRule)
+            throw new InvalidOperationException($"The biases of a gated autoencoder are those of its gate, so another rule would not read it right; {nameof(ToJumpRelu)} first.");
+        return Copy(rule, Encoder.detach().clone(), EncoderBias.detach().clone());
+    }
+
     /// <summary>
     /// A gated autoencoder as the JumpReLU that it is (Rajamanoharan et al. 2024, 2404.16014): encoder rows e^{r_i} W_e,i, biases b_mag, thresholds
     /// b_mag,i - e^{r_i} b_gate,i. Codes are the same up to rounding. Where such a threshold is not positive the value alone decides, and the

@@ -1,4 +1,5 @@
 using Sparseland.Autoencoders;
+using Sparseland.Selection;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -220,5 +221,24 @@ public class AutoencoderInferenceTests
         Assert.Contains("factor", Assert.Throws<ArgumentException>(() => RuleGradientTests.Drawn(new ThresholdRule(24, 0), true).Autoencoder.CalibrateThreshold(X, 3)).Message, StringComparison.Ordinal);
         Assert.Contains("topk", Assert.Throws<InvalidOperationException>(() => RuleGradientTests.Drawn(new TopKRule(3), true).Autoencoder.CalibrateThreshold(X, 3)).Message, StringComparison.Ordinal);
         Assert.Contains("ToJumpRelu", Assert.Throws<InvalidOperationException>(() => RuleGradientTests.Drawn(RuleGradientTests.Gate(), true).Autoencoder.CalibrateThreshold(X, 3)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_rule_reads_the_same_weights()
+    {
+        using Tensor x = randn([20, 6], generator: new Generator(3));
+        using var autoencoder = new SparseAutoencoder(6, 12, new TopKRule(5));
+        using SparseAutoencoder fewer = autoencoder.With(new TopKRule(2));
+        using SparseCode code = fewer.Encode(x), whole = autoencoder.Encode(x);
+        using Tensor z = autoencoder.PreActivations(x);
+        Assert.Equal(Select.TopK(z, Budget.PerRow(2)).Where(Select.TopK(z, Budget.PerRow(2)).Gather(z).gt(0)), code.Support);
+        Assert.True(whole.Support.Count > code.Support.Count);
+
+        // Its weights are its own.
+        using (no_grad()) autoencoder.Decoder.zero_();
+        Assert.True(fewer.Decoder.abs().sum().item<float>() > 1);
+        Assert.Throws<ArgumentException>(() => autoencoder.With(new TopKRule(13)));
+        using var gated = new SparseAutoencoder(6, 12, new GatedRule(12));
+        Assert.Contains("ToJumpRelu", Assert.Throws<InvalidOperationException>(() => gated.With(new TopKRule(2))).Message, StringComparison.Ordinal);
     }
 }
