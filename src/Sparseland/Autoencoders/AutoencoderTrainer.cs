@@ -30,6 +30,7 @@ public sealed class AutoencoderTrainer : IDisposable
         Check();
         long tokens = Start() * _options.Steps * _options.Accumulate;
         Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
+        Warnings = autoencoder.Rule.NeedsMixtures ? [.. Unmixed()] : [];
         _loop = new(new State(autoencoder, Statistics), batches, Gradients, _options with { Variant = Variant() }, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
     }
 
@@ -38,6 +39,9 @@ public sealed class AutoencoderTrainer : IDisposable
 
     /// <summary>How often latents fire and how long they have been silent.</summary>
     public LatentStatistics Statistics { get; }
+
+    /// <summary>What will probably go wrong though nothing forbids it, such as batches of neighbours where latents choose their tokens; empty where nothing is known.</summary>
+    public IReadOnlyList<string> Warnings { get; }
 
     /// <summary>Reports of all steps so far; the loss is that of the reconstruction with all that was added to it.</summary>
     public IReadOnlyList<StepReport> History => _loop.History;
@@ -119,6 +123,15 @@ public sealed class AutoencoderTrainer : IDisposable
         if (_options.ScaleActivations) Autoencoder.Scaling.Set(ActivationScaling.FactorOf(norms / seen, Autoencoder.Width));
         if (_options.CentreOn > 0) Autoencoder.DecoderBias.copy_(Autoencoder.Scaling.Apply(sum.div_(seen)));
         return first.shape[0];
+    }
+
+    /// <summary>Says so where the first batches are no mixtures.</summary>
+    private IEnumerable<string> Unmixed()
+    {
+        long there = Math.Min(8, _options.Steps * _options.Accumulate);
+        double spread = there < 2 ? double.NaN : BatchMixture.Of(_batches, (int)there);
+        if (spread > BatchMixture.MostOfMixtures)
+            yield return FormattableString.Invariant($"The means of the first {there} batches scatter {spread:0.#} times as much as those of mixtures: neighbours of a text stand together. Under {Autoencoder.Rule.Architecture} a latent gets the same share of every batch, so codes will be worse than on mixed batches; {nameof(ActivationBuffer)} mixes ({_batches.Description}).");
     }
 
     private double Gradients(Batch batch, double weight)

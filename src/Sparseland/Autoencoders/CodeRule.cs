@@ -72,6 +72,9 @@ public abstract class CodeRule : nn.Module
     /// <summary>Whether latents compete to be active, so that their scales decide who is: such rules need a decoder of unit rows.</summary>
     internal virtual bool ComparesLatents => true;
 
+    /// <summary>Whether batches must be mixtures of many texts, because a latent's share of a batch is fixed.</summary>
+    internal virtual bool NeedsMixtures => false;
+
     /// <summary>Throws where a training would go wrong without a loss that it does not have.</summary>
     internal virtual void CheckLosses(IReadOnlyList<AuxiliaryLoss> losses)
     {

@@ -127,6 +127,8 @@ public sealed class FeatureChoiceRule : CodeRule
         return LatentsChoose ? Positive(Selection.Select.TopK(pre, Budget.PerColumn(CountsFor(batch))), pre) : BatchTopKRule.Choose(pre, K);
     }
 
+    internal override bool NeedsMixtures => true;
+
     internal override void Learn(IReadOnlyList<SparseCode> codes, TrainingProgress progress)
     {
         if (LatentsChoose)

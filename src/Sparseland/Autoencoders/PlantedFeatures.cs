@@ -13,6 +13,13 @@ public sealed record PlantedTokens(Tensor X, Tensor Strengths, Tensor? Gradients
 {
     private readonly NativeSize _size = NativeSize.Of(X, Strengths, Gradients);
 
+    /// <summary>How many features each token has [tokens].</summary>
+    public int[] FeaturesPerToken()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return [.. Strengths.gt(0).sum([1L], type: ScalarType.Int32).data<int>()];
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

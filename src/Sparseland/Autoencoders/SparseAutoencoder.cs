@@ -113,14 +113,13 @@ public sealed partial class SparseAutoencoder : nn.Module
     /// <param name="gradients">Gradients of the model's loss at the tokens [tokens, d], for rules that weigh by them; null for none.</param>
     /// <exception cref="ArgumentException">Another width or type, or a value that is not finite; the message names the token.</exception>
     /// <exception cref="InvalidOperationException">The rule needs what has not been learned yet, such as a threshold.</exception>
-    public SparseCode Encode(Tensor x, Tensor? gradients = null)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        using IDisposable off = no_grad();
-        SparseCode code = Rule.Select(PreActivations(x), new(Training: false, gradients is null ? null : Scaling.Undo(gradients), Decoder, EncoderBias));
-        code.Values.MoveToOuterDisposeScope();
-        return code;
-    }
+    public SparseCode Encode(Tensor x, Tensor? gradients = null) => Code(x, gradients, training: false);
+
+    /// <summary>Codes of a batch as in training: a rule that chooses across a batch chooses among these tokens, so each code depends on all of them.</summary>
+    /// <param name="x">Activations [tokens, d].</param>
+    /// <param name="gradients">Gradients of the model's loss at the tokens [tokens, d], for rules that weigh by them; null for none.</param>
+    /// <exception cref="ArgumentException">Another width or type, a value that is not finite, or a batch that the rule cannot serve.</exception>
+    public SparseCode EncodeBatch(Tensor x, Tensor? gradients = null) => Code(x, gradients, training: true);
 
     /// <summary>xhat = W_d^T f + b_d, on the scale of the activations as they came.</summary>
     /// <param name="code">Codes.</param>
@@ -142,6 +141,15 @@ public sealed partial class SparseAutoencoder : nn.Module
     {
         using SparseCode code = Encode(x);
         return Decode(code);
+    }
+
+    private SparseCode Code(Tensor x, Tensor? gradients, bool training)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        SparseCode code = Rule.Select(PreActivations(x), new(training, gradients is null ? null : Scaling.Undo(gradients), Decoder, EncoderBias));
+        code.Values.MoveToOuterDisposeScope();
+        return code;
     }
 
     /// <summary>W_d^T f + b_d, on the scale of the autoencoder.</summary>
