@@ -86,13 +86,39 @@ public sealed record DownstreamFaithfulness
         LanguageModel model, ActivationSite site, SparseAutoencoder autoencoder, TokenText text, DownstreamFaithfulnessOptions? options = null,
         IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(autoencoder);
+        return OfAll(model, site, [autoencoder], text, options, progress, cancel)[0];
+    }
+
+    /// <summary>Measures several autoencoders over the same text: the model runs once as it is and with the place wiped, and once for each of them.</summary>
+    /// <param name="model">The model; left in the mode it was in.</param>
+    /// <param name="site">The place; its values must be [batch, tokens, d].</param>
+    /// <param name="autoencoders">The autoencoders, at least one.</param>
+    /// <param name="text">The text; a held-out one.</param>
+    /// <param name="options">Settings; null, the default, for their defaults.</param>
+    /// <param name="progress">Windows done; null, the default, for none.</param>
+    /// <param name="cancel">Looked at between calls of the model. Never by default.</param>
+    /// <returns>In the order of the autoencoders.</returns>
+    /// <exception cref="ArgumentException">There is none, widths differ, the model has no such place, the text is too short, or a setting is out of its range.</exception>
+    /// <exception cref="InvalidDataException">A value at the place is not finite; the message names window and token (counted after those left out).</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static IReadOnlyList<DownstreamFaithfulness> OfAll(
+        LanguageModel model, ActivationSite site, IReadOnlyList<SparseAutoencoder> autoencoders, TokenText text, DownstreamFaithfulnessOptions? options = null,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(autoencoders);
         ArgumentNullException.ThrowIfNull(text);
+        if (autoencoders.Count == 0) throw new ArgumentException("There is no autoencoder to measure.", nameof(autoencoders));
         options ??= new();
         (int length, int windows, int batch) = options.For(model, text);
         var source = new ModelActivations(model, site, text, length, options.SkipFirst, batch);
-        CodeStream.CheckWidth(autoencoder, source.Width, source.Description, nameof(autoencoder));
+        foreach (SparseAutoencoder autoencoder in autoencoders)
+        {
+            ArgumentNullException.ThrowIfNull(autoencoder, nameof(autoencoders));
+            CodeStream.CheckWidth(autoencoder, source.Width, source.Description, "autoencoder");
+        }
+
         bool training = model.training;
         model.eval();
         try
@@ -103,12 +129,13 @@ public sealed record DownstreamFaithfulness
             var run = new WindowRun(model, text, length, options.SkipFirst);
             IActivationHook[] hooks =
             [
-                new Splice(autoencoder, site, options.SkipFirst),
                 ActivationHook.Replace(site, value => Splice.Changed(site, value, options.SkipFirst, rest => zeros_like(rest))),
                 ActivationHook.Replace(site, value => Splice.Changed(site, value, options.SkipFirst, rest => mean.to(rest.dtype).to(rest.device).expand(rest.shape))),
+                .. autoencoders.Select(autoencoder => new Splice(autoencoder, site, options.SkipFirst)),
             ];
-            double[] clean = new double[windows], divergence = new double[windows];
-            double[][] changed = [new double[windows], new double[windows], new double[windows]];
+            const int Wiped = 2;
+            double[] clean = new double[windows];
+            double[][] changed = [.. hooks.Select(_ => new double[windows])], divergences = [.. autoencoders.Select(_ => new double[windows])];
             for (int from = 0; from < windows; from += batch)
             {
                 int count = Math.Min(batch, windows - from);
@@ -116,15 +143,15 @@ public sealed record DownstreamFaithfulness
                 run.Take(from, count, cancel);
                 run.CleanLoss(clean.AsSpan(from, count));
                 for (int h = 0; h < hooks.Length; h++)
-                    run.Changed(hooks[h], changed[h].AsSpan(from, count), h == 0 ? divergence.AsSpan(from, count) : [], cancel);
-                progress?.Report(new(from + count, windows, FormattableString.Invariant($"cross-entropy {clean.Take(from + count).Average():F3}, spliced {changed[0].Take(from + count).Average():F3}")));
+                    run.Changed(hooks[h], changed[h].AsSpan(from, count), h >= Wiped ? divergences[h - Wiped].AsSpan(from, count) : [], cancel);
+                progress?.Report(new(from + count, windows, FormattableString.Invariant($"cross-entropy {clean.Take(from + count).Average():F3}, spliced {changed[^1].Take(from + count).Average():F3}")));
             }
 
-            return new()
+            return [.. divergences.Select((divergence, a) => new DownstreamFaithfulness
             {
                 Site = site, Windows = windows, TokensPerWindow = length - options.SkipFirst,
-                Clean = clean, Spliced = changed[0], Zeros = changed[1], Mean = changed[2], Divergence = divergence,
-            };
+                Clean = [.. clean], Spliced = changed[Wiped + a], Zeros = [.. changed[0]], Mean = [.. changed[1]], Divergence = divergence,
+            })];
         }
         finally
         {

@@ -24,11 +24,14 @@ public sealed class TokenText
     /// <param name="tokenizer">Makes the ids; with a token that ends a text.</param>
     /// <param name="progress">Texts done, of all where their number is known.</param>
     /// <param name="cancel">Checked all the time.</param>
+    /// <param name="most">Tokens after which the rest is left out, at least 2; all where null, the default.</param>
     /// <exception cref="ArgumentException">The tokenizer has no token that ends a text, or the texts are empty.</exception>
-    public static TokenText Of(IEnumerable<string> texts, Tokenizers.TextTokenizer tokenizer, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    public static TokenText Of(
+        IEnumerable<string> texts, Tokenizers.TextTokenizer tokenizer, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default, int? most = null)
     {
         ArgumentNullException.ThrowIfNull(texts);
         ArgumentNullException.ThrowIfNull(tokenizer);
+        if (most is < 2) throw new ArgumentOutOfRangeException(nameof(most), most, "most must be at least 2: a prediction needs two tokens.");
         int end = tokenizer.EndOfText ?? throw new ArgumentException("The tokenizer has no special token that ends a text.", nameof(tokenizer));
         int total = texts.TryGetNonEnumeratedCount(out int known) ? known : 0, done = 0;
         var ids = new List<int>();
@@ -38,9 +41,10 @@ public sealed class TokenText
             ids.AddRange(tokenizer.Encode(text, cancel: cancel));
             ids.Add(end);
             if (++done % 1000 == 0) progress?.Report(new(done, total));
+            if (ids.Count >= most) break;
         }
 
-        return new TokenText(ids);
+        return new TokenText(most < ids.Count ? ids[..most.Value] : ids);
     }
 
     /// <summary>Tokens.</summary>

@@ -65,6 +65,26 @@ public class DownstreamFaithfulnessTests
     }
 
     [Fact]
+    public void Several_together_are_each_alone()
+    {
+        using TinyLM model = MetricsBed.Model();
+        using SparseAutoencoder one = MetricsBed.Autoencoder(), other = one.With(new TopKRule(1));
+        IReadOnlyList<DownstreamFaithfulness> both = DownstreamFaithfulness.OfAll(model, MetricsBed.Site, [one, other], MetricsBed.Text());
+        foreach ((SparseAutoencoder autoencoder, DownstreamFaithfulness together) in new[] { one, other }.Zip(both))
+        {
+            DownstreamFaithfulness alone = DownstreamFaithfulness.Of(model, MetricsBed.Site, autoencoder, MetricsBed.Text());
+            Assert.Equal(alone.Spliced, together.Spliced);
+            Assert.Equal(alone.Divergence, together.Divergence);
+            Assert.Equal(alone.Clean, together.Clean);
+            Assert.Equal(alone.Zeros, together.Zeros);
+            Assert.Equal(alone.Mean, together.Mean);
+        }
+
+        Assert.NotEqual(both[0].Spliced, both[1].Spliced);
+        Assert.Throws<ArgumentException>("autoencoders", () => DownstreamFaithfulness.OfAll(model, MetricsBed.Site, [], MetricsBed.Text()));
+    }
+
+    [Fact]
     public void A_perfect_autoencoder_costs_nothing()
     {
         using var scope = NewDisposeScope();

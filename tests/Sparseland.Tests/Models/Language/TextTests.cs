@@ -123,6 +123,10 @@ public class TextTests
         var tokenizer = TinyModels.Tokenizer;
         int end = tokenizer.EndOfText!.Value;
         Assert.Equal([.. tokenizer.Encode("a value"), end, .. tokenizer.Encode("null"), end], TokenText.Of(["a value", "null"], tokenizer).Ids.ToArray());
+        TokenText all = TokenText.Of(["a value", "null", "null"], tokenizer);
+        for (int most = 2; most <= all.Count + 1; most++)
+            Assert.Equal(all.Ids[..Math.Min(most, all.Count)].ToArray(), TokenText.Of(["a value", "null", "null"], tokenizer, most: most).Ids.ToArray());
+        Assert.Throws<ArgumentOutOfRangeException>("most", () => TokenText.Of(["a value"], tokenizer, most: 1));
         Assert.Throws<ArgumentException>(() => TokenText.Of([], tokenizer));
         Assert.Throws<ArgumentException>("tokenizer", () => TokenText.Of(["a"], new(tokenizer.Model with { SpecialTokens = [] })));
     }
