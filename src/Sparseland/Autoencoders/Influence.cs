@@ -1,3 +1,4 @@
+using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -20,6 +21,30 @@ public static class Influence
         using DisposeScope scope = NewDisposeScope();
         (Tensor sizes, double mean) = Sizes(gradients, decoder);
         return sizes.div_(mean).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The choice of a <see cref="GradientTopKRule"/> by given influences, whatever they come from: labels, the model's own distribution, an average over
+    /// tokens. Scores are relu(z) (1 + beta a); values stay z.
+    /// </summary>
+    /// <param name="pre">z [tokens, latents], Float32 or Float64.</param>
+    /// <param name="influence">a of the same shape and type, not negative; or [1, latents], the same for all tokens.</param>
+    /// <param name="k">Most active latents of a token.</param>
+    /// <param name="beta">Weight of the influence, not negative. Default 1.</param>
+    /// <exception cref="ArgumentException">A shape or type does not fit, an influence is negative or not finite, or k is out of its range.</exception>
+    public static SparseCode Choose(Tensor pre, Tensor influence, int k, double beta = 1)
+    {
+        TensorInput.CheckMatrix(pre, nameof(pre), "[tokens, latents]");
+        TensorInput.CheckMatrix(influence, nameof(influence), "[tokens, latents]");
+        if (!(beta >= 0) || !double.IsFinite(beta)) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
+        if (influence.dtype != pre.dtype || influence.shape[1] != pre.shape[1] || (influence.shape[0] != pre.shape[0] && influence.shape[0] != 1))
+            throw new ArgumentException($"influence is {influence.dtype} [{string.Join(", ", influence.shape)}], z {pre.dtype} [{string.Join(", ", pre.shape)}]; they must agree, or influence have one row.", nameof(influence));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        if (influence.lt(0).any().item<bool>()) throw new ArgumentException("An influence is negative; it is a size.", nameof(influence));
+        SparseCode code = CodeRule.Positive(Select.TopK(influence.mul(beta).add_(1).mul(pre.relu()), Budget.PerRow(k)), pre);
+        code.Values.MoveToOuterDisposeScope();
+        return code;
     }
 
     /// <summary>|&lt;W_d[i], g&gt;| and its mean: who weighs by it divides where it multiplies anyway.</summary>

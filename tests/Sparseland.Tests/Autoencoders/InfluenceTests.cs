@@ -247,4 +247,64 @@ public class InfluenceTests
         Assert.Throws<ArgumentException>(() => ActivationGradients.OfLabels(model, ids, new(1, Activation.ResidualAfter), next.narrow(1, 0, 5)));
         Assert.True(is_grad_enabled());
     }
+
+    [Fact]
+    public void A_choice_by_given_influence_is_that_of_the_rule()
+    {
+        using var scope = NewDisposeScope();
+        using Generator generator = new(8);
+        Tensor g = randn([30, 6], generator: generator), x = randn([30, 6], generator: generator);
+        var autoencoder = new SparseAutoencoder(6, 14, new GradientTopKRule(3, beta: 2));
+        SparseCode rule = autoencoder.Encode(x, g), given = Influence.Choose(autoencoder.PreActivations(x), Influence.Of(g, autoencoder.Decoder), 3, beta: 2);
+        Assert.Equal(rule.Support, given.Support);
+        Assert.True(rule.Values.eq(given.Values).all().item<bool>());
+
+        // By the definition, with one row of influences for all tokens.
+        Tensor z = autoencoder.PreActivations(x), a = rand([1, 14], generator: generator);
+        Tensor best = (z.relu() * (1 + a)).topk(3, 1).indexes;
+        SparseCode code = Influence.Choose(z, a, 3);
+        for (int t = 0; t < 30; t++)
+        {
+            long[] wanted = [.. best[t].data<long>()];
+            float[] row = [.. z[t].data<float>()];
+            Assert.Equal(wanted.Where(i => row[i] > 0).Order(), code.Support.Row(t).ToArray().Select(i => (long)i));
+        }
+
+        Assert.Equal(new SparseAutoencoder(6, 14, new TopKRule(3)).Encode(x).Support, Influence.Choose(z, a, 3, beta: 0).Support);
+        Assert.Throws<ArgumentException>("influence", () => Influence.Choose(z, -a, 3));
+        Assert.Throws<ArgumentException>("influence", () => Influence.Choose(z, a[0], 3));
+        Assert.Throws<ArgumentException>("influence", () => Influence.Choose(z, rand([2, 14]), 3));
+        Assert.Throws<ArgumentOutOfRangeException>("beta", () => Influence.Choose(z, a, 3, beta: -1));
+    }
+
+    [Fact]
+    public void Shuffled_gradients_are_the_same_rows_in_another_order()
+    {
+        using var scope = NewDisposeScope();
+        using var world = new QuietButInfluential(seed: 2);
+        var shuffled = new GradientPermutation(world.Batches(40), seed: 5);
+        Batch a = world.Batches(40).At(3), b = shuffled.At(3), again = shuffled.At(3), later = shuffled.At(4);
+        Assert.True(a.Input.eq(b.Input).all().item<bool>());
+        Assert.False(a.Target!.eq(b.Target!).all().item<bool>());
+        Assert.True(b.Target!.eq(again.Target!).all().item<bool>());
+        string[] Rows(Tensor t) => [.. Enumerable.Range(0, 40).Select(i => string.Join(",", t[i].data<float>()))];
+        Assert.Equal(Rows(a.Target!).Order(StringComparer.Ordinal), Rows(b.Target!).Order(StringComparer.Ordinal));
+        int[] places = [.. Rows(b.Target!).Select(r => Array.IndexOf(Rows(a.Target!), r))], others = [.. Rows(later.Target!).Select(r => Array.IndexOf(Rows(world.Batches(40).At(4).Target!), r))];
+        Assert.NotEqual(places, others);
+        Assert.Contains("no gradients", Assert.Throws<InvalidOperationException>(() => new GradientPermutation(new FeatureHierarchy().Batches(4)).At(0)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void First_order_effects_predict_small_changes()
+    {
+        using var scope = NewDisposeScope();
+        using var world = new QuietButInfluential(seed: 2);
+        Tensor x = world.Draw(50, 1).X.to(ScalarType.Float64), labels = arange(50, dtype: ScalarType.Int64).remainder(10), g = world.GradientsOf(x, labels);
+        using Generator generator = new(8);
+        Tensor error = randn([50, 64], ScalarType.Float64, generator: generator) * 1e-6;
+        Tensor change = -(world.LogProbabilities(x + error) - world.LogProbabilities(x)).gather(1, labels.unsqueeze(1)).squeeze(1);
+        Tensor predicted = FirstOrderEffect.Predict(g, error);
+        Assert.InRange((predicted - change).abs().max().item<double>(), 0, 1e-4 * change.abs().max().item<double>());
+        Assert.Throws<ArgumentException>("error", () => FirstOrderEffect.Predict(g, error.narrow(0, 0, 3)));
+    }
 }
