@@ -26,7 +26,10 @@ public sealed record ActivationBufferOptions
 /// at once, and their tokens are served in a random order, each once. Neighbours of a text are alike, and a batch of neighbours is biased;
 /// rules that choose across a batch give other codes on it.
 /// </summary>
-/// <remarks>Batch i depends on source, seed and i alone, so a training goes on exactly where it stopped. Memory stays at the capacity.</remarks>
+/// <remarks>
+/// Batch i depends on source, seed and i alone, so a training goes on exactly where it stopped. Memory stays at the capacity. Several trainings, also on
+/// several threads, may share one; they had better be at the same block, or each collects it anew.
+/// </remarks>
 public sealed class ActivationBuffer : IBatchSource, IDisposable
 {
     private const int LeastBatches = 50;
@@ -35,6 +38,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     private readonly int _batch, _blockWindows, _blocks;
     private readonly CancellationToken _cancel;
     private readonly IProgress<ProgressReport>? _progress;
+    private readonly Lock _gate = new();
     private (long Epoch, int Block) _held = (-1, -1);
     private (long Epoch, int Block) _ordered = (-1, -1);
     private Tensor? _activations, _gradients;
@@ -90,13 +94,21 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
             throw new InvalidOperationException($"Batch {index + 1} was asked for, but the source has {PerEpoch} of {_batch} tokens. Take fewer steps, a longer text, or set {nameof(ActivationBufferOptions.Repeat)}.");
         int block = 0;
         for (; place >= BatchesOf(block); block++) place -= BatchesOf(block);
-        Hold(epoch, block);
-        using Tensor rows = tensor(_order.AsSpan((int)place * _batch, _batch).ToArray());
-        return new(Rows(_activations!, rows), _gradients is null ? empty(0) : Rows(_gradients, rows));
+        lock (_gate)
+        {
+            Hold(epoch, block);
+            using Tensor rows = tensor(_order.AsSpan((int)place * _batch, _batch).ToArray());
+            return new(Rows(_activations!, rows), _gradients is null ? empty(0) : Rows(_gradients, rows));
+        }
     }
 
     /// <summary>Frees what is held.</summary>
     public void Dispose()
+    {
+        lock (_gate) Free();
+    }
+
+    private void Free()
     {
         _activations?.Dispose();
         _gradients?.Dispose();
@@ -121,7 +133,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
         (long, int) wanted = _blocks == 1 ? (0, 0) : (epoch, block);
         if (_held != wanted)
         {
-            Dispose();
+            Free();
             Fill(epoch, block);
             _size = NativeSize.Of(_activations, _gradients);
             _held = wanted;

@@ -154,7 +154,9 @@ internal sealed class AutoencoderPass : IDisposable
     {
         if (weight != 1) gradient.mul_(weight);
         using Tensor? before = parameter.grad;
-        if (before is null) parameter.grad = gradient.DetachFromDisposeScope();
+
+        // The parameter keeps what it is given; a handle of ours that outlived the scope would hold the memory until the collector comes by.
+        if (before is null) parameter.grad = gradient;
         else before.add_(gradient);
     }
 }

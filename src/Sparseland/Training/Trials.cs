@@ -6,7 +6,7 @@ namespace Sparseland.Training;
 public static class Trials
 {
     /// <summary>
-    /// Makes every trial, as many at a time as libtorch has threads, each on one thread. A trial depends on its method and seed alone, so results
+    /// Makes every trial, seed after seed, as many at a time as libtorch has threads, each on one thread. A trial depends on its method and seed alone, so results
     /// are the same at any number of threads.
     /// </summary>
     /// <typeparam name="T">What a trial leaves behind: figures, not tensors, where there are many.</typeparam>
@@ -21,17 +21,44 @@ public static class Trials
         IReadOnlyList<string> methods, IReadOnlyList<int> seeds, Func<string, int, T> trial, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(trial);
+        return Run(methods, seeds, _ => Nothing.AtAll, (method, seed, _) => trial(method, seed), progress, cancel);
+    }
+
+    /// <summary>The same where all methods of a seed share something, such as a world and its batches: it is made once a seed and disposed after the seed's last trial.</summary>
+    /// <typeparam name="TShared">What is shared; used from several threads.</typeparam>
+    /// <typeparam name="T">What a trial leaves behind.</typeparam>
+    /// <param name="methods">Names, all different.</param>
+    /// <param name="seeds">Seeds, all different; one after the other.</param>
+    /// <param name="shared">Makes what the trials of a seed share.</param>
+    /// <param name="trial">Makes one trial, on any thread.</param>
+    /// <param name="progress">Reported after each trial; null, the default, for none.</param>
+    /// <param name="cancel">Checked before each trial; hand it to what lasts inside one too. Never by default.</param>
+    /// <exception cref="ArgumentException">There is no method or no seed, or one stands twice.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static TrialResults<T> Run<TShared, T>(
+        IReadOnlyList<string> methods, IReadOnlyList<int> seeds, Func<int, TShared> shared, Func<string, int, TShared, T> trial,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+        where TShared : IDisposable
+    {
+        ArgumentNullException.ThrowIfNull(shared);
+        ArgumentNullException.ThrowIfNull(trial);
         CheckDifferent(methods, nameof(methods));
         CheckDifferent(seeds, nameof(seeds));
         T[][] runs = [.. methods.Select(_ => new T[seeds.Count])];
         int done = 0, total = methods.Count * seeds.Count;
         object reporting = new();
-        IndependentWork.For(total, i =>
+        for (int s = 0; s < seeds.Count; s++)
         {
-            (int seed, int method) = Math.DivRem(i, methods.Count);
-            runs[method][seed] = trial(methods[method], seeds[seed]);
-            lock (reporting) progress?.Report(new(++done, total, $"{methods[method]}, seed {seeds[seed]}"));
-        }, cancel);
+            cancel.ThrowIfCancellationRequested();
+            (int seed, int place) = (seeds[s], s);
+            using TShared common = shared(seed);
+            IndependentWork.For(methods.Count, m =>
+            {
+                runs[m][place] = trial(methods[m], seed, common);
+                lock (reporting) progress?.Report(new(++done, total, $"{methods[m]}, seed {seed}"));
+            }, cancel);
+        }
+
         return new([.. methods], [.. seeds], runs);
     }
 
@@ -40,6 +67,15 @@ public static class Trials
         ArgumentNullException.ThrowIfNull(items, name);
         if (items.Count == 0) throw new ArgumentException($"There are no {name}; at least one is needed.", name);
         if (items.GroupBy(item => item).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{name} has {twice.Key} twice; all must be different.", name);
+    }
+
+    private sealed class Nothing : IDisposable
+    {
+        public static readonly Nothing AtAll = new();
+
+        public void Dispose()
+        {
+        }
     }
 }
 
@@ -64,6 +100,17 @@ public sealed record TrialResults<T>(IReadOnlyList<string> Methods, IReadOnlyLis
 
             throw new ArgumentException($"There is no method \"{method}\" among {string.Join(", ", Methods)}.", nameof(method));
         }
+    }
+
+    /// <summary>These methods and others, made with the same seeds.</summary>
+    /// <param name="others">Results of methods of other names.</param>
+    /// <exception cref="ArgumentException">Other seeds, or a method that is in both.</exception>
+    public TrialResults<T> With(TrialResults<T> others)
+    {
+        ArgumentNullException.ThrowIfNull(others);
+        if (!Seeds.SequenceEqual(others.Seeds)) throw new ArgumentException($"The seeds are {string.Join(", ", others.Seeds)} there and {string.Join(", ", Seeds)} here; they must agree.", nameof(others));
+        if (Methods.Intersect(others.Methods).FirstOrDefault() is { } both) throw new ArgumentException($"\"{both}\" is in both.", nameof(others));
+        return new([.. Methods, .. others.Methods], Seeds, [.. Runs, .. others.Runs]);
     }
 
     /// <summary>One figure of one method, a value for each seed.</summary>

@@ -27,6 +27,23 @@ public class AutoencoderTrainerTests
     }
 
     [Fact]
+    public void A_step_leaves_no_tensor_behind()
+    {
+        using var scope = NewDisposeScope();
+        Planted(out Tensor x, tokens: 4_000);
+        foreach (CodeRule rule in new CodeRule[] { new TopKRule(4), new MutualChoiceRule(4), new FeatureChoiceRule(64, 4, new(1, 5), switchAt: 0.1), new MatryoshkaRule(4, [16, 64]), new GradientTopKRule(4) })
+        {
+            Tensor? gradients = rule is GradientTopKRule ? x : null;
+            using var buffer = new ActivationBuffer(new TensorActivations(x, gradients), 64, new() { Repeat = true });
+            using var trainer = new AutoencoderTrainer(new SparseAutoencoder(32, 64, rule), buffer, new() { Steps = 60, WarmUp = 3, Accumulate = 2, Losses = [new ZipfLoss(new(1, 5), deadAfter: 100)] });
+            for (int i = 0; i < 20; i++) trainer.Step();
+            long before = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+            for (int i = 0; i < 10; i++) trainer.Step();
+            Assert.Equal(before, DisposeScopeManager.Statistics.ThreadTotalLiveCount);
+        }
+    }
+
+    [Fact]
     public void A_resumed_training_is_the_same_bit_for_bit()
     {
         using var scope = NewDisposeScope();

@@ -66,4 +66,44 @@ public class BatchesTests
         Assert.Throws<ArgumentException>("X", () => new SampleBatches(zeros(0, 2), zeros(0), 2));
         Assert.Throws<ArgumentOutOfRangeException>("batch", () => new SampleBatches(zeros(4, 2), zeros(4), 0));
     }
+
+    [Fact]
+    public void Kept_batches_are_made_once_and_are_the_same_on_every_thread()
+    {
+        using var scope = NewDisposeScope();
+        var source = new Counting();
+        using var kept = new KeptBatches(source, most: 20);
+        float[] sums = new float[200];
+        Parallel.For(0, 200, i =>
+        {
+            // A caller that changes or frees its batch does no harm to the next.
+            using var inner = NewDisposeScope();
+            Batch batch = kept.At(i % 25);
+            sums[i] = batch.Input.sum().item<float>() + batch.Target.sum().item<float>();
+            batch.Input.zero_();
+            batch.Target.Dispose();
+        });
+        for (int i = 0; i < 200; i++) Assert.Equal(6 * (i % 25) + (i % 25) + 1, sums[i]);
+        Assert.Equal(20, kept.Count);
+        Assert.All(source.Asked.Where(pair => pair.Key < 20), pair => Assert.Equal(1, pair.Value));
+        Assert.Equal(8, source.Asked[24]);
+        kept.Dispose();
+        Assert.Equal(0, kept.Count);
+        Assert.Equal(18, kept.At(3).Input.sum().item<float>());
+        Assert.Equal("counting", kept.Description);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new KeptBatches(source, -1));
+    }
+
+    private sealed class Counting : IBatchSource
+    {
+        public Dictionary<long, int> Asked { get; } = [];
+
+        public string Description => "counting";
+
+        public Batch At(long index)
+        {
+            Asked[index] = Asked.GetValueOrDefault(index) + 1;
+            return new(full([2, 3], (float)index), full([1], index + 1f));
+        }
+    }
 }

@@ -33,6 +33,51 @@ public class TrialsTests
     }
 
     [Fact]
+    public void What_a_seed_shares_is_made_once_and_gone_after_its_last_trial()
+    {
+        var log = new List<string>();
+        TrialResults<string> results = Trials.Run(["a", "b"], [7, 5], seed => new Shared(seed, log), (method, seed, shared) => $"{method}{seed}{shared.Seed}{shared.Gone}");
+        Assert.Equal(["a77False", "a55False"], results["a"]);
+        Assert.Equal(["b77False", "b55False"], results["b"]);
+        Assert.Equal(["made 7", "gone 7", "made 5", "gone 5"], log);
+        Assert.Throws<InvalidOperationException>(() => Trials.Run<Shared, int>(["a"], [1], seed => new Shared(seed, log), (_, _, _) => throw new InvalidOperationException("no")));
+        Assert.Equal("gone 1", log[^1]);
+    }
+
+    [Fact]
+    public void Results_of_other_methods_are_put_beside()
+    {
+        TrialResults<int> one = Trials.Run(["a"], [1, 2], (_, seed) => seed), two = Trials.Run(["b", "c"], [1, 2], (_, seed) => 10 * seed);
+        TrialResults<int> both = one.With(two);
+        Assert.Equal(["a", "b", "c"], both.Methods);
+        Assert.Equal([1, 2], both["a"]);
+        Assert.Equal([10, 20], both["c"]);
+        Assert.Throws<ArgumentException>(() => both.With(one));
+        Assert.Throws<ArgumentException>(() => one.With(Trials.Run(["b"], [2, 1], (_, seed) => seed)));
+    }
+
+    private sealed class Shared : IDisposable
+    {
+        private readonly List<string> _log;
+
+        public Shared(int seed, List<string> log)
+        {
+            (Seed, _log) = (seed, log);
+            log.Add($"made {seed}");
+        }
+
+        public int Seed { get; }
+
+        public bool Gone { get; private set; }
+
+        public void Dispose()
+        {
+            Gone = true;
+            _log.Add($"gone {Seed}");
+        }
+    }
+
+    [Fact]
     public void What_is_missing_or_stands_twice_is_refused_and_a_failure_is_seen()
     {
         Assert.Throws<ArgumentException>(() => Trials.Run([], [1], (_, _) => 0));
