@@ -22,6 +22,8 @@ public static class SaeLensFolder
         "dataset_path", "dataset_trust_remote_code", "model_from_pretrained_kwargs", "seqpos_slice", "neuronpedia_id", "l1_coefficient", "lp_norm", "lr", "seed", "training_tokens",
     ];
 
+    private static readonly (string Name, TokenScaling Scaling)[] s_tokenScalings = [("none", TokenScaling.None), ("constant_norm_rescale", TokenScaling.ConstantNorm), ("layer_norm", TokenScaling.LayerNorm)];
+
     /// <summary>Reads a folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="activationScale">
@@ -40,7 +42,7 @@ public static class SaeLensFolder
         bool centred = config.Flag("apply_b_dec_to_input", absent: true), rescaled = config.Flag("rescale_acts_by_decoder_norm", absent: false);
         Refuse(config, "reshape_activations", "none", "hook_z");
         var remarks = new List<string>();
-        double scale = Scale(config, folder, activationScale, remarks);
+        (double scale, TokenScaling tokens) = Scale(config, folder, activationScale, remarks);
         string path = Path.Combine(folder, Weights);
         if (!File.Exists(path)) throw new FileNotFoundException($"'{folder}' has a cfg.json, but no {Weights}.", path);
         using SafeTensorsFile file = SafeTensors.Open(path);
@@ -72,7 +74,7 @@ public static class SaeLensFolder
             remarks.Add("norms of the decoder were folded into the encoder, by which latents are chosen; codes are multiplied with them");
         }
 
-        var autoencoder = new SparseAutoencoder(decoder.DetachFromDisposeScope(), encoder.DetachFromDisposeScope(), encoderBias.DetachFromDisposeScope(), bias.DetachFromDisposeScope(), rule, centred, scale);
+        var autoencoder = new SparseAutoencoder(decoder.DetachFromDisposeScope(), encoder.DetachFromDisposeScope(), encoderBias.DetachFromDisposeScope(), bias.DetachFromDisposeScope(), rule, centred, scale) { TokenScaling = tokens };
         autoencoder.FoldScaling();
         return new(autoencoder, Origin(config, remarks), remarks);
     }
@@ -105,7 +107,7 @@ public static class SaeLensFolder
             foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
             config["architecture"] = Architecture(frozen.Rule, tensors, config);
             (config["d_in"], config["d_sae"], config["dtype"], config["device"]) = (autoencoder.Width, autoencoder.Latents, "float32", "cpu");
-            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, "none", "none");
+            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, s_tokenScalings.First(pair => pair.Scaling == autoencoder.TokenScaling).Name, "none");
             JsonObject metadata = config["metadata"] as JsonObject ?? [];
             config["metadata"] = metadata;
             if (origin?.Model is { } model) metadata["model_name"] = model;
@@ -157,22 +159,24 @@ public static class SaeLensFolder
         return k >= 1 && k <= latents ? k : throw config.Refused("k", k, $"1 to the {latents} latents");
     }
 
-    private static double Scale(FolderConfig config, string folder, double? given, List<string> remarks)
+    private static (double Constant, TokenScaling Tokens) Scale(FolderConfig config, string folder, double? given, List<string> remarks)
     {
         string normalisation = config.TextOrFlag("normalize_activations") ?? "none";
         switch (normalisation)
         {
-            case "none" or "false":
-                if (given is not null) throw new ArgumentException("The config normalises nothing, so there is no factor to give.", "activationScale");
-                return 1;
+            case "none" or "false" or "constant_norm_rescale" or "layer_norm":
+                if (given is not null) throw new ArgumentException($"The config says normalize_activations '{normalisation}', so there is no factor to give.", "activationScale");
+                TokenScaling tokens = s_tokenScalings.FirstOrDefault(pair => pair.Name == normalisation).Scaling;
+                if (tokens != TokenScaling.None) remarks.Add($"each token is scaled by itself before it is coded ({normalisation}), and its reconstruction put back");
+                return (1, tokens);
             case "expected_average_only_in" or "true":
                 if (given is { } stated && !(stated > 0 && double.IsFinite(stated))) throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
                 double scale = given ?? ScaleBeside(folder)
                     ?? throw new ArgumentException($"The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's {Scaler}, or ActivationScaling.FactorOf some activations).", "activationScale");
                 remarks.Add(FormattableString.Invariant($"activations are multiplied with {scale:G6} ({(given is null ? $"scaling_factor of {Scaler}" : "as given")}); it was folded into the weights"));
-                return scale;
+                return (scale, TokenScaling.None);
             default:
-                throw config.Refused("normalize_activations", normalisation, "none and expected_average_only_in (per-token forms cannot be folded into weights)");
+                throw config.Refused("normalize_activations", normalisation, "none, expected_average_only_in, constant_norm_rescale and layer_norm");
         }
     }
 

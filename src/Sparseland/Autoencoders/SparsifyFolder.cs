@@ -65,6 +65,7 @@ public static class SparsifyFolder
         ArgumentNullException.ThrowIfNull(autoencoder);
         if (autoencoder.Rule is not (TopKRule or GroupMaxRule) || !autoencoder.CentreInput || autoencoder.Encoder.dtype != ScalarType.Float32)
             throw new ArgumentException($"sparsify has TopK and group max autoencoders of Float32 that subtract b_d from their input; this one is {autoencoder.Rule.Architecture}, {autoencoder.Encoder.dtype}{(autoencoder.CentreInput ? "" : ", input as it is")}.", nameof(autoencoder));
+        if (autoencoder.TokenScaling != TokenScaling.None) throw new ArgumentException($"sparsify scales no activations, but this autoencoder each token by itself ({autoencoder.TokenScaling}).", nameof(autoencoder));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         double s = autoencoder.Scaling.Factor;
