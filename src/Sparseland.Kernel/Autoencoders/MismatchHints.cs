@@ -9,8 +9,8 @@ namespace Sparseland.Kernel.Autoencoders;
 /// <summary>Looks for the usual reasons why an autoencoder that others trained rebuilds nothing: another layer, another scale, a centred residual stream.</summary>
 internal static class MismatchHints
 {
-    // Above this FVU something is probably wrong; what has less than half of it explains it.
-    private const double Suspicious = 0.7, Share = 0.5;
+    // Above the first something may be wrong, and it is looked for; above the second it is. What has less than half of the FVU explains it.
+    private const double Suspicious = 0.3, Hopeless = 0.7, Share = 0.5;
     private const int Windows = 16;
 
     /// <summary>What was found, a line each; empty where nothing is wrong.</summary>
@@ -23,7 +23,9 @@ internal static class MismatchHints
     public static IReadOnlyList<string> Of(SparseAutoencoder autoencoder, HostModel model, Reading reading, TokenText? text, double fvu, CancellationToken cancel)
     {
         if (!(fvu > Suspicious)) return [];
-        var hints = new List<string> { FormattableString.Invariant($"an FVU of {fvu:G3} is {(fvu > 1 ? "worse than the mean of the activations alone" : "hardly better than the mean of the activations alone")}; the usual reasons are a wrong layer or place, another scale of the activations, a centred residual stream, or another model") };
+        var hints = new List<string>();
+        if (fvu > Hopeless)
+            hints.Add(FormattableString.Invariant($"an FVU of {fvu:G3} is {(fvu > 1 ? "worse than the mean of the activations alone" : "hardly better than the mean of the activations alone")}; the usual reasons are a wrong layer or place, another scale of the activations, a centred residual stream, or another model"));
         if (text is null) return hints;
         foreach (int layer in (int[])[reading.Site.Layer - 1, reading.Site.Layer + 1])
         {

@@ -35,7 +35,7 @@ public sealed class EncoderActivations : IActivationSource
 
     /// <summary>Names encoder, place and texts.</summary>
     /// <param name="encoder">The encoder; stays the caller's.</param>
-    /// <param name="site">The place; its values must be [batch, tokens, d].</param>
+    /// <param name="site">The place; its values must be [batch, tokens, d], or outputs of heads, which stand side by side then.</param>
     /// <param name="texts">Texts; what is longer than the encoder's <see cref="BertEncoder.MostTokens"/> is cut.</param>
     /// <param name="options">Settings; null, the default, for their defaults.</param>
     /// <param name="cancel">Checked while texts are split into tokens. Never by default.</param>
@@ -98,7 +98,7 @@ public sealed class EncoderActivations : IActivationSource
             (Tensor tokens, Tensor? mask) = _encoder.Pad([.. batch.Select(i => ids[i])]);
             using var recorder = new ActivationRecorder(Site);
             _encoder.Visit(tokens, recorder, mask, cancel);
-            Tensor values = recorder[Site].to(CPU).to(ScalarType.Float32);
+            Tensor values = SiteRows.Flat(Site, recorder[Site]).to(CPU).to(ScalarType.Float32);
             if (_options.Pooled) values = Mean(values, mask);
             for (int b = 0; b < batch.Length; b++)
             {
@@ -117,7 +117,7 @@ public sealed class EncoderActivations : IActivationSource
         using IDisposable off = no_grad();
         using var recorder = new ActivationRecorder(site);
         encoder.Visit(zeros(1, 1, dtype: ScalarType.Int64), recorder);
-        return ModelActivations.WidthOf(site, recorder[site]);
+        return ModelActivations.WidthOf(site, SiteRows.Flat(site, recorder[site]));
     }
 
     /// <summary>Mean over the tokens that stand [batch, 1, d].</summary>

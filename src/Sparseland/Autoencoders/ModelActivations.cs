@@ -13,7 +13,7 @@ public sealed class ModelActivations : IActivationSource
 
     /// <summary>Names model, place and text.</summary>
     /// <param name="model">The model; stays the caller's.</param>
-    /// <param name="site">The place; its values must be [batch, tokens, d].</param>
+    /// <param name="site">The place; its values must be [batch, tokens, d], or outputs of heads, which stand side by side then.</param>
     /// <param name="text">The text; windows follow each other.</param>
     /// <param name="length">Tokens of a window; the model's context, 256 at most, where null.</param>
     /// <param name="skipFirst">Tokens at the beginning of each window that are left out: in many models the first has a norm of its own. Default 0.</param>
@@ -75,8 +75,8 @@ public sealed class ModelActivations : IActivationSource
             }
 
             (Tensor value, Tensor gradient) = ActivationGradients.Labelled(_model, ids, next, Site);
-            Put(all, value);
-            Put(gradients, gradient);
+            Put(all, SiteRows.Flat(Site, value));
+            Put(gradients, SiteRows.Flat(Site, gradient));
 
             void Put(Tensor target, Tensor source) =>
                 target.narrow(0, (long)from * TokensPerWindow, (long)starts.Length * TokensPerWindow).copy_(source.narrow(1, _skip, TokensPerWindow).reshape(-1, Width));
@@ -99,12 +99,12 @@ public sealed class ModelActivations : IActivationSource
     /// <summary>d of a value at a place.</summary>
     internal static int WidthOf(ActivationSite site, Tensor value) => value.dim() == 3
         ? (int)value.shape[2]
-        : throw new ArgumentException($"{site.Activation} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d].", nameof(site));
+        : throw new ArgumentException($"{site.Activation} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d], or HeadOutputs.", nameof(site));
 
     private static Tensor At(LanguageModel model, ActivationSite site, Tensor ids)
     {
         using var recorder = new ActivationRecorder(site);
         model.Visit(ids, recorder);
-        return recorder[site].alias();
+        return SiteRows.Flat(site, recorder[site].alias());
     }
 }

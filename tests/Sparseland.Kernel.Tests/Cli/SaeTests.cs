@@ -105,6 +105,15 @@ public sealed class SaeTests : IDisposable
     }
 
     [Fact]
+    public void Outputs_of_heads_stand_side_by_side()
+    {
+        Assert.Equal(Guard.Good, TrainingRun.Run(Request("topk", "z") with { Site = "z.1" }, default));
+        using SavedAutoencoder saved = AutoencoderFolder.Read(At("z"));
+        Assert.Equal(("blocks.1.attn.hook_z", 16), (saved.Origin.Hook, saved.Autoencoder.Width));
+        Assert.InRange(saved.Origin.Figures!.CrossEntropyIncrease!.Value, -0.5, 0.5);
+    }
+
+    [Fact]
     public void An_encoder_gives_tokens_or_texts()
     {
         string[] vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "kind", "gets", "sets", "reads", "writes", "opens", "the", "and", "stream", "buffer", "value", "page", "file", ".", .. Enumerable.Range(0, 13).Select(i => $"{i}")];
@@ -130,7 +139,6 @@ public sealed class SaeTests : IDisposable
         TrainingRequest plain = Request("topk", "m");
         Refused<ArgumentException>("--site is 'resid.1'; places are named resid_post.1", plain with { Site = "resid.1" });
         Refused<ArgumentException>("model has blocks 0 to 1", plain with { Site = "resid_post.2" });
-        Refused<ArgumentException>("[batch, tokens, d]", plain with { Site = "z.1" });
         Refused<ArgumentException>("known are relu, topk", plain with { Recipe = plain.Recipe with { Architecture = "crosscoder" } });
         Refused<ArgumentException>("not above the 64 latents", plain with { Recipe = plain.Recipe with { K = 65 } });
         Refused<ArgumentException>("whole number", plain with { Recipe = plain.Recipe with { K = 2.5 } });
@@ -175,6 +183,9 @@ public sealed class SaeTests : IDisposable
         Assert.Contains(hints, hint => hint.Contains("--activation-scale", StringComparison.Ordinal));
         Assert.DoesNotContain(hints, hint => hint.Contains("centred:", StringComparison.Ordinal));
         Assert.Empty(MismatchHints.Of(identity, model, reading, tokens, 0.2, default));
+
+        // Where the figure is bad, not hopeless, only what explains it is said.
+        Assert.All(MismatchHints.Of(identity, model, reading, tokens, 0.6, default), hint => Assert.DoesNotContain("the usual reasons", hint, StringComparison.Ordinal));
     }
 
     [Theory]
