@@ -80,6 +80,8 @@ public sealed class AutoencoderTrainer : IDisposable
     /// <summary>What must fit together before any work is done.</summary>
     private void Check()
     {
+        if (Autoencoder.TokenScaling != TokenScaling.None)
+            throw new ArgumentException($"The autoencoder scales each token by itself ({Autoencoder.TokenScaling}), which a training here does not: it scales all by one constant.", "autoencoder");
         foreach (AuxiliaryLoss loss in _options.Losses) loss.Check(Autoencoder);
         Autoencoder.Rule.CheckLosses(_options.Losses);
         if (!_options.UnitDecoder)

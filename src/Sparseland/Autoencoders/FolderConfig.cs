@@ -10,7 +10,9 @@ namespace Sparseland.Autoencoders;
 /// <summary>A config of a folder that remembers which of its keys were read, and the tensors beside it.</summary>
 internal sealed class FolderConfig
 {
-    private const string FileName = "cfg.json";
+    /// <summary>Name of the config in every folder of an autoencoder.</summary>
+    public const string FileName = "cfg.json";
+
     private readonly JsonObject _root;
     private readonly string _path;
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
@@ -20,10 +22,13 @@ internal sealed class FolderConfig
     /// <summary>Reads cfg.json of a folder.</summary>
     /// <exception cref="FileNotFoundException">There is none; the message lists folders below that have one.</exception>
     /// <exception cref="InvalidDataException">It is no JSON object.</exception>
-    public static FolderConfig Read(string folder)
+    public static FolderConfig Read(string folder) => Read(folder, FileName);
+
+    /// <summary>Reads another file of a folder in the same way.</summary>
+    public static FolderConfig Read(string folder, string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, name);
         if (!File.Exists(path))
         {
             string[] below = Directory.Exists(folder)
@@ -46,10 +51,13 @@ internal sealed class FolderConfig
     }
 
     /// <summary>Writes cfg.json of a folder.</summary>
-    public static void Write(string folder, JsonObject config)
+    public static void Write(string folder, JsonObject config) => Write(folder, FileName, config);
+
+    /// <summary>Writes another file of a folder in the same way.</summary>
+    public static void Write(string folder, string name, JsonObject config)
     {
         byte[] text = Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
-        ReplacedFile.Write(Path.Combine(folder, FileName), stream => stream.Write(text), text.Length);
+        ReplacedFile.Write(Path.Combine(folder, name), stream => stream.Write(text), text.Length);
     }
 
     /// <summary>An object within; empty where there is none. Keys read there count as read here.</summary>
@@ -57,6 +65,15 @@ internal sealed class FolderConfig
     {
         _used.Add(name);
         return new(_root[name] as JsonObject ?? [], $"{_path}, {name}");
+    }
+
+    /// <summary>The objects of a list; none where it is missing.</summary>
+    public T[] Items<T>(string name, Func<FolderConfig, T> read)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return [];
+        if (node is not JsonArray list || list.Any(item => item is not JsonObject)) throw Bad(name, node, "a list of objects");
+        return [.. list.Select((item, i) => read(new((JsonObject)item!, $"{_path}, {name}[{i}]")))];
     }
 
     /// <summary>What was not read.</summary>
@@ -85,6 +102,20 @@ internal sealed class FolderConfig
         _used.Add(name);
         if (_root[name] is not { } node) return null;
         return node is JsonValue value && value.TryGetValue(out int number) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    public long? Whole(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out long number) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    public double? Number(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out double number) ? number : throw Bad(name, node, "a number");
     }
 
     public bool Flag(string name, bool absent)

@@ -12,7 +12,8 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public static class SaeLensFolder
 {
-    private const string Weights = "sae_weights.safetensors", Known = "standard, topk, jumprelu and gated";
+    internal const string Weights = "sae_weights.safetensors";
+    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", Known = "standard, topk, jumprelu and gated";
 
     // Keys of a training or of the kit's own bookkeeping that change nothing of the function: read by nobody and kept.
     private static readonly string[] s_harmless =
@@ -21,11 +22,13 @@ public static class SaeLensFolder
         "dataset_path", "dataset_trust_remote_code", "model_from_pretrained_kwargs", "seqpos_slice", "neuronpedia_id", "l1_coefficient", "lp_norm", "lr", "seed", "training_tokens",
     ];
 
+    private static readonly (string Name, TokenScaling Scaling)[] s_tokenScalings = [("none", TokenScaling.None), ("constant_norm_rescale", TokenScaling.ConstantNorm), ("layer_norm", TokenScaling.LayerNorm)];
+
     /// <summary>Reads a folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="activationScale">
-    /// s, what activations are multiplied with first, where the config says "expected_average_only_in" and keeps it elsewhere (activation_scaler.json of a training's checkpoint);
-    /// folded into the weights. Null, the default, for none.
+    /// s, what activations are multiplied with first, where the config says "expected_average_only_in"; folded into the weights. Null, the default, for
+    /// the scaling_factor of an activation_scaler.json in the folder, which checkpoints of a training have.
     /// </param>
     /// <returns>A new autoencoder. A learned threshold becomes a <see cref="ThresholdRule"/>, which keeps its numbers as they are.</returns>
     /// <exception cref="FileNotFoundException">There is no cfg.json or no weights; the message lists folders below that have a config.</exception>
@@ -38,13 +41,13 @@ public static class SaeLensFolder
         int k = architecture == "topk" ? TopK(config, latents) : 0;
         bool centred = config.Flag("apply_b_dec_to_input", absent: true), rescaled = config.Flag("rescale_acts_by_decoder_norm", absent: false);
         Refuse(config, "reshape_activations", "none", "hook_z");
-        double scale = Scale(config, activationScale);
+        var remarks = new List<string>();
+        (double scale, TokenScaling tokens) = Scale(config, folder, activationScale, remarks);
         string path = Path.Combine(folder, Weights);
         if (!File.Exists(path)) throw new FileNotFoundException($"'{folder}' has a cfg.json, but no {Weights}.", path);
         using SafeTensorsFile file = SafeTensors.Open(path);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        var remarks = new List<string>();
         var used = new HashSet<string>(StringComparer.Ordinal);
         Tensor Take(string name, params long[] shape)
         {
@@ -71,7 +74,7 @@ public static class SaeLensFolder
             remarks.Add("norms of the decoder were folded into the encoder, by which latents are chosen; codes are multiplied with them");
         }
 
-        var autoencoder = new SparseAutoencoder(decoder.DetachFromDisposeScope(), encoder.DetachFromDisposeScope(), encoderBias.DetachFromDisposeScope(), bias.DetachFromDisposeScope(), rule, centred, scale);
+        var autoencoder = new SparseAutoencoder(decoder.DetachFromDisposeScope(), encoder.DetachFromDisposeScope(), encoderBias.DetachFromDisposeScope(), bias.DetachFromDisposeScope(), rule, centred, scale) { TokenScaling = tokens };
         autoencoder.FoldScaling();
         return new(autoencoder, Origin(config, remarks), remarks);
     }
@@ -104,12 +107,13 @@ public static class SaeLensFolder
             foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
             config["architecture"] = Architecture(frozen.Rule, tensors, config);
             (config["d_in"], config["d_sae"], config["dtype"], config["device"]) = (autoencoder.Width, autoencoder.Latents, "float32", "cpu");
-            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, "none", "none");
+            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, s_tokenScalings.First(pair => pair.Scaling == autoencoder.TokenScaling).Name, "none");
             JsonObject metadata = config["metadata"] as JsonObject ?? [];
             config["metadata"] = metadata;
             if (origin?.Model is { } model) metadata["model_name"] = model;
             if ((origin?.Hook ?? (origin?.Site is { } site ? HookNames.Of(site) : null)) is { } hook) metadata["hook_name"] = hook;
-            metadata["sparseland"] = new JsonObject { ["rule"] = autoencoder.Rule.Description, ["folded_scaling"] = s };
+            AutoencoderFigures figures = origin?.Figures ?? new();
+            metadata[FiguresKey] = (figures with { Rule = figures.Rule ?? autoencoder.Rule.Description, FoldedScaling = (figures.FoldedScaling ?? 1) * s, Site = figures.Site ?? origin?.Site }).ToJson();
             Directory.CreateDirectory(folder);
             SafeTensors.Save(Path.Combine(folder, Weights), tensors);
             FolderConfig.Write(folder, config);
@@ -155,21 +159,33 @@ public static class SaeLensFolder
         return k >= 1 && k <= latents ? k : throw config.Refused("k", k, $"1 to the {latents} latents");
     }
 
-    private static double Scale(FolderConfig config, double? given)
+    private static (double Constant, TokenScaling Tokens) Scale(FolderConfig config, string folder, double? given, List<string> remarks)
     {
         string normalisation = config.TextOrFlag("normalize_activations") ?? "none";
         switch (normalisation)
         {
-            case "none" or "false":
-                if (given is not null) throw new ArgumentException("The config normalises nothing, so there is no factor to give.", "activationScale");
-                return 1;
+            case "none" or "false" or "constant_norm_rescale" or "layer_norm":
+                if (given is not null) throw new ArgumentException($"The config says normalize_activations '{normalisation}', so there is no factor to give.", "activationScale");
+                TokenScaling tokens = s_tokenScalings.FirstOrDefault(pair => pair.Name == normalisation).Scaling;
+                if (tokens != TokenScaling.None) remarks.Add($"each token is scaled by itself before it is coded ({normalisation}), and its reconstruction put back");
+                return (1, tokens);
             case "expected_average_only_in" or "true":
-                if (given is null)
-                    throw new ArgumentException("The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's activation_scaler.json, or ActivationScaling.FactorOf some activations).", "activationScale");
-                return given > 0 && double.IsFinite(given.Value) ? given.Value : throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
+                if (given is { } stated && !(stated > 0 && double.IsFinite(stated))) throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
+                double scale = given ?? ScaleBeside(folder)
+                    ?? throw new ArgumentException($"The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's {Scaler}, or ActivationScaling.FactorOf some activations).", "activationScale");
+                remarks.Add(FormattableString.Invariant($"activations are multiplied with {scale:G6} ({(given is null ? $"scaling_factor of {Scaler}" : "as given")}); it was folded into the weights"));
+                return (scale, TokenScaling.None);
             default:
-                throw config.Refused("normalize_activations", normalisation, "none and expected_average_only_in (per-token forms cannot be folded into weights)");
+                throw config.Refused("normalize_activations", normalisation, "none, expected_average_only_in, constant_norm_rescale and layer_norm");
         }
+    }
+
+    /// <summary>The factor that a checkpoint of a training keeps beside its config; null where there is none.</summary>
+    private static double? ScaleBeside(string folder)
+    {
+        if (!File.Exists(Path.Combine(folder, Scaler))) return null;
+        double? factor = FolderConfig.Read(folder, Scaler).Number("scaling_factor");
+        return factor is null or > 0 ? factor : throw new InvalidDataException(FormattableString.Invariant($"{Path.Combine(folder, Scaler)}: scaling_factor is {factor}; it must be positive."));
     }
 
     private static void Refuse(FolderConfig config, string name, params string[] known)
@@ -207,9 +223,9 @@ public static class SaeLensFolder
         JsonObject unused = config.Unused();
         string[] unknown = [.. unused.Select(pair => pair.Key).Where(key => !s_harmless.Contains(key))];
         if (unknown.Length > 0) remarks.Add($"keys of the config that are not known were kept and not used: {string.Join(", ", unknown)}");
+        AutoencoderFigures? figures = AutoencoderFigures.Read(metadata, FiguresKey);
         JsonObject rest = metadata.Unused();
-        rest.Remove("sparseland");
         if (rest.Count > 0) unused["metadata"] = rest;
-        return new() { Model = metadata.Text("model_name") ?? config.Text("model_name"), Hook = hook, Site = hook is null ? null : HookNames.Parse(hook), Unused = unused.Count > 0 ? unused : null };
+        return new() { Model = metadata.Text("model_name") ?? config.Text("model_name"), Hook = hook, Site = hook is null ? figures?.Site : HookNames.Parse(hook), Figures = figures, Unused = unused.Count > 0 ? unused : null };
     }
 }

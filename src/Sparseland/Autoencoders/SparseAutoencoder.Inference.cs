@@ -123,7 +123,7 @@ public sealed partial class SparseAutoencoder
     }
 
     private SparseAutoencoder Copy(CodeRule rule, Tensor encoder, Tensor encoderBias) =>
-        new(Decoder.detach().clone(), encoder, encoderBias, DecoderBias.detach().clone(), rule, CentreInput, Scaling.Factor);
+        new(Decoder.detach().clone(), encoder, encoderBias, DecoderBias.detach().clone(), rule, CentreInput, Scaling.Factor) { TokenScaling = TokenScaling };
 
     /// <summary>The bin that holds the wanted-th largest, with how many lie above it; -1 where there are fewer in all.</summary>
     private static int Find(long[] counts, long wanted, ref long above)
@@ -168,7 +168,7 @@ public sealed partial class SparseAutoencoder
         {
             cancel.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
-            work(Pre(Centred(Scaling.Apply(activations.narrow(0, from, Math.Min(tile, tokens - from))))));
+            work(PreOf(TokenFrame.Apply(TokenScaling, activations.narrow(0, from, Math.Min(tile, tokens - from))).X));
         }
     }
 }

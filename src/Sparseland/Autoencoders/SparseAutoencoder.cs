@@ -84,6 +84,9 @@ public sealed partial class SparseAutoencoder : nn.Module
     /// <summary>The constant that activations are multiplied with first; 1 before training.</summary>
     public ActivationScaling Scaling { get; }
 
+    /// <summary>What is done to each token by itself first; other than none in autoencoders that were read, and then codes carry what puts a reconstruction back.</summary>
+    public TokenScaling TokenScaling { get; internal init; }
+
     /// <summary>W_e [latents, d].</summary>
     public Parameter Encoder { get; }
 
@@ -105,7 +108,7 @@ public sealed partial class SparseAutoencoder : nn.Module
         CheckActivations(x);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        return Pre(Centred(Scaling.Apply(x))).MoveToOuterDisposeScope();
+        return PreOf(TokenFrame.Apply(TokenScaling, x).X).MoveToOuterDisposeScope();
     }
 
     /// <summary>Codes at inference: each token's depends on it alone.</summary>
@@ -124,14 +127,17 @@ public sealed partial class SparseAutoencoder : nn.Module
     /// <summary>xhat = W_d^T f + b_d, on the scale of the activations as they came.</summary>
     /// <param name="code">Codes.</param>
     /// <returns>[tokens, d].</returns>
-    /// <exception cref="ArgumentException">A code of another number of latents.</exception>
+    /// <exception cref="ArgumentException">A code of another number of latents, or, where tokens are scaled by themselves, one that <see cref="Encode"/> has not made.</exception>
     public Tensor Decode(SparseCode code)
     {
         ArgumentNullException.ThrowIfNull(code);
         if (code.Latents != Latents) throw new ArgumentException($"The code has {code.Latents} latents, the autoencoder {Latents}.", nameof(code));
+        if (TokenScaling != TokenScaling.None && code.Frame is null)
+            throw new ArgumentException($"Tokens are scaled by themselves ({TokenScaling}), and the code has no scales to put them back with: take one that {nameof(Encode)} made.", nameof(code));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        return Scaling.Undo(Rebuild(code)).MoveToOuterDisposeScope();
+        Tensor rebuilt = Scaling.Undo(Rebuild(code));
+        return (code.Frame?.Undo(rebuilt) ?? rebuilt).MoveToOuterDisposeScope();
     }
 
     /// <summary>Decodes the codes of some tokens.</summary>
@@ -145,15 +151,22 @@ public sealed partial class SparseAutoencoder : nn.Module
 
     private SparseCode Code(Tensor x, Tensor? gradients, bool training)
     {
+        CheckActivations(x);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        SparseCode code = Rule.Select(PreActivations(x), new(training, gradients is null ? null : Scaling.Undo(gradients), Decoder, EncoderBias));
+        (Tensor scaled, TokenFrame? frame) = TokenFrame.Apply(TokenScaling, x);
+        Tensor? downstream = gradients is null ? null : Scaling.Undo(frame is null ? gradients : gradients * frame.Factor);
+        SparseCode code = Rule.Select(PreOf(scaled), new(training, downstream, Decoder, EncoderBias));
         code.Values.MoveToOuterDisposeScope();
+        code.Frame = frame?.Keep();
         return code;
     }
 
     /// <summary>W_d^T f + b_d, on the scale of the autoencoder.</summary>
     internal Tensor Rebuild(SparseCode code) => SparseProduct.Multiply(code.Support, code.Values, Decoder, DecoderBias);
+
+    /// <summary>z of tokens that were scaled by themselves where they are to be.</summary>
+    private Tensor PreOf(Tensor x) => Pre(Centred(Scaling.Apply(x)));
 
     internal Tensor Centred(Tensor x) => CentreInput ? x - DecoderBias : x;
 

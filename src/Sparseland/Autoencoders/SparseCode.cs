@@ -43,10 +43,14 @@ public sealed class SparseCode : IDisposable
     /// <summary>The code as a matrix [tokens, latents].</summary>
     public Tensor ToDense() => SparseProduct.ToDense(Support, Values);
 
+    /// <summary>What puts a reconstruction back where tokens were scaled by themselves; owned; null where they were not.</summary>
+    internal TokenFrame? Frame { get; set; }
+
     /// <inheritdoc/>
     public void Dispose()
     {
         Values.Dispose();
+        Frame?.Dispose();
         _size.Dispose();
     }
 

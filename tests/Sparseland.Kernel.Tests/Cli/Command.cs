@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Sparseland.Kernel.Running;
 
 namespace Sparseland.Kernel.Tests.Cli;
@@ -13,6 +14,20 @@ internal static class Command
         var text = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
         return (process.ExitCode, text, await error);
+    }
+
+    /// <summary>Starts a command and sends it what Ctrl+C sends, once a file is there; not for Windows, which has no such signal.</summary>
+    public static async Task<(int Code, string Error)> InterruptAsync(string folder, string file, params string[] arguments)
+    {
+        using var process = Start(folder, arguments);
+        Task<string> error = process.StandardError.ReadToEndAsync(), text = process.StandardOutput.ReadToEndAsync();
+        while (!File.Exists(Path.Combine(folder, file)) && !process.HasExited)
+            await Task.Delay(5);
+        using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)]))
+            await kill.WaitForExitAsync();
+        await process.WaitForExitAsync();
+        await text;
+        return (process.ExitCode, await error);
     }
 
     public static Process Start(string folder, params string[] arguments) => Start(folder, new Dictionary<string, string>(), arguments);

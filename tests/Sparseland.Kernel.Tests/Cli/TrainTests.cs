@@ -35,6 +35,19 @@ public class TrainTests
     }
 
     [Fact]
+    public async Task A_training_that_is_stopped_says_so_and_can_be_taken_up()
+    {
+        // A signal is sent by kill, which Windows has not.
+        if (OperatingSystem.IsWindows()) return;
+        var folder = Documentation();
+        var (code, error) = await Command.InterruptAsync(folder, Path.Combine("m", "training.safetensors"), [.. Tiny, "--out", "m", "--steps", "3000"]);
+        Assert.True(code == 130, error);
+        Assert.Contains("go on with --resume", error, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(folder, "m", "training.safetensors")));
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
     public async Task What_cannot_be_trained_is_refused_in_one_line()
     {
         var folder = Documentation();

@@ -124,6 +124,63 @@ public sealed class FolderTests : IDisposable
         Assert.Throws<ArgumentException>(() => SparsifyFolder.Write(again, new SparseAutoencoder(6, 20, new ReluRule())));
     }
 
+    [Theory]
+    [InlineData("constant_norm_rescale", TokenScaling.ConstantNorm)]
+    [InlineData("layer_norm", TokenScaling.LayerNorm)]
+    public void Tokens_that_are_scaled_by_themselves_are_put_back(string name, TokenScaling scaling)
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("jumprelu");
+        string folder = Write("tokens", t, $$"""{"architecture": "jumprelu", "d_in": 6, "d_sae": 20, "normalize_activations": "{{name}}"}""");
+        using SavedAutoencoder saved = SaeLensFolder.Read(folder);
+        Assert.Equal(scaling, saved.Autoencoder.TokenScaling);
+        Assert.Contains(saved.Remarks, remark => remark.Contains(name, StringComparison.Ordinal));
+
+        // As SAELens: the output of layer_norm is multiplied with std, without what was added to it on the way in.
+        Tensor factor = scaling == TokenScaling.ConstantNorm ? x.norm(1, keepdim: true) / Math.Sqrt(6) : x.std(1, unbiased: true, keepdim: true);
+        Tensor mean = scaling == TokenScaling.ConstantNorm ? zeros(50, 1) : x.mean([1L], keepdim: true);
+        Tensor z = (((x - mean) / (factor + (scaling == TokenScaling.LayerNorm ? 1e-5 : 0))) - t["b_dec"]).mm(t["W_enc"]) + t["b_enc"], f = z * z.gt(t["threshold"]);
+        using SparseCode code = saved.Autoencoder.Encode(x);
+        Close(f, code.ToDense());
+        Close((f.mm(t["W_dec"]) + t["b_dec"]) * factor + mean, saved.Autoencoder.Decode(code));
+        Close(z, saved.Autoencoder.PreActivations(x));
+        using var bare = new SparseCode(code.Support, code.Values.clone());
+        Assert.Contains("Encode", Assert.Throws<ArgumentException>(() => saved.Autoencoder.Decode(bare)).Message, StringComparison.Ordinal);
+
+        // A constant token and one of zeros stay finite.
+        Tensor odd = cat([zeros(1, 6), ones(1, 6)]);
+        Assert.True(saved.Autoencoder.Reconstruct(odd).isfinite().all().item<bool>());
+        Assert.Equal(1, saved.Autoencoder.CalibrateThreshold(x, code.L0), 0.05);
+        string again = Path.Combine(_folder, "again");
+        SaeLensFolder.Write(again, saved.Autoencoder, saved.Origin);
+        using SavedAutoencoder twice = AutoencoderFolder.Read(again, new() { Norms = DecoderNorms.Keep });
+        Close(saved.Autoencoder.Reconstruct(x), twice.Autoencoder.Reconstruct(x));
+        Assert.Contains("no factor to give", Assert.Throws<ArgumentException>(() => SaeLensFolder.Read(folder, activationScale: 2)).Message, StringComparison.Ordinal);
+        using var buffer = new ActivationBuffer(new TensorActivations(x), 10, new() { Repeat = true });
+        Assert.Contains("one constant", Assert.Throws<ArgumentException>(() => new AutoencoderTrainer(saved.Autoencoder, buffer)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Group_max_of_sparsify_is_the_largest_of_each_group()
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
+        string folder = Path.Combine(_folder, "layers.2");
+        Directory.CreateDirectory(folder);
+        void Config(int k) => File.WriteAllText(Path.Combine(folder, "cfg.json"), $$"""{"activation": "groupmax", "num_latents": 20, "k": {{k}}, "d_in": 6}""");
+        SafeTensors.Save(Path.Combine(folder, "sae.safetensors"), new Dictionary<string, Tensor> { ["encoder.weight"] = t["W_enc"].t().contiguous(), ["encoder.bias"] = t["b_enc"], ["W_dec"] = t["W_dec"], ["b_dec"] = t["b_dec"] });
+        Config(4);
+        using SavedAutoencoder saved = SparsifyFolder.Read(folder);
+        Tensor z = ((x - t["b_dec"]).mm(t["W_enc"]) + t["b_enc"]).relu().view(-1, 4, 5), f = (z * z.ge(z.amax([2L], keepdim: true))).view(-1, 20);
+        Close(f, saved.Autoencoder.Encode(x).ToDense());
+        string again = Path.Combine(_folder, "again", "layers.2");
+        SparsifyFolder.Write(again, saved.Autoencoder, saved.Origin);
+        using SavedAutoencoder twice = SparsifyFolder.Read(again);
+        Assert.Equal(4, Assert.IsType<GroupMaxRule>(twice.Autoencoder.Rule).K);
+        Config(3);
+        Assert.Contains("divides the 20 latents", Assert.Throws<InvalidDataException>(() => SparsifyFolder.Read(folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("3 groups", Assert.Throws<ArgumentException>(() => new SparseAutoencoder(6, 20, new GroupMaxRule(3))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => SaeLensFolder.Write(again, saved.Autoencoder));
+    }
+
     [Fact]
     public void What_is_not_understood_is_refused_by_name()
     {
@@ -136,7 +193,7 @@ public sealed class FolderTests : IDisposable
         Refused("""{"d_in": "6", "d_sae": 20}""", "must be a whole number");
         Refused("""{"architecture": "crosscoder", "d_in": 6, "d_sae": 20}""", "architecture is 'crosscoder'; known is standard, topk, jumprelu and gated");
         Refused("""{"activation_fn_str": "tanh-relu", "d_in": 6, "d_sae": 20}""", "activation_fn is 'tanh-relu'");
-        Refused("""{"normalize_activations": "layer_norm", "d_in": 6, "d_sae": 20}""", "normalize_activations is 'layer_norm'");
+        Refused("""{"normalize_activations": "batch_norm", "d_in": 6, "d_sae": 20}""", "normalize_activations is 'batch_norm'");
         Refused("""{"reshape_activations": "other", "d_in": 6, "d_sae": 20}""", "reshape_activations is 'other'");
         Refused("""{"architecture": "topk", "d_in": 6, "d_sae": 20}""", "k is 'missing'");
         Refused("""{"architecture": "topk", "k": 21, "d_in": 6, "d_sae": 20}""", "k is '21'");

@@ -56,12 +56,13 @@ public sealed class Splice : IActivationHook
     /// <summary>The value with all but its first tokens replaced.</summary>
     internal static Tensor Changed(ActivationSite site, Tensor value, int skip, Func<Tensor, Tensor> replace)
     {
-        if (value.dim() != 3)
+        Tensor rows = SiteRows.Flat(site, value);
+        if (rows.dim() != 3)
             throw new ArgumentException($"{Name(site)} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d].", nameof(value));
-        long kept = Math.Min(skip, value.shape[1]);
-        if (kept == value.shape[1]) return value;
-        Tensor rest = replace(value.narrow(1, kept, value.shape[1] - kept)).to(value.dtype).to(value.device);
-        return kept == 0 ? rest : cat([value.narrow(1, 0, kept), rest], 1);
+        long kept = Math.Min(skip, rows.shape[1]);
+        if (kept == rows.shape[1]) return value;
+        Tensor rest = replace(rows.narrow(1, kept, rows.shape[1] - kept)).to(value.dtype).to(value.device);
+        return SiteRows.Shaped(kept == 0 ? rest : cat([rows.narrow(1, 0, kept), rest], 1), value);
     }
 
     internal static string Name(ActivationSite site) => $"{site.Activation} of block {site.Layer}";
