@@ -29,6 +29,7 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     NewCommand.Create(),
     ConvertCommand.Create(),
     TrainCommand.Create(),
+    SaeCommand.Create(),
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };

@@ -117,7 +117,7 @@ internal static class TrainCommand
         TrainingResult result;
         try
         {
-            result = loop.Run(new Lines(Say), cancel);
+            result = loop.Run(new ProgressLines("step", Say), cancel);
         }
         catch (OperationCanceledException)
         {
@@ -143,19 +143,6 @@ internal static class TrainCommand
 
         Say(FormattableString.Invariant($"held-out perplexity {figures.Model.Perplexity:F2}, n-grams {figures.Ngram.Perplexity:F2}, uniform {Math.Exp(figures.Uniform):F0}; the model is in {request.Folder}"));
         return Guard.Good;
-    }
-
-    /// <summary>A line every half minute, and the last one.</summary>
-    private sealed class Lines(Action<string> say) : IProgress<ProgressReport>
-    {
-        private long _last = Stopwatch.GetTimestamp();
-
-        public void Report(ProgressReport value)
-        {
-            if (value.Done < value.Total && Stopwatch.GetElapsedTime(_last) < TimeSpan.FromSeconds(30)) return;
-            _last = Stopwatch.GetTimestamp();
-            say(FormattableString.Invariant($"step {value.Done:N0} of {value.Total:N0}: {value.Message}"));
-        }
     }
 
     private sealed record Request(string Folder, string? Docs, bool Resume, long? Steps, double Minutes, int? Threads, bool Keep, string Command);

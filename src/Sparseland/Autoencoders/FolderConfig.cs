@@ -10,7 +10,9 @@ namespace Sparseland.Autoencoders;
 /// <summary>A config of a folder that remembers which of its keys were read, and the tensors beside it.</summary>
 internal sealed class FolderConfig
 {
-    private const string FileName = "cfg.json";
+    /// <summary>Name of the config in every folder of an autoencoder.</summary>
+    public const string FileName = "cfg.json";
+
     private readonly JsonObject _root;
     private readonly string _path;
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
@@ -20,10 +22,13 @@ internal sealed class FolderConfig
     /// <summary>Reads cfg.json of a folder.</summary>
     /// <exception cref="FileNotFoundException">There is none; the message lists folders below that have one.</exception>
     /// <exception cref="InvalidDataException">It is no JSON object.</exception>
-    public static FolderConfig Read(string folder)
+    public static FolderConfig Read(string folder) => Read(folder, FileName);
+
+    /// <summary>Reads another file of a folder in the same way.</summary>
+    public static FolderConfig Read(string folder, string name)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, name);
         if (!File.Exists(path))
         {
             string[] below = Directory.Exists(folder)
@@ -85,6 +90,20 @@ internal sealed class FolderConfig
         _used.Add(name);
         if (_root[name] is not { } node) return null;
         return node is JsonValue value && value.TryGetValue(out int number) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    public long? Whole(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out long number) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    public double? Number(string name)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return null;
+        return node is JsonValue value && value.TryGetValue(out double number) ? number : throw Bad(name, node, "a number");
     }
 
     public bool Flag(string name, bool absent)

@@ -34,7 +34,7 @@ public sealed class ModelActivations : IActivationSource
         if (text.Count <= _length) throw new ArgumentException($"The text has {text.Count} tokens; a window needs {_length} and the one after.", nameof(text));
         (_model, Site, _text, _skip, _batch, HasGradients) = (model, site, text, skipFirst, batch, gradients);
         Windows = (text.Count - 1) / _length;
-        Width = WidthAt();
+        Width = WidthOf(model, site);
     }
 
     /// <summary>The place.</summary>
@@ -85,18 +85,26 @@ public sealed class ModelActivations : IActivationSource
         return new(all, gradients);
     }
 
-    private Tensor At(Tensor ids)
-    {
-        using var recorder = new ActivationRecorder(Site);
-        _model.Visit(ids, recorder);
-        return recorder[Site].alias();
-    }
+    private Tensor At(Tensor ids) => At(_model, Site, ids);
 
-    private int WidthAt()
+    /// <summary>d at a place of a model, from one token.</summary>
+    /// <exception cref="ArgumentException">The model has no such place, or its values are of another shape.</exception>
+    internal static int WidthOf(LanguageModel model, ActivationSite site)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor value = At(_text.Windows([0], 1).Ids);
-        return value.dim() == 3 ? (int)value.shape[2] : throw new ArgumentException($"{Site.Activation} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d].", "site");
+        return WidthOf(site, At(model, site, zeros(1, 1, dtype: ScalarType.Int64)));
+    }
+
+    /// <summary>d of a value at a place.</summary>
+    internal static int WidthOf(ActivationSite site, Tensor value) => value.dim() == 3
+        ? (int)value.shape[2]
+        : throw new ArgumentException($"{site.Activation} is [{string.Join(", ", value.shape)}]; an autoencoder takes places of the shape [batch, tokens, d].", nameof(site));
+
+    private static Tensor At(LanguageModel model, ActivationSite site, Tensor ids)
+    {
+        using var recorder = new ActivationRecorder(site);
+        model.Visit(ids, recorder);
+        return recorder[site].alias();
     }
 }

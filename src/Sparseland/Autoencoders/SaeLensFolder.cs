@@ -12,7 +12,8 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public static class SaeLensFolder
 {
-    private const string Weights = "sae_weights.safetensors", Known = "standard, topk, jumprelu and gated";
+    internal const string Weights = "sae_weights.safetensors";
+    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", Known = "standard, topk, jumprelu and gated";
 
     // Keys of a training or of the kit's own bookkeeping that change nothing of the function: read by nobody and kept.
     private static readonly string[] s_harmless =
@@ -24,8 +25,8 @@ public static class SaeLensFolder
     /// <summary>Reads a folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="activationScale">
-    /// s, what activations are multiplied with first, where the config says "expected_average_only_in" and keeps it elsewhere (activation_scaler.json of a training's checkpoint);
-    /// folded into the weights. Null, the default, for none.
+    /// s, what activations are multiplied with first, where the config says "expected_average_only_in"; folded into the weights. Null, the default, for
+    /// the scaling_factor of an activation_scaler.json in the folder, which checkpoints of a training have.
     /// </param>
     /// <returns>A new autoencoder. A learned threshold becomes a <see cref="ThresholdRule"/>, which keeps its numbers as they are.</returns>
     /// <exception cref="FileNotFoundException">There is no cfg.json or no weights; the message lists folders below that have a config.</exception>
@@ -38,13 +39,13 @@ public static class SaeLensFolder
         int k = architecture == "topk" ? TopK(config, latents) : 0;
         bool centred = config.Flag("apply_b_dec_to_input", absent: true), rescaled = config.Flag("rescale_acts_by_decoder_norm", absent: false);
         Refuse(config, "reshape_activations", "none", "hook_z");
-        double scale = Scale(config, activationScale);
+        var remarks = new List<string>();
+        double scale = Scale(config, folder, activationScale, remarks);
         string path = Path.Combine(folder, Weights);
         if (!File.Exists(path)) throw new FileNotFoundException($"'{folder}' has a cfg.json, but no {Weights}.", path);
         using SafeTensorsFile file = SafeTensors.Open(path);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        var remarks = new List<string>();
         var used = new HashSet<string>(StringComparer.Ordinal);
         Tensor Take(string name, params long[] shape)
         {
@@ -109,7 +110,8 @@ public static class SaeLensFolder
             config["metadata"] = metadata;
             if (origin?.Model is { } model) metadata["model_name"] = model;
             if ((origin?.Hook ?? (origin?.Site is { } site ? HookNames.Of(site) : null)) is { } hook) metadata["hook_name"] = hook;
-            metadata["sparseland"] = new JsonObject { ["rule"] = autoencoder.Rule.Description, ["folded_scaling"] = s };
+            AutoencoderFigures figures = origin?.Figures ?? new();
+            metadata[FiguresKey] = (figures with { Rule = figures.Rule ?? autoencoder.Rule.Description, FoldedScaling = (figures.FoldedScaling ?? 1) * s, Site = figures.Site ?? origin?.Site }).ToJson();
             Directory.CreateDirectory(folder);
             SafeTensors.Save(Path.Combine(folder, Weights), tensors);
             FolderConfig.Write(folder, config);
@@ -155,7 +157,7 @@ public static class SaeLensFolder
         return k >= 1 && k <= latents ? k : throw config.Refused("k", k, $"1 to the {latents} latents");
     }
 
-    private static double Scale(FolderConfig config, double? given)
+    private static double Scale(FolderConfig config, string folder, double? given, List<string> remarks)
     {
         string normalisation = config.TextOrFlag("normalize_activations") ?? "none";
         switch (normalisation)
@@ -164,12 +166,22 @@ public static class SaeLensFolder
                 if (given is not null) throw new ArgumentException("The config normalises nothing, so there is no factor to give.", "activationScale");
                 return 1;
             case "expected_average_only_in" or "true":
-                if (given is null)
-                    throw new ArgumentException("The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's activation_scaler.json, or ActivationScaling.FactorOf some activations).", "activationScale");
-                return given > 0 && double.IsFinite(given.Value) ? given.Value : throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
+                if (given is { } stated && !(stated > 0 && double.IsFinite(stated))) throw new ArgumentOutOfRangeException("activationScale", given, "activationScale must be positive and finite.");
+                double scale = given ?? ScaleBeside(folder)
+                    ?? throw new ArgumentException($"The config says normalize_activations 'expected_average_only_in', whose factor sqrt(d)/mean norm is not in the folder: give activationScale (scaling_factor of a checkpoint's {Scaler}, or ActivationScaling.FactorOf some activations).", "activationScale");
+                remarks.Add(FormattableString.Invariant($"activations are multiplied with {scale:G6} ({(given is null ? $"scaling_factor of {Scaler}" : "as given")}); it was folded into the weights"));
+                return scale;
             default:
                 throw config.Refused("normalize_activations", normalisation, "none and expected_average_only_in (per-token forms cannot be folded into weights)");
         }
+    }
+
+    /// <summary>The factor that a checkpoint of a training keeps beside its config; null where there is none.</summary>
+    private static double? ScaleBeside(string folder)
+    {
+        if (!File.Exists(Path.Combine(folder, Scaler))) return null;
+        double? factor = FolderConfig.Read(folder, Scaler).Number("scaling_factor");
+        return factor is null or > 0 ? factor : throw new InvalidDataException(FormattableString.Invariant($"{Path.Combine(folder, Scaler)}: scaling_factor is {factor}; it must be positive."));
     }
 
     private static void Refuse(FolderConfig config, string name, params string[] known)
@@ -207,9 +219,9 @@ public static class SaeLensFolder
         JsonObject unused = config.Unused();
         string[] unknown = [.. unused.Select(pair => pair.Key).Where(key => !s_harmless.Contains(key))];
         if (unknown.Length > 0) remarks.Add($"keys of the config that are not known were kept and not used: {string.Join(", ", unknown)}");
+        AutoencoderFigures? figures = AutoencoderFigures.Read(metadata, FiguresKey);
         JsonObject rest = metadata.Unused();
-        rest.Remove("sparseland");
         if (rest.Count > 0) unused["metadata"] = rest;
-        return new() { Model = metadata.Text("model_name") ?? config.Text("model_name"), Hook = hook, Site = hook is null ? null : HookNames.Parse(hook), Unused = unused.Count > 0 ? unused : null };
+        return new() { Model = metadata.Text("model_name") ?? config.Text("model_name"), Hook = hook, Site = hook is null ? figures?.Site : HookNames.Parse(hook), Figures = figures, Unused = unused.Count > 0 ? unused : null };
     }
 }

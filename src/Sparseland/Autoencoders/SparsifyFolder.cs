@@ -12,7 +12,8 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public static class SparsifyFolder
 {
-    private const string Weights = "sae.safetensors";
+    internal const string Weights = "sae.safetensors";
+    private const string FiguresKey = "sparseland";
 
     /// <summary>Reads a folder.</summary>
     /// <param name="folder">The folder of one place.</param>
@@ -45,15 +46,16 @@ public static class SparsifyFolder
         string place = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         ActivationSite? site = HookNames.Parse(place);
         if (site is null) remarks.Add($"the folder's name '{place}' is no place of ours");
+        AutoencoderFigures? figures = AutoencoderFigures.Read(config, FiguresKey);
         JsonObject unused = config.Unused();
         if (unused.Count > 0) remarks.Add($"keys of the config that are not known were kept and not used: {string.Join(", ", unused.Select(pair => pair.Key))}");
-        return new(autoencoder, new() { Hook = place, Site = site, Unused = unused.Count > 0 ? unused : null }, remarks);
+        return new(autoencoder, new() { Hook = place, Site = site, Figures = figures, Unused = unused.Count > 0 ? unused : null }, remarks);
     }
 
     /// <summary>Writes a folder that sparsify reads; the scaling is folded into the weights.</summary>
     /// <param name="folder">The folder of the place; made where it is missing.</param>
     /// <param name="autoencoder">A TopK autoencoder of Float32 that subtracts b_d from its input.</param>
-    /// <param name="origin">Keys to keep; null, the default, for none.</param>
+    /// <param name="origin">Figures and keys to keep; null, the default, for none.</param>
     /// <exception cref="ArgumentException">The autoencoder is of another kind, which has no form there.</exception>
     public static void Write(string folder, SparseAutoencoder autoencoder, AutoencoderOrigin? origin = null)
     {
@@ -68,6 +70,7 @@ public static class SparsifyFolder
         foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
         (config["activation"], config["expansion_factor"], config["num_latents"], config["k"], config["d_in"]) = ("topk", 0, autoencoder.Latents, rule.K, autoencoder.Width);
         (config["normalize_decoder"], config["multi_topk"], config["skip_connection"], config["transcode"]) = (s == 1, false, false, false);
+        if (origin?.Figures is { } figures) config[FiguresKey] = figures.ToJson();
         Directory.CreateDirectory(folder);
         SafeTensors.Save(Path.Combine(folder, Weights), new Dictionary<string, Tensor>
         {

@@ -128,7 +128,8 @@ public sealed partial class BertEncoder
         }
     }
 
-    private int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel)
+    /// <summary>Ids of each text.</summary>
+    internal int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel)
     {
         var ids = new int[texts.Count][];
         Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = Ids(prefix + texts[i], cancel));
@@ -157,7 +158,7 @@ public sealed partial class BertEncoder
     }
 
     /// <summary>Texts that are computed together: the longest first, so that the first batch shows how much memory it takes, and those of similar length beside each other, so that little is padded.</summary>
-    private static IEnumerable<int[]> Batches(int[][] ids, int tokens)
+    internal static IEnumerable<int[]> Batches(int[][] ids, int tokens)
     {
         int[] order = [.. Enumerable.Range(0, ids.Length).OrderByDescending(i => ids[i].Length)];
         for (int from = 0; from < order.Length;)
@@ -169,7 +170,7 @@ public sealed partial class BertEncoder
     }
 
     /// <summary>[batch, tokens] of ids of several lengths, and where they stand; no mask where all are of one length.</summary>
-    private (Tensor Ids, Tensor? Mask) Pad(int[][] rows)
+    internal (Tensor Ids, Tensor? Mask) Pad(int[][] rows)
     {
         int longest = rows.Max(row => row.Length);
         var ids = new long[rows.Length * longest];

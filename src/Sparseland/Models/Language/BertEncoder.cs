@@ -115,7 +115,24 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
         return scope.MoveToOuter(Pooler.call(hidden.select(1, 0)).tanh());
     }
 
-    private Tensor Run(Tensor ids, Tensor? mask, Tensor? types, IActivationHook? hook, CancellationToken cancel)
+    /// <summary>Shows a hook the places that it wants, and computes no block above the last of them.</summary>
+    /// <param name="ids">Token ids [batch, tokens], int64; any id where nothing stands.</param>
+    /// <param name="hook">Reads activations.</param>
+    /// <param name="mask">True where a token stands [batch, tokens]; null, the default, where all do.</param>
+    /// <param name="cancel">Checked between blocks. Never by default.</param>
+    /// <exception cref="ArgumentException">As for <see cref="Hidden"/>.</exception>
+    public void Visit(Tensor ids, IActivationHook hook, Tensor? mask = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(hook);
+        CheckIds(ids, nameof(ids), Config.Vocabulary);
+        if (mask is not null) CheckMask(mask, ids.shape);
+        hook.Check(Config.Layers, Serves);
+        int last = Enumerable.Range(0, Config.Layers).Last(layer => Enum.GetValues<Activation>().Any(a => Serves(a) && hook.Wants(new(layer, a))));
+        using var scope = NewDisposeScope();
+        Run(ids, mask, null, hook, cancel, last + 1);
+    }
+
+    private Tensor Run(Tensor ids, Tensor? mask, Tensor? types, IActivationHook? hook, CancellationToken cancel, int? layers = null)
     {
         using var scope = NewDisposeScope();
         Device device = Embeddings.device;
@@ -124,7 +141,7 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
         Tensor segments = types is null ? _types.weight!.select(0, 0) : _types.call(Here(types));
         Tensor x = _norm.call(_tokens.call(ids) + segments + _positions.weight!.narrow(0, 0, ids.shape[1]));
         Tensor? keys = mask is null ? null : Here(mask).to(ScalarType.Bool).unsqueeze(1).unsqueeze(1);
-        for (int layer = 0; layer < _blocks.Length; layer++)
+        for (int layer = 0; layer < (layers ?? _blocks.Length); layer++)
         {
             cancel.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
