@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -77,7 +78,7 @@ public static partial class LatentPage
             html.Append($"<div><dt>{Markup.Escape(name)}</dt><dd>{Markup.Escape(value)}{(more.Length > 0 ? $" <small>{Markup.Escape(more)}</small>" : "")}</dd></div>\n");
         Fact("latents", LatentNames.Whole(dashboard.Latents), $"{LatentNames.Whole(alive)} active");
         Fact("active on a token (L0)", LatentNames.Short(report.L0), "");
-        Fact("variance unexplained (FVU)", LatentNames.Short(report.Fvu), double.IsNaN(report.FvuError) ? "" : $"± {LatentNames.Short(report.FvuError)}");
+        Fact("variance unexplained (FVU)", report.Fvu.ToString("0.000", CultureInfo.InvariantCulture), double.IsNaN(report.FvuError) ? "" : FormattableString.Invariant($"± {report.FvuError:0.000}"));
         Fact("tokens measured", LatentNames.Whole(report.Tokens), $"in {LatentNames.Whole(report.Windows)} windows");
         return html.ToString();
     }
@@ -86,7 +87,7 @@ public static partial class LatentPage
     {
         var foot = new StringBuilder($"Measured on {LatentNames.Whole(dashboard.Density.Tokens)} tokens");
         if (options.Text is { } text) foot.Append($" of {text}");
-        foot.Append(". Of each window only the largest value can be among the strongest examples, and repeated surroundings are shown once.");
+        foot.Append(". Of each window only the largest value can be among the strongest examples, not from its first tokens where there are others, and repeated surroundings are shown once.");
         if (dashboard.HasLogitWeights)
             foot.Append(" Logit weights are decoder row, gain of the final norm and unembedding, minus their mean over the vocabulary; they ignore later blocks.");
         if (dashboard.CoActivationTokens < dashboard.Density.Tokens) foot.Append($" Latents active together were counted on {LatentNames.Whole(dashboard.CoActivationTokens)} of the tokens.");

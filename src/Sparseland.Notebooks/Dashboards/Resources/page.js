@@ -191,9 +191,11 @@ function densities() {
     const h = c ? Math.max(1.5, (base - 2) * c / top) : 0;
     picture.append(svg('rect', { x: b * w + 0.5, y: base - h, width: w - 1, height: h, rx: 1, fill: 'var(--bar)', 'data-b': b }, svg('title', {}, `${whole(c)} latents with a density of about ${percent(Math.pow(10, from + (b + 0.5) * bins.step))}`)));
   });
-  for (let e = Math.ceil(from); e <= Math.round(from + n * bins.step); e++) {
+  for (let e = Math.round(from + n * bins.step), last = 1e9; e >= from; e--) {
     const x = (e - from) / bins.step * w;
-    picture.append(svg('text', { x: Math.min(width, x), y: height - 2, 'text-anchor': x < 16 ? 'start' : x > width - 20 ? 'end' : 'middle', style: 'font-size:10px' }, e >= -2 ? Math.pow(10, e + 2) + ' %' : Math.pow(10, e + 2).toFixed(-e - 2) + ' %'));
+    if (last - x < 56) continue;
+    last = x;
+    picture.append(svg('text', { x: x < 20 ? 0 : Math.min(width, x), y: height - 2, 'text-anchor': x < 20 ? 'start' : x > width - 20 ? 'end' : 'middle', style: 'font-size:10px' }, e >= -2 ? Math.pow(10, e + 2) + ' %' : Math.pow(10, e + 2).toFixed(-e - 2) + ' %'));
   }
   $('density').replaceChildren(picture);
 }
@@ -215,14 +217,15 @@ function tokens(e, latent) {
     spell(node, data.text[start + k], false);
     (k < focus ? left : right).append(node);
   }
-  return [left, right];
+  return el('span', { class: 'c' }, left, right);
 }
-function example(e, latent) {
-  const own = e.slice(7), at = own.findIndex((x, k) => k % 2 === 0 && x === e[2]);
-  return el('li', { title: `window ${e[4]}, token ${e[5]}` }, el('span', { class: 'val' }, short(own[at + 1])), ...tokens(e, latent));
+function example(e, latent, ...before) {
+  let value = NaN;
+  for (let k = 7; k < e.length; k += 2) if (e[k] === e[2]) value = e[k + 1];
+  return el('li', { 'aria-label': `window ${e[4]}, token ${e[5]}, value ${short(value)}` }, ...before, el('span', { class: 'val' }, short(value)), tokens(e, latent));
 }
 function histogram(latent) {
-  const counts = latent.hist, width = 400, height = 168, left = 6, base = height - 24, n = counts.length, w = (width - 2 * left) / n, top = Math.max(...counts);
+  const counts = latent.hist, width = 400, height = 250, left = 6, base = height - 24, n = counts.length, w = (width - 2 * left) / n, top = Math.max(...counts);
   const picture = svg('svg', { class: 'chart', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Histogram of ${whole(latent.n)} values from 0 to ${short(latent.max)}, mean ${short(latent.mean)}` });
   counts.forEach((c, b) => {
     if (!c) return;
@@ -281,14 +284,14 @@ function card(i) {
   if (latent.n) {
     page.append(panel('Strongest examples', `the largest value of a window, ${latent.top.length} distinct`, el('ol', { class: 'ex' }, ...latent.top.map(e => example(e, latent)))));
     if (latent.some.length) {
-      const list = el('ol', { class: 'ex' });
-      let decile = 0;
-      for (const e of latent.some) {
-        if (e[3] !== decile) list.append(el('li', { class: 'dec' }, el('span', { class: 'dec' }, e[3] === 10 ? 'strongest tenth of its values' : e[3] === 1 ? 'weakest tenth' : `tenth ${11 - e[3]}`)));
-        decile = e[3];
-        list.append(example(e, latent));
-      }
-      page.append(panel('Examples across its range', 'drawn at random from each tenth of its values: the strongest alone flatter', list));
+      const list = el('ol', { class: 'ex spread' });
+      latent.some.forEach((e, k) => {
+        const first = k === 0 || latent.some[k - 1][3] !== e[3];
+        const item = example(e, latent, el('span', { class: 'dec' }, !first ? '' : e[3] === 10 ? 'strongest' : e[3] === 1 ? 'weakest' : 'tenth ' + (11 - e[3])));
+        if (!first) item.className = 'same';
+        list.append(item);
+      });
+      page.append(panel('Examples across its range', 'drawn at random from each tenth of its values, since the strongest alone flatter', list));
     }
   } else page.append(el('p', { class: 'panel empty' }, `This latent was active on none of the ${whole(about.tokens)} tokens. On more tokens it may be rare rather than dead.`));
   const near = panel('Nearest by decoder', 'cosine of decoder rows', latent.near.length ? neighbours(latent.near, 2, k => latent.near[k + 1], k => 'cosine ' + short(latent.near[k + 1])) : el('p', { class: 'empty' }, 'No other latent is active.'));

@@ -22,6 +22,7 @@ internal readonly ref struct WindowRunOfLatent(int Window, ReadOnlySpan<int> Pla
 internal sealed class KeptExamples(int latents, int[] text, int length, LatentDashboardOptions options)
 {
     private readonly Shelf?[] _top = new Shelf[latents], _sample = new Shelf[latents];
+    private readonly int _leastBefore = Math.Min(options.LeastBefore, length / 2);
 
     /// <summary>Takes in a latent's values in a window; windows come in their order.</summary>
     public void Add(int latent, WindowRunOfLatent run)
@@ -29,7 +30,7 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
         int best = 0;
         for (int i = 1; i < run.Values.Length; i++)
         {
-            if (run.Values[i] > run.Values[best]) best = i;
+            if (Rank(run.Places[i], run.Values[i]).CompareTo(Rank(run.Places[best], run.Values[best])) > 0) best = i;
         }
 
         AddTop(_top[latent] ??= new(options.Top), run, best);
@@ -38,7 +39,8 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
         ulong mixed = SeededRandom.Mix((ulong)options.Seed ^ SeededRandom.Mix((ulong)latent + 1));
         for (int i = 0; i < run.Values.Length; i++)
         {
-            ulong priority = SeededRandom.Mix(mixed ^ SeededRandom.Mix((ulong)((long)run.Window * length) + (ulong)run.Places[i]));
+            ulong priority = SeededRandom.Mix(mixed ^ SeededRandom.Mix((ulong)((long)run.Window * length) + (ulong)run.Places[i])) >> 1;
+            if (run.Places[i] < _leastBefore) priority |= 1UL << 63;
             int place = sample.PlaceByPriority(priority);
             if (place >= 0) sample.Put(place, Take(run, i, priority));
         }
@@ -62,6 +64,11 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
         ];
     }
 
+    // What has been read with enough before it comes first, then the larger value.
+    private (bool Read, float Value) Rank(int place, float value) => (place >= _leastBefore, value);
+
+    private (bool Read, float Value) Rank(Item item) => Rank(item.Place, item.Value);
+
     private (int First, int Count) Around(int place)
     {
         int first = Math.Max(0, place - options.Before);
@@ -77,19 +84,21 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
     // Distinct surroundings: the best of each is kept, and what was pushed out cannot return with a value that it had before.
     private void AddTop(Shelf shelf, WindowRunOfLatent run, int best)
     {
-        float value = run.Values[best];
-        if (shelf.IsFull && value <= shelf.Items[shelf.Smallest].Value) return;
-        int place = run.Places[best], focus = place - Around(place).First;
+        int place = run.Places[best];
+        (bool, float) rank = Rank(place, run.Values[best]);
+        int last = shelf.IsFull ? shelf.Last(Rank) : -1;
+        if (last >= 0 && rank.CompareTo(Rank(shelf.Items[last])) <= 0) return;
+        int focus = place - Around(place).First;
         ReadOnlySpan<int> tokens = Tokens(run.Window, place);
         for (int i = 0; i < shelf.Items.Count; i++)
         {
             Item other = shelf.Items[i];
             if (other.Place - Around(other.Place).First != focus || !tokens.SequenceEqual(Tokens(other.Window, other.Place))) continue;
-            if (value > other.Value) shelf.Put(i, Take(run, best, 0));
+            if (rank.CompareTo(Rank(other)) > 0) shelf.Put(i, Take(run, best, 0));
             return;
         }
 
-        shelf.Put(shelf.IsFull ? shelf.Smallest : shelf.Items.Count, Take(run, best, 0));
+        shelf.Put(last >= 0 ? last : shelf.Items.Count, Take(run, best, 0));
     }
 
     private Item Take(WindowRunOfLatent run, int i, ulong priority)
@@ -108,7 +117,7 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
 
     private sealed record Item(int Window, int Place, float Value, ulong Priority, float[] Around);
 
-    /// <summary>A few items, and which of them goes first when a better one comes.</summary>
+    /// <summary>A few items.</summary>
     private sealed class Shelf(int most)
     {
         private int _largestPriority = -1;
@@ -117,8 +126,18 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
 
         public bool IsFull => Items.Count == most;
 
-        /// <summary>The smallest value; of equal ones the latest.</summary>
-        public int Smallest { get; private set; } = -1;
+        /// <summary>Which item ranks last; of equal ones the latest.</summary>
+        public int Last(Func<Item, (bool, float)> rank)
+        {
+            int last = 0;
+            for (int i = 1; i < Items.Count; i++)
+            {
+                int order = rank(Items[i]).CompareTo(rank(Items[last]));
+                if (order < 0 || (order == 0 && Items[i].Window > Items[last].Window)) last = i;
+            }
+
+            return last;
+        }
 
         /// <summary>Where an item of such a priority goes; -1 where it is not among the smallest.</summary>
         public int PlaceByPriority(ulong priority) =>
@@ -128,10 +147,9 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
         {
             if (place == Items.Count) Items.Add(item);
             else Items[place] = item;
-            (Smallest, _largestPriority) = (0, 0);
+            _largestPriority = 0;
             for (int i = 1; i < Items.Count; i++)
             {
-                if (Items[i].Value < Items[Smallest].Value || (Items[i].Value == Items[Smallest].Value && Items[i].Window > Items[Smallest].Window)) Smallest = i;
                 if (Items[i].Priority > Items[_largestPriority].Priority) _largestPriority = i;
             }
         }

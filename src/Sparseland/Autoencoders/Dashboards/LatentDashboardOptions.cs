@@ -32,6 +32,12 @@ public sealed record LatentDashboardOptions
     /// <summary>Tokens shown after the one of an example. Default 5.</summary>
     public int After { get; init; } = 5;
 
+    /// <summary>
+    /// Tokens of its window that the model should have read before an example's: values at the beginning of a window are those of a text without a beginning. Fewer
+    /// only where a latent has not enough others; half a window at most. Default 8.
+    /// </summary>
+    public int LeastBefore { get; init; } = 8;
+
     /// <summary>Most promoted tokens, and as many most suppressed. Default 10.</summary>
     public int LogitTokens { get; init; } = 10;
 
@@ -58,7 +64,7 @@ public sealed record LatentDashboardOptions
             if (value < 1) throw Refused(name, value, "positive");
         }
 
-        foreach ((string name, int value) in ((string, int)[])[(nameof(PerDecile), PerDecile), (nameof(Before), Before), (nameof(After), After), (nameof(LogitTokens), LogitTokens), (nameof(Neighbours), Neighbours)])
+        foreach ((string name, int value) in ((string, int)[])[(nameof(PerDecile), PerDecile), (nameof(Before), Before), (nameof(After), After), (nameof(LeastBefore), LeastBefore), (nameof(LogitTokens), LogitTokens), (nameof(Neighbours), Neighbours)])
         {
             if (value < 0) throw Refused(name, value, "0 or more");
         }

@@ -34,7 +34,8 @@ public sealed record LatentSummary
     public required ValueHistogram Values { get; init; }
 
     /// <summary>
-    /// The largest values with their surroundings, largest first: of each window its largest, and of equal surroundings one, so that no repeated text fills the list.
+    /// The largest values with their surroundings, largest first: of each window its largest that stands not at its beginning, and of equal surroundings one, so that no repeated
+    /// text fills the list.
     /// </summary>
     public required IReadOnlyList<LatentExample> Top { get; init; }
 

@@ -10,17 +10,18 @@ namespace Sparseland.Tests.Autoencoders.Dashboards;
 
 public class LatentDashboardTests
 {
-    private static readonly LatentDashboardOptions s_few = new() { Top = 3, Sample = 20, PerDecile = 1, Before = 4, After = 2, MinTogether = 2 };
+    private static readonly LatentDashboardOptions s_few = new() { Top = 3, Sample = 20, PerDecile = 1, Before = 4, After = 2, MinTogether = 2, LeastBefore = 0 };
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(3)]
-    public void Top_examples_are_the_largest_of_their_windows_with_distinct_surroundings(int skip)
+    [InlineData(0, 0)]
+    [InlineData(3, 0)]
+    [InlineData(0, 4)]
+    public void Top_examples_are_the_largest_of_their_windows_with_distinct_surroundings(int skip, int before)
     {
         using TinyLM model = DashboardBed.Model();
         using SparseAutoencoder autoencoder = MetricsBed.Autoencoder();
         TokenText text = DashboardBed.Text();
-        LatentDashboard dashboard = DashboardBed.Dashboard(model, autoencoder, s_few with { SkipFirst = skip });
+        LatentDashboard dashboard = DashboardBed.Dashboard(model, autoencoder, s_few with { SkipFirst = skip, LeastBefore = before });
         float[,] dense = DashboardBed.Dense(model, autoencoder, text, skip);
         int seen = 0, repeated = 0;
         for (int latent = 0; latent < autoencoder.Latents; latent++)
@@ -28,11 +29,12 @@ public class LatentDashboardTests
             var found = new List<(float Value, int Token, string Key)>();
             for (int window = 0; window < 20; window++)
             {
-                int best = Enumerable.Range(window * 12, 12).Where(t => t % 12 >= skip).MaxBy(t => dense[t, latent]);
+                int best = Enumerable.Range(window * 12, 12).Where(t => t % 12 >= skip).MaxBy(t => (dense[t, latent] > 0 && t % 12 >= before, dense[t, latent]));
                 if (dense[best, latent] > 0) found.Add((dense[best, latent], best, string.Join(' ', Around(text, best, s_few)) + " " + Math.Min(best % 12, s_few.Before)));
             }
 
-            var expected = found.GroupBy(f => f.Key).Select(g => g.OrderByDescending(f => f.Value).ThenBy(f => f.Token).First()).OrderByDescending(f => f.Value).ThenBy(f => f.Token).Take(3).ToArray();
+            var expected = found.GroupBy(f => f.Key).Select(g => g.OrderByDescending(f => (f.Token % 12 >= before, f.Value)).ThenBy(f => f.Token).First())
+                .OrderByDescending(f => (f.Token % 12 >= before, f.Value)).ThenBy(f => f.Token).Take(3).OrderByDescending(f => f.Value).ThenBy(f => f.Token).ToArray();
             repeated += found.Count - found.DistinctBy(f => f.Key).Count();
             IReadOnlyList<LatentExample> top = dashboard[latent].Top;
             Assert.Equal(expected.Select(e => e.Token), top.Select(e => (e.Window * 12) + e.Place));
