@@ -274,7 +274,7 @@ function card(i) {
     cell('Largest value', short(latent.max), latent.n ? `mean where active ${short(latent.mean)}` : 'never active here'),
     cell('Encoder to decoder', short(latent.own), 'cosine of its two rows'),
     cell('Nearest latent', latent.near.length ? short(latent.near[1]) : '–', latent.near.length ? `cosine with #${latent.near[0]}` : 'no other is active')));
-  const two = el('div', { class: about.logits ? 'two' : '' });
+  const two = el('div', { class: about.logits && latent.n ? 'two' : null });
   if (latent.n) two.append(panel('Values', 'where it is active; colours are those of the examples', histogram(latent)));
   if (about.logits) {
     const most = Math.max(...latent.up.concat(latent.down).filter((_, k) => k % 2 === 1).map(Math.abs), 1e-30);
