@@ -20,7 +20,8 @@ internal static class Guard
     {
         try
         {
-            return await action().ConfigureAwait(false);
+            // Ctrl+C is listened to only once the action's task is there: work that keeps this thread would be killed by it.
+            return await Task.Run(action).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {

@@ -19,7 +19,7 @@ internal static class SaeTrainCommand
         var architecture = new Option<string>("--architecture") { Description = $"One of {string.Join(", ", AutoencoderRecipe.Architectures)}.", DefaultValueFactory = _ => plain.Architecture };
         var latents = new Option<int>("--latents") { Description = "Latents of the autoencoder.", DefaultValueFactory = _ => plain.Latents };
         var k = new Option<double?>("--k") { Description = "Active latents of a token: at most for topk and gradient, in the mean for the others; relu and gated have none. [default: 32]" };
-        var penalty = new Option<double?>("--penalty") { Description = "Weight of the loss that makes codes sparse, for relu, gated and jumprelu: more of it is fewer active latents. [default: 5, 5 and 30]" };
+        var penalty = new Option<double?>("--penalty") { Description = "Weight of the loss that makes codes sparse, for relu, gated and jumprelu: more of it is fewer active latents. [default: 1, 1 and 30]" };
         var tokens = SaeOptions.Tokens("--tokens", "Tokens to train on, such as 500k or 2M; a text that is shorter is read again. [default: 2M]");
         var steps = new Option<long?>("--steps") { Description = "Steps of the training instead of tokens." };
         var batch = new Option<int?>("--batch") { Description = "Tokens of a batch. [default: 1024; for feature-choice as many as give each latent twenty entries]" };

@@ -34,7 +34,7 @@ public sealed record AutoencoderRecipe
 
     /// <summary>
     /// Weight of the loss that makes codes sparse, for "relu" (lambda of l1), "gated" (of its gate's l1) and "jumprelu" (of (L0/k - 1)^2); the others have
-    /// none. Null, the default, for 5, 5 and 30.
+    /// none. How many latents are active follows from it and from the model: "relu" with 1 had an L0 of 33 on TinyLM's residual stream. Null, the default, for 1, 1 and 30.
     /// </summary>
     public double? Penalty { get; init; }
 
@@ -115,8 +115,8 @@ public sealed record AutoencoderRecipe
         };
         return Architecture switch
         {
-            "relu" => options with { UnitDecoder = false, ClipNorm = 1, Losses = [new L1Penalty(Penalty ?? 5)] },
-            "gated" => options with { Losses = [new GatedPenalty(Penalty ?? 5)] },
+            "relu" => options with { UnitDecoder = false, ClipNorm = 1, Losses = [new L1Penalty(Penalty ?? 1)] },
+            "gated" => options with { Losses = [new GatedPenalty(Penalty ?? 1)] },
             "jumprelu" => options with { Losses = [new L0Penalty(Penalty ?? 30, ActiveLatents), new DeadLatentLoss()] },
             "mutual-choice" => options with { Losses = [new ZipfLoss(Law)] },
             _ => options,

@@ -51,10 +51,13 @@ internal sealed class FolderConfig
     }
 
     /// <summary>Writes cfg.json of a folder.</summary>
-    public static void Write(string folder, JsonObject config)
+    public static void Write(string folder, JsonObject config) => Write(folder, FileName, config);
+
+    /// <summary>Writes another file of a folder in the same way.</summary>
+    public static void Write(string folder, string name, JsonObject config)
     {
         byte[] text = Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
-        ReplacedFile.Write(Path.Combine(folder, FileName), stream => stream.Write(text), text.Length);
+        ReplacedFile.Write(Path.Combine(folder, name), stream => stream.Write(text), text.Length);
     }
 
     /// <summary>An object within; empty where there is none. Keys read there count as read here.</summary>
@@ -62,6 +65,15 @@ internal sealed class FolderConfig
     {
         _used.Add(name);
         return new(_root[name] as JsonObject ?? [], $"{_path}, {name}");
+    }
+
+    /// <summary>The objects of a list; none where it is missing.</summary>
+    public T[] Items<T>(string name, Func<FolderConfig, T> read)
+    {
+        _used.Add(name);
+        if (_root[name] is not { } node) return [];
+        if (node is not JsonArray list || list.Any(item => item is not JsonObject)) throw Bad(name, node, "a list of objects");
+        return [.. list.Select((item, i) => read(new((JsonObject)item!, $"{_path}, {name}[{i}]")))];
     }
 
     /// <summary>What was not read.</summary>

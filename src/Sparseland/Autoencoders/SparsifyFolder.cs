@@ -8,7 +8,7 @@ namespace Sparseland.Autoencoders;
 
 /// <summary>
 /// Folders of sparsify: one per place ("layers.3", "layers.3.mlp"), with cfg.json and sae.safetensors: encoder.weight [M, d], encoder.bias [M], W_dec [M, d], b_dec [d]. Codes are
-/// the k largest of the positive pre-activations. "layers.N" is the output of block N.
+/// the k largest of the positive pre-activations, or ("groupmax") the largest of each of k groups. "layers.N" is the output of block N.
 /// </summary>
 public static class SparsifyFolder
 {
@@ -25,13 +25,15 @@ public static class SparsifyFolder
         int width = config.Size("d_in"), k = config.Size("k");
         int latents = config.Integer("num_latents") is > 0 and var stated ? stated : checked(width * config.Size("expansion_factor"));
         _ = config.Integer("expansion_factor");
-        if (config.Text("activation") is { } activation && activation != "topk") throw config.Refused("activation", activation, "topk");
+        string activation = config.Text("activation") ?? "topk";
+        if (activation is not ("topk" or "groupmax")) throw config.Refused("activation", activation, "topk and groupmax");
         foreach (string other in (string[])["transcode", "skip_connection"])
         {
             if (config.Flag(other, absent: false)) throw config.Refused(other, "true", "false: an autoencoder of one place, which rebuilds its own input");
         }
 
         if (k > latents) throw config.Refused("k", k, $"1 to the {latents} latents");
+        if (activation == "groupmax" && latents % k != 0) throw config.Refused("k", k, $"a number that divides the {latents} latents, for groups of one size");
         _ = (config.Flag("normalize_decoder", absent: true), config.Flag("multi_topk", absent: false), config.Flag("signed", absent: false) ? throw config.Refused("signed", "true", "false") : false);
         string path = Path.Combine(folder, Weights);
         if (!File.Exists(path)) throw new FileNotFoundException($"'{folder}' has a cfg.json, but no {Weights}.", path);
@@ -42,7 +44,7 @@ public static class SparsifyFolder
         Tensor Take(string name, params long[] shape) => FolderConfig.Weight(file, name, shape, remarks).DetachFromDisposeScope();
         foreach (string other in file.Names.Where(name => !names.Contains(name))) remarks.Add($"the tensor '{other}' is not known and was not used");
         var autoencoder = new SparseAutoencoder(
-            Take("W_dec", latents, width), Take("encoder.weight", latents, width), Take("encoder.bias", latents), Take("b_dec", width), new TopKRule(k), centreInput: true, scale: 1);
+            Take("W_dec", latents, width), Take("encoder.weight", latents, width), Take("encoder.bias", latents), Take("b_dec", width), activation == "groupmax" ? new GroupMaxRule(k) : new TopKRule(k), centreInput: true, scale: 1);
         string place = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         ActivationSite? site = HookNames.Parse(place);
         if (site is null) remarks.Add($"the folder's name '{place}' is no place of ours");
@@ -54,21 +56,22 @@ public static class SparsifyFolder
 
     /// <summary>Writes a folder that sparsify reads; the scaling is folded into the weights.</summary>
     /// <param name="folder">The folder of the place; made where it is missing.</param>
-    /// <param name="autoencoder">A TopK autoencoder of Float32 that subtracts b_d from its input.</param>
+    /// <param name="autoencoder">A TopK or group max autoencoder of Float32 that subtracts b_d from its input.</param>
     /// <param name="origin">Figures and keys to keep; null, the default, for none.</param>
     /// <exception cref="ArgumentException">The autoencoder is of another kind, which has no form there.</exception>
     public static void Write(string folder, SparseAutoencoder autoencoder, AutoencoderOrigin? origin = null)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         ArgumentNullException.ThrowIfNull(autoencoder);
-        if (autoencoder.Rule is not TopKRule rule || !autoencoder.CentreInput || autoencoder.Encoder.dtype != ScalarType.Float32)
-            throw new ArgumentException($"sparsify has TopK autoencoders of Float32 that subtract b_d from their input; this one is {autoencoder.Rule.Architecture}, {autoencoder.Encoder.dtype}{(autoencoder.CentreInput ? "" : ", input as it is")}.", nameof(autoencoder));
+        if (autoencoder.Rule is not (TopKRule or GroupMaxRule) || !autoencoder.CentreInput || autoencoder.Encoder.dtype != ScalarType.Float32)
+            throw new ArgumentException($"sparsify has TopK and group max autoencoders of Float32 that subtract b_d from their input; this one is {autoencoder.Rule.Architecture}, {autoencoder.Encoder.dtype}{(autoencoder.CentreInput ? "" : ", input as it is")}.", nameof(autoencoder));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         double s = autoencoder.Scaling.Factor;
         var config = new JsonObject();
         foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
-        (config["activation"], config["expansion_factor"], config["num_latents"], config["k"], config["d_in"]) = ("topk", 0, autoencoder.Latents, rule.K, autoencoder.Width);
+        (config["activation"], config["k"]) = autoencoder.Rule is GroupMaxRule groups ? ("groupmax", groups.K) : ("topk", ((TopKRule)autoencoder.Rule).K);
+        (config["expansion_factor"], config["num_latents"], config["d_in"]) = (0, autoencoder.Latents, autoencoder.Width);
         (config["normalize_decoder"], config["multi_topk"], config["skip_connection"], config["transcode"]) = (s == 1, false, false, false);
         if (origin?.Figures is { } figures) config[FiguresKey] = figures.ToJson();
         Directory.CreateDirectory(folder);

@@ -121,6 +121,40 @@ public sealed unsafe class SafeTensorsFile : IDisposable
         }
     }
 
+    /// <summary>Reads some rows of one tensor, which is seen as a matrix whose rows are its last dimension: of a long list, without the rest.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="first">First row, from 0.</param>
+    /// <param name="count">Rows.</param>
+    /// <returns>[count, last dimension], on the CPU, owned by the caller (or by the current dispose scope).</returns>
+    /// <remarks>A part has no checksum of its own: damage is found by <see cref="Load(string, Device)"/> alone.</remarks>
+    /// <exception cref="KeyNotFoundException">The file has no tensor of that name.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The tensor is a single number or has no such rows.</exception>
+    /// <exception cref="NotSupportedException">TorchSharp has no such element type.</exception>
+    /// <exception cref="InvalidDataException">The file has been cut since it was opened.</exception>
+    /// <exception cref="ObjectDisposedException">The file has been closed.</exception>
+    public Tensor LoadRows(string name, long first, long count)
+    {
+        SafeTensorInfo info = Info(name);
+        long width = info.Shape.Count == 0 ? 0 : info.Shape[^1], rows = width == 0 ? 0 : info.Shape.SkipLast(1).Aggregate(1L, (product, length) => product * length);
+        if (first < 0 || count < 0 || first > rows - count) throw new ArgumentOutOfRangeException(nameof(first), first, $"{Path}: {count} rows from {first} on do not lie in the {rows} of {info}.");
+        if (SafeTensorTypes.TorchOf(info.Type) is not { } type || type == ScalarType.Bool)
+            throw new NotSupportedException($"{Path}: tensor '{name}' is of {SafeTensorTypes.NameOf(info.Type)}, of which no rows are read.");
+        ObjectDisposedException.ThrowIf(_file.IsClosed, this);
+        Tensor tensor = empty([count, width], dtype: type);
+        try
+        {
+            byte* target = TensorMemory.Address(tensor);
+            long size = SafeTensorTypes.SizeOf(info.Type), start = _header.DataStart + info.Offset + (first * width * size), total = count * width * size;
+            for (long from = 0; from < total; from += Piece) ReadFully(_file, new Span<byte>(target + from, (int)Math.Min(Piece, total - from)), start + from, Path, name);
+            return tensor;
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Reads all tensors.</summary>
     /// <param name="device">Where they go; CPU when null.</param>
     /// <param name="progress">Told after each tensor, in bytes.</param>

@@ -125,6 +125,28 @@ public sealed class FolderTests : IDisposable
     }
 
     [Fact]
+    public void Group_max_of_sparsify_is_the_largest_of_each_group()
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
+        string folder = Path.Combine(_folder, "layers.2");
+        Directory.CreateDirectory(folder);
+        void Config(int k) => File.WriteAllText(Path.Combine(folder, "cfg.json"), $$"""{"activation": "groupmax", "num_latents": 20, "k": {{k}}, "d_in": 6}""");
+        SafeTensors.Save(Path.Combine(folder, "sae.safetensors"), new Dictionary<string, Tensor> { ["encoder.weight"] = t["W_enc"].t().contiguous(), ["encoder.bias"] = t["b_enc"], ["W_dec"] = t["W_dec"], ["b_dec"] = t["b_dec"] });
+        Config(4);
+        using SavedAutoencoder saved = SparsifyFolder.Read(folder);
+        Tensor z = ((x - t["b_dec"]).mm(t["W_enc"]) + t["b_enc"]).relu().view(-1, 4, 5), f = (z * z.ge(z.amax([2L], keepdim: true))).view(-1, 20);
+        Close(f, saved.Autoencoder.Encode(x).ToDense());
+        string again = Path.Combine(_folder, "again", "layers.2");
+        SparsifyFolder.Write(again, saved.Autoencoder, saved.Origin);
+        using SavedAutoencoder twice = SparsifyFolder.Read(again);
+        Assert.Equal(4, Assert.IsType<GroupMaxRule>(twice.Autoencoder.Rule).K);
+        Config(3);
+        Assert.Contains("divides the 20 latents", Assert.Throws<InvalidDataException>(() => SparsifyFolder.Read(folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("3 groups", Assert.Throws<ArgumentException>(() => new SparseAutoencoder(6, 20, new GroupMaxRule(3))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => SaeLensFolder.Write(again, saved.Autoencoder));
+    }
+
+    [Fact]
     public void What_is_not_understood_is_refused_by_name()
     {
         (Dictionary<string, Tensor> t, _) = Tensors("standard");
