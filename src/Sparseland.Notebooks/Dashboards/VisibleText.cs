@@ -11,6 +11,9 @@ namespace Sparseland.Notebooks.Dashboards;
 /// </summary>
 internal static partial class VisibleText
 {
+    /// <summary>Characters that cannot be seen or that change how others are; the same as in page.js.</summary>
+    public const string HiddenPattern = @"[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]";
+
     private const string Quiet = "<span style=\"color:#7b8794;font-size:.88em\">";
 
     /// <summary>The pieces of a token.</summary>
@@ -63,7 +66,6 @@ internal static partial class VisibleText
         _ => string.Create(CultureInfo.InvariantCulture, $"U+{(int)hidden:X4}"),
     };
 
-    // The same characters as in page.js.
-    [GeneratedRegex(@"[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")]
+    [GeneratedRegex(HiddenPattern)]
     private static partial Regex Hidden();
 }
