@@ -19,7 +19,7 @@ internal static class SaeReportCommand
     {
         LatentDashboardOptions plain = new();
         var folder = new Argument<string>("sae-folder") { Description = "A folder of SAELens or sparsify." };
-        var model = new Option<string>("--model") { Description = "The model: a folder of Hugging Face (config.json, safetensors, tokenizer.json), or tinylm for the one that is shipped.", Required = true };
+        var model = new Option<string>("--model") { Description = $"The model: {SaeOptions.Models}.", Required = true };
         var output = new Option<string>("--out") { Description = "File for the page.", DefaultValueFactory = _ => "latents.html" };
         var site = new Option<string?>("--site") { Description = $"Place in the model: {HookNames.Example}. By default the one that the folder names." };
         Option<long?> tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to read, such as 400k. [default: 100k]");
@@ -43,12 +43,11 @@ internal static class SaeReportCommand
             AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
-            if (host.Decoder is null) throw new ArgumentException($"A page of latents needs a decoder, and {host.Name} is a text encoder.");
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);
             var reading = new Reading(place, parsed.GetValue(context), parsed.GetValue(skip), null, false);
             reading.Check(host, gradients: false);
             HostText held = HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel);
-            var options = new LatentDashboardOptions { Length = reading.Length(host), SkipFirst = reading.SkipFirst, Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), Seed = parsed.GetValue(seed) };
+            var options = new LatentDashboardOptions { Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), Seed = parsed.GetValue(seed) };
             string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetValue(folder)!)));
             return Task.FromResult(Report(saved, name, host, reading, held, parsed.GetValue(tokens) ?? UsualTokens, options, path, cancel));
         }));
@@ -60,14 +59,26 @@ internal static class SaeReportCommand
         Console.WriteLine($"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {host.Name}");
         foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
         using SparseAutoencoder? frozen = saved.Autoencoder.Rule.ChoosesAcrossBatch ? saved.Autoencoder.Freeze() : null;
-        TokenText heldOut = reading.Text(host, text, text.HeldOut, tokens, cancel);
-        var lines = new ProgressLines("part", Console.WriteLine);
-        LatentDashboard dashboard = LatentDashboard.Of(host.Decoder!, host.Tokenizer!, frozen ?? saved.Autoencoder, reading.Site, heldOut, options, lines, cancel);
+        LatentDashboard dashboard = Measure(frozen ?? saved.Autoencoder, host, reading, text, tokens, options, new ProgressLines("part", Console.WriteLine), cancel);
         long bytes = LatentPage.Write(path, dashboard, new() { Model = host.Name, Autoencoder = name, Text = text.Description }, cancel: cancel);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{dashboard.Density.Tokens:N0} tokens: FVU {dashboard.Reconstruction.Fvu:F4}, L0 {dashboard.Reconstruction.L0:F2}, {dashboard.Density.Dead} of {dashboard.Latents} latents dead; {path} has {bytes / 1e6:F1} MB"));
         if (bytes > UsualBytes) Console.WriteLine("  fewer examples make a smaller page: --top, --per-decile");
         return Guard.Good;
+    }
+
+    private static LatentDashboard Measure(
+        SparseAutoencoder autoencoder, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, IProgress<ProgressReport> progress, CancellationToken cancel)
+    {
+        if (host.Decoder is { } decoder)
+        {
+            TokenText heldOut = reading.Text(host, text, text.HeldOut, tokens, cancel);
+            return LatentDashboard.Of(decoder, host.Tokenizer!, autoencoder, reading.Site, heldOut, options with { Length = reading.Length(host), SkipFirst = reading.SkipFirst }, progress, cancel);
+        }
+
+        IReadOnlyList<string> texts = HostText.Enough(text.HeldOut, host.Encoder!, tokens, cancel);
+        var states = new EncoderActivations(host.Encoder!, reading.Site, texts, new() { TokensPerWindow = reading.Length(host) }, cancel);
+        return LatentDashboard.Of(host.Encoder!.Tokenizer, autoencoder, states, options, progress, cancel);
     }
 }

@@ -63,7 +63,7 @@ internal sealed class CoActivation(int latents, long seed, long mostEntries = 1L
             }
 
             found[i] = [.. companions.OrderByDescending(c => c.Jaccard).ThenBy(c => c.Latent).Take(most)];
-            if ((i & 255) == 0) progress?.Report(new(i, latents, "comparing supports"));
+            if ((i & 255) == 0 || i == latents - 1) progress?.Report(new(i + 1, latents, "comparing supports"));
         }
 
         return found;

@@ -121,46 +121,82 @@ public sealed record LatentDashboard
         try
         {
             using IDisposable off = no_grad();
-            var reconstruction = new ReconstructionReport.Measure(autoencoder, source);
-            var densities = new LatentDensity.Measure(autoencoder.Latents, source);
-            var together = new CoActivation(autoencoder.Latents, options.Seed);
-            var values = new ValueHistograms(autoencoder.Latents);
-            var examples = new KeptExamples(autoencoder.Latents, ids, length, options);
-            var codes = new WindowCodes(source, options.SkipFirst, (latent, run) =>
-            {
-                foreach (float value in run.Values) values.Add(latent, value);
-                examples.Add(latent, run);
-            });
-            CodeStream.Each(autoencoder, source, "reading activations", progress, cancel, (x, code, first) =>
-            {
-                reconstruction.Add(x, code, first);
-                densities.Add(x, code, first);
-                together.Add(x, code, first);
-                codes.Add(x, code, first);
-            });
-            codes.Close();
-
-            LatentDensity density = densities.Report();
-            int[] alive = [.. Enumerable.Range(0, autoencoder.Latents).Where(i => density.Active[i] > 0)], rank = new int[autoencoder.Latents];
-            foreach ((int i, int place) in Enumerable.Range(0, autoencoder.Latents).OrderByDescending(i => density.Active[i]).Select((i, place) => (i, place))) rank[i] = place + 1;
-            bool reaches = Directions.ReachLogits(model, autoencoder, site);
-            TokenWeight[][] none = new TokenWeight[autoencoder.Latents][];
-            Array.Fill(none, []);
-            (TokenWeight[][], TokenWeight[][]) logits = reaches
-                ? Directions.Logits(model, autoencoder, Math.Min(model.Vocabulary, tokenizer.Vocabulary), options.LogitTokens, progress, cancel)
-                : (none, none);
-            LatentNeighbour[][] nearest = Directions.Nearest(autoencoder, alive, options.Neighbours, progress, cancel);
-            LatentCompanion[][] companions = together.Companions(options.Neighbours, options.MinTogether, progress, cancel);
-            return new(examples, values, logits, nearest, companions, Directions.EncoderDecoder(autoencoder), rank, tokenizer)
-            {
-                Site = site, Architecture = autoencoder.Rule.Description, Width = autoencoder.Width, Latents = autoencoder.Latents, Options = options,
-                Reconstruction = reconstruction.Report(), Density = density, HasLogitWeights = reaches, CoActivationTokens = together.Tokens,
-            };
+            return Measure(source, site, ids, length, tokenizer, autoencoder, Directions.ReachLogits(model, autoencoder, site) ? model : null, options, progress, cancel);
         }
         finally
         {
             model.train(training);
         }
+    }
+
+    /// <summary>Measures an autoencoder on the tokens of a text encoder; an encoder has no logits, so there are no weights of tokens.</summary>
+    /// <param name="tokenizer">The encoder's tokenizer, for the texts of tokens.</param>
+    /// <param name="autoencoder">The autoencoder, as it codes at inference.</param>
+    /// <param name="source">States of the encoder at tokens of texts that it was not trained on.</param>
+    /// <param name="options">Settings; null for their defaults. Length, windows and batch are those of the source.</param>
+    /// <param name="progress">Windows done, then latents; null, the default, for none.</param>
+    /// <param name="cancel">Stops the call. Never by default.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of its range, or says what is the source's; the source pools its tokens, widths differ, or the activations have no variance.
+    /// </exception>
+    /// <exception cref="InvalidDataException">An activation or a value of a latent is not finite; the message names window and token.</exception>
+    /// <exception cref="InvalidOperationException">The rule needs what has not been learned yet, such as a threshold.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static LatentDashboard Of(
+        TextTokenizer tokenizer, SparseAutoencoder autoencoder, EncoderActivations source, LatentDashboardOptions? options = null,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(autoencoder);
+        ArgumentNullException.ThrowIfNull(source);
+        options ??= new();
+        options.Check();
+        if (options.Length is not null || options.Windows is not null || options.SkipFirst != 0)
+            throw new ArgumentException($"{nameof(options.Length)}, {nameof(options.Windows)} and {nameof(options.SkipFirst)} are those of the source; leave them out.", nameof(options));
+        int[] ids = source.Ids() ?? throw new ArgumentException("The source gives a mean over the tokens of each text; examples need a row for each token.", nameof(source));
+        CodeStream.CheckWidth(autoencoder, source.Width, source.Description, nameof(autoencoder));
+        using IDisposable off = no_grad();
+        return Measure(source, source.Site, ids, source.TokensPerWindow, tokenizer, autoencoder, null, options, progress, cancel);
+    }
+
+    private static LatentDashboard Measure(
+        IActivationSource source, ActivationSite site, int[] ids, int length, TextTokenizer tokenizer, SparseAutoencoder autoencoder, LanguageModel? unembedding, LatentDashboardOptions options,
+        IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
+        var reconstruction = new ReconstructionReport.Measure(autoencoder, source);
+        var densities = new LatentDensity.Measure(autoencoder.Latents, source);
+        var together = new CoActivation(autoencoder.Latents, options.Seed);
+        var values = new ValueHistograms(autoencoder.Latents);
+        var examples = new KeptExamples(autoencoder.Latents, ids, length, options);
+        var codes = new WindowCodes(source, options.SkipFirst, (latent, run) =>
+        {
+            foreach (float value in run.Values) values.Add(latent, value);
+            examples.Add(latent, run);
+        });
+        CodeStream.Each(autoencoder, source, "reading activations", progress, cancel, (x, code, first) =>
+        {
+            reconstruction.Add(x, code, first);
+            densities.Add(x, code, first);
+            together.Add(x, code, first);
+            codes.Add(x, code, first);
+        });
+        codes.Close();
+
+        LatentDensity density = densities.Report();
+        int[] alive = [.. Enumerable.Range(0, autoencoder.Latents).Where(i => density.Active[i] > 0)], rank = new int[autoencoder.Latents];
+        foreach ((int i, int place) in Enumerable.Range(0, autoencoder.Latents).OrderByDescending(i => density.Active[i]).Select((i, place) => (i, place))) rank[i] = place + 1;
+        TokenWeight[][] none = new TokenWeight[autoencoder.Latents][];
+        Array.Fill(none, []);
+        (TokenWeight[][], TokenWeight[][]) logits = unembedding is null
+            ? (none, none)
+            : Directions.Logits(unembedding, autoencoder, Math.Min(unembedding.Vocabulary, tokenizer.Vocabulary), options.LogitTokens, progress, cancel);
+        LatentNeighbour[][] nearest = Directions.Nearest(autoencoder, alive, options.Neighbours, progress, cancel);
+        LatentCompanion[][] companions = together.Companions(options.Neighbours, options.MinTogether, progress, cancel);
+        return new(examples, values, logits, nearest, companions, Directions.EncoderDecoder(autoencoder), rank, tokenizer)
+        {
+            Site = site, Architecture = autoencoder.Rule.Description, Width = autoencoder.Width, Latents = autoencoder.Latents, Options = options,
+            Reconstruction = reconstruction.Report(), Density = density, HasLogitWeights = unembedding is not null, CoActivationTokens = together.Tokens,
+        };
     }
 
     /// <summary>The pieces of a token, for showing it.</summary>

@@ -59,6 +59,13 @@ public sealed record LatentDashboardOptions
         int most = (text.Count - 1) / length, windows = Windows ?? most;
         if (most < 1) throw new ArgumentException($"The text has {text.Count} tokens; a window needs {length} and the one after.", nameof(text));
         if (windows < 1 || windows > most) throw Refused(nameof(Windows), windows, $"from 1 to the {most} windows of {length} tokens that the text has");
+        Check();
+        return (length, windows);
+    }
+
+    /// <summary>Checks what belongs to no model and no text.</summary>
+    internal void Check()
+    {
         foreach ((string name, int value) in ((string, int)[])[(nameof(Batch), Batch), (nameof(Top), Top), (nameof(Sample), Sample), (nameof(MinTogether), MinTogether)])
         {
             if (value < 1) throw Refused(name, value, "positive");
@@ -68,8 +75,6 @@ public sealed record LatentDashboardOptions
         {
             if (value < 0) throw Refused(name, value, "0 or more");
         }
-
-        return (length, windows);
     }
 
     private static ArgumentException Refused(string name, int value, string rule) => new($"{name} is {value}; it must be {rule}.", "options");

@@ -22,7 +22,10 @@ public enum TokenPartKind
 /// <param name="Text">Its text.</param>
 public readonly record struct TokenPart(TokenPartKind Kind, string Text)
 {
-    /// <summary>The pieces of a token: its text, and where a character is cut by the token's end, the bytes of it.</summary>
+    /// <summary>
+    /// The pieces of a token: its text, and where a character is cut by the token's end, the bytes of it. A word of a WordPiece vocabulary has a blank before it, a
+    /// continuation none.
+    /// </summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="id">Id of the token; one above the vocabulary, as padded embeddings have, gives its number.</param>
     public static IReadOnlyList<TokenPart> Of(TextTokenizer tokenizer, int id)
@@ -33,6 +36,8 @@ public readonly record struct TokenPart(TokenPartKind Kind, string Text)
         string token = tokenizer.Tokens[id];
         if (tokenizer.IsAdded(id)) return [new(TokenPartKind.Special, token)];
         if (tokenizer.IsByteLevel) return Parts(ByteAlphabet.Bytes(token));
+
+        if (tokenizer.IsWordPiece) return [new(TokenPartKind.Text, token.StartsWith("##", StringComparison.Ordinal) && token.Length > 2 ? token[2..] : " " + token)];
 
         // Vocabularies of other kinds spell a byte that they have no piece for as <0xE2>.
         bool isByte = token.Length == 6 && token.StartsWith("<0x", StringComparison.Ordinal) && token[5] == '>';

@@ -179,6 +179,9 @@ public sealed class TextTokenizer
         return ids;
     }
 
+    /// <summary>Whether tokens are whole words, and continuations of words that begin with "##".</summary>
+    internal bool IsWordPiece => _pipeline.HasWordPieces;
+
     /// <summary>Whether a token stands for itself and not for a piece of text, as the token that ends a text does.</summary>
     internal bool IsAdded(int id) => _pipeline.Added.Any(t => t.Id == id);
 

@@ -3,6 +3,7 @@ using Sparseland.Autoencoders.Dashboards;
 using Sparseland.Autoencoders.Metrics;
 using Sparseland.Models.Language;
 using Sparseland.Tests.Autoencoders.Metrics;
+using Sparseland.Tests.Models.Language;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -207,6 +208,26 @@ public class LatentDashboardTests
 
         Assert.True(together > 40, $"{together} companions");
         Assert.Equal(240, dashboard.CoActivationTokens);
+    }
+
+    [Fact]
+    public void Latents_of_a_text_encoder_show_the_tokens_of_its_texts()
+    {
+        string[] texts = ["a dog", "the big cat runs running.", "run", "the small dog runs a cat running the big dog.", "cat cat"];
+        using BertEncoder encoder = TinyBert.New();
+        var source = new EncoderActivations(encoder, new(0, Activation.ResidualAfter), texts, new() { TokensPerWindow = 4 });
+        using SparseAutoencoder autoencoder = MetricsBed.Autoencoder(width: source.Width);
+        LatentDashboard dashboard = LatentDashboard.Of(encoder.Tokenizer, autoencoder, source, s_few);
+        int[] ids = [.. texts.SelectMany(text => encoder.Tokenize(text))];
+        using SparseCode code = autoencoder.Encode(source.Read([.. Enumerable.Range(0, source.Windows)], default).Activations);
+        Assert.Equal(code.Support.CountsPerColumn().Select(n => (long)n), dashboard.Density.Active);
+        LatentExample[] all = [.. Enumerable.Range(0, 40).SelectMany(i => dashboard[i].Top)];
+        Assert.True(all.Length > 10);
+        Assert.All(all, e => Assert.Equal(ids.Skip((e.Window * 4) + e.Place - e.Focus).Take(e.Tokens.Count), e.Tokens));
+        Assert.Contains(all.SelectMany(e => e.Tokens).Select(t => string.Concat(dashboard.Spell(t).Select(p => p.Text))), word => word == " dog");
+        Assert.False(dashboard.HasLogitWeights);
+        Assert.Throws<ArgumentException>("options", () => LatentDashboard.Of(encoder.Tokenizer, autoencoder, source, s_few with { SkipFirst = 1 }));
+        Assert.Throws<ArgumentException>("source", () => LatentDashboard.Of(encoder.Tokenizer, autoencoder, new EncoderActivations(encoder, source.Site, texts, new() { Pooled = true }), s_few));
     }
 
     [Fact]
