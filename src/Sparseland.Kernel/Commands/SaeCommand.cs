@@ -6,9 +6,10 @@ namespace Sparseland.Kernel.Commands;
 internal static class SaeCommand
 {
     /// <summary>Makes the command.</summary>
-    public static Command Create() => new("sae", "Sparse autoencoders of a model's activations: train one, measure one.")
+    public static Command Create() => new("sae", "Sparse autoencoders of a model's activations: train one, measure one, read its features.")
     {
         SaeTrainCommand.Create(),
         SaeEvalCommand.Create(),
+        SaeReportCommand.Create(),
     };
 }

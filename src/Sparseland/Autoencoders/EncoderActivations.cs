@@ -109,6 +109,9 @@ public sealed class EncoderActivations : IActivationSource
         return new(rows.MoveToOuterDisposeScope());
     }
 
+    /// <summary>Ids of the tokens behind the rows of all windows; null where a row is a whole text.</summary>
+    internal int[]? Ids() => _options.Pooled ? null : [.. _texts.SelectMany(text => text).Take(Windows * TokensPerWindow)];
+
     /// <summary>d at a place of an encoder, from one token.</summary>
     /// <exception cref="ArgumentException">The encoder has no such place, or its values are of another shape.</exception>
     internal static int WidthOf(BertEncoder encoder, ActivationSite site)

@@ -81,7 +81,8 @@ public sealed record DecoderSimilarity
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
 
-    private static Tensor Unit(Tensor rows)
+    /// <summary>Rows of norm one; a row of zeros stays.</summary>
+    internal static Tensor Unit(Tensor rows)
     {
         // Scaled by the largest entry first: squares neither overflow nor vanish. A zero row stays zero.
         Tensor largest = rows.abs().amax([1L], keepdim: true);

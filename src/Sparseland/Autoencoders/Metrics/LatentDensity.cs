@@ -1,4 +1,5 @@
 using Sparseland.Tensors;
+using TorchSharp;
 
 namespace Sparseland.Autoencoders.Metrics;
 
@@ -77,23 +78,9 @@ public sealed record LatentDensity
     {
         ArgumentNullException.ThrowIfNull(autoencoder);
         ArgumentNullException.ThrowIfNull(source);
-        int length = source.TokensPerWindow;
-        var counts = new WindowCounts(autoencoder.Latents);
-        CodeStream.Each(autoencoder, source, "counting active latents", progress, cancel, (_, code, first) =>
-        {
-            for (int row = 0; row < code.Tokens; row++) counts.Add(code.Support.Row(row), (int)((first + row) / length));
-        });
-        long tokens = (long)source.Windows * length;
-        counts.Close();
-        return new()
-        {
-            Source = source.Description,
-            Tokens = tokens,
-            Windows = source.Windows,
-            Active = counts.Active,
-            Density = [.. counts.Active.Select(n => (double)n / tokens)],
-            StandardError = [.. counts.Active.Select((n, i) => Error(n, counts.Squares[i], source.Windows, tokens))],
-        };
+        var measure = new Measure(autoencoder.Latents, source);
+        CodeStream.Each(autoencoder, source, "counting active latents", progress, cancel, measure.Add);
+        return measure.Report();
     }
 
     /// <inheritdoc/>
@@ -104,6 +91,34 @@ public sealed record LatentDensity
     {
         double n = windows;
         return Math.Sqrt(Math.Max(0, squares - (sum * (sum / n))) * n / (n - 1)) / tokens;
+    }
+
+    /// <summary>The measurement as part of a pass that measures more.</summary>
+    internal sealed class Measure(int latents, IActivationSource source)
+    {
+        private readonly WindowCounts _counts = new(latents);
+
+        /// <summary>Takes in some tokens, as <see cref="CodeStream.Visitor"/> brings them.</summary>
+        public void Add(torch.Tensor x, SparseCode code, long first)
+        {
+            for (int row = 0; row < code.Tokens; row++) _counts.Add(code.Support.Row(row), (int)((first + row) / source.TokensPerWindow));
+        }
+
+        /// <summary>The densities over all tokens.</summary>
+        public LatentDensity Report()
+        {
+            long tokens = (long)source.Windows * source.TokensPerWindow;
+            _counts.Close();
+            return new()
+            {
+                Source = source.Description,
+                Tokens = tokens,
+                Windows = source.Windows,
+                Active = _counts.Active,
+                Density = [.. _counts.Active.Select(n => (double)n / tokens)],
+                StandardError = [.. _counts.Active.Select((n, i) => Error(n, _counts.Squares[i], source.Windows, tokens))],
+            };
+        }
     }
 
     /// <summary>Counts of each latent over all windows, and the sum of the squares of its counts per window.</summary>

@@ -61,24 +61,9 @@ public sealed record ReconstructionReport
     public static ReconstructionReport Of(SparseAutoencoder autoencoder, IActivationSource source, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        int windows = source.Windows, length = source.TokensPerWindow;
-        var groups = new Sums[Math.Clamp(windows, 1, MostGroups)];
-        for (int g = 0; g < groups.Length; g++) groups[g] = new Sums(source.Width);
-        CodeStream.Each(autoencoder, source, "rebuilding activations", progress, cancel, (x, code, first) =>
-        {
-            Tensor data = x.to(ScalarType.Float64);
-            Tensor error = autoencoder.Decode(code).to(ScalarType.Float64).sub_(data).square().sum(1);
-            ReadOnlySpan<int> offsets = code.Support.RowOffsets;
-            for (int row = 0; row < code.Tokens;)
-            {
-                int group = (int)((first + row) / length * groups.Length / windows);
-                long end = ((((long)(group + 1) * windows) + groups.Length - 1) / groups.Length * length) - first;
-                int count = (int)Math.Min(code.Tokens, end) - row;
-                groups[group].Add(data.narrow(0, row, count), error.narrow(0, row, count).sum().item<double>(), offsets[row + count] - offsets[row]);
-                row += count;
-            }
-        });
-        return Report(source, groups);
+        var measure = new Measure(autoencoder, source);
+        CodeStream.Each(autoencoder, source, "rebuilding activations", progress, cancel, measure.Add);
+        return measure.Report();
     }
 
     /// <summary>Measures over a matrix of activations.</summary>
@@ -113,6 +98,37 @@ public sealed record ReconstructionReport
             Groups = groups.Length,
             SquaredError = all.Error / all.Tokens,
         };
+    }
+
+    /// <summary>The measurement as part of a pass that measures more.</summary>
+    internal sealed class Measure
+    {
+        private readonly SparseAutoencoder _autoencoder;
+        private readonly IActivationSource _source;
+        private readonly Sums[] _groups;
+
+        public Measure(SparseAutoencoder autoencoder, IActivationSource source) =>
+            (_autoencoder, _source, _groups) = (autoencoder, source, [.. Enumerable.Range(0, Math.Clamp(source.Windows, 1, MostGroups)).Select(_ => new Sums(source.Width))]);
+
+        /// <summary>Takes in some tokens, as <see cref="CodeStream.Visitor"/> brings them.</summary>
+        public void Add(Tensor x, SparseCode code, long first)
+        {
+            int windows = _source.Windows, length = _source.TokensPerWindow;
+            Tensor data = x.to(ScalarType.Float64);
+            Tensor error = _autoencoder.Decode(code).to(ScalarType.Float64).sub_(data).square().sum(1);
+            ReadOnlySpan<int> offsets = code.Support.RowOffsets;
+            for (int row = 0; row < code.Tokens;)
+            {
+                int group = (int)((first + row) / length * _groups.Length / windows);
+                long end = ((((long)(group + 1) * windows) + _groups.Length - 1) / _groups.Length * length) - first;
+                int count = (int)Math.Min(code.Tokens, end) - row;
+                _groups[group].Add(data.narrow(0, row, count), error.narrow(0, row, count).sum().item<double>(), offsets[row + count] - offsets[row]);
+                row += count;
+            }
+        }
+
+        /// <summary>The figures of all tokens.</summary>
+        public ReconstructionReport Report() => ReconstructionReport.Report(_source, _groups);
     }
 
     /// <summary>Mean and scatter about it, brought up to date exactly (Chan, Golub and LeVeque 1983): no difference of large squares.</summary>

@@ -88,6 +88,8 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
 
+    private protected override (Tensor Gain, bool Centred, Tensor Unembedding) Direct => (_norm.weight!, true, _head?.weight ?? Embeddings);
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {

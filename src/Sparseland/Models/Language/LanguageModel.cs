@@ -98,6 +98,25 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         return scope.MoveToOuter(Head(residual));
     }
 
+    /// <summary>
+    /// What directions of the residual stream add to the logits on the direct path: through the linear part of the last norm (its gain; a layer norm takes the
+    /// mean off first) and the unembedding. Later blocks are ignored, and so are what is the same for all tokens' order: the norm's division, which is
+    /// positive, its bias, and a cap of the logits.
+    /// </summary>
+    /// <param name="directions">[n, dModel], of the type of the model.</param>
+    /// <returns>[n, vocabulary].</returns>
+    /// <exception cref="ArgumentException">Another shape or type.</exception>
+    public Tensor DirectLogits(Tensor directions)
+    {
+        ArgumentNullException.ThrowIfNull(directions);
+        if (directions.dim() != 2 || directions.shape[1] != Width)
+            throw new ArgumentException($"directions must be [n, {Width}], the width of the residual stream, but are [{string.Join(", ", directions.shape)}].", nameof(directions));
+        if (directions.dtype != Embeddings.dtype) throw new ArgumentException($"directions are {directions.dtype}, the model {Embeddings.dtype}; they must agree.", nameof(directions));
+        using var scope = NewDisposeScope();
+        (Tensor gain, bool centred, Tensor unembedding) = Direct;
+        return scope.MoveToOuter(nn.functional.linear((centred ? directions - directions.mean([-1L], keepdim: true) : directions) * gain, unembedding));
+    }
+
     /// <summary>The residual stream after some blocks.</summary>
     private Tensor Run(Tensor ids, IActivationHook? hook, KeyValueCache? cache, int layers)
     {
@@ -134,6 +153,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>Last norm and logits.</summary>
     private protected abstract Tensor Head(Tensor x);
+
+    /// <summary>The linear part of the last norm [dModel], whether the norm takes the mean off, and the unembedding [vocabulary, dModel].</summary>
+    private protected abstract (Tensor Gain, bool Centred, Tensor Unembedding) Direct { get; }
 
     private void CheckIds(Tensor ids, int before)
     {

@@ -30,6 +30,9 @@ public sealed class RootMeanSquareNorm : Module<Tensor, Tensor>
     /// <summary>The weights [width].</summary>
     public Parameter Weight => _weight;
 
+    /// <summary>What the normed input is multiplied with [width].</summary>
+    internal Tensor Gain => _addOne ? Weight.add(1) : Weight;
+
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => input.mul(input.square().mean([-1L], keepdim: true).add(_epsilon).rsqrt()).mul(_addOne ? Weight.add(1) : Weight);
+    public override Tensor forward(Tensor input) => input.mul(input.square().mean([-1L], keepdim: true).add(_epsilon).rsqrt()).mul(Gain);
 }

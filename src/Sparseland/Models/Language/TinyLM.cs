@@ -90,6 +90,8 @@ public sealed class TinyLM : LanguageModel
         return Config.LogitCap is { } cap ? logits.div(cap).tanh().mul(cap) : logits;
     }
 
+    private protected override (Tensor Gain, bool Centred, Tensor Unembedding) Direct => (_norm.Gain, false, _head?.weight ?? Embeddings);
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {

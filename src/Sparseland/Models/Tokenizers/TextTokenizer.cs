@@ -179,6 +179,12 @@ public sealed class TextTokenizer
         return ids;
     }
 
+    /// <summary>Whether tokens are whole words, and continuations of words that begin with "##".</summary>
+    internal bool IsWordPiece => _pipeline.HasWordPieces;
+
+    /// <summary>Whether a token stands for itself and not for a piece of text, as the token that ends a text does.</summary>
+    internal bool IsAdded(int id) => _pipeline.Added.Any(t => t.Id == id);
+
     private void Check(int id)
     {
         if (id < 0 || id >= Vocabulary) throw new ArgumentOutOfRangeException(nameof(id), id, $"Token ids run from 0 to {Vocabulary - 1}.");

@@ -69,6 +69,9 @@ internal sealed class Pipeline
             Optional(root, "decoder") is { } decode ? Decoders.Read(decode) : null);
     }
 
+    /// <summary>Whether texts are cut into words and their continuations.</summary>
+    public bool HasWordPieces => _model is WordPieces;
+
     /// <summary>A part that may be absent.</summary>
     public static Part? Optional(JsonElement root, string name) =>
         root.TryGetProperty(name, out JsonElement part) && part.ValueKind != JsonValueKind.Null ? new Part(part, name) : null;

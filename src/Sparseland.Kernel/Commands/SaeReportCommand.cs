@@ -1,0 +1,84 @@
+using System.CommandLine;
+using System.Globalization;
+using Sparseland.Autoencoders;
+using Sparseland.Autoencoders.Dashboards;
+using Sparseland.Kernel.Autoencoders;
+using Sparseland.Kernel.Notebooks;
+using Sparseland.Models.Language;
+using Sparseland.Notebooks.Dashboards;
+
+namespace Sparseland.Kernel.Commands;
+
+/// <summary>The command <c>sparseland sae report</c>.</summary>
+internal static class SaeReportCommand
+{
+    private const long UsualTokens = 100_000, UsualBytes = 5_000_000;
+
+    /// <summary>Makes the command.</summary>
+    public static Command Create()
+    {
+        LatentDashboardOptions plain = new();
+        var folder = new Argument<string>("sae-folder") { Description = "A folder of SAELens or sparsify." };
+        var model = new Option<string>("--model") { Description = $"The model: {SaeOptions.Models}.", Required = true };
+        var output = new Option<string>("--out") { Description = "File for the page.", DefaultValueFactory = _ => "latents.html" };
+        var site = new Option<string?>("--site") { Description = $"Place in the model: {HookNames.Example}. By default the one that the folder names." };
+        Option<long?> tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to read, such as 400k. [default: 100k]");
+        var top = new Option<int>("--top") { Description = "Strongest examples of each latent.", DefaultValueFactory = _ => plain.Top };
+        var tenths = new Option<int>("--per-decile") { Description = "Sampled examples of each tenth of a latent's values.", DefaultValueFactory = _ => plain.PerDecile };
+        var seed = new Option<long>("--seed") { Description = "Seed of the samples.", DefaultValueFactory = _ => plain.Seed };
+        var scale = new Option<double?>("--activation-scale") { Description = "What activations are multiplied with first, where the folder says that there is such a factor and does not hold it." };
+        var norms = new Option<DecoderNorms>("--norms") { Description = "Rows of the decoder whose norms are not one: fold them into the codes, or keep them.", DefaultValueFactory = _ => DecoderNorms.Fold };
+        Option<string?> text = SaeOptions.Text(), docs = SaeOptions.Docs();
+        Option<int> skip = SaeOptions.SkipFirst();
+        Option<int?> context = SaeOptions.Context(), threads = SaeOptions.Threads();
+        var command = new Command("report", "Write a page on which one reads what each latent of a sparse autoencoder means: one HTML file that needs no network.")
+        {
+            folder, model, output, site, text, docs, tokens, top, tenths, skip, context, seed, scale, norms, threads,
+        };
+        command.SetAction((parsed, cancel) => Guard.RunAsync("sae report", () =>
+        {
+            SaeOptions.UseThreads(parsed.GetValue(threads));
+            string path = parsed.GetValue(output)!;
+            if (Directory.Exists(path)) throw new IOException($"--out is '{path}', which is a folder; name a file.");
+            AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
+            using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
+            ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);
+            var reading = new Reading(place, parsed.GetValue(context), parsed.GetValue(skip), null, false);
+            reading.Check(host, gradients: false);
+            HostText held = HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel);
+            var options = new LatentDashboardOptions { Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), Seed = parsed.GetValue(seed) };
+            string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetValue(folder)!)));
+            return Task.FromResult(Report(saved, name, host, reading, held, parsed.GetValue(tokens) ?? UsualTokens, options, path, cancel));
+        }));
+        return command;
+    }
+
+    private static int Report(SavedAutoencoder saved, string name, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, string path, CancellationToken cancel)
+    {
+        Console.WriteLine($"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {host.Name}");
+        foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
+        using SparseAutoencoder? frozen = saved.Autoencoder.Rule.ChoosesAcrossBatch ? saved.Autoencoder.Freeze() : null;
+        LatentDashboard dashboard = Measure(frozen ?? saved.Autoencoder, host, reading, text, tokens, options, new ProgressLines("part", Console.WriteLine), cancel);
+        long bytes = LatentPage.Write(path, dashboard, new() { Model = host.Name, Autoencoder = name, Text = text.Description }, cancel: cancel);
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{dashboard.Density.Tokens:N0} tokens: FVU {dashboard.Reconstruction.Fvu:F4}, L0 {dashboard.Reconstruction.L0:F2}, {dashboard.Density.Dead} of {dashboard.Latents} latents dead; {path} has {bytes / 1e6:F1} MB"));
+        if (bytes > UsualBytes) Console.WriteLine("  fewer examples make a smaller page: --top, --per-decile");
+        return Guard.Good;
+    }
+
+    private static LatentDashboard Measure(
+        SparseAutoencoder autoencoder, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, IProgress<ProgressReport> progress, CancellationToken cancel)
+    {
+        if (host.Decoder is { } decoder)
+        {
+            TokenText heldOut = reading.Text(host, text, text.HeldOut, tokens, cancel);
+            return LatentDashboard.Of(decoder, host.Tokenizer!, autoencoder, reading.Site, heldOut, options with { Length = reading.Length(host), SkipFirst = reading.SkipFirst }, progress, cancel);
+        }
+
+        IReadOnlyList<string> texts = HostText.Enough(text.HeldOut, host.Encoder!, tokens, cancel);
+        var states = new EncoderActivations(host.Encoder!, reading.Site, texts, new() { TokensPerWindow = reading.Length(host) }, cancel);
+        return LatentDashboard.Of(host.Encoder!.Tokenizer, autoencoder, states, options, progress, cancel);
+    }
+}
