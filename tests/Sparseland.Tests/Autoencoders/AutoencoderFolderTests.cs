@@ -117,7 +117,7 @@ public sealed class AutoencoderFolderTests : IDisposable
         autoencoder.CalibrateThreshold(Draw(200, 6), 2.5);
         var figures = new AutoencoderFigures
         {
-            Seed = 7, Tokens = 2_000_000_000_000, HeldOutTokens = 4096, L0 = 2.4, Fvu = 0.125, CrossEntropyIncrease = double.NaN, KullbackLeibler = 0.5, DeadShare = 0.1,
+            Seed = 7, Tokens = 2_000_000_000_000, HeldOutTokens = 4096, L0 = 2.4, Fvu = 0.125, CrossEntropyIncrease = double.NaN, KullbackLeibler = 0.5, DeadShare = 0.1, Context = 64, SkipFirst = 1, MaxNormRatio = 10.5, Pooled = false,
             Unused = new() { ["mood"] = "good" },
         };
         SaeLensFolder.Write(At("a"), autoencoder, new() { Model = "tinylm", Site = new(2, Activation.MlpOutput), Figures = figures });
@@ -128,6 +128,7 @@ public sealed class AutoencoderFolderTests : IDisposable
         {
             AutoencoderFigures back = saved.Origin.Figures!;
             Assert.Equal((7, 2_000_000_000_000, 4096, 2.4, 0.125, 0.5, 0.1), (back.Seed, back.Tokens, back.HeldOutTokens, back.L0, back.Fvu, back.KullbackLeibler, back.DeadShare));
+            Assert.Equal((64, 1, 10.5, false), (back.Context, back.SkipFirst, back.MaxNormRatio, back.Pooled));
             Assert.Null(back.CrossEntropyIncrease);
             Assert.Equal(new ActivationSite(2, Activation.MlpOutput), back.Site);
             Assert.Equal((autoencoder.Rule.Description, 2.0), (back.Rule, back.FoldedScaling));
