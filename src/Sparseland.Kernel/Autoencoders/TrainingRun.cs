@@ -67,6 +67,8 @@ internal static class TrainingRun
         recipe.Validate();
         string checkpoint = Path.Combine(request.Folder, CheckpointFile);
         if (!request.Resume && File.Exists(checkpoint)) throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");
+        if (request.Resume && !File.Exists(checkpoint) && File.Exists(Path.Combine(request.Folder, "cfg.json")))
+            throw new IOException($"'{request.Folder}' holds an autoencoder that is done and no checkpoint to go on from; without --resume it is trained again.");
         AtomicFile.CheckFolder(request.Folder);
         var watch = Stopwatch.StartNew();
         void Say(string line) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {line}");
@@ -151,7 +153,11 @@ internal static class TrainingRun
         {
             Measures measures = Measures.Of(frozen, model, reading, heldOut, heldOutText, say, cancel);
             foreach (string line in measures.Lines()) say(line);
-            AutoencoderFigures figures = measures.Figures() with { Seed = recipe.Seed, Tokens = request.Steps * recipe.BatchTokens, Rule = autoencoder.Rule.Description };
+            AutoencoderFigures figures = measures.Figures() with
+            {
+                Seed = recipe.Seed, Tokens = request.Steps * recipe.BatchTokens, Rule = autoencoder.Rule.Description, Context = reading.Length(model), MaxNormRatio = reading.MaxNormRatio,
+                SkipFirst = model.Decoder is null ? null : reading.SkipFirst, Pooled = model.Encoder is null ? null : reading.Pooled,
+            };
             SaeLensFolder.Write(request.Folder, autoencoder, new() { Model = model.Name, Site = reading.Site, Figures = figures });
             AtomicFile.Write(Path.Combine(request.Folder, "README.md"), AutoencoderSheet.Of(request, model, reading, text, trainer, result, source, measures));
         }

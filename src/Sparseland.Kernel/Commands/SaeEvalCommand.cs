@@ -23,7 +23,7 @@ internal static class SaeEvalCommand
         var norms = new Option<DecoderNorms>("--norms") { Description = "Rows of the decoder whose norms are not one: fold them into the codes, or keep them.", DefaultValueFactory = _ => DecoderNorms.Fold };
         var json = new Option<string?>("--json") { Description = "File for the figures as JSON." };
         Option<string?> text = SaeOptions.Text(), docs = SaeOptions.Docs();
-        Option<int> skip = SaeOptions.SkipFirst();
+        var skip = new Option<int?>("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
         Option<double?> ratio = SaeOptions.MaxNormRatio();
         Option<bool> pooled = SaeOptions.Pooled();
         Option<int?> context = SaeOptions.Context(), threads = SaeOptions.Threads();
@@ -34,7 +34,11 @@ internal static class SaeEvalCommand
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);
-            var reading = new Reading(place, parsed.GetValue(context), parsed.GetValue(skip), parsed.GetValue(ratio), parsed.GetValue(pooled));
+
+            // What the training did is done again unless something else is asked for: figures are comparable on the same windows only.
+            AutoencoderFigures made = saved.Origin.Figures ?? new();
+            var reading = new Reading(
+                place, parsed.GetValue(context) ?? made.Context, parsed.GetValue(skip) ?? made.SkipFirst ?? 0, parsed.GetValue(ratio) ?? made.MaxNormRatio, parsed.GetValue(pooled) || made.Pooled == true);
             reading.Check(host, gradients: false);
             return Task.FromResult(Evaluate(saved, host, reading, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(tokens) ?? UsualTokens, parsed.GetValue(json), cancel));
         }));

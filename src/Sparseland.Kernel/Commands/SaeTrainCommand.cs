@@ -38,10 +38,7 @@ internal static class SaeTrainCommand
         {
             model, site, architecture, latents, k, penalty, tokens, steps, batch, rate, seed, output, resume, text, docs, skip, ratio, pooled, context, held, checkpoint, threads, keep,
         };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(tokens) is not null && result.GetValue(steps) is not null) result.AddError("--tokens and --steps exclude each other.");
-        });
+        Shared.Exclude(command, tokens, steps);
         command.SetAction((parsed, cancel) => Guard.RunAsync("sae train", () =>
         {
             var recipe = new AutoencoderRecipe

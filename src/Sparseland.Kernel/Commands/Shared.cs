@@ -32,6 +32,12 @@ internal static class Shared
         },
     };
 
+    /// <summary>Two options of which one may be given. Their values are not asked for: one that cannot be read would throw before it is refused.</summary>
+    public static void Exclude(Command command, Option first, Option second) => command.Validators.Add(result =>
+    {
+        if (result.GetResult(first) is { Implicit: false } && result.GetResult(second) is { Implicit: false }) result.AddError($"{first.Name} and {second.Name} exclude each other.");
+    });
+
     /// <summary>Paths that may be left out.</summary>
     public static Argument<string[]> OptionalPaths() => new("paths")
     {

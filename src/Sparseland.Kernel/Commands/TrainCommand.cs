@@ -46,10 +46,7 @@ internal static class TrainCommand
         {
             output, docs, resume, steps, minutes, batch, rate, warmUp, plateau, seed, vocabulary, layers, width, mlp, heads, keyHeads, context, evaluate, checkpoint, half, threads, keep,
         };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(steps) is not null && result.GetValue(minutes) is not null) result.AddError("--steps and --minutes exclude each other.");
-        });
+        Shared.Exclude(command, steps, minutes);
         command.SetAction((parsed, cancel) => Guard.RunAsync("train", () => Task.FromResult(Train(
             new Request(parsed.GetValue(output)!, parsed.GetValue(docs), parsed.GetValue(resume), parsed.GetValue(steps), parsed.GetValue(minutes) ?? 80, parsed.GetValue(threads), parsed.GetValue(keep), "sparseland " + string.Join(' ', parsed.Tokens.Select(t => t.Value).Where(t => t is not ("--resume" or "--keep")))),
             plain with

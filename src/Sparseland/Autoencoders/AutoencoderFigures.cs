@@ -22,6 +22,18 @@ public sealed record AutoencoderFigures
     /// <summary>Tokens that it was trained on, repeated ones counted each time. Default null.</summary>
     public long? Tokens { get; init; }
 
+    /// <summary>Tokens of a window of the text. Default null.</summary>
+    public int? Context { get; init; }
+
+    /// <summary>Tokens that were left out at the beginning of each window. Default null.</summary>
+    public int? SkipFirst { get; init; }
+
+    /// <summary>Tokens of a norm above so many medians were left out (<see cref="OrdinaryTokens"/>). Default null.</summary>
+    public double? MaxNormRatio { get; init; }
+
+    /// <summary>Whether each text of an encoder gave one row, the mean over its tokens. Default null.</summary>
+    public bool? Pooled { get; init; }
+
     /// <summary>Held-out tokens that the figures below were measured on. Default null.</summary>
     public long? HeldOutTokens { get; init; }
 
@@ -54,7 +66,8 @@ public sealed record AutoencoderFigures
         var figures = new AutoencoderFigures
         {
             Rule = config.Text("rule"), FoldedScaling = config.Number("folded_scaling"), Site = site is null ? null : HookNames.Parse(site), Seed = config.Whole("seed"),
-            Tokens = config.Whole("tokens"), HeldOutTokens = config.Whole("held_out_tokens"), L0 = config.Number("l0"), Fvu = config.Number("fvu"),
+            Tokens = config.Whole("tokens"), Context = config.Integer("context"), SkipFirst = config.Integer("skip_first"), MaxNormRatio = config.Number("max_norm_ratio"),
+            Pooled = config.Has("pooled") ? config.Flag("pooled", absent: false) : null, HeldOutTokens = config.Whole("held_out_tokens"), L0 = config.Number("l0"), Fvu = config.Number("fvu"),
             CrossEntropyIncrease = config.Number("cross_entropy_increase"), KullbackLeibler = config.Number("kl"), DeadShare = config.Number("dead_share"),
         };
         return config.Unused() is { Count: > 0 } rest ? figures with { Unused = rest } : figures;
@@ -75,6 +88,10 @@ public sealed record AutoencoderFigures
         Put("site", Site is { } site ? HookNames.Short(site) : null);
         Put("seed", Seed);
         Put("tokens", Tokens);
+        Put("context", Context);
+        Put("skip_first", SkipFirst);
+        Put("max_norm_ratio", Finite(MaxNormRatio));
+        Put("pooled", Pooled);
         Put("held_out_tokens", HeldOutTokens);
         Put("l0", Finite(L0));
         Put("fvu", Finite(Fvu));

@@ -8,7 +8,7 @@ namespace Sparseland.Autoencoders;
 /// <summary>What is done with rows of a decoder whose norms are not one.</summary>
 public enum DecoderNorms
 {
-    /// <summary>They get norm one, and codes are multiplied with the norms: values of different latents mean the same. Where latents compare with one another (TopK) they stay.</summary>
+    /// <summary>They get norm one, and codes are multiplied with the norms: values of different latents mean the same. Where latents compare with one another (TopK) and their norms differ they stay.</summary>
     Fold,
 
     /// <summary>They stay as they are in the file.</summary>
@@ -87,14 +87,13 @@ public static class AutoencoderFolder
 
         if (least > 1 - NormTolerance && most < 1 + NormTolerance) return;
         string range = FormattableString.Invariant($"rows of the decoder have norms from {least:G3} to {most:G3}");
-        if (choice == DecoderNorms.Keep) remarks.Add($"{range} and stay as they are: values of different latents are on different scales");
-        else if (autoencoder.Rule.ComparesLatents)
-        {
-            if (most - least > NormTolerance * most) remarks.Add($"{range} and stay as they are: {autoencoder.Rule.Architecture} compares latents with one another, and other scales would choose others");
-        }
+        bool alike = most - least <= NormTolerance * most;
+        if (choice == DecoderNorms.Keep) remarks.Add($"{range} and stay as they are: values of {(alike ? "codes are in units of them" : "different latents are on different scales")}");
+        else if (autoencoder.Rule.ComparesLatents && !alike) remarks.Add($"{range} and stay as they are: {autoencoder.Rule.Architecture} compares latents with one another, and other scales would choose others");
         else
         {
-            autoencoder.FoldDecoderNorms();
+            if (autoencoder.Rule.ComparesLatents) autoencoder.FoldOneNorm((least + most) / 2);
+            else autoencoder.FoldDecoderNorms();
             remarks.Add($"{range}; they were folded into the encoder, so rows have norm one and codes are multiplied with the norms ({nameof(DecoderNorms)}.{nameof(DecoderNorms.Keep)} leaves them)");
         }
     }

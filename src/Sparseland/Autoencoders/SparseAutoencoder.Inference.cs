@@ -106,6 +106,18 @@ public sealed partial class SparseAutoencoder
     }
 
     /// <summary>
+    /// Divides the decoder by one number and multiplies the encoder with it, for rules that only compare latents with one another: whoever was chosen is chosen still.
+    /// </summary>
+    internal void FoldOneNorm(double norm)
+    {
+        if (Rule is not (TopKRule or GroupMaxRule)) throw new InvalidOperationException($"{Rule.Architecture} does more than compare latents.");
+        using IDisposable off = no_grad();
+        Decoder.div_(norm);
+        Encoder.mul_(norm);
+        EncoderBias.mul_(norm);
+    }
+
+    /// <summary>
     /// Gives the decoder rows of norm one: with n_i = ||W_d[i]||, W_d[i] /= n_i, and W_e[i], b_e,i and thresholds *= n_i. Reconstructions stay, codes are
     /// multiplied with n_i. A row of zeros stays.
     /// </summary>

@@ -34,7 +34,7 @@ public sealed class SaeTests : IDisposable
     [Fact]
     public async Task One_is_trained_and_measured_from_the_command_line()
     {
-        var (code, text, error) = await Command.RunAsync(_folder, "sae", "train", "model", "--site", "layers.1", "--architecture", "batch-topk", "--latents", "64", "--k", "4.5", "--tokens", "3k", "--batch", "64", "--text", "text.jsonl", "--evaluate-tokens", "256", "--threads", "1", "--out", "sae");
+        var (code, text, error) = await Command.RunAsync(_folder, "sae", "train", "model", "--site", "layers.1", "--architecture", "batch-topk", "--latents", "64", "--k", "4.5", "--tokens", "3k", "--batch", "64", "--text", "text.jsonl", "--evaluate-tokens", "250", "--context", "8", "--skip-first", "1", "--threads", "1", "--out", "sae");
         Assert.True(code == 0, error);
         Assert.Contains("46 steps of 64 tokens", text, StringComparison.Ordinal);
         Assert.Contains("step 46 of 46: loss", text, StringComparison.Ordinal);
@@ -44,20 +44,23 @@ public sealed class SaeTests : IDisposable
         Assert.Contains("batch-topk, k = 4.5", sheet, StringComparison.Ordinal);
         using SavedAutoencoder saved = AutoencoderFolder.Read(At("sae"));
         AutoencoderFigures figures = saved.Origin.Figures!;
-        Assert.Equal(("model", new ActivationSite(1, Activation.ResidualAfter), 46 * 64, 256), (saved.Origin.Model, saved.Origin.Site!.Value, figures.Tokens, figures.HeldOutTokens));
+        Assert.Equal(("model", new ActivationSite(1, Activation.ResidualAfter), 46 * 64, 252), (saved.Origin.Model, saved.Origin.Site!.Value, figures.Tokens, figures.HeldOutTokens));
+        Assert.Equal((8, 1), (figures.Context, figures.SkipFirst));
         Assert.InRange(figures.Fvu!.Value, 0, 0.95);
         Assert.InRange(figures.L0!.Value, 2, 9);
         Assert.IsType<ThresholdRule>(saved.Autoencoder.Rule);
 
-        // Measured again on the same windows it has the same figures.
-        (code, text, error) = await Command.RunAsync(_folder, "sae", "eval", "sae", "--model", "model", "--text", "text.jsonl", "--tokens", "256", "--json", "figures.json", "--threads", "1");
+        Assert.Contains("no checkpoint to go on from", Assert.Throws<IOException>(() => TrainingRun.Run(Request("topk", "sae") with { Resume = true }, default)).Message, StringComparison.Ordinal);
+
+        // Measured again on the same windows it has the same figures; how they were read is taken from the folder.
+        (code, text, error) = await Command.RunAsync(_folder, "sae", "eval", "sae", "--model", "model", "--text", "text.jsonl", "--tokens", "250", "--json", "figures.json", "--threads", "1");
         Assert.True(code == 0, error);
         Assert.Contains("KL(clean || spliced)", text, StringComparison.Ordinal);
         JsonNode json = JsonNode.Parse(File.ReadAllText(At("figures.json")))!["figures"]!;
         Assert.Equal(figures.Fvu!.Value, (double)json["fvu"]!["value"]!, 1e-4);
         Assert.Equal(figures.L0!.Value, (double)json["l0"]!["value"]!, 1e-2);
         Assert.Equal(figures.CrossEntropyIncrease!.Value, (double)json["cross_entropy_increase"]!["value"]!, 1e-4);
-        Assert.Equal("256 tokens in 16 windows", (string?)json["kl"]!["on"]);
+        Assert.Equal("252 tokens in 36 windows", (string?)json["kl"]!["on"]);
         (code, _, error) = await Command.RunAsync(_folder, "sae", "eval", "sae", "--model", "model", "--site", "mlp_post.1");
         Assert.Equal(2, code);
         Assert.Contains("has width 16, but MlpHidden of block 1 of model has 24", error, StringComparison.Ordinal);
@@ -127,7 +130,7 @@ public sealed class SaeTests : IDisposable
         }
 
         Assert.Equal(Guard.Good, TrainingRun.Run(request with { Folder = At("texts"), Pooled = true, HeldOutTokens = 10 }, default));
-        using (SavedAutoencoder saved = AutoencoderFolder.Read(At("texts"))) Assert.Equal(10, saved.Origin.Figures!.HeldOutTokens);
+        using (SavedAutoencoder saved = AutoencoderFolder.Read(At("texts"))) Assert.Equal((10, true), (saved.Origin.Figures!.HeldOutTokens, saved.Origin.Figures.Pooled));
         Refused<ArgumentException>("gradient needs a loss", request with { Recipe = Recipe("gradient") });
         Refused<ArgumentException>("--skip-first is for decoders", request with { SkipFirst = 1 });
         Refused<ArgumentException>("--pooled is for text encoders", Request("topk", "m") with { Pooled = true });

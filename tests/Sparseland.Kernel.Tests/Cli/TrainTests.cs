@@ -58,6 +58,10 @@ public class TrainTests
             ([.. Tiny.Select(a => a == "300" ? "100" : a), "--out", "m", "--steps", "9"], "Vocabulary"),
             ([.. Tiny, "--out", "m", "--steps", "2"], "WarmUp"),
             ([.. Tiny, "--out", "m", "--steps", "9", "--minutes", "3"], "exclude each other"),
+            ([.. Tiny, "--out", "m", "--steps", "many"], "many"),
+            (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--tokens", "many"], "'many' is no number of tokens"),
+            (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--tokens", "2M", "--steps", "9"], "--tokens and --steps exclude each other"),
+            (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--layers", "9"], "there is no option '--layers'"),
         })
         {
             var (code, _, error) = await Command.RunAsync(folder, arguments);

@@ -110,6 +110,26 @@ public sealed class AutoencoderFolderTests : IDisposable
     }
 
     [Fact]
+    public void One_norm_of_all_rows_is_folded_for_topk_too()
+    {
+        // What a folded scaling leaves behind: rows of one norm that is not one.
+        var autoencoder = new SparseAutoencoder(6, 20, new TopKRule(3), seed: 2);
+        autoencoder.Scaling.Set(0.25);
+        using (no_grad()) autoencoder.EncoderBias.copy_(Draw(20) * 0.1);
+        SaeLensFolder.Write(At("one"), autoencoder);
+        Tensor x = Draw(40, 6) * 4;
+        using SavedAutoencoder folded = AutoencoderFolder.Read(At("one")), kept = AutoencoderFolder.Read(At("one"), new() { Norms = DecoderNorms.Keep });
+        Close(ones(20), folded.Autoencoder.Decoder.norm(1));
+        Close(full(20, 4f), kept.Autoencoder.Decoder.norm(1));
+        using SparseCode a = folded.Autoencoder.Encode(x), b = kept.Autoencoder.Encode(x);
+        Assert.Equal(b.Support.ColumnIndices.ToArray(), a.Support.ColumnIndices.ToArray());
+        Close(b.Values * 4, a.Values);
+        Close(autoencoder.Reconstruct(x), folded.Autoencoder.Reconstruct(x));
+        Assert.Contains("norms from 4 to 4; they were folded", Assert.Single(folded.Remarks), StringComparison.Ordinal);
+        Assert.Contains("in units of them", Assert.Single(kept.Remarks), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Figures_of_the_making_come_back_and_unknown_ones_stay()
     {
         var autoencoder = new SparseAutoencoder(6, 20, new BatchTopKRule(2.5), seed: 4);
@@ -117,7 +137,7 @@ public sealed class AutoencoderFolderTests : IDisposable
         autoencoder.CalibrateThreshold(Draw(200, 6), 2.5);
         var figures = new AutoencoderFigures
         {
-            Seed = 7, Tokens = 2_000_000_000_000, HeldOutTokens = 4096, L0 = 2.4, Fvu = 0.125, CrossEntropyIncrease = double.NaN, KullbackLeibler = 0.5, DeadShare = 0.1,
+            Seed = 7, Tokens = 2_000_000_000_000, HeldOutTokens = 4096, L0 = 2.4, Fvu = 0.125, CrossEntropyIncrease = double.NaN, KullbackLeibler = 0.5, DeadShare = 0.1, Context = 64, SkipFirst = 1, MaxNormRatio = 10.5, Pooled = false,
             Unused = new() { ["mood"] = "good" },
         };
         SaeLensFolder.Write(At("a"), autoencoder, new() { Model = "tinylm", Site = new(2, Activation.MlpOutput), Figures = figures });
@@ -128,6 +148,7 @@ public sealed class AutoencoderFolderTests : IDisposable
         {
             AutoencoderFigures back = saved.Origin.Figures!;
             Assert.Equal((7, 2_000_000_000_000, 4096, 2.4, 0.125, 0.5, 0.1), (back.Seed, back.Tokens, back.HeldOutTokens, back.L0, back.Fvu, back.KullbackLeibler, back.DeadShare));
+            Assert.Equal((64, 1, 10.5, false), (back.Context, back.SkipFirst, back.MaxNormRatio, back.Pooled));
             Assert.Null(back.CrossEntropyIncrease);
             Assert.Equal(new ActivationSite(2, Activation.MlpOutput), back.Site);
             Assert.Equal((autoencoder.Rule.Description, 2.0), (back.Rule, back.FoldedScaling));
