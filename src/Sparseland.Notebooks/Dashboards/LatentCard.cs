@@ -107,7 +107,7 @@ public sealed class LatentCard : IMimeRenderable
         html.Append($"<div style=\"flex:1 1 200px\"><div style=\"{Title}\">{heading}</div>");
         foreach (TokenWeight weight in weights.Take(6))
         {
-            html.Append("<div style=\"display:grid;grid-template-columns:minmax(0,1fr) 70px 44px;gap:8px;align-items:center;height:20px\">")
+            html.Append("<div style=\"display:grid;grid-template-columns:minmax(60px,130px) minmax(50px,90px) 44px;gap:8px;align-items:center;height:20px\">")
                 .Append($"<span style=\"{Mono};font-size:12px;white-space:pre;overflow:hidden;text-overflow:ellipsis\">{Spelled(weight.Token, alone: true)}</span>")
                 .Append(CultureInfo.InvariantCulture, $"<span><span style=\"display:block;height:8px;border-radius:2px;background:{colour};width:{100 * Math.Abs(weight.Weight) / most:0.#}%\"></span></span>")
                 .Append($"<span style=\"color:{Theme.Muted};text-align:right;font-size:12px\">{LatentNames.Signed(weight.Weight)}</span></div>");
@@ -139,7 +139,7 @@ public sealed class LatentCard : IMimeRenderable
     private void Token(StringBuilder html, LatentExample example, int i)
     {
         float value = example.Values[i];
-        html.Append("<span style=\"flex:none;border-radius:3px;unicode-bidi:isolate");
+        html.Append("<span style=\"flex:none;align-self:center;line-height:20px;border-radius:3px;unicode-bidi:isolate");
         if (value > 0) html.Append(CultureInfo.InvariantCulture, $";background:rgba(230,159,0,{0.1 + (0.85 * Math.Min(1, value / Summary.Max)):0.##})");
         if (float.IsNaN(value)) html.Append(";opacity:.45");
         if (i == example.Focus) html.Append(";box-shadow:inset 0 -2px #e69f00");

@@ -61,8 +61,7 @@ internal static partial class VisibleText
     {
         '\n' => "↵",
         '\t' => "⇥",
-        < ' ' => ((char)(0x2400 + hidden)).ToString(),
-        '\u007f' => "␡",
+        < ' ' or '\u007f' => string.Create(CultureInfo.InvariantCulture, $"\\x{(int)hidden:X2}"),
         _ => string.Create(CultureInfo.InvariantCulture, $"U+{(int)hidden:X4}"),
     };
 

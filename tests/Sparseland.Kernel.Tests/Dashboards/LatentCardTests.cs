@@ -58,7 +58,7 @@ public class LatentCardTests
     [Theory]
     [InlineData("a\n\tb", "a<span>↵</span><span>⇥</span>b")]
     [InlineData("</script>", "&lt;/script&gt;")]
-    [InlineData("\u202eab\0", "<span>U+202E</span>ab<span>␀</span>")]
+    [InlineData("\u202eab\0", "<span>U+202E</span>ab<span>\\x00</span>")]
     [InlineData(" the ", "<span>·</span>the<span>·</span>")]
     [InlineData("  ", "<span>··</span>")]
     [InlineData("日本\ud83d\ude00", "&#128512;")]

@@ -42,7 +42,7 @@ function percent(p) {
 const HIDDEN = /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 function mark(c) {
   const code = c.charCodeAt(0);
-  return c === '\n' ? '↵' : c === '\t' ? '⇥' : code < 32 ? String.fromCharCode(0x2400 + code) : code === 127 ? '␡' : 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
+  return c === '\n' ? '↵' : c === '\t' ? '⇥' : code < 32 || code === 127 ? '\\x' + code.toString(16).toUpperCase().padStart(2, '0') : 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
 }
 // Puts the pieces of a token into a node; alone: blanks at its ends are marked, since nothing stands beside them.
 function spell(node, token, alone) {
@@ -224,8 +224,8 @@ function example(e, latent, ...before) {
   for (let k = 7; k < e.length; k += 2) if (e[k] === e[2]) value = e[k + 1];
   return el('li', { 'aria-label': `window ${e[4]}, token ${e[5]}, value ${short(value)}` }, ...before, el('span', { class: 'val' }, short(value)), tokens(e, latent));
 }
-function histogram(latent) {
-  const counts = latent.hist, width = 400, height = 250, left = 6, base = height - 24, n = counts.length, w = (width - 2 * left) / n, top = Math.max(...counts);
+function histogram(latent, wide) {
+  const counts = latent.hist, width = wide ? 960 : 400, height = wide ? 190 : 250, left = 6, base = height - 24, n = counts.length, w = (width - 2 * left) / n, top = Math.max(...counts);
   const picture = svg('svg', { class: 'chart', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Histogram of ${whole(latent.n)} values from 0 to ${short(latent.max)}, mean ${short(latent.mean)}` });
   counts.forEach((c, b) => {
     if (!c) return;
@@ -275,7 +275,7 @@ function card(i) {
     cell('Encoder to decoder', short(latent.own), 'cosine of its two rows'),
     cell('Nearest latent', latent.near.length ? short(latent.near[1]) : '–', latent.near.length ? `cosine with #${latent.near[0]}` : 'no other is active')));
   const two = el('div', { class: about.logits && latent.n ? 'two' : null });
-  if (latent.n) two.append(panel('Values', 'where it is active; colours are those of the examples', histogram(latent)));
+  if (latent.n) two.append(panel('Values', 'where it is active; colours are those of the examples', histogram(latent, !about.logits && innerWidth > 760)));
   if (about.logits) {
     const most = Math.max(...latent.up.concat(latent.down).filter((_, k) => k % 2 === 1).map(Math.abs), 1e-30);
     two.append(panel('Logit weights', 'direct path, ignores later blocks', el('div', { class: 'weights' }, weights(latent.up, 'Promotes', 'up', most), weights(latent.down, 'Suppresses', 'down', most))));

@@ -41,7 +41,7 @@ public sealed record LatentSummary
 
     /// <summary>
     /// Tokens drawn at random from each tenth of the values, strongest tenth first: the largest values alone flatter. Tenths are those of a uniform sample of the
-    /// active tokens.
+    /// active tokens, without those at the beginning of a window where there are enough others.
     /// </summary>
     public required IReadOnlyList<LatentExample> Sampled { get; init; }
 
