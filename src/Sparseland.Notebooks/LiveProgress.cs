@@ -60,6 +60,15 @@ public sealed class LiveProgress : IProgress<ProgressReport>, IDisposable
                 return;
             latest = value;
             TimeSpan now = clock();
+
+            // All done is shown at once, as the line that stays: whoever does not dispose the bar must not be left with half of one.
+            if (host is not null && value.Total > 0 && value.Done >= value.Total)
+            {
+                shownAt = now;
+                DrawSummary(now);
+                return;
+            }
+
             // The very first report only starts the clock of a line-writing host: short work then writes its last line only.
             TimeSpan interval = host is null ? LineInterval : RedrawInterval;
             if (shownAt is { } before ? now - before < interval : host is null && now < interval)
@@ -81,12 +90,10 @@ public sealed class LiveProgress : IProgress<ProgressReport>, IDisposable
                 return;
             ended = true;
             TimeSpan elapsed = clock();
-            string time = " in " + Duration(elapsed);
-            string summary = Summary();
             if (host is not null)
-                Draw(Bundle($"<div>{Markup.Escape(summary)}{StoredTimes.Mark(time)}</div>", summary + time));
+                DrawSummary(elapsed);
             else
-                console.WriteLine(summary + time);
+                console.WriteLine(Summary() + Time(elapsed));
         }
     }
 
@@ -152,6 +159,14 @@ public sealed class LiveProgress : IProgress<ProgressReport>, IDisposable
         return Bundle(
             $"<div>{Markup.Escape(what)} {bar} {count}{Markup.Escape(message)}{StoredTimes.Mark(" (" + times + ")")}</div>",
             Line(report, elapsed));
+    }
+
+    private static string Time(TimeSpan elapsed) => " in " + Duration(elapsed);
+
+    private void DrawSummary(TimeSpan elapsed)
+    {
+        string summary = Summary(), time = Time(elapsed);
+        Draw(Bundle($"<div>{Markup.Escape(summary)}{StoredTimes.Mark(time)}</div>", summary + time));
     }
 
     private void Draw(MimeBundle bundle)
