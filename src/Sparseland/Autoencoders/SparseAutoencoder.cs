@@ -60,13 +60,22 @@ public sealed partial class SparseAutoencoder : nn.Module
         if (!(decoderNorm > 0) || !double.IsFinite(decoderNorm)) throw new ArgumentOutOfRangeException(nameof(decoderNorm), decoderNorm, "decoderNorm must be positive and finite.");
         rule.Check(latents);
         using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
         var random = new SeededRandom(seed, 600);
-        double[] numbers = new double[(long)latents * width];
-        for (int i = 0; i < numbers.Length; i++) numbers[i] = random.NextGaussian();
-        Tensor rows = tensor(numbers, [latents, width]);
-        rows = rows.div_(rows.norm(1, keepdim: true)).mul_(decoderNorm).to(type);
-        return rows.MoveToOuterDisposeScope();
+        Tensor rows = empty([latents, width], dtype: type);
+
+        // Some rows at a time: a matrix of float64 beside it would be the largest thing of a training.
+        int some = Math.Clamp((1 << 18) / width, 1, latents);
+        double[] numbers = new double[some * width];
+        for (int from = 0; from < latents; from += some)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            int count = Math.Min(some, latents - from);
+            for (int i = 0; i < count * width; i++) numbers[i] = random.NextGaussian();
+            Tensor part = tensor(numbers.AsSpan(0, count * width).ToArray(), [count, width]);
+            rows.narrow(0, from, count).copy_(part.div_(part.norm(1, keepdim: true)).mul_(decoderNorm));
+        }
+
+        return rows;
     }
 
     /// <summary>d, the width of the activations.</summary>

@@ -7,14 +7,11 @@ using static TorchSharp.torch;
 namespace Benchmarks.Autoencoders;
 
 /// <summary>
-/// Training steps of a TopK autoencoder, 2,048 tokens and k = 32, against the plain dense PyTorch implementation from the same start: dense code by scatter,
+/// Training steps of a TopK autoencoder against the plain dense PyTorch implementation from the same start: dense code by scatter,
 /// loss, backward, projection, Adam, unit rows. Losses must agree step by step to 1e-4.
 /// </summary>
 public class TopKStepBenchmark : IQuickBenchmark
 {
-    private const int Tokens = 2048;
-    private const int K = 32;
-
     private const string Dense = """
         def start():
             global We, be, Wd, bd, adam, losses
@@ -37,17 +34,20 @@ public class TopKStepBenchmark : IQuickBenchmark
         """;
 
     /// <inheritdoc/>
-    public IEnumerable<Comparison> Comparisons()
+    public IEnumerable<Comparison> Comparisons() => Steps(3.5, (2048, 192, 3072, 32), (2048, 512, 8192, 32), (2048, 768, 16384, 32));
+
+    /// <summary>Both sides at some shapes.</summary>
+    internal static IEnumerable<Comparison> Steps(double target, params (int Tokens, int Width, int Latents, int K)[] shapes)
     {
         using PythonPeer? python = PythonPeer.Start("import numpy as np\nimport torch");
         python?.Run(Dense);
-        foreach ((int width, int latents) in new[] { (192, 3072), (512, 8192), (768, 16384) })
+        foreach ((int tokens, int width, int latents, int k) in shapes)
         {
             using DisposeScope scope = NewDisposeScope();
-            Tensor x = randn([Tokens, width], generator: new Generator(1));
-            using var autoencoder = new SparseAutoencoder(width, latents, new TopKRule(K));
-            AutoencoderTrainingOptions options = new() { Steps = 100_000, WarmUp = 0, LearningRate = 1e-3, Losses = [], CentreOn = Tokens, ScaleActivations = false };
-            using var buffer = new ActivationBuffer(new TensorActivations(x), Tokens, new() { Repeat = true });
+            Tensor x = randn([tokens, width], generator: new Generator(1));
+            using var autoencoder = new SparseAutoencoder(width, latents, new TopKRule(k));
+            AutoencoderTrainingOptions options = new() { Steps = 100_000, WarmUp = 0, LearningRate = 1e-3, Losses = [], CentreOn = tokens, ScaleActivations = false };
+            using var buffer = new ActivationBuffer(new TensorActivations(x), tokens, new() { Repeat = true });
             using var trainer = new AutoencoderTrainer(autoencoder, buffer, options);
             if (python is not null)
             {
@@ -57,11 +57,11 @@ public class TopKStepBenchmark : IQuickBenchmark
                 python.Put("D", autoencoder.Decoder.to(ScalarType.Float64));
                 python.Put("B", autoencoder.DecoderBias.to(ScalarType.Float64));
                 python.Put("X", batch.Input.to(ScalarType.Float64));
-                python.Run($"k = {K}\nx = torch.tensor(X).float()\nstart()");
+                python.Run($"k = {k}\nx = torch.tensor(X).float()\nstart()");
             }
 
             yield return new Comparison(
-                $"TopK step, {Tokens} x {width}, {latents} latents, k = {K}", () => trainer.Step(), "PyTorch, dense", python is null ? null : () => python.Run("step()"), 3.5,
+                $"TopK step, {tokens} x {width}, {latents} latents, k = {k}", () => trainer.Step(), "PyTorch, dense", python is null ? null : () => python.Run("step()"), target,
                 () =>
                 {
                     double[] peer = python?.Get("np.array(losses)") ?? [];
