@@ -102,6 +102,18 @@ public partial class AnatomyTests
     }
 
     [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void No_cell_has_a_using_declaration_which_other_hosts_do_not_compile(string path)
+    {
+        foreach (var cell in Series.Load(path).CodeCells)
+        {
+            // As a program: a script takes the keyword for that of a directive.
+            var root = CSharpSyntaxTree.ParseText(cell.Source).GetCompilationUnitRoot();
+            var declared = root.Members.OfType<GlobalStatementSyntax>().Select(m => m.Statement).OfType<LocalDeclarationStatementSyntax>().Where(d => d.UsingKeyword.IsKind(SyntaxKind.UsingKeyword));
+            Assert.True(!declared.Any(), $"cell '{cell.Id}' has '{declared.FirstOrDefault()}' at its top level; .NET Interactive does not compile it. Write it without using, or in braces.");
+        }
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
     public void Stored_outputs_belong_to_the_code(string path) => Assert.Empty(StaleCheck.Reasons(Series.Load(path)));
 
     [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]

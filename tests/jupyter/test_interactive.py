@@ -22,7 +22,7 @@ import support
 TOOL = ("Microsoft.dotnet-interactive", "1.0.712001")
 FIXED = [
     "notebooks/00-start-here.ipynb", "notebooks/01-sparse-coding/probabilistic-sparse-coding.ipynb",
-    "notebooks/01-sparse-coding/k-level-group-envelope.ipynb", "notebooks/02-bayesian-recovery/one-problem-every-solver.ipynb",
+    "notebooks/02-bayesian-recovery/one-problem-every-solver.ipynb", "notebooks/03-sparse-autoencoders/from-activations-to-features.ipynb",
 ]
 NAMED = [name for name in sys.argv[1:] if not name.startswith("-")]
 PROGRESS = re.compile(r"(: [\d,]+( of [\d,]+)? \w+|: done)( \(.*\))?$")
