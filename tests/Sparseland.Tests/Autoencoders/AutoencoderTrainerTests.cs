@@ -8,6 +8,21 @@ namespace Sparseland.Tests.Autoencoders;
 
 public class AutoencoderTrainerTests
 {
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(19, 0)]
+    [InlineData(49, 2)]
+    [InlineData(1000, 50)]
+    [InlineData(20_000, 1000)]
+    public void The_warm_up_is_a_twentieth_of_the_steps_where_nothing_else_is_said(long steps, long warmUp)
+    {
+        AutoencoderTrainingOptions options = new() { Steps = steps };
+        options.Validate();
+        Assert.Equal(warmUp, options.WarmUp);
+        Assert.Equal(warmUp, (new AutoencoderTrainingOptions() with { Steps = steps }).WarmUp);
+        Assert.Equal(7, (new AutoencoderTrainingOptions { WarmUp = 7 } with { Steps = steps }).WarmUp);
+    }
+
     [Fact]
     public void A_planted_dictionary_is_found()
     {
