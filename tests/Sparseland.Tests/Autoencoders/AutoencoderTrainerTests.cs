@@ -8,6 +8,17 @@ namespace Sparseland.Tests.Autoencoders;
 
 public class AutoencoderTrainerTests
 {
+    [Fact]
+    public void The_scaling_of_large_activations_is_finite()
+    {
+        using Tensor x = full([4, 16], 1e20f);
+        Assert.Equal(1e-20, ActivationScaling.FactorOf(x), 1e-26);
+        using var autoencoder = new SparseAutoencoder(16, 24, new TopKRule(2));
+        using var trainer = new AutoencoderTrainer(autoencoder, new ActivationBuffer(new TensorActivations(x), 2, new() { Capacity = 4, Repeat = true }), new() { Steps = 2 });
+        trainer.Run();
+        Assert.Equal(1e-20, autoencoder.Scaling.Factor, 1e-26);
+    }
+
     [Theory]
     [InlineData(1, 0)]
     [InlineData(19, 0)]

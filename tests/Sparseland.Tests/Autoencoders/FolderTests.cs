@@ -204,6 +204,18 @@ public sealed class FolderTests : IDisposable
         Assert.Contains("no cfg.json", Assert.Throws<FileNotFoundException>(() => SaeLensFolder.Read(Path.Combine(_folder, "nowhere"))).Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("constant_norm_rescale", 1e20)]
+    [InlineData("constant_norm_rescale", 1e-25)]
+    [InlineData("layer_norm", 1e20)]
+    public void Tokens_of_an_extreme_scale_are_scaled_and_put_back(string name, double size)
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
+        x *= 100;
+        using SavedAutoencoder saved = SaeLensFolder.Read(Write("extreme", t, $$"""{"architecture": "topk", "k": 3, "d_in": 6, "d_sae": 20, "normalize_activations": "{{name}}"}"""));
+        Close(saved.Autoencoder.Reconstruct(x), saved.Autoencoder.Reconstruct(x * size) / size);
+    }
+
     [Fact]
     public void Thresholds_below_zero_do_what_zero_does()
     {
