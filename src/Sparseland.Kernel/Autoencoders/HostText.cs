@@ -16,6 +16,9 @@ internal sealed record HostText(string Description, IReadOnlyList<string> Traini
     private const double HeldOutShare = 0.05;
     private const int LeastParts = 20, AtOnce = 1024;
 
+    // Without it a key that stands twice would be an error that names neither file nor line.
+    private static readonly JsonDocumentOptions s_reading = new() { AllowDuplicateProperties = false };
+
     /// <summary>The reference documentation of .NET, or a file: .jsonl with a field "text" in each line, or any other as plain text.</summary>
     /// <param name="file">The file; null for the documentation.</param>
     /// <param name="docs">Where the documentation is; null to search.</param>
@@ -81,7 +84,7 @@ internal sealed record HostText(string Description, IReadOnlyList<string> Traini
             if (string.IsNullOrWhiteSpace(line)) continue;
             try
             {
-                texts.Add((JsonNode.Parse(line) as JsonObject)?["text"] is JsonValue value && value.TryGetValue(out string? text)
+                texts.Add((JsonNode.Parse(line, documentOptions: s_reading) as JsonObject)?["text"] is JsonValue value && value.TryGetValue(out string? text)
                     ? text : throw new InvalidDataException($"'{file}', line {number}: there is no text under \"text\"."));
             }
             catch (JsonException e)

@@ -31,7 +31,7 @@ public sealed class ActivationScaling : nn.Module
         TensorInput.CheckMatrix(activations, nameof(activations), "[tokens, d]");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        return FactorOf(activations.norm(1).sum(ScalarType.Float64).item<double>() / activations.shape[0], activations.shape[1]);
+        return FactorOf(activations.to(ScalarType.Float64).norm(1).sum().item<double>() / activations.shape[0], activations.shape[1]);
     }
 
     internal static double FactorOf(double meanNorm, long width)

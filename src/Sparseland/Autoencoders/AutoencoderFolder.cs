@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -126,11 +125,11 @@ public static class AutoencoderFolder
         string name = Path.GetFileName(folder);
         try
         {
-            var config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, FolderConfig.FileName))) as JsonObject;
-            JsonNode? hook = (config?["metadata"] as JsonObject)?["hook_name"] ?? config?["hook_name"] ?? config?["hook_point"];
+            JsonObject config = FolderConfig.Parse(Path.Combine(folder, FolderConfig.FileName));
+            JsonNode? hook = (config["metadata"] as JsonObject)?["hook_name"] ?? config["hook_name"] ?? config["hook_point"];
             return hook is JsonValue value && value.TryGetValue(out string? text) ? text : name;
         }
-        catch (JsonException)
+        catch (InvalidDataException)
         {
             // It is only listed; reading it says what is wrong.
             return name;

@@ -118,7 +118,7 @@ public sealed class AutoencoderTrainer : IDisposable
             x = x.narrow(0, 0, Math.Min(x.shape[0], wanted - seen));
             Autoencoder.CheckActivations(x);
             sum.add_(x.sum([0L], type: ScalarType.Float64));
-            norms += x.norm(1).sum(ScalarType.Float64).item<double>();
+            norms += x.to(ScalarType.Float64).norm(1).sum().item<double>();
             seen += x.shape[0];
         }
 

@@ -8,11 +8,23 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public record AutoencoderTrainingOptions : TrainingOptions
 {
-    /// <summary>Settings with the defaults of an autoencoder's training: 1000 steps at 4e-3, 50 of them warm-up.</summary>
+    private readonly long? _warmUp;
+
+    /// <summary>Settings with the defaults of an autoencoder's training: 1000 steps at 4e-3, one in twenty of them warm-up.</summary>
     public AutoencoderTrainingOptions()
     {
-        (LearningRate, WarmUp, Plateau, LinearDecay, FinalRate) = (4e-3, 50, 0.8, true, 0);
+        (LearningRate, Plateau, LinearDecay, FinalRate) = (4e-3, 0.8, true, 0);
         (WeightDecay, Beta2, ClipNorm) = (0, 0.999, double.PositiveInfinity);
+    }
+
+    /// <summary>
+    /// Steps over which the learning rate rises from nothing to <see cref="TrainingOptions.LearningRate"/>. Default a twentieth of
+    /// <see cref="TrainingOptions.Steps"/>, rounded down, whatever those are.
+    /// </summary>
+    public override long WarmUp
+    {
+        get => _warmUp ?? (Steps / 20);
+        init => _warmUp = value;
     }
 
     /// <summary>

@@ -13,6 +13,8 @@ internal sealed class FolderConfig
     /// <summary>Name of the config in every folder of an autoencoder.</summary>
     public const string FileName = "cfg.json";
 
+    private static readonly JsonDocumentOptions s_reading = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, AllowDuplicateProperties = false };
+
     private readonly JsonObject _root;
     private readonly string _path;
     private readonly HashSet<string> _used = new(StringComparer.Ordinal);
@@ -39,14 +41,20 @@ internal sealed class FolderConfig
                 below.Length == 0 ? $"'{folder}' has no cfg.json: it is no folder of an autoencoder." : $"'{folder}' has no cfg.json itself; below it there are autoencoders in {string.Join(", ", below)}.", path);
         }
 
+        return new(Parse(path), path);
+    }
+
+    /// <summary>The object in a file. A key that stands twice is refused: which of its values counts would be a guess.</summary>
+    /// <exception cref="InvalidDataException">It is no JSON object.</exception>
+    public static JsonObject Parse(string path)
+    {
         try
         {
-            return JsonNode.Parse(File.ReadAllText(path), documentOptions: new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }) is JsonObject root
-                ? new(root, path) : throw new InvalidDataException($"{path}: it is no JSON object.");
+            return JsonNode.Parse(File.ReadAllText(path), documentOptions: s_reading) as JsonObject ?? throw new InvalidDataException($"{path}: it is no JSON object.");
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"{path}: it is no JSON: {e.Message}", e);
+            throw new InvalidDataException($"{path}: it is no JSON that can be read: {e.Message}", e);
         }
     }
 

@@ -61,7 +61,7 @@ public static class SaeLensFolder
         {
             "standard" => new ReluRule(),
             "topk" => new TopKRule(k),
-            "jumprelu" => new ThresholdRule([.. Take("threshold", latents).to(ScalarType.Float64).data<double>()]),
+            "jumprelu" => new ThresholdRule([.. NotNegative(Take("threshold", latents), remarks).to(ScalarType.Float64).data<double>()]),
             _ => Gated(Take("r_mag", latents), Take("b_mag", latents)),
         };
         FineTuned(config, file, used, latents);
@@ -151,6 +151,14 @@ public static class SaeLensFolder
             default:
                 throw new ArgumentException($"The rule {rule.Architecture} has no form in SAELens, which knows {Known}.", nameof(rule));
         }
+    }
+
+    // Values there are relu(z) where z is above the threshold, so that one below zero does what zero does.
+    private static Tensor NotNegative(Tensor thresholds, List<string> remarks)
+    {
+        long below = thresholds.lt(0).sum().item<long>();
+        if (below > 0) remarks.Add($"{below} thresholds are below zero; they were read as zero, which gives the same codes");
+        return thresholds.clamp_min(0);
     }
 
     private static int TopK(FolderConfig config, int latents)

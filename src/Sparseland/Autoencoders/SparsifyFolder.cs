@@ -23,7 +23,7 @@ public static class SparsifyFolder
     {
         FolderConfig config = FolderConfig.Read(folder);
         int width = config.Size("d_in"), k = config.Size("k");
-        int latents = config.Integer("num_latents") is > 0 and var stated ? stated : checked(width * config.Size("expansion_factor"));
+        int latents = config.Integer("num_latents") is > 0 and var stated ? stated : Expanded(config, width);
         _ = config.Integer("expansion_factor");
         string activation = config.Text("activation") ?? "topk";
         if (activation is not ("topk" or "groupmax")) throw config.Refused("activation", activation, "topk and groupmax");
@@ -81,5 +81,11 @@ public static class SparsifyFolder
             ["encoder.weight"] = autoencoder.Encoder * s, ["encoder.bias"] = autoencoder.EncoderBias, ["W_dec"] = autoencoder.Decoder / s, ["b_dec"] = autoencoder.DecoderBias / s,
         });
         FolderConfig.Write(folder, config);
+    }
+
+    private static int Expanded(FolderConfig config, int width)
+    {
+        int factor = config.Size("expansion_factor");
+        return (long)width * factor is <= int.MaxValue and var latents ? (int)latents : throw config.Refused("expansion_factor", factor, $"a number that makes at most {int.MaxValue} latents of the width {width}");
     }
 }

@@ -31,14 +31,15 @@ internal sealed record TokenFrame(Tensor Factor, Tensor? Mean) : IDisposable
     /// <param name="x">[tokens, d].</param>
     public static (Tensor X, TokenFrame? Frame) Apply(TokenScaling scaling, Tensor x)
     {
+        // Squares of large values would overflow Float32 where the scale itself does not.
         switch (scaling)
         {
             case TokenScaling.ConstantNorm:
                 // A token of zeros stays one.
-                Tensor factor = x.norm(1, keepdim: true).clamp_min(LeastNorm).div(Math.Sqrt(x.shape[1]));
+                Tensor factor = x.to(ScalarType.Float64).norm(1, keepdim: true).clamp_min(LeastNorm).div(Math.Sqrt(x.shape[1])).to(x.dtype);
                 return (x / factor, new(factor, null));
             case TokenScaling.LayerNorm:
-                Tensor mean = x.mean([1L], keepdim: true), centred = x - mean, std = centred.square().sum([1L], keepdim: true).div(x.shape[1] - 1).sqrt();
+                Tensor mean = x.mean([1L], keepdim: true), centred = x - mean, std = centred.to(ScalarType.Float64).square().sum([1L], keepdim: true).div(x.shape[1] - 1).sqrt().to(x.dtype);
                 return (centred / (std + Epsilon), new(std, mean));
             default:
                 return (x, null);

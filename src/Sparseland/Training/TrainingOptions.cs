@@ -12,7 +12,7 @@ public record TrainingOptions
     public double LearningRate { get; init; } = 1e-3;
 
     /// <summary>Steps over which the learning rate climbs linearly to its highest; below <see cref="Steps"/>, or 0. Default 0.</summary>
-    public long WarmUp { get; init; }
+    public virtual long WarmUp { get; init; }
 
     /// <summary>
     /// Share of the steps after the warm-up during which the learning rate stays at its highest, from 0 to 1; then half a cosine takes it

@@ -158,6 +158,14 @@ public sealed class SaeTests : IDisposable
     }
 
     [Fact]
+    public void A_line_with_a_key_that_stands_twice_is_refused_by_file_and_line()
+    {
+        string file = At("twice.jsonl");
+        File.WriteAllText(file, "{\"text\": \"one\"}\n{\"text\": \"two\", \"text\": \"three\"}\n");
+        Assert.Contains("twice.jsonl', line 2", Assert.Throws<InvalidDataException>(() => HostText.Load(file, null, default)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_usual_mismatches_are_found_and_named()
     {
         using HostModel model = HostModel.Load(At("model"), default);

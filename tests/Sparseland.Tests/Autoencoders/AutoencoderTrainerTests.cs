@@ -9,6 +9,32 @@ namespace Sparseland.Tests.Autoencoders;
 public class AutoencoderTrainerTests
 {
     [Fact]
+    public void The_scaling_of_large_activations_is_finite()
+    {
+        using Tensor x = full([4, 16], 1e20f);
+        Assert.Equal(1e-20, ActivationScaling.FactorOf(x), 1e-26);
+        using var autoencoder = new SparseAutoencoder(16, 24, new TopKRule(2));
+        using var trainer = new AutoencoderTrainer(autoencoder, new ActivationBuffer(new TensorActivations(x), 2, new() { Capacity = 4, Repeat = true }), new() { Steps = 2 });
+        trainer.Run();
+        Assert.Equal(1e-20, autoencoder.Scaling.Factor, 1e-26);
+    }
+
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(19, 0)]
+    [InlineData(49, 2)]
+    [InlineData(1000, 50)]
+    [InlineData(20_000, 1000)]
+    public void The_warm_up_is_a_twentieth_of_the_steps_where_nothing_else_is_said(long steps, long warmUp)
+    {
+        AutoencoderTrainingOptions options = new() { Steps = steps };
+        options.Validate();
+        Assert.Equal(warmUp, options.WarmUp);
+        Assert.Equal(warmUp, (new AutoencoderTrainingOptions() with { Steps = steps }).WarmUp);
+        Assert.Equal(7, (new AutoencoderTrainingOptions { WarmUp = 7 } with { Steps = steps }).WarmUp);
+    }
+
+    [Fact]
     public void A_planted_dictionary_is_found()
     {
         using var scope = NewDisposeScope();

@@ -205,6 +205,56 @@ public sealed class FolderTests : IDisposable
     }
 
     [Theory]
+    [InlineData("constant_norm_rescale", 1e20)]
+    [InlineData("constant_norm_rescale", 1e-25)]
+    [InlineData("layer_norm", 1e20)]
+    public void Tokens_of_an_extreme_scale_are_scaled_and_put_back(string name, double size)
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
+        x *= 100;
+        using SavedAutoencoder saved = SaeLensFolder.Read(Write("extreme", t, $$"""{"architecture": "topk", "k": 3, "d_in": 6, "d_sae": 20, "normalize_activations": "{{name}}"}"""));
+        Close(saved.Autoencoder.Reconstruct(x), saved.Autoencoder.Reconstruct(x * size) / size);
+    }
+
+    [Fact]
+    public void Thresholds_below_zero_do_what_zero_does()
+    {
+        (Dictionary<string, Tensor> t, Tensor x) = Tensors("jumprelu");
+        t["threshold"] = t["threshold"] - 0.8;
+        long below = t["threshold"].lt(0).sum().item<long>();
+        Assert.InRange(below, 1, 19);
+        using SavedAutoencoder saved = SaeLensFolder.Read(Write("below", t, """{"architecture": "jumprelu", "d_in": 6, "d_sae": 20}"""));
+        Tensor z = (x - t["b_dec"]).mm(t["W_enc"]) + t["b_enc"];
+        using SparseCode code = saved.Autoencoder.Encode(x);
+        Close(z.relu() * z.gt(t["threshold"]), code.ToDense());
+        Assert.Contains(saved.Remarks, remark => remark.StartsWith($"{below} thresholds are below zero", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_key_that_stands_twice_is_refused_by_name_and_does_not_hide_a_folder()
+    {
+        (Dictionary<string, Tensor> t, _) = Tensors("standard");
+        string folder = Write("twice", t, """{"d_in": 6, "d_sae": 20, "hook_name": "blocks.0.hook_resid_pre", "hook_name": "blocks.1.hook_resid_pre"}""");
+        string message = Assert.Throws<InvalidDataException>(() => SaeLensFolder.Read(folder)).Message;
+        Assert.Contains("cfg.json", message, StringComparison.Ordinal);
+        Assert.Contains("hook_name", message, StringComparison.Ordinal);
+        Assert.Contains("twice", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(_folder)).Message, StringComparison.Ordinal);
+
+        // What the reader forgives, the list of places forgives too.
+        Write("commented", t, "\uFEFF{\r\n// a note\r\n\"d_in\": 6, \"d_sae\": 20, \"hook_name\": \"blocks.2.hook_resid_pre\",\r\n}");
+        Assert.Contains("blocks.2.hook_resid_pre in commented", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(_folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_product_of_sizes_that_is_too_large_is_refused_by_name()
+    {
+        string folder = Path.Combine(_folder, "large");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "cfg.json"), """{"d_in": 2000000000, "k": 32, "expansion_factor": 32}""");
+        Assert.Contains("expansion_factor is '32'", Assert.Throws<InvalidDataException>(() => SparsifyFolder.Read(folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("blocks.0.hook_resid_pre", 0, Activation.ResidualBefore)]
     [InlineData("blocks.11.attn.hook_z", 11, Activation.HeadOutputs)]
     [InlineData("blocks.7.mlp.hook_post", 7, Activation.MlpHidden)]
