@@ -34,15 +34,18 @@ public class LiveProgressTests
         LiveProgress progress = InHost();
         progress.Report(new ProgressReport(1, 12_000));
         progress.Report(new ProgressReport(12_000, 12_000, "loss 0.1"));
+
+        // Whoever forgets to dispose it is left with a line, not with half a bar.
+        Assert.Equal("Learning: 12,000 steps (loss 0.1) in 0.0 s", host.Events[1].Text);
         now = TimeSpan.FromSeconds(200);
         progress.Dispose();
         progress.Dispose();
         progress.Report(new ProgressReport(3, 4));
-        Assert.Equal(2, host.Events.Count);
-        Assert.Equal("Learning: 12,000 steps (loss 0.1) in 3 min 20 s", host.Events[1].Text);
-        Assert.DoesNotContain("<progress", host.Events[1].Html);
+        Assert.Equal(3, host.Events.Count);
+        Assert.Equal("Learning: 12,000 steps (loss 0.1) in 3 min 20 s", host.Events[2].Text);
+        Assert.DoesNotContain("<progress", host.Events[2].Html);
         // The time can be taken out of a stored output, and nothing but the time.
-        var (html, plain) = StoredTimes.Remove(host.Events[1].Html, host.Events[1].Text);
+        var (html, plain) = StoredTimes.Remove(host.Events[2].Html, host.Events[2].Text);
         Assert.Equal(("<div>Learning: 12,000 steps (loss 0.1)</div>", "Learning: 12,000 steps (loss 0.1)"), (html, plain));
     }
 

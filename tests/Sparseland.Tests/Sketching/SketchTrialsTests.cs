@@ -46,14 +46,17 @@ public class SketchTrialsTests
         set_num_threads(3);
         try
         {
-            var inside = new ConcurrentBag<int>();
-            IndependentWork.For(50, _ => inside.Add(get_num_threads()), default);
+            var inside = new ConcurrentBag<(int Thread, int Count)>();
+            IndependentWork.For(50, _ => inside.Add((Environment.CurrentManagedThreadId, get_num_threads())), default);
             Assert.Equal(50, inside.Count);
-            Assert.All(inside, threads => Assert.Equal(1, threads));
+            Assert.All(inside, piece => Assert.Equal(1, piece.Count));
             Assert.Equal(3, get_num_threads());
-            var after = new ConcurrentBag<int>();
-            Parallel.For(0, 50, _ => after.Add(get_num_threads()));
-            Assert.All(after, threads => Assert.Equal(3, threads));
+
+            // Threads of the pool that had no piece keep what others left them.
+            var after = new ConcurrentBag<(int Thread, int Count)>();
+            Parallel.For(0, 200, _ => after.Add((Environment.CurrentManagedThreadId, get_num_threads())));
+            int[] worked = [.. inside.Select(piece => piece.Thread)];
+            Assert.All(after.Where(piece => worked.Contains(piece.Thread)), piece => Assert.Equal(3, piece.Count));
         }
         finally
         {
