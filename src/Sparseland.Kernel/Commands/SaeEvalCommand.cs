@@ -15,22 +15,22 @@ internal static class SaeEvalCommand
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
-        var folder = new Argument<string>("sae-folder") { Description = "A folder of SAELens or sparsify." };
-        var model = new Option<string>("--model") { Description = $"The model: {SaeOptions.Models}.", Required = true };
-        var site = new Option<string?>("--site") { Description = $"Place in the model: {HookNames.Example}. By default the one that the folder names." };
+        Argument<string> folder = SaeOptions.Folder();
+        Option<string> model = SaeOptions.Model();
+        Option<string?> site = SaeOptions.Site();
+        Option<double?> scale = SaeOptions.ActivationScale();
+        Option<DecoderNorms> norms = SaeOptions.Norms();
         var tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to measure on. [default: 40960]");
-        var scale = new Option<double?>("--activation-scale") { Description = "What activations are multiplied with first, where the folder says that there is such a factor and does not hold it." };
-        var norms = new Option<DecoderNorms>("--norms") { Description = "Rows of the decoder whose norms are not one: fold them into the codes, or keep them.", DefaultValueFactory = _ => DecoderNorms.Fold };
         var json = new Option<string?>("--json") { Description = "File for the figures as JSON." };
-        Option<string?> text = SaeOptions.Text(), docs = SaeOptions.Docs();
+        Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
         var skip = new Option<int?>("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
         Option<double?> ratio = SaeOptions.MaxNormRatio();
         Option<bool> pooled = SaeOptions.Pooled();
-        Option<int?> context = SaeOptions.Context(), threads = SaeOptions.Threads();
+        Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
         var command = new Command("eval", "Measure a sparse autoencoder on held-out text.") { folder, model, site, text, docs, tokens, scale, norms, skip, ratio, pooled, context, json, threads };
         command.SetAction((parsed, cancel) => Guard.RunAsync("sae eval", () =>
         {
-            SaeOptions.UseThreads(parsed.GetValue(threads));
+            Shared.UseThreads(parsed.GetValue(threads));
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);
@@ -47,7 +47,7 @@ internal static class SaeEvalCommand
 
     private static int Evaluate(SavedAutoencoder saved, HostModel model, Reading reading, HostText text, long tokens, string? json, CancellationToken cancel)
     {
-        Console.WriteLine($"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {model.Name}");
+        Console.WriteLine(SaeOptions.What(saved, reading, model));
         if (saved.Origin.Model is { } made && made != model.Name) Console.WriteLine($"  the folder names the model '{made}'");
         foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
         TokenText? heldOut = model.Decoder is null ? null : reading.Text(model, text, text.HeldOut, tokens, cancel);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sparseland.Autoencoders;
 using Sparseland.Kernel.Autoencoders;
 
 namespace Sparseland.Kernel.Commands;
@@ -8,14 +9,26 @@ internal static class SaeOptions
 {
     public const string Models = "a folder of Hugging Face (config.json, safetensors, tokenizer.json), tinylm for the model that is shipped, or arctic for the text encoder snowflake-arctic-embed-xs";
 
+    /// <summary>The folder of an autoencoder.</summary>
+    public static Argument<string> Folder() => new("sae-folder") { Description = "A folder of SAELens or sparsify." };
+
+    /// <summary>--model.</summary>
+    public static Option<string> Model() => new("--model") { Description = $"The model: {Models}.", Required = true };
+
+    /// <summary>--site, where a folder names one.</summary>
+    public static Option<string?> Site() => new("--site") { Description = $"Place in the model: {HookNames.Example}. By default the one that the folder names." };
+
+    /// <summary>--activation-scale.</summary>
+    public static Option<double?> ActivationScale() => new("--activation-scale") { Description = "What activations are multiplied with first, where the folder says that there is such a factor and does not hold it." };
+
+    /// <summary>--norms.</summary>
+    public static Option<DecoderNorms> Norms() => new("--norms") { Description = "Rows of the decoder whose norms are not one: fold them into the codes, or keep them.", DefaultValueFactory = _ => DecoderNorms.Fold };
+
     /// <summary>--text.</summary>
     public static Option<string?> Text() => new("--text")
     {
         Description = "Text to compute activations on: a .jsonl file with a field \"text\" in each line, or a file of plain text; its last twentieth is held out. By default the reference documentation of .NET.",
     };
-
-    /// <summary>--docs.</summary>
-    public static Option<string?> Docs() => new("--docs") { Description = "Folder of the .NET SDK (it holds packs/) or of documentation files; by default it is searched." };
 
     /// <summary>--skip-first.</summary>
     public static Option<int> SkipFirst() => new("--skip-first") { Description = "Tokens left out at the beginning of each window; in many models the first has a norm of its own. Decoders only.", DefaultValueFactory = _ => 0 };
@@ -28,9 +41,6 @@ internal static class SaeOptions
 
     /// <summary>--context.</summary>
     public static Option<int?> Context() => new("--context") { Description = "Tokens of a window. [default: the model's context, at most 256; for encoders 128]" };
-
-    /// <summary>--threads.</summary>
-    public static Option<int?> Threads() => new("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
 
     /// <summary>A number of tokens.</summary>
     public static Option<long?> Tokens(string name, string description) => new(name)
@@ -50,11 +60,7 @@ internal static class SaeOptions
         },
     };
 
-    /// <summary>Sets the threads of libtorch where they are given.</summary>
-    public static void UseThreads(int? threads)
-    {
-        if (threads is not { } wanted) return;
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(wanted, "--threads");
-        TorchSharp.torch.set_num_threads(wanted);
-    }
+    /// <summary>What a command works on, in one line.</summary>
+    public static string What(SavedAutoencoder saved, Reading reading, HostModel model) =>
+        $"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {model.Name}";
 }

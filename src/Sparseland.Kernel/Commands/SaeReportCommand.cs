@@ -17,27 +17,27 @@ internal static class SaeReportCommand
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
+        Argument<string> folder = SaeOptions.Folder();
+        Option<string> model = SaeOptions.Model();
+        Option<string?> site = SaeOptions.Site();
+        Option<double?> scale = SaeOptions.ActivationScale();
+        Option<DecoderNorms> norms = SaeOptions.Norms();
         LatentDashboardOptions plain = new();
-        var folder = new Argument<string>("sae-folder") { Description = "A folder of SAELens or sparsify." };
-        var model = new Option<string>("--model") { Description = $"The model: {SaeOptions.Models}.", Required = true };
         var output = new Option<string>("--out") { Description = "File for the page.", DefaultValueFactory = _ => "latents.html" };
-        var site = new Option<string?>("--site") { Description = $"Place in the model: {HookNames.Example}. By default the one that the folder names." };
         Option<long?> tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to read, such as 400k. [default: 100k]");
         var top = new Option<int>("--top") { Description = "Strongest examples of each latent.", DefaultValueFactory = _ => plain.Top };
         var tenths = new Option<int>("--per-decile") { Description = "Sampled examples of each tenth of a latent's values.", DefaultValueFactory = _ => plain.PerDecile };
         var seed = new Option<long>("--seed") { Description = "Seed of the samples.", DefaultValueFactory = _ => plain.Seed };
-        var scale = new Option<double?>("--activation-scale") { Description = "What activations are multiplied with first, where the folder says that there is such a factor and does not hold it." };
-        var norms = new Option<DecoderNorms>("--norms") { Description = "Rows of the decoder whose norms are not one: fold them into the codes, or keep them.", DefaultValueFactory = _ => DecoderNorms.Fold };
-        Option<string?> text = SaeOptions.Text(), docs = SaeOptions.Docs();
+        Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
         Option<int> skip = SaeOptions.SkipFirst();
-        Option<int?> context = SaeOptions.Context(), threads = SaeOptions.Threads();
+        Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
         var command = new Command("report", "Write a page on which one reads what each latent of a sparse autoencoder means: one HTML file that needs no network.")
         {
             folder, model, output, site, text, docs, tokens, top, tenths, skip, context, seed, scale, norms, threads,
         };
         command.SetAction((parsed, cancel) => Guard.RunAsync("sae report", () =>
         {
-            SaeOptions.UseThreads(parsed.GetValue(threads));
+            Shared.UseThreads(parsed.GetValue(threads));
             string path = parsed.GetValue(output)!;
             if (Directory.Exists(path)) throw new IOException($"--out is '{path}', which is a folder; name a file.");
             AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
@@ -56,7 +56,7 @@ internal static class SaeReportCommand
 
     private static int Report(SavedAutoencoder saved, string name, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, string path, CancellationToken cancel)
     {
-        Console.WriteLine($"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {host.Name}");
+        Console.WriteLine(SaeOptions.What(saved, reading, host));
         foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
         using SparseAutoencoder? frozen = saved.Autoencoder.Rule.ChoosesAcrossBatch ? saved.Autoencoder.Freeze() : null;
         LatentDashboard dashboard = Measure(frozen ?? saved.Autoencoder, host, reading, text, tokens, options, new ProgressLines("part", Console.WriteLine), cancel);

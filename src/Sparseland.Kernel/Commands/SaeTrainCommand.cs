@@ -29,11 +29,11 @@ internal static class SaeTrainCommand
         var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => 200 };
         var resume = new Option<bool>("--resume") { Description = "Go on from the checkpoint in the folder, with the same options." };
         var keep = new Option<bool>("--keep") { Description = "Keep the checkpoint of the training when it is done." };
-        Option<string?> text = SaeOptions.Text(), docs = SaeOptions.Docs();
+        Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
         Option<int> skip = SaeOptions.SkipFirst();
         Option<double?> ratio = SaeOptions.MaxNormRatio();
         Option<bool> pooled = SaeOptions.Pooled();
-        Option<int?> context = SaeOptions.Context(), threads = SaeOptions.Threads();
+        Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
         var command = new Command("train", "Train a sparse autoencoder of a model's activations.")
         {
             model, site, architecture, latents, k, penalty, tokens, steps, batch, rate, seed, output, resume, text, docs, skip, ratio, pooled, context, held, checkpoint, threads, keep,
@@ -47,7 +47,7 @@ internal static class SaeTrainCommand
                 Batch = parsed.GetValue(batch), LearningRate = parsed.GetValue(rate),
             };
             recipe.Validate();
-            SaeOptions.UseThreads(parsed.GetValue(threads));
+            Shared.UseThreads(parsed.GetValue(threads));
             var request = new TrainingRequest
             {
                 Model = parsed.GetValue(model)!, Site = parsed.GetValue(site)!, Recipe = recipe, Folder = parsed.GetValue(output)!, Resume = parsed.GetValue(resume), Keep = parsed.GetValue(keep),

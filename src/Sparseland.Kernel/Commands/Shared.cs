@@ -32,6 +32,20 @@ internal static class Shared
         },
     };
 
+    /// <summary>--docs.</summary>
+    public static Option<string?> Docs() => new("--docs") { Description = "Folder of the .NET SDK (it holds packs/) or of documentation files; by default it is searched." };
+
+    /// <summary>--threads.</summary>
+    public static Option<int?> Threads() => new("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
+
+    /// <summary>Sets the threads of libtorch where they are given.</summary>
+    public static void UseThreads(int? threads)
+    {
+        if (threads is not { } wanted) return;
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(wanted, "--threads");
+        TorchSharp.torch.set_num_threads(wanted);
+    }
+
     /// <summary>Two options of which one may be given. Their values are not asked for: one that cannot be read would throw before it is refused.</summary>
     public static void Exclude(Command command, Option first, Option second) => command.Validators.Add(result =>
     {

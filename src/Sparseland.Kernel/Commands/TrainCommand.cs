@@ -21,7 +21,7 @@ internal static class TrainCommand
     {
         TinyLMRecipeOptions plain = new();
         var output = new Option<string>("--out") { Description = "Folder for the model.", Required = true };
-        var docs = new Option<string?>("--docs") { Description = "Folder of the .NET SDK (it holds packs/) or of documentation files; by default it is searched." };
+        Option<string?> docs = Shared.Docs();
         var resume = new Option<bool>("--resume") { Description = "Go on from the checkpoint in the folder, with the same options." };
         var steps = new Option<long?>("--steps") { Description = "Steps of the training." };
         var minutes = new Option<double?>("--minutes") { Description = "Time for the training instead of steps: as many steps as fit, from the pace of the first ones. [default: 80]" };
@@ -40,7 +40,7 @@ internal static class TrainCommand
         var evaluate = new Option<long>("--evaluate-every") { Description = "Steps between evaluations.", DefaultValueFactory = _ => plain.Training.EvaluateEvery };
         var checkpoint = new Option<long>("--checkpoint-every") { Description = "Steps between checkpoints.", DefaultValueFactory = _ => 100 };
         var half = new Option<bool>("--bfloat16") { Description = "Compute gradients in bfloat16; faster where the processor has it (AVX-512 BF16, AMX)." };
-        var threads = new Option<int?>("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
+        Option<int?> threads = Shared.Threads();
         var keep = new Option<bool>("--keep") { Description = "Keep the checkpoint of the training when it is done." };
         var command = new Command("tinylm", "Train the small language model on the reference documentation of .NET.")
         {
@@ -73,12 +73,7 @@ internal static class TrainCommand
     private static int Train(Request request, TinyLMRecipeOptions options, CancellationToken cancel)
     {
         options.Validate();
-        if (request.Threads is { } wanted)
-        {
-            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(wanted, "--threads");
-            TorchSharp.torch.set_num_threads(wanted);
-        }
-
+        Shared.UseThreads(request.Threads);
         string checkpoint = options.Training.Checkpoint!, plan = Path.Combine(request.Folder, "steps.txt");
         if (!request.Resume && File.Exists(checkpoint))
             throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");

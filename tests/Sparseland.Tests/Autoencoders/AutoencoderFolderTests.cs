@@ -8,17 +8,8 @@ using static TorchSharp.torch;
 namespace Sparseland.Tests.Autoencoders;
 
 /// <summary>One entry for folders of other people: what they are is seen by their files, what is changed is said, and what does not fit a model is refused.</summary>
-public sealed class AutoencoderFolderTests : IDisposable
+public sealed class AutoencoderFolderTests : FolderBed
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("sparseland-sae-").FullName;
-    private readonly DisposeScope _scope = NewDisposeScope();
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        Directory.Delete(_folder, recursive: true);
-    }
-
     [Fact]
     public void Either_kit_is_told_by_its_files()
     {
@@ -201,20 +192,4 @@ public sealed class AutoencoderFolderTests : IDisposable
     private readonly Generator _generator = new(11);
 
     private Tensor Draw(params long[] shape) => randn(shape, generator: _generator);
-
-    private string At(string name) => Path.Combine(_folder, name);
-
-    private string Write(string name, Dictionary<string, Tensor> tensors, string config)
-    {
-        Directory.CreateDirectory(At(name));
-        SafeTensors.Save(Path.Combine(At(name), "sae_weights.safetensors"), tensors);
-        File.WriteAllText(Path.Combine(At(name), "cfg.json"), config);
-        return At(name);
-    }
-
-    private static void Close(Tensor expected, Tensor actual)
-    {
-        Assert.Equal(expected.shape, actual.shape);
-        Assert.InRange((expected - actual).abs().max().item<float>(), 0, 1e-4f * (1 + expected.abs().max().item<float>()));
-    }
 }

@@ -7,17 +7,8 @@ using static TorchSharp.torch;
 namespace Sparseland.Tests.Autoencoders;
 
 /// <summary>Folders of other kits: what is written is read back, and folders built by hand from the documented layouts do what their equations say.</summary>
-public sealed class FolderTests : IDisposable
+public sealed class FolderTests : FolderBed
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("sparseland-sae-").FullName;
-    private readonly DisposeScope _scope = NewDisposeScope();
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        Directory.Delete(_folder, recursive: true);
-    }
-
     public static TheoryData<string> Architectures() => ["standard", "topk", "jumprelu", "gated"];
 
     [Theory]
@@ -47,7 +38,7 @@ public sealed class FolderTests : IDisposable
         Assert.Contains(saved.Remarks, remark => remark.Contains("somebody", StringComparison.Ordinal));
 
         // Written again it has the same tensors and the keys that nobody knew.
-        string again = Path.Combine(_folder, "again");
+        string again = Path.Combine(Folder, "again");
         SaeLensFolder.Write(again, saved.Autoencoder, saved.Origin);
         Dictionary<string, Tensor> back = SafeTensors.Load(Path.Combine(again, "sae_weights.safetensors"));
         Assert.Equal(t.Keys.Order(), back.Keys.Order());
@@ -90,7 +81,7 @@ public sealed class FolderTests : IDisposable
         Tensor x = randn([200, 6], generator: new Generator(5));
         autoencoder.Scaling.Set(1.75);
         autoencoder.CalibrateThreshold(x, 2.5);
-        string folder = Path.Combine(_folder, "batch");
+        string folder = Path.Combine(Folder, "batch");
         SaeLensFolder.Write(folder, autoencoder, new() { Site = new(3, Activation.ResidualAfter), Model = "tiny" });
         using SavedAutoencoder saved = SaeLensFolder.Read(folder);
         Assert.IsType<ThresholdRule>(saved.Autoencoder.Rule);
@@ -103,7 +94,7 @@ public sealed class FolderTests : IDisposable
     public void A_folder_of_sparsify_is_read_and_written()
     {
         (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
-        string folder = Path.Combine(_folder, "run", "layers.4.mlp");
+        string folder = Path.Combine(Folder, "run", "layers.4.mlp");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "cfg.json"), """{"expansion_factor": 32, "normalize_decoder": true, "num_latents": 20, "k": 3, "multi_topk": false, "skip_connection": false, "d_in": 6, "mine": "x"}""");
         SafeTensors.Save(Path.Combine(folder, "sae.safetensors"), new Dictionary<string, Tensor>
@@ -115,12 +106,12 @@ public sealed class FolderTests : IDisposable
         Close(f.mm(t["W_dec"]) + t["b_dec"], saved.Autoencoder.Reconstruct(x));
         Assert.Equal(new ActivationSite(4, Activation.MlpOutput), saved.Origin.Site);
         Assert.Contains(saved.Remarks, remark => remark.Contains("Float16", StringComparison.Ordinal));
-        string again = Path.Combine(_folder, "layers.4.mlp");
+        string again = Path.Combine(Folder, "layers.4.mlp");
         SparsifyFolder.Write(again, saved.Autoencoder, saved.Origin);
         using SavedAutoencoder twice = SparsifyFolder.Read(again);
         Assert.True(saved.Autoencoder.Reconstruct(x).eq(twice.Autoencoder.Reconstruct(x)).all().item<bool>());
         Assert.Contains("mine", File.ReadAllText(Path.Combine(again, "cfg.json")), StringComparison.Ordinal);
-        Assert.Contains("layers.4.mlp", Assert.Throws<FileNotFoundException>(() => SparsifyFolder.Read(Path.Combine(_folder, "run"))).Message, StringComparison.Ordinal);
+        Assert.Contains("layers.4.mlp", Assert.Throws<FileNotFoundException>(() => SparsifyFolder.Read(Path.Combine(Folder, "run"))).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => SparsifyFolder.Write(again, new SparseAutoencoder(6, 20, new ReluRule())));
     }
 
@@ -150,7 +141,7 @@ public sealed class FolderTests : IDisposable
         Tensor odd = cat([zeros(1, 6), ones(1, 6)]);
         Assert.True(saved.Autoencoder.Reconstruct(odd).isfinite().all().item<bool>());
         Assert.Equal(1, saved.Autoencoder.CalibrateThreshold(x, code.L0), 0.05);
-        string again = Path.Combine(_folder, "again");
+        string again = Path.Combine(Folder, "again");
         SaeLensFolder.Write(again, saved.Autoencoder, saved.Origin);
         using SavedAutoencoder twice = AutoencoderFolder.Read(again, new() { Norms = DecoderNorms.Keep });
         Close(saved.Autoencoder.Reconstruct(x), twice.Autoencoder.Reconstruct(x));
@@ -163,7 +154,7 @@ public sealed class FolderTests : IDisposable
     public void Group_max_of_sparsify_is_the_largest_of_each_group()
     {
         (Dictionary<string, Tensor> t, Tensor x) = Tensors("topk");
-        string folder = Path.Combine(_folder, "layers.2");
+        string folder = Path.Combine(Folder, "layers.2");
         Directory.CreateDirectory(folder);
         void Config(int k) => File.WriteAllText(Path.Combine(folder, "cfg.json"), $$"""{"activation": "groupmax", "num_latents": 20, "k": {{k}}, "d_in": 6}""");
         SafeTensors.Save(Path.Combine(folder, "sae.safetensors"), new Dictionary<string, Tensor> { ["encoder.weight"] = t["W_enc"].t().contiguous(), ["encoder.bias"] = t["b_enc"], ["W_dec"] = t["W_dec"], ["b_dec"] = t["b_dec"] });
@@ -171,7 +162,7 @@ public sealed class FolderTests : IDisposable
         using SavedAutoencoder saved = SparsifyFolder.Read(folder);
         Tensor z = ((x - t["b_dec"]).mm(t["W_enc"]) + t["b_enc"]).relu().view(-1, 4, 5), f = (z * z.ge(z.amax([2L], keepdim: true))).view(-1, 20);
         Close(f, saved.Autoencoder.Encode(x).ToDense());
-        string again = Path.Combine(_folder, "again", "layers.2");
+        string again = Path.Combine(Folder, "again", "layers.2");
         SparsifyFolder.Write(again, saved.Autoencoder, saved.Origin);
         using SavedAutoencoder twice = SparsifyFolder.Read(again);
         Assert.Equal(4, Assert.IsType<GroupMaxRule>(twice.Autoencoder.Rule).K);
@@ -201,7 +192,7 @@ public sealed class FolderTests : IDisposable
         Refused("""{"architecture": "jumprelu", "d_in": 6, "d_sae": 20}""", "no tensor 'threshold'");
         Refused("""{"d_in": 6, "d_sae": 20}""", "'b_dec' holds a value that is not finite", new(t) { ["b_dec"] = t["b_dec"] / 0 });
         Refused("""{"d_in": 6, "d_sae": 20}""", "'scaling_factor' is not all ones", new(t) { ["scaling_factor"] = full(20, 2f) });
-        Assert.Contains("no cfg.json", Assert.Throws<FileNotFoundException>(() => SaeLensFolder.Read(Path.Combine(_folder, "nowhere"))).Message, StringComparison.Ordinal);
+        Assert.Contains("no cfg.json", Assert.Throws<FileNotFoundException>(() => SaeLensFolder.Read(Path.Combine(Folder, "nowhere"))).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -238,17 +229,17 @@ public sealed class FolderTests : IDisposable
         string message = Assert.Throws<InvalidDataException>(() => SaeLensFolder.Read(folder)).Message;
         Assert.Contains("cfg.json", message, StringComparison.Ordinal);
         Assert.Contains("hook_name", message, StringComparison.Ordinal);
-        Assert.Contains("twice", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("twice", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(Folder)).Message, StringComparison.Ordinal);
 
         // What the reader forgives, the list of places forgives too.
         Write("commented", t, "\uFEFF{\r\n// a note\r\n\"d_in\": 6, \"d_sae\": 20, \"hook_name\": \"blocks.2.hook_resid_pre\",\r\n}");
-        Assert.Contains("blocks.2.hook_resid_pre in commented", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("blocks.2.hook_resid_pre in commented", Assert.Throws<FileNotFoundException>(() => AutoencoderFolder.Read(Folder)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_product_of_sizes_that_is_too_large_is_refused_by_name()
     {
-        string folder = Path.Combine(_folder, "large");
+        string folder = Path.Combine(Folder, "large");
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "cfg.json"), """{"d_in": 2000000000, "k": 32, "expansion_factor": 32}""");
         Assert.Contains("expansion_factor is '32'", Assert.Throws<InvalidDataException>(() => SparsifyFolder.Read(folder)).Message, StringComparison.Ordinal);
@@ -283,20 +274,5 @@ public sealed class FolderTests : IDisposable
         else t["b_enc"] = Draw(20);
         if (architecture == "jumprelu") t["threshold"] = Draw(20).abs() + 0.1;
         return (t, Draw(50, 6));
-    }
-
-    private string Write(string name, Dictionary<string, Tensor> tensors, string config)
-    {
-        string folder = Path.Combine(_folder, name);
-        Directory.CreateDirectory(folder);
-        SafeTensors.Save(Path.Combine(folder, "sae_weights.safetensors"), tensors);
-        File.WriteAllText(Path.Combine(folder, "cfg.json"), config);
-        return folder;
-    }
-
-    private static void Close(Tensor expected, Tensor actual)
-    {
-        Assert.Equal(expected.shape, actual.shape);
-        Assert.InRange((expected - actual).abs().max().item<float>(), 0, 1e-4f * (1 + expected.abs().max().item<float>()));
     }
 }
