@@ -14,7 +14,7 @@ internal static class House
         ["Kernels", "Evaluation", "Data"],
         ["Models", "Solvers"],
         ["Training"],
-        ["Coding", "Probabilistic", "AssociativeMemory", "Unmixing", "Bayes", "Sketching", "Autoencoders", "Retrieval", "Pruning",
+        ["Coding", "Probabilistic", "AssociativeMemory", "Unmixing", "Bayes", "Sketching", "Autoencoders", "Retrieval", "Recommendation", "Pruning",
             "SparseTraining", "LowRank", "FineTuning", "Attention", "Activation"],
     ];
 
