@@ -128,6 +128,9 @@ public sealed partial class BertEncoder
         }
     }
 
+    /// <summary>Ids of the special tokens, ascending: those of BERT, those that fill, and those around a text.</summary>
+    internal int[] SpecialIds => [.. s_special.Concat(PaddingNames).Select(name => Id(Tokenizer, name)).Where(id => id >= 0).Concat(Tokenize("")).Distinct().Order()];
+
     /// <summary>Ids of each text.</summary>
     internal int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel)
     {
