@@ -94,7 +94,7 @@ public sealed class FeedbackPipeline
         first = first?.Of(queries).Cut(depth) ?? _dense.SearchRun(queries, vectors, depth, "dense", progress, cancel);
 
         // The feedback lists: D(q), or its fusion with the sparse list.
-        FusedRun? mixed = _before?.Fuse([_sparse!.Of(queries), first], _dense.Find);
+        FusedRun? mixed = _before?.Fuse([_sparse!.Of(queries), first], Number);
         Run lists = mixed?.Run ?? first;
         var used = new Dictionary<string, IReadOnlyList<string>>(StringComparer.Ordinal);
         int shorter = 0;
@@ -111,7 +111,7 @@ public sealed class FeedbackPipeline
         }
 
         Run second = _dense.SearchRun(queries, stack(moved), depth, Name, progress, cancel);
-        FusedRun? final = _after?.Fuse([_sparse!.Of(queries), second], _dense.Find, name: Name);
+        FusedRun? final = _after?.Fuse([_sparse!.Of(queries), second], Number, name: Name);
         return new(final?.Run ?? second, first, used, shorter, (mixed?.ConstantLists ?? 0) + (final?.ConstantLists ?? 0));
     }
 
@@ -132,4 +132,6 @@ public sealed class FeedbackPipeline
 
     private Tensor Vectors(string[] documents, string query) => _dense.Vectors([.. documents.Select(id => _dense.Find(id)
         ?? throw new ArgumentException($"Query '{query}': feedback document '{id}' has no vector in the dense index."))]);
+
+    private int? Number(string id) => _dense.Find(id) ?? throw new ArgumentException($"Document '{id}' of run '{_sparse!.Name}' has no vector in the dense index.");
 }

@@ -114,7 +114,7 @@ public class FeedbackPipelineTests : IDisposable
     {
         IVectorFeedback feedback = VectorFeedback.Average(3);
         Run unknown = RetrievalData.Run("foreign", [.. s_queries.Select(q => (q, new[] { ("x", 1.0) }))]);
-        Assert.Contains("'x' has no", Assert.Throws<ArgumentException>(() => Found(FeedbackPipeline.FromSparse(_dense, unknown, feedback))).Message, StringComparison.Ordinal);
+        Assert.Contains("'x' of run 'foreign' has no vector", Assert.Throws<ArgumentException>(() => Found(FeedbackPipeline.FromSparse(_dense, unknown, feedback))).Message, StringComparison.Ordinal);
         Assert.Contains("lacks the query 'q1'", Assert.Throws<ArgumentException>(() => Found(FeedbackPipeline.FromSparse(_dense, _sparse.Of(["q0"]), feedback))).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => FeedbackPipeline.Prf(_dense, feedback).Run(s_queries, zeros([5, 3]), Depth));
         Assert.Throws<ArgumentOutOfRangeException>(() => FeedbackPipeline.Prf(_dense, feedback).Run(s_queries, _vectors, 0));

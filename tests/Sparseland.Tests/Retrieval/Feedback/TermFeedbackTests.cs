@@ -57,9 +57,10 @@ public class TermFeedbackTests
         Hit[] hits = [new(0, 3), new(1, 2), new(2, 1)];
         SparseVector moved = Rocchio.Expand(s_query, hits, documents, new() { Documents = 2, Beta = 0.5, Gamma = 0.26, Bottom = 1 });
 
-        // query (1); top (0.6, 0.8) of terms 1 and 2, and 1 of term 3; bottom (5, 12) / 13 of terms 1 and 4: term 4 falls below 0 and goes.
+        // query (1); top (0.6, 0.8) of terms 1 and 2, and 1 of term 3; bottom (5, 12) / 13 of terms 1 and 4: term 4 falls below 0 and goes:
+        // 1 + 0.25 * 0.6 - 0.26 * 5 / 13, 0.25 * 0.8, 0.25.
         Assert.Equal([1, 2, 3], moved.Terms.ToArray());
-        Assert.Equal([1 + (0.25 * 0.6) - (0.26 * 5 / 13), 0.25 * 0.8, 0.25], moved.Weights.ToArray().Select(w => Math.Round(w, 6)));
+        Assert.Equal([1.05, 0.2, 0.25], moved.Weights.ToArray().Select(w => Math.Round(w, 6)));
         Assert.Equal([1, 3], Rocchio.Expand(s_query, hits, documents, new() { Documents = 2, Terms = 2 }).Terms.ToArray());
         Assert.Equal(s_query.Terms.ToArray(), Rocchio.Expand(s_query, hits, documents, new() { Beta = 0 }).Terms.ToArray());
     }
