@@ -78,13 +78,15 @@ internal sealed class DocQueryMaker
         ILookup<string, int> members = Enumerable.Range(0, _documents.Length).ToLookup(d => _documents[d].TypeKey, StringComparer.Ordinal);
         ILookup<string, int> references = Enumerable.Range(0, _documents.Length)
             .SelectMany(d => _documents[d].References.Where(r => r[0] == 'T').Select(r => (Type: DocId.Path(r), Document: d))).Distinct().ToLookup(r => r.Type, r => r.Document, StringComparer.Ordinal);
+
+        // Types of one name that differ in the number of their type parameters declare the same members here: the first page speaks for all.
+        DocMember[] pages = [.. _types.DistinctBy(t => t.TypeKey, StringComparer.Ordinal)];
         HashSet<string> shared = [.. _types.GroupBy(t => t.Summary, StringComparer.Ordinal).Where(g => g.Select(t => t.TypeKey).Distinct(StringComparer.Ordinal).Count() > 1).Select(g => g.Key)];
-        var seen = new HashSet<string>(StringComparer.Ordinal);
         int number = 0;
-        foreach (DocMember type in _types)
+        foreach (DocMember type in pages)
         {
             int[] declared = [.. members[type.TypeKey]];
-            if (declared.Length is < FewestMembers or > MostMembers || shared.Contains(type.Summary) || _numbers.Of(type.Summary).Length < FewestTerms || !seen.Add(type.Summary)) continue;
+            if (declared.Length is < FewestMembers or > MostMembers || shared.Contains(type.Summary) || _numbers.Of(type.Summary).Length < FewestTerms) continue;
             IEnumerable<int> referring = references[DocId.Path(type.Id)].Where(d => _documents[d].TypeKey != type.TypeKey).Take(MostMembers);
             yield return Query(DocQueryKind.Topic, ++number, _split(type), type.Summary, declared, referring, [type.Type]);
         }
@@ -102,7 +104,7 @@ internal sealed class DocQueryMaker
 
     private static string FirstLine(string text) => text.IndexOf('\n', StringComparison.Ordinal) is >= 0 and var end ? text[..end] : text;
 
-    private static IEnumerable<string> Conditions(string text) => text.Split("-or-").Select(c => string.Join(' ', c.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+    private static IEnumerable<string> Conditions(string text) => text.Split("-or-").Select(c => FirstLine(c.Trim()));
 
     /// <summary>What overloads share: kind and path without parameters.</summary>
     private static string Overload(DocMember member) => member.Id[..2] + DocId.Path(member.Id);

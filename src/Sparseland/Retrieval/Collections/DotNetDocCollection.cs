@@ -139,9 +139,12 @@ public sealed class DotNetDocCollection
         return rest.Take(options.DevTypes).ToHashSet(StringComparer.Ordinal);
     }
 
-    private static RetrievalDocument Card(DocMember member) => new(member.Id, string.Join('\n', [member.Summary, .. member.Parameters.Where(p => p.Text.Length > 0).Select(p => $"{p.Name}: {p.Text}")])) { Title = member.Name };
+    private static RetrievalDocument Card(DocMember member) => new(
+        member.Id, string.Join('\n', [member.Summary, .. Parameters(member).Where(p => p.Text.Length > 0).Select(p => $"{p.Name}: {p.Text}")])) { Title = member.Name };
 
-    private static RetrievalDocument Signature(DocMember member) => new(member.Id, string.Join(' ', [member.Namespace, .. member.Parameters.Select(p => p.Name)])) { Title = member.Name };
+    private static RetrievalDocument Signature(DocMember member) => new(member.Id, string.Join(' ', [member.Namespace, .. Parameters(member).Select(p => p.Name)])) { Title = member.Name };
+
+    private static IEnumerable<DocNote> Parameters(DocMember member) => member.TypeParameters.Concat(member.Parameters);
 
     private static void SetOverlaps(IReadOnlyList<DocQuery> queries, DocMember[] documents, DocTerms[] terms, TermNumbers numbers, CancellationToken cancel)
     {
