@@ -30,7 +30,7 @@ public sealed class FrozenTermHead : nn.Module
     {
         Terms = [.. terms];
         (_embeddings, _matrix) = (embeddings.DetachFromDisposeScope(), matrix.DetachFromDisposeScope());
-        (_change, _offset, _gain, _bias) = (new Parameter(zeros_like(matrix)), new Parameter(offset), new Parameter(tensor((float)gain)), new Parameter(bias));
+        (_change, _offset, _gain, _bias) = (Own(zeros_like(matrix)), Own(offset), Own(tensor((float)gain)), Own(bias));
         register_parameter("change", _change);
         register_parameter("offset", _offset);
         register_parameter("gain", _gain);
@@ -39,6 +39,8 @@ public sealed class FrozenTermHead : nn.Module
         register_buffer("matrix", _matrix);
         _size = NativeSize.Of(_embeddings, _matrix, _change, _bias);
     }
+
+    private static Parameter Own(Tensor values) => new(values.DetachFromDisposeScope());
 
     /// <summary>Token ids of its terms, ascending.</summary>
     public IReadOnlyList<int> Terms { get; }
@@ -71,7 +73,7 @@ public sealed class FrozenTermHead : nn.Module
         // Own tokens at e - 1, whose weight is 1; of the others one in ten thousand above 0.
         Tensor scores = nn.functional.linear(h, matrix, offset).matmul(embeddings.t());
         Tensor mine = scores.gather(1, tensor(own).unsqueeze(1)).squeeze(1);
-        Tensor others = scores.scatter(1, tensor(own).unsqueeze(1), float.NegativeInfinity).view(-1);
+        Tensor others = scores.scatter(1, tensor(own).unsqueeze(1), full([own.Length, 1], float.NegativeInfinity)).view(-1);
         double high = others.topk((int)Math.Max(1, others.shape[0] / 10_000)).values.min().item<float>(), middle = mine.median().item<float>();
         if (middle <= high) throw new ArgumentException("The states do not tell their own tokens from others: an encoder of another vocabulary, or too few texts.", nameof(states));
         double gain = (Math.E - 1) / (middle - high);

@@ -1,0 +1,81 @@
+namespace Sparseland.Retrieval.Indexing;
+
+/// <summary>The algorithms that find the best k; all give the same list, by different work.</summary>
+public enum TopKAlgorithm
+{
+    /// <summary>Leaves out windows and documents that the lists' maxima rule out, adds up the rest in bulk. The fastest in most cases.</summary>
+    MaxScore,
+
+    /// <summary>Scores every posting of the query's terms.</summary>
+    Exhaustive,
+
+    /// <summary>Jumps to the first document that the lists' maxima allow.</summary>
+    Wand,
+
+    /// <summary>As <see cref="Wand"/>, with the maxima of blocks.</summary>
+    BlockMaxWand,
+}
+
+/// <summary>
+/// The best k documents of an index for a query: highest score first, equal scores by document number, never a score of 0 or below. A score is
+/// the sum of contributions in ascending term number in float64, whatever the algorithm, so all four give equal lists to the last bit.
+/// </summary>
+public static class TopK
+{
+    [ThreadStatic]
+    private static SearchWorkspace? t_workspace;
+
+    /// <summary>Scores every posting of the query's terms, term by term in windows of documents.</summary>
+    /// <param name="index">An index.</param>
+    /// <param name="query">Weights of terms of the index; terms that it does not have drop out.</param>
+    /// <param name="k">Most documents, at least 1.</param>
+    /// <param name="statistics">Gathers what was done. Default none.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is below 1.</exception>
+    /// <exception cref="ObjectDisposedException">The index is disposed.</exception>
+    public static IReadOnlyList<Hit> Exhaustive(InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null) =>
+        Search(TopKAlgorithm.Exhaustive, index, query, k, statistics);
+
+    /// <summary>MaxScore (Turtle and Flood 1995), in windows of documents with the maxima of blocks, as Lucene's bulk scorer has it.</summary>
+    /// <inheritdoc cref="Exhaustive"/>
+    public static IReadOnlyList<Hit> MaxScore(InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null) =>
+        Search(TopKAlgorithm.MaxScore, index, query, k, statistics);
+
+    /// <summary>WAND (Broder et al. 2003).</summary>
+    /// <inheritdoc cref="Exhaustive"/>
+    public static IReadOnlyList<Hit> Wand(InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null) =>
+        Search(TopKAlgorithm.Wand, index, query, k, statistics);
+
+    /// <summary>Block-max WAND (Ding and Suel 2011).</summary>
+    /// <inheritdoc cref="Exhaustive"/>
+    public static IReadOnlyList<Hit> BlockMaxWand(InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null) =>
+        Search(TopKAlgorithm.BlockMaxWand, index, query, k, statistics);
+
+    /// <summary>The best k by an algorithm.</summary>
+    /// <param name="algorithm">The algorithm.</param>
+    /// <param name="index">An index.</param>
+    /// <param name="query">Weights of terms of the index; terms that it does not have drop out.</param>
+    /// <param name="k">Most documents, at least 1.</param>
+    /// <param name="statistics">Gathers what was done. Default none.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is below 1, or the algorithm is none of the four.</exception>
+    /// <exception cref="ObjectDisposedException">The index is disposed.</exception>
+    public static IReadOnlyList<Hit> Search(TopKAlgorithm algorithm, InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null)
+    {
+        ArgumentNullException.ThrowIfNull(index);
+        ArgumentNullException.ThrowIfNull(query);
+        ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
+        if (!Enum.IsDefined(algorithm)) throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Not one of the algorithms.");
+        using IndexBytes.Lease lease = index.Lists.Bytes.Hold();
+        SearchWorkspace workspace = t_workspace ??= new();
+        workspace.Start(index, query, Math.Min(k, index.Documents), algorithm == TopKAlgorithm.MaxScore, statistics);
+        if (workspace.Count == 0) return [];
+        switch (algorithm)
+        {
+            case TopKAlgorithm.MaxScore: MaxScoreSearch.Run(workspace, index.Documents, statistics); break;
+            case TopKAlgorithm.Wand: WandSearch.Run(workspace, blockMax: false, statistics); break;
+            case TopKAlgorithm.BlockMaxWand: WandSearch.Run(workspace, blockMax: true, statistics); break;
+            default: ExhaustiveSearch.Run(workspace, index.Documents, statistics); break;
+        }
+
+        return workspace.Finish(statistics);
+    }
+}
