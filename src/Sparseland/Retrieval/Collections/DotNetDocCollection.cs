@@ -11,7 +11,6 @@ namespace Sparseland.Retrieval.Collections;
 /// </summary>
 public sealed class DotNetDocCollection
 {
-    private static readonly Lock s_lock = new();
     private static DotNetDocCollection? s_default;
 
     private readonly RetrievalDocument[][] _views;
@@ -36,10 +35,11 @@ public sealed class DotNetDocCollection
     /// <exception cref="DirectoryNotFoundException">There is no documentation.</exception>
     public static DotNetDocCollection Load(IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        lock (s_lock)
-        {
-            return s_default ??= Build(DotNetDocs.Load(null, progress, cancel), null, progress, cancel);
-        }
+        if (Volatile.Read(ref s_default) is { } made) return made;
+
+        // Two that come at once both make it, and both get the first one: nobody waits for a call that can be cancelled by another.
+        DotNetDocCollection mine = Build(DotNetDocs.Load(null, progress, cancel), null, progress, cancel);
+        return Interlocked.CompareExchange(ref s_default, mine, null) ?? mine;
     }
 
     /// <summary>Makes the collection of some members.</summary>
