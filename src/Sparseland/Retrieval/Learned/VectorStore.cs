@@ -81,7 +81,7 @@ public sealed class VectorStore : IDisposable
         }
 
         Pooling pooling = options.Pooling ?? encoder.Pooling;
-        return $"BERT, {encoder.Config.Layers} layers, width {encoder.Config.Width}, {pooling}, {encoder.MostTokens} tokens{(options.Normalize ? "" : ", not normalized")}, weights {Convert.ToHexStringLower(hash.GetCurrentHash())[..16]}";
+        return $"BERT, {encoder.Config.Layers} layers, width {encoder.Config.Width}, {pooling}, {options.MostTokens ?? encoder.MostTokens} tokens{(options.Normalize ? "" : ", not normalized")}, weights {Convert.ToHexStringLower(hash.GetCurrentHash())[..16]}";
     }
 
     /// <summary>Whether the vector of a text is there.</summary>
@@ -142,14 +142,15 @@ public sealed class VectorStore : IDisposable
     /// <summary>The same for queries: the encoder's own prefix stands before each.</summary>
     /// <param name="queries">Queries.</param>
     /// <param name="encoder">The encoder.</param>
+    /// <param name="options">How; null, the default, for the encoder's own way. Its prefix is not taken.</param>
     /// <param name="progress">Told in queries. Default none.</param>
     /// <param name="cancel">Stops at once. Never by default.</param>
     /// <returns>[queries, dModel], float32.</returns>
     /// <exception cref="ArgumentException">The encoder is another than that of the folder.</exception>
-    public Tensor EncodeQueries(IReadOnlyList<string> queries, BertEncoder encoder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    public Tensor EncodeQueries(IReadOnlyList<string> queries, BertEncoder encoder, EmbeddingOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(encoder);
-        return Encode(queries, encoder, new() { Prefix = encoder.QueryPrefix }, progress, cancel);
+        return Encode(queries, encoder, (options ?? new()) with { Prefix = encoder.QueryPrefix }, progress, cancel);
     }
 
     /// <summary>Frees the vectors; the folder stays.</summary>
