@@ -3,10 +3,10 @@ namespace Sparseland.Retrieval.Collections;
 /// <summary>How a member of the .NET documentation is shown as a document.</summary>
 public enum DocView
 {
-    /// <summary>Title: the name. Text: the summary, then a line for each parameter.</summary>
+    /// <summary>Title: the name. Text: the summary, then a line for each type parameter and parameter.</summary>
     Cards,
 
-    /// <summary>Title: the name. Text: namespace and names of parameters. No sentence: queries meet names only.</summary>
+    /// <summary>Title: the name. Text: namespace and names of type parameters and parameters. No sentence: queries meet names only.</summary>
     Signatures,
 }
 

@@ -35,22 +35,19 @@ internal sealed class DocQueryMaker
             (DocQueryKind.Result, m => [FirstLine(m.Returns)]), (DocQueryKind.Failure, m => m.Exceptions.SelectMany(e => Conditions(e.Text))),
             (DocQueryKind.Remark, m => [FirstLine(m.Remarks)]), (DocQueryKind.Summary, m => [FirstLine(m.Summary)]),
         ];
-        foreach ((DocQueryKind kind, Func<DocMember, IEnumerable<string>> texts) in fields)
-        {
-            cancel.ThrowIfCancellationRequested();
-            all.AddRange(OfField(kind, texts));
-        }
+        foreach ((DocQueryKind kind, Func<DocMember, IEnumerable<string>> texts) in fields) all.AddRange(OfField(kind, texts, cancel));
 
-        all.AddRange(Topics());
+        all.AddRange(Topics(cancel));
         return all;
     }
 
-    private IEnumerable<DocQuery> OfField(DocQueryKind kind, Func<DocMember, IEnumerable<string>> texts)
+    private IEnumerable<DocQuery> OfField(DocQueryKind kind, Func<DocMember, IEnumerable<string>> texts, CancellationToken cancel)
     {
         var owners = new Dictionary<string, List<int>>(StringComparer.Ordinal);
         var order = new List<string>();
         for (int d = 0; d < _documents.Length; d++)
         {
+            cancel.ThrowIfCancellationRequested();
             foreach (string text in texts(_documents[d]).Where(t => t.Length > 0).Distinct(StringComparer.Ordinal))
             {
                 if (!owners.TryGetValue(text, out List<int>? list))
@@ -66,6 +63,7 @@ internal sealed class DocQueryMaker
         int number = 0;
         foreach (string text in order)
         {
+            cancel.ThrowIfCancellationRequested();
             List<int> mine = owners[text];
             if (mine.Count > MostOwners || mine.Select(d => _split(_documents[d])).Distinct().Count() > 1 || _numbers.Of(text).Length < FewestTerms) continue;
             IEnumerable<int> overloads = mine.SelectMany(d => _overloads[Overload(_documents[d])]).Distinct().Except(mine).Order();
@@ -73,18 +71,21 @@ internal sealed class DocQueryMaker
         }
     }
 
-    private IEnumerable<DocQuery> Topics()
+    private IEnumerable<DocQuery> Topics(CancellationToken cancel)
     {
         ILookup<string, int> members = Enumerable.Range(0, _documents.Length).ToLookup(d => _documents[d].TypeKey, StringComparer.Ordinal);
         ILookup<string, int> references = Enumerable.Range(0, _documents.Length)
             .SelectMany(d => _documents[d].References.Where(r => r[0] == 'T').Select(r => (Type: DocId.Path(r), Document: d))).Distinct().ToLookup(r => r.Type, r => r.Document, StringComparer.Ordinal);
+
+        // Types of one name that differ in the number of their type parameters declare the same members here: the first page speaks for all.
+        DocMember[] pages = [.. _types.DistinctBy(t => t.TypeKey, StringComparer.Ordinal)];
         HashSet<string> shared = [.. _types.GroupBy(t => t.Summary, StringComparer.Ordinal).Where(g => g.Select(t => t.TypeKey).Distinct(StringComparer.Ordinal).Count() > 1).Select(g => g.Key)];
-        var seen = new HashSet<string>(StringComparer.Ordinal);
         int number = 0;
-        foreach (DocMember type in _types)
+        foreach (DocMember type in pages)
         {
+            cancel.ThrowIfCancellationRequested();
             int[] declared = [.. members[type.TypeKey]];
-            if (declared.Length is < FewestMembers or > MostMembers || shared.Contains(type.Summary) || _numbers.Of(type.Summary).Length < FewestTerms || !seen.Add(type.Summary)) continue;
+            if (declared.Length is < FewestMembers or > MostMembers || shared.Contains(type.Summary) || _numbers.Of(type.Summary).Length < FewestTerms) continue;
             IEnumerable<int> referring = references[DocId.Path(type.Id)].Where(d => _documents[d].TypeKey != type.TypeKey).Take(MostMembers);
             yield return Query(DocQueryKind.Topic, ++number, _split(type), type.Summary, declared, referring, [type.Type]);
         }
@@ -102,7 +103,7 @@ internal sealed class DocQueryMaker
 
     private static string FirstLine(string text) => text.IndexOf('\n', StringComparison.Ordinal) is >= 0 and var end ? text[..end] : text;
 
-    private static IEnumerable<string> Conditions(string text) => text.Split("-or-").Select(c => string.Join(' ', c.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+    private static IEnumerable<string> Conditions(string text) => text.Split("-or-").Select(c => FirstLine(c.Trim()));
 
     /// <summary>What overloads share: kind and path without parameters.</summary>
     private static string Overload(DocMember member) => member.Id[..2] + DocId.Path(member.Id);

@@ -17,7 +17,11 @@ internal sealed class DocTerms
     public static DocTerms Of(IReadOnlyList<RetrievalDocument> documents, TermNumbers numbers, CancellationToken cancel)
     {
         int[][] terms = new int[documents.Count][];
-        Parallel.For(0, documents.Count, new ParallelOptions { CancellationToken = cancel }, d => terms[d] = numbers.Of(documents[d].Contents));
+        Parallel.For(0, documents.Count, new ParallelOptions { CancellationToken = cancel }, d =>
+        {
+            terms[d] = numbers.Of(documents[d].Contents);
+            Array.Sort(terms[d]);
+        });
         int[] frequencies = new int[numbers.Count];
         foreach (int[] document in terms)
         {
@@ -27,7 +31,7 @@ internal sealed class DocTerms
         return new(terms, frequencies);
     }
 
-    /// <summary>The largest share of a query's weight that one of some documents holds.</summary>
+    /// <summary>The largest share of a query's weight that one of some documents holds, summed in the order of the query's words.</summary>
     public double Overlap(int[] query, IEnumerable<int> documents)
     {
         double all = query.Sum(Weight);
@@ -51,13 +55,8 @@ internal sealed class TermNumbers(Analyzer analyzer)
     /// <summary>Numbers given so far.</summary>
     public int Count => _count;
 
-    /// <summary>The distinct terms of a text, ascending.</summary>
-    public int[] Of(string text)
-    {
-        int[] terms = [.. analyzer.Analyze(text).Select(t => Number(t.Text)).Distinct()];
-        Array.Sort(terms);
-        return terms;
-    }
+    /// <summary>The distinct terms of a text in the order in which it has them, which does not depend on their numbers.</summary>
+    public int[] Of(string text) => [.. analyzer.Analyze(text).Select(t => Number(t.Text)).Distinct()];
 
     private int Number(string term) => _numbers.TryGetValue(term, out int number) ? number : Add(term);
 

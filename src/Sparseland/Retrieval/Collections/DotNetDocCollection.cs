@@ -11,7 +11,6 @@ namespace Sparseland.Retrieval.Collections;
 /// </summary>
 public sealed class DotNetDocCollection
 {
-    private static readonly Lock s_lock = new();
     private static DotNetDocCollection? s_default;
 
     private readonly RetrievalDocument[][] _views;
@@ -36,10 +35,11 @@ public sealed class DotNetDocCollection
     /// <exception cref="DirectoryNotFoundException">There is no documentation.</exception>
     public static DotNetDocCollection Load(IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        lock (s_lock)
-        {
-            return s_default ??= Build(DotNetDocs.Load(null, progress, cancel), null, progress, cancel);
-        }
+        if (Volatile.Read(ref s_default) is { } made) return made;
+
+        // Two that come at once both make it, and both get the first one: nobody waits for a call that can be cancelled by another.
+        DotNetDocCollection mine = Build(DotNetDocs.Load(null, progress, cancel), null, progress, cancel);
+        return Interlocked.CompareExchange(ref s_default, mine, null) ?? mine;
     }
 
     /// <summary>Makes the collection of some members.</summary>
@@ -139,9 +139,12 @@ public sealed class DotNetDocCollection
         return rest.Take(options.DevTypes).ToHashSet(StringComparer.Ordinal);
     }
 
-    private static RetrievalDocument Card(DocMember member) => new(member.Id, string.Join('\n', [member.Summary, .. member.Parameters.Where(p => p.Text.Length > 0).Select(p => $"{p.Name}: {p.Text}")])) { Title = member.Name };
+    private static RetrievalDocument Card(DocMember member) => new(
+        member.Id, string.Join('\n', [member.Summary, .. Parameters(member).Where(p => p.Text.Length > 0).Select(p => $"{p.Name}: {p.Text}")])) { Title = member.Name };
 
-    private static RetrievalDocument Signature(DocMember member) => new(member.Id, string.Join(' ', [member.Namespace, .. member.Parameters.Select(p => p.Name)])) { Title = member.Name };
+    private static RetrievalDocument Signature(DocMember member) => new(member.Id, string.Join(' ', [member.Namespace, .. Parameters(member).Select(p => p.Name)])) { Title = member.Name };
+
+    private static IEnumerable<DocNote> Parameters(DocMember member) => member.TypeParameters.Concat(member.Parameters);
 
     private static void SetOverlaps(IReadOnlyList<DocQuery> queries, DocMember[] documents, DocTerms[] terms, TermNumbers numbers, CancellationToken cancel)
     {

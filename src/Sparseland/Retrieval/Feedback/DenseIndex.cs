@@ -72,16 +72,24 @@ public sealed class DenseIndex : IDisposable
         }
 
         using DisposeScope scope = NewDisposeScope();
-        Tensor values = vectors.detach().to(ScalarType.Float64), lengths = values.norm(1);
-        double[] length = lengths.data<double>().ToArray();
-        int bad = Array.FindIndex(length, l => !double.IsFinite(l));
-        if (bad >= 0) throw new ArgumentException($"The vector of document '{ids[bad]}' (row {bad}) holds a value that is not finite.", nameof(vectors));
-        if (options.Normalise) values = values.div(where(lengths.eq(0), 1, lengths).unsqueeze(1));
-        Tensor stored = values.to(options.HalfPrecision ? ScalarType.Float16 : ScalarType.Float32).contiguous();
-        if (ReferenceEquals(stored, vectors)) stored = stored.clone();
-        double longest = stored.to(ScalarType.Float64).norm(1).max().item<double>();
+        Tensor stored = empty(vectors.shape, dtype: options.HalfPrecision ? ScalarType.Float16 : ScalarType.Float32);
+        (double longest, int zeros) = (0, 0);
+        for (int row = 0; row < ids.Count; row += BlockRows)
+        {
+            using DisposeScope block = NewDisposeScope();
+            int rows = Math.Min(BlockRows, ids.Count - row);
+            Tensor values = vectors.narrow(0, row, rows).detach().to(ScalarType.Float64), lengths = values.norm(1);
+            double[] length = lengths.data<double>().ToArray();
+            int bad = Array.FindIndex(length, l => !double.IsFinite(l));
+            if (bad >= 0) throw new ArgumentException($"The vector of document '{ids[row + bad]}' (row {row + bad}) holds a value that is not finite.", nameof(vectors));
+            if (options.Normalise) values = values.div(where(lengths.eq(0), 1, lengths).unsqueeze(1));
+            Tensor part = stored.narrow(0, row, rows).copy_(values);
+            longest = Math.Max(longest, part.to(ScalarType.Float64).norm(1).max().item<double>());
+            zeros += length.Count(l => l == 0);
+        }
+
         if (!double.IsFinite(longest)) throw new ArgumentException("A vector is too large for the precision it is to be kept in.", nameof(vectors));
-        return new(stored.DetachFromDisposeScope(), [.. ids], numbers, longest, length.Count(l => l == 0), options);
+        return new(stored.DetachFromDisposeScope(), [.. ids], numbers, longest, zeros, options);
     }
 
     /// <summary>Number of the document with an id; null where there is none.</summary>

@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using Sparseland.Retrieval.Indexing;
+
 namespace Sparseland.Retrieval.Feedback;
 
 /// <summary>The counts of terms in documents, which feedback by terms reads: an index that keeps them, or the counts themselves.</summary>
@@ -50,6 +53,24 @@ public sealed class DocumentTerms : IDocumentTerms
         (_counts, _terms) = (counts, terms);
     }
 
+    /// <summary>The counts that an index of texts holds, document by document: its postings turned round.</summary>
+    /// <param name="index">An index of texts, or of any vectors: its values are taken as counts.</param>
+    /// <param name="cancel">Checked between terms.</param>
+    public static DocumentTerms Of(InvertedIndex index, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(index);
+        return new(Turned(index, (_, value) => value, cancel), [.. Enumerable.Range(0, index.Terms).Select(index.Term)]);
+    }
+
+    /// <summary>What each term gives a document's score under the index's model: BM25 as vectors, for engines that take vectors.</summary>
+    /// <param name="index">An index.</param>
+    /// <param name="cancel">Checked between terms.</param>
+    public static IReadOnlyList<SparseVector> Impacts(InvertedIndex index, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(index);
+        return Turned(index, (part, value) => (float)(index.TermWeight(part.Term) * (index.Norms is null ? value : value / (value + index.Norms[part.Document]))), cancel);
+    }
+
     /// <inheritdoc/>
     public int Documents => _counts.Count;
 
@@ -61,4 +82,22 @@ public sealed class DocumentTerms : IDocumentTerms
 
     /// <inheritdoc/>
     public string Term(int term) => _terms[term];
+
+    private static SparseVector[] Turned(InvertedIndex index, Func<(int Term, int Document), float, float> value, CancellationToken cancel)
+    {
+        List<int>[] terms = [.. Enumerable.Range(0, index.Documents).Select(_ => new List<int>())];
+        List<float>[] weights = [.. Enumerable.Range(0, index.Documents).Select(_ => new List<float>())];
+        for (int term = 0; term < index.Terms; term++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            (int[] documents, float[] values) = index.PostingsOf(term);
+            for (int i = 0; i < documents.Length; i++)
+            {
+                terms[documents[i]].Add(term);
+                weights[documents[i]].Add(value((term, documents[i]), values[i]));
+            }
+        }
+
+        return [.. terms.Select((t, d) => SparseVector.Of(CollectionsMarshal.AsSpan(t), CollectionsMarshal.AsSpan(weights[d])))];
+    }
 }
