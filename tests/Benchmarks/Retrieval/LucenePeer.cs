@@ -46,7 +46,7 @@ internal sealed class LucenePeer : IDisposable
     public ScoreDoc[] Search(string text, int k)
     {
         var weights = new Dictionary<string, int>();
-        foreach (Token token in _analyzer.Analyze(text)) weights[token.Text] = weights.GetValueOrDefault(token.Text) + 1;
+        foreach (var token in _analyzer.Analyze(text)) weights[token.Text] = weights.GetValueOrDefault(token.Text) + 1;
         var query = new BooleanQuery();
         foreach ((string term, int weight) in weights) query.Add(new TermQuery(new Term("text", term)) { Boost = weight }, Occur.SHOULD);
         return _searcher.Search(query, k).ScoreDocs;
