@@ -30,6 +30,7 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     ConvertCommand.Create(),
     TrainCommand.Create(),
     SaeCommand.Create(),
+    EncodeCommand.Create(),
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };

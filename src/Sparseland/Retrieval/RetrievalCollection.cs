@@ -47,6 +47,15 @@ public sealed class RetrievalCollection
     /// <summary>Number of judged queries which the collection does not have.</summary>
     public int UnknownQueries { get; }
 
+    /// <summary>
+    /// Whether a document that bears a query's own id is left out when that query's list is judged, as BEIR has it where queries are documents
+    /// of the collection. <see cref="Measures.RetrievalMetrics"/> keeps to it where it is given the collection. False but for what the reader of BEIR made.
+    /// </summary>
+    public bool DropsIdenticalIds { get; init; }
+
+    /// <summary>Number of queries whose id is also a document's.</summary>
+    public int IdenticalIds => Queries.Count(q => _documents.ContainsKey(q.Id));
+
     /// <summary>Number of the document with an id; null where there is none.</summary>
     /// <param name="id">Id of a document.</param>
     public int? Find(string id) => _documents.TryGetValue(id, out int number) ? number : null;
@@ -54,11 +63,12 @@ public sealed class RetrievalCollection
     /// <summary>The same documents and judgements with other queries.</summary>
     /// <param name="queries">Queries.</param>
     /// <exception cref="ArgumentException">An id is empty or stands twice.</exception>
-    public RetrievalCollection With(IReadOnlyList<RetrievalQuery> queries) => new(Name, Documents, queries, Qrels);
+    public RetrievalCollection With(IReadOnlyList<RetrievalQuery> queries) => new(Name, Documents, queries, Qrels) { DropsIdenticalIds = DropsIdenticalIds };
 
     /// <summary>Name and numbers.</summary>
     public override string ToString() => $"{Name}: {Documents.Count} documents, {Queries.Count} queries, {Qrels.Count} judgements"
-        + (UnknownDocuments > 0 ? $", {UnknownDocuments} of them of unknown documents" : "") + (UnknownQueries > 0 ? $", {UnknownQueries} judged queries unknown" : "");
+        + (UnknownDocuments > 0 ? $", {UnknownDocuments} of them of unknown documents" : "") + (UnknownQueries > 0 ? $", {UnknownQueries} judged queries unknown" : "")
+        + (DropsIdenticalIds && IdenticalIds > 0 ? $", {IdenticalIds} queries are documents too, which are not counted as their own answers" : "");
 
     private static Dictionary<string, int> Places(string?[] ids, string what, string argument)
     {

@@ -72,6 +72,9 @@ public sealed class AdamWOptimizer : IOptimizer
         _slots.SelectMany(s => new[] { ("first." + s.Name, s.First), ("second." + s.Name, s.Second) }).ToDictionary(p => p.Item1, p => p.Item2);
 
     /// <inheritdoc/>
+    public IReadOnlyList<Tensor> MomentsOf(string parameter) => [.. _slots.Where(s => s.Name == parameter).SelectMany(s => new[] { s.First, s.Second })];
+
+    /// <inheritdoc/>
     public void Step(double rate)
     {
         using IDisposable off = no_grad();

@@ -25,6 +25,10 @@ public interface IOptimizer : IDisposable
     /// <summary>Moments and the like by name. They belong to the optimizer.</summary>
     IReadOnlyDictionary<string, Tensor> State { get; }
 
+    /// <summary>The moments of one parameter, each of its shape: what must be forgotten where a weight is switched off or begins anew. None for a name it does not step.</summary>
+    /// <param name="parameter">Name as in <see cref="Parameters"/>.</param>
+    IReadOnlyList<Tensor> MomentsOf(string parameter);
+
     /// <summary>One step with the gradients that the parameters hold; a parameter without one stays, unless the rule says otherwise.</summary>
     /// <param name="rate">Learning rate, finite and not negative.</param>
     void Step(double rate);

@@ -73,6 +73,9 @@ public sealed class ProximalSgd : IOptimizer
     /// <summary>Momentum of each parameter by its name.</summary>
     public IReadOnlyDictionary<string, Tensor> State => _gradient.State;
 
+    /// <inheritdoc/>
+    public IReadOnlyList<Tensor> MomentsOf(string parameter) => _gradient.MomentsOf(parameter);
+
     /// <summary>Gradient step, then prox.</summary>
     /// <param name="rate">eta, not negative.</param>
     /// <exception cref="DivergenceException">A parameter is not finite after the gradient step; the message names it. No prox was made.</exception>

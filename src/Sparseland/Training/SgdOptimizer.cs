@@ -61,6 +61,9 @@ public sealed class SgdOptimizer : IOptimizer
     public IReadOnlyDictionary<string, Tensor> State => _slots.ToDictionary(s => s.Name, s => s.Momentum);
 
     /// <inheritdoc/>
+    public IReadOnlyList<Tensor> MomentsOf(string parameter) => [.. _slots.Where(s => s.Name == parameter).Select(s => s.Momentum)];
+
+    /// <inheritdoc/>
     public void Step(double rate)
     {
         using IDisposable off = no_grad();

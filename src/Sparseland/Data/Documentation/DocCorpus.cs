@@ -37,13 +37,20 @@ public sealed record DocStatistics(int Members, int Types, long Characters, long
 /// </summary>
 public sealed class DocCorpus
 {
-    private DocCorpus(IReadOnlyList<DocMember> training, IReadOnlyList<DocMember> heldOut) => (Training, HeldOut) = (training, heldOut);
+    private DocCorpus(IReadOnlyList<DocMember> training, IReadOnlyList<DocMember> heldOut, IReadOnlyList<string> heldOutTypes) =>
+        (Training, HeldOut, HeldOutTypes) = (training, heldOut, heldOutTypes);
 
     /// <summary>Members of the training text, type by type in the seed's order.</summary>
     public IReadOnlyList<DocMember> Training { get; }
 
     /// <summary>Members of the held-out text.</summary>
     public IReadOnlyList<DocMember> HeldOut { get; }
+
+    /// <summary>
+    /// Types held out (<see cref="DocMember.TypeKey"/>), in the seed's order; a few have no member in <see cref="HeldOut"/>, since the training text
+    /// says the same.
+    /// </summary>
+    public IReadOnlyList<string> HeldOutTypes { get; }
 
     /// <summary>Splits members that have a summary.</summary>
     /// <param name="members">From <see cref="DotNetDocs.Load"/>.</param>
@@ -62,7 +69,7 @@ public sealed class DocCorpus
         if (held == 0 || held == types.Length) throw new ArgumentException($"{types.Length} documented types cannot be split with a share of {options.HeldOut} held out.", nameof(members));
         DocMember[] training = [.. types.Skip(held).SelectMany(g => g)];
         var known = training.Select(Body).ToHashSet(StringComparer.Ordinal);
-        return new(training, [.. types.Take(held).SelectMany(g => g).Where(m => !known.Contains(Body(m)))]);
+        return new(training, [.. types.Take(held).SelectMany(g => g).Where(m => !known.Contains(Body(m)))], [.. types.Take(held).Select(g => g.Key)]);
     }
 
     /// <summary>Articles one after another, each followed by an empty line.</summary>

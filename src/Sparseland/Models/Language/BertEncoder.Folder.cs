@@ -15,7 +15,11 @@ public sealed partial class BertEncoder
     // The config.json that was read.
     private string? _fields;
 
+    // What stands before the encoder's names where a head stands beside it.
+    private const string Body = "bert.";
+
     private const string ConfigFile = "config.json", PromptsFile = "config_sentence_transformers.json", LengthFile = "sentence_bert_config.json", ModulesFile = "modules.json";
+    private static readonly string[] s_modules = ["Transformer", "Pooling", "Normalize"];
     private static readonly string s_poolingFile = Path.Combine("1_Pooling", ConfigFile);
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -31,13 +35,16 @@ public sealed partial class BertEncoder
     /// <exception cref="IOException">The folder or one of its files is missing.</exception>
     /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer or pooling that is not known, or a broken file; the message names it.</exception>
     /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
-    public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => LoadWith(folder, s_modules, progress, cancel);
+
+    /// <summary>The same where the folder's modules.json may name other steps, which the caller knows.</summary>
+    internal static BertEncoder LoadWith(string folder, IReadOnlyList<string> modules, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"There is no folder '{folder}'.");
         if (!File.Exists(Path.Combine(folder, ConfigFile))) throw new FileNotFoundException($"'{folder}' holds no {ConfigFile}; a model's folder has one, written last.", Path.Combine(folder, ConfigFile));
         BertConfig config = Read(folder, ConfigFile, BertConfig.FromJson)!;
-        _ = Read(folder, ModulesFile, CheckModules);
+        _ = Read(folder, ModulesFile, json => CheckModules(json, modules));
         TextTokenizer words = Words(folder);
         if (words.Vocabulary > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Vocabulary} tokens, more than the model's {config.Vocabulary}.");
         if (!words.Lowers && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
@@ -72,14 +79,21 @@ public sealed partial class BertEncoder
     /// <param name="folder">The folder; made where it is missing.</param>
     /// <param name="notes">Kept in the safetensors file: where the weights come from; null for none.</param>
     /// <exception cref="IOException">A file cannot be written.</exception>
-    public void Save(string folder, IReadOnlyDictionary<string, string>? notes = null)
+    public void Save(string folder, IReadOnlyDictionary<string, string>? notes = null) => Save(folder, notes, null, half: false);
+
+    /// <summary>The same with a head beside the encoder, as BertForMaskedLM has it, and in half precision where asked.</summary>
+    internal void Save(string folder, IReadOnlyDictionary<string, string>? notes, IReadOnlyDictionary<string, Tensor>? head, bool half)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         Directory.CreateDirectory(Path.Combine(folder, Path.GetDirectoryName(s_poolingFile)!));
         string config = Path.Combine(folder, ConfigFile);
         File.Delete(config);
+        using DisposeScope scope = NewDisposeScope();
+        ScalarType type = half ? ScalarType.Float16 : Embeddings.dtype;
+        var tensors = named_parameters().ToDictionary(p => head is null ? p.name : Body + p.name, p => p.parameter.detach().to(type));
+        foreach ((string name, Tensor value) in head ?? new Dictionary<string, Tensor>()) tensors.Add(name, value.detach().to(type));
         SafeTensors.Save(
-            Path.Combine(folder, "model.safetensors"), named_parameters().ToDictionary(p => p.name, p => (Tensor)p.parameter),
+            Path.Combine(folder, "model.safetensors"), tensors,
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
 
         TokenizerFile.SaveFolder(folder, Tokenizer);
@@ -94,7 +108,8 @@ public sealed partial class BertEncoder
         WriteJson(folder, PromptsFile, new JsonObject { ["prompts"] = QueryPrefix.Length == 0 ? new JsonObject() : new JsonObject { ["query"] = QueryPrefix } });
         JsonObject Module(int index, string path, string type) => new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
         WriteJson(folder, ModulesFile, new JsonArray(Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling"), Module(2, "2_Normalize", "Normalize")));
-        Write(folder, ConfigFile, KeptFields.Merge(Config.ToJson(), _fields, Embeddings.dtype));
+        string json = head is null ? Config.ToJson() : Config.ToJson().Replace("BertModel", "BertForMaskedLM", StringComparison.Ordinal);
+        Write(folder, ConfigFile, KeptFields.Merge(json, _fields, type));
     }
 
     private static int Longest(string folder, BertConfig config)
@@ -120,7 +135,6 @@ public sealed partial class BertEncoder
     /// <summary>Names of tensors as files have them: with "bert." before each where a head stands beside the encoder, and gamma and beta for the norms' weight and bias in older ones.</summary>
     private static WeightLayout Layout(IEnumerable<string> names)
     {
-        const string Body = "bert.";
         HashSet<string> stored = [.. names];
         string prefix = stored.Any(name => name.StartsWith(Body, StringComparison.Ordinal)) ? Body : "";
         string Stored(string name)
@@ -156,14 +170,14 @@ public sealed partial class BertEncoder
     }
 
     /// <summary>Refuses steps behind the encoder that would be left out without a word, as a Dense layer.</summary>
-    private static int CheckModules(string json)
+    private static int CheckModules(string json, IReadOnlyList<string> known)
     {
         using JsonDocument document = JsonDocument.Parse(json);
         foreach (JsonElement module in document.RootElement.EnumerateArray())
         {
             string type = Field(module.GetRawText(), "type")?.GetString() ?? "";
-            if (!type.EndsWith(".Transformer", StringComparison.Ordinal) && !type.EndsWith(".Pooling", StringComparison.Ordinal) && !type.EndsWith(".Normalize", StringComparison.Ordinal))
-                throw new InvalidDataException($"The model has a module of the type '{type}'; Transformer, Pooling and Normalize are known.");
+            if (!known.Any(name => type.EndsWith("." + name, StringComparison.Ordinal)))
+                throw new InvalidDataException($"The model has a module of the type '{type}'; {string.Join(", ", known)} are known.");
         }
 
         return document.RootElement.GetArrayLength();

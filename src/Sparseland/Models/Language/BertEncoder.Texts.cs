@@ -71,7 +71,8 @@ public sealed partial class BertEncoder
         }
 
         hook.Check(Config.Layers, Serves);
-        int[][] ids = Split(texts, options.Prefix, cancel);
+        if (options.MostTokens > Config.Context) throw new ArgumentOutOfRangeException(nameof(options), options.MostTokens, $"MostTokens is {options.MostTokens}; the encoder's context is {Config.Context}.");
+        int[][] ids = Split(texts, options.Prefix, cancel, options.MostTokens);
         using IDisposable off = no_grad();
         using var scope = NewDisposeScope();
         Tensor vectors = empty([texts.Count, Config.Width]);
@@ -128,17 +129,20 @@ public sealed partial class BertEncoder
         }
     }
 
+    /// <summary>Ids of the special tokens, ascending: those of BERT, those that fill, and those around a text.</summary>
+    internal int[] SpecialIds => [.. s_special.Concat(PaddingNames).Select(name => Id(Tokenizer, name)).Where(id => id >= 0).Concat(Tokenize("")).Distinct().Order()];
+
     /// <summary>Ids of each text.</summary>
-    internal int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel)
+    internal int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel, int? most = null)
     {
         var ids = new int[texts.Count][];
-        Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = Ids(prefix + texts[i], cancel));
+        Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = Ids(prefix + texts[i], cancel, most));
         return ids;
     }
 
-    private int[] Ids(string text, CancellationToken cancel) => _around is var (first, last)
-        ? [first, .. Tokenizer.Encode(text, most: MostTokens - 2, cancel: cancel), last]
-        : Tokenizer.Encode(text, specialTokens: true, MostTokens, cancel);
+    private int[] Ids(string text, CancellationToken cancel, int? most = null) => _around is var (first, last)
+        ? [first, .. Tokenizer.Encode(text, most: (most ?? MostTokens) - 2, cancel: cancel), last]
+        : Tokenizer.Encode(text, specialTokens: true, most ?? MostTokens, cancel);
 
     private static int Id(TextTokenizer words, params string[] names)
     {

@@ -22,6 +22,9 @@ public sealed record EmbeddingOptions
     /// <summary>Written before every text; empty by default. <see cref="BertEncoder.EncodeQueries"/> sets it.</summary>
     public string Prefix { get; init; } = "";
 
+    /// <summary>Most tokens of a text, prefix and special tokens among them; null, the default, for the encoder's own <see cref="BertEncoder.MostTokens"/>. Shorter texts take less time.</summary>
+    public int? MostTokens { get; init; }
+
     /// <summary>Most tokens that are computed together; 1024 by default. A longer text is computed alone. More take more memory; on a CPU they are no faster.</summary>
     public int BatchTokens { get; init; } = 1024;
 
@@ -31,6 +34,7 @@ public sealed record EmbeddingOptions
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BatchTokens);
         ArgumentNullException.ThrowIfNull(Prefix);
+        if (MostTokens < 2) throw new ArgumentOutOfRangeException(nameof(MostTokens), MostTokens, "A text has at least two tokens, the special ones.");
         if (Pooling is { } pooling && !Enum.IsDefined(pooling)) throw new ArgumentOutOfRangeException(nameof(Pooling), pooling, "Pooling is Cls or Mean.");
     }
 }

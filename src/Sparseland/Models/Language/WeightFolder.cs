@@ -82,6 +82,14 @@ internal sealed class WeightFolder : IDisposable
         }
     }
 
+    /// <summary>A tensor of the files in float32; null where they have none of this name.</summary>
+    public Tensor? Find(string name)
+    {
+        if (!_byTensor.TryGetValue(name, out SafeTensorsFile? file)) return null;
+        using Tensor read = file.Load(name);
+        return read.to(ScalarType.Float32, copy: true);
+    }
+
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
     /// <exception cref="InvalidDataException">
     /// A tensor is missing, of a wrong shape or type, or not one of this architecture, and then nothing has been read; or tied embeddings are

@@ -58,7 +58,7 @@ public static class BpeTrainer
         int first = options.SpecialTokens.Count;
         List<string> tokens = [.. options.SpecialTokens, .. Enumerable.Range(0, 256).Select(b => ByteAlphabet.Of((byte)b).ToString())];
         var merges = new List<(string, string)>();
-        var state = new Pairs(pieces, first);
+        var state = new PairCounts(pieces, piece => [.. Encoding.UTF8.GetBytes(piece).Select(b => b + first)]);
         while (tokens.Count < options.Vocabulary)
         {
             cancel.ThrowIfCancellationRequested();
@@ -85,85 +85,5 @@ public static class BpeTrainer
         }
 
         return counts;
-    }
-
-    /// <summary>Pieces as ids, and how often each pair of neighbours occurs and where.</summary>
-    private sealed class Pairs
-    {
-        private readonly int[][] _words;
-        private readonly int[] _lengths;
-        private readonly int[] _counts;
-        private readonly Dictionary<long, (int Count, HashSet<int> Words)> _pairs = [];
-        private readonly PriorityQueue<(long Pair, int Count), (int, long)> _queue = new();
-
-        public Pairs(Dictionary<string, int> pieces, int first)
-        {
-            // Ordered, so that nothing depends on the order of a dictionary.
-            KeyValuePair<string, int>[] ordered = [.. pieces.OrderBy(p => p.Key, StringComparer.Ordinal)];
-            _words = [.. ordered.Select(p => Encoding.UTF8.GetBytes(p.Key).Select(b => b + first).ToArray())];
-            _lengths = [.. _words.Select(w => w.Length)];
-            _counts = [.. ordered.Select(p => p.Value)];
-            for (int w = 0; w < _words.Length; w++)
-            {
-                for (int i = 0; i + 1 < _lengths[w]; i++) Change(_words[w][i], _words[w][i + 1], w, _counts[w]);
-            }
-
-            foreach (long pair in _pairs.Keys) Queue(pair);
-        }
-
-        public bool TryBest(int leastCount, out int left, out int right)
-        {
-            (left, right) = (0, 0);
-            while (_queue.TryDequeue(out (long Pair, int Count) best, out _))
-            {
-                // A count that has changed since stands in the queue once more with its new value.
-                if (!_pairs.TryGetValue(best.Pair, out (int Count, HashSet<int> Words) now) || now.Count != best.Count) continue;
-                (left, right) = ((int)(best.Pair >> 32), (int)(best.Pair & uint.MaxValue));
-                return best.Count >= leastCount;
-            }
-
-            return false;
-        }
-
-        public void Merge(int left, int right, int token)
-        {
-            int[] touched = [.. _pairs[Key(left, right)].Words];
-            var changed = new HashSet<long>();
-            foreach (int w in touched)
-            {
-                int[] word = _words[w];
-                int length = _lengths[w], count = _counts[w], to = 0;
-                for (int i = 0; i + 1 < length; i++) changed.Add(Change(word[i], word[i + 1], w, -count));
-                for (int i = 0; i < length; i++, to++)
-                {
-                    bool isPair = i + 1 < length && word[i] == left && word[i + 1] == right;
-                    word[to] = isPair ? token : word[i];
-                    if (isPair) i++;
-                }
-
-                _lengths[w] = to;
-                for (int i = 0; i + 1 < to; i++) changed.Add(Change(word[i], word[i + 1], w, count));
-            }
-
-            _pairs.Remove(Key(left, right));
-            foreach (long pair in changed) Queue(pair);
-        }
-
-        private static long Key(int left, int right) => ((long)left << 32) | (uint)right;
-
-        private long Change(int left, int right, int word, int count)
-        {
-            long key = Key(left, right);
-            ref (int Count, HashSet<int> Words) entry = ref CollectionsMarshal.GetValueRefOrAddDefault(_pairs, key, out _);
-            entry.Words ??= [];
-            entry.Count += count;
-            if (count > 0) entry.Words.Add(word);
-            return key;
-        }
-
-        private void Queue(long pair)
-        {
-            if (_pairs.TryGetValue(pair, out (int Count, HashSet<int> Words) entry) && entry.Count > 0) _queue.Enqueue((pair, entry.Count), (-entry.Count, pair));
-        }
     }
 }

@@ -1,0 +1,69 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Retrieval.Learned;
+
+/// <summary>Losses by which retrievers learn to rank; each is a mean over queries.</summary>
+public static class RankingLosses
+{
+    /// <summary>InfoNCE: cross-entropy of a softmax over a query's candidates, whose target is the positive.</summary>
+    /// <param name="scores">[queries, candidates].</param>
+    /// <param name="positives">Place of each query's positive [queries], int64.</param>
+    /// <param name="relevant">True where another candidate is relevant to the query as well [queries, candidates]: it is left out. Null, the default, where none is.</param>
+    /// <exception cref="ArgumentException">Wrong shapes.</exception>
+    public static Tensor InfoNce(Tensor scores, Tensor positives, Tensor? relevant = null)
+    {
+        Check(scores, nameof(scores));
+        ArgumentNullException.ThrowIfNull(positives);
+        if (!positives.shape.SequenceEqual([scores.shape[0]])) throw new ArgumentException($"positives must be [{scores.shape[0]}], but are [{string.Join(", ", positives.shape)}].", nameof(positives));
+        if (relevant is not null && !relevant.shape.SequenceEqual(scores.shape)) throw new ArgumentException($"relevant must be [{string.Join(", ", scores.shape)}], but is [{string.Join(", ", relevant.shape)}].", nameof(relevant));
+        using DisposeScope scope = NewDisposeScope();
+        if (relevant is not null)
+        {
+            // The positive itself stays, whatever the mask says.
+            Tensor others = relevant.scatter(1, positives.unsqueeze(1), zeros(positives.shape[0], 1, ScalarType.Bool));
+            scores = scores.masked_fill(others, double.NegativeInfinity);
+        }
+
+        return nn.functional.cross_entropy(scores, positives).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>KL(softmax(teacher) || softmax(student)) over the same candidates.</summary>
+    /// <param name="teacher">Logits of the teacher [queries, candidates]; no gradient is taken.</param>
+    /// <param name="student">Logits of the student [queries, candidates].</param>
+    /// <exception cref="ArgumentException">Shapes differ.</exception>
+    public static Tensor Kl(Tensor teacher, Tensor student)
+    {
+        Check(student, nameof(student));
+        ArgumentNullException.ThrowIfNull(teacher);
+        if (!teacher.shape.SequenceEqual(student.shape)) throw new ArgumentException($"The teacher has [{string.Join(", ", teacher.shape)}] scores, the student [{string.Join(", ", student.shape)}].", nameof(teacher));
+        using DisposeScope scope = NewDisposeScope();
+        Tensor target = teacher.detach().log_softmax(1);
+        return (target.exp() * (target - student.log_softmax(1))).sum(1).mean().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>MarginMSE (Hofstätter et al. 2020): squared difference of the margins between positive and negative.</summary>
+    /// <param name="teacherPositive">[queries]; no gradient is taken.</param>
+    /// <param name="teacherNegative">[queries]; no gradient is taken.</param>
+    /// <param name="studentPositive">[queries].</param>
+    /// <param name="studentNegative">[queries].</param>
+    /// <exception cref="ArgumentException">Shapes differ.</exception>
+    public static Tensor MarginMse(Tensor teacherPositive, Tensor teacherNegative, Tensor studentPositive, Tensor studentNegative)
+    {
+        ArgumentNullException.ThrowIfNull(studentPositive);
+        foreach ((Tensor scores, string name) in new[] { (teacherPositive, nameof(teacherPositive)), (teacherNegative, nameof(teacherNegative)), (studentNegative, nameof(studentNegative)) })
+        {
+            ArgumentNullException.ThrowIfNull(scores, name);
+            if (!scores.shape.SequenceEqual(studentPositive.shape)) throw new ArgumentException($"{name} is [{string.Join(", ", scores.shape)}], but studentPositive [{string.Join(", ", studentPositive.shape)}].", name);
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        return (studentPositive - studentNegative - (teacherPositive - teacherNegative).detach()).square().mean().MoveToOuterDisposeScope();
+    }
+
+    private static void Check(Tensor scores, string name)
+    {
+        ArgumentNullException.ThrowIfNull(scores, name);
+        if (scores.dim() != 2 || scores.numel() == 0) throw new ArgumentException($"{name} must be [queries, candidates] and not empty, but are [{string.Join(", ", scores.shape)}].", name);
+    }
+}

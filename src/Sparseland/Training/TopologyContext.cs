@@ -1,0 +1,65 @@
+using Sparseland.Tensors;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>What the rules of a topology update see of one layer. The tensors are those of the training: read them, change nothing.</summary>
+public sealed record TopologyContext
+{
+    /// <summary>Name of the parameter.</summary>
+    public required string Layer { get; init; }
+
+    /// <summary>The weights, zero where the mask is false.</summary>
+    public required Tensor Weight { get; init; }
+
+    /// <summary>True where a weight is active; of the weights' shape.</summary>
+    public required Tensor Mask { get; init; }
+
+    /// <summary>
+    /// Gradient of this mini-batch with respect to the masked weights, at all places, before anything masked or clipped it; null where no rule
+    /// asks for it.
+    /// </summary>
+    public Tensor? Gradient { get; init; }
+
+    /// <summary>True where a weight has ever been active; null for the mask.</summary>
+    public Tensor? Fired { get; init; }
+
+    /// <summary>True where a weight may grow; null for everywhere.</summary>
+    public Tensor? Allowed { get; init; }
+
+    /// <summary>The step, counted from 1.</summary>
+    public long Step { get; init; } = 1;
+
+    /// <summary>The planned share of active weights to drop.</summary>
+    public double Fraction { get; init; }
+
+    /// <summary>Seed of what is drawn.</summary>
+    public long Seed { get; init; } = 1;
+
+    /// <summary>The gradient, or a refusal that names who wants it.</summary>
+    /// <param name="rule">Name of the rule.</param>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    public Tensor GradientFor(string rule) =>
+        Gradient ?? throw new InvalidOperationException($"The rule {rule} needs the gradient of {Layer} in this step, and there is none: compute it before the update.");
+
+    /// <summary>Uniform numbers from 0 to below 1, of the weights' shape: the same for the same seed, step and layer.</summary>
+    /// <returns>Float64; the caller disposes it.</returns>
+    public Tensor RandomScores()
+    {
+        ulong name = 14695981039346656037;
+        foreach (char letter in Layer) name = (name ^ letter) * 1099511628211;
+        return RandomScores(Weight.shape, Seed, (long)SeededRandom.Mix(name ^ SeededRandom.Mix((ulong)Step)));
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+
+    /// <summary>Uniform numbers from 0 to below 1 of a shape.</summary>
+    internal static Tensor RandomScores(long[] shape, long seed, long stream)
+    {
+        var random = new SeededRandom(seed, stream);
+        double[] values = new double[shape.Aggregate(1L, (a, b) => a * b)];
+        for (int i = 0; i < values.Length; i++) values[i] = random.NextDouble();
+        return tensor(values, shape);
+    }
+}

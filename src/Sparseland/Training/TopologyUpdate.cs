@@ -1,0 +1,80 @@
+using Sparseland.Selection;
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>What a topology update changes in one layer. Supports over the weights, leading dimensions together as rows.</summary>
+/// <param name="Kept">Active before, and not dropped.</param>
+/// <param name="Dropped">Active before, with the lowest drop scores.</param>
+/// <param name="Grown">As many places outside <paramref name="Kept"/>, with the highest growth scores; some may just have been dropped.</param>
+public sealed record TopologyChange(Support Kept, Support Dropped, Support Grown)
+{
+    /// <summary>Active afterwards: kept and grown.</summary>
+    public Support Active => Kept.Union(Grown);
+
+    /// <summary>Dropped and grown at once: their weights stay as they were.</summary>
+    public Support Regrown => Dropped.Intersect(Grown);
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
+
+/// <summary>
+/// One topology update of one layer: drop the active weights with the lowest scores, grow as many elsewhere. It looks at the layer and changes
+/// nothing; ties keep the lower index.
+/// </summary>
+public static class TopologyUpdate
+{
+    /// <summary>Chooses what is dropped and what grows.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="drop">Scores of the active weights.</param>
+    /// <param name="grow">Scores of all other places, the just dropped among them.</param>
+    /// <param name="count">How many move, from 0 to the number of active weights.</param>
+    /// <exception cref="ArgumentException">
+    /// The count is out of its range, fewer places are allowed than must grow, a shape is another, or a score that is looked at is not finite (it
+    /// would win or lose against everything).
+    /// </exception>
+    public static TopologyChange Apply(TopologyContext layer, IDropScore drop, IGrowScore grow, long count)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ArgumentNullException.ThrowIfNull(drop);
+        ArgumentNullException.ThrowIfNull(grow);
+        Check(layer);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        long active = MaskSet.TrueIn(layer.Mask);
+        if (count < 0 || count > active)
+            throw new ArgumentOutOfRangeException(nameof(count), count, $"{layer.Layer} has {active} active weights; from 0 to that many can be dropped.");
+
+        Support kept = Best(layer, drop.Of(layer), layer.Mask, active - count, $"drop score \"{drop.Name}\"");
+        Tensor keptMask = kept.ToMask().reshape(layer.Mask.shape).to(layer.Mask.device), free = keptMask.logical_not();
+        if (layer.Allowed is not null) free = free.logical_and(layer.Allowed);
+        long places = MaskSet.TrueIn(free);
+        if (places < count) throw new ArgumentException($"{count} weights of {layer.Layer} must grow, but only {places} places are allowed.", nameof(layer));
+        Support grown = Best(layer, grow.Of(layer), free, count, $"growth score \"{grow.Name}\"");
+        return new(kept, Support.FromMask(layer.Mask.logical_and(keptMask.logical_not())), grown);
+    }
+
+    private static Support Best(TopologyContext layer, Tensor scores, Tensor among, long count, string what)
+    {
+        if (!scores.shape.SequenceEqual(layer.Weight.shape))
+            throw new ArgumentException($"The {what} of {layer.Layer} is [{string.Join(", ", scores.shape)}], the weights are [{string.Join(", ", layer.Weight.shape)}].", nameof(layer));
+        if (!scores.isfinite().logical_or(among.logical_not()).all().item<bool>())
+            throw new ArgumentException($"The {what} of {layer.Layer} is not finite everywhere it is looked at; a NaN or infinite gradient or weight is the usual cause.", nameof(layer));
+        return Select.TopK(scores.masked_fill(among.logical_not(), double.NegativeInfinity), Budget.Global(checked((int)count)));
+    }
+
+    private static void Check(TopologyContext layer)
+    {
+        ArgumentNullException.ThrowIfNull(layer.Weight, nameof(layer));
+        foreach ((string name, Tensor? value) in new[] { ("Mask", layer.Mask), ("Gradient", layer.Gradient), ("Fired", layer.Fired), ("Allowed", layer.Allowed) })
+        {
+            if (value is not null && !value.shape.SequenceEqual(layer.Weight.shape))
+                throw new ArgumentException($"{name} of {layer.Layer} is [{string.Join(", ", value.shape)}], the weights are [{string.Join(", ", layer.Weight.shape)}].", nameof(layer));
+        }
+
+        if (layer.Mask is not { dtype: ScalarType.Bool }) throw new ArgumentException($"Mask of {layer.Layer} must be of Bool.", nameof(layer));
+    }
+}
