@@ -102,7 +102,7 @@ public sealed class DynamicSparseLearningTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using MultVae vae = new(Data.Training, 24, 8);
-        using DynamicSparseLearning first = new(vae, new HistoryBatches(Data.Training, 16), vae.Loss, Short with { Steps = 60 }, Sparse);
+        using DynamicSparseLearning first = new(vae, new HistoryBatches(Data.Training, 16), vae.Loss, Short with { Steps = 200 }, Sparse);
         Tensor histories = Data.Training.Pairs.ToMask().to(ScalarType.Float32);
 
         // Minus the log likelihood of all histories, nothing hidden and nothing drawn.
