@@ -2,6 +2,7 @@ using Sparseland.Recommendation;
 using Sparseland.Selection;
 using Sparseland.Training;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Sparseland.Tests.Recommendation;
@@ -102,7 +103,7 @@ public sealed class DynamicSparseLearningTests : IDisposable
     {
         using var scope = NewDisposeScope();
         using MultVae vae = new(Data.Training, 24, 8);
-        using DynamicSparseLearning first = new(vae, new HistoryBatches(Data.Training, 16), vae.Loss, Short with { Steps = 60 }, Sparse);
+        using DynamicSparseLearning first = new(vae, new HistoryBatches(Data.Training, 16), vae.Loss, Short with { Steps = 200 }, Sparse);
         Tensor histories = Data.Training.Pairs.ToMask().to(ScalarType.Float32);
 
         // Minus the log likelihood of all histories, nothing hidden and nothing drawn.
@@ -116,6 +117,32 @@ public sealed class DynamicSparseLearningTests : IDisposable
         TrainingResult done = second.Run();
         Assert.True(done.RecentLoss(10) < done.History.Take(10).Average(s => s.Loss));
         Assert.InRange(RecommenderEvaluation.Of(vae, Data.Training, Data.Test).MeanRecall, 0.05, 1);
+    }
+
+    [Fact]
+    public void The_best_on_validation_comes_back()
+    {
+        using LightGcn model = Model();
+        using BestOnValidation best = new(model, Data);
+        Assert.Throws<InvalidOperationException>(best.Restore);
+        Assert.True(double.IsNaN(best.Recall));
+        List<(double Recall, float[] Table)> seen = [];
+        using TrainingLoop loop = new(model, new TripleBatches(Data.Training, 64), model.Gradients, Short with { Steps = 300, EvaluateEvery = 20, LearningRate = 0.3 }, new()
+        {
+            Evaluate = cancel =>
+            {
+                seen.Add((best.Evaluate(cancel), model.Table.data<float>().ToArray()));
+                return seen[^1].Recall;
+            },
+        });
+        loop.Run();
+        best.Restore();
+        int at = seen.FindIndex(s => s.Recall == seen.Max(other => other.Recall));
+        Assert.Equal((seen[at].Recall, at + 1, 15), (best.Recall, best.BestEvaluation, best.Evaluations));
+        Assert.Equal(seen[at].Table, model.Table.data<float>().ToArray());
+        Assert.True(at < 14, "overfitting was wanted");
+        using Linear other = nn.Linear(2, 2);
+        Assert.Throws<ArgumentException>("model", () => new BestOnValidation(other, Data));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public class TensorOwnerTests
     // These hold tensors of others: an argument's, a caller's samples, the parameters of a network.
     private static readonly Type[] Borrowers =
         [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
-            typeof(CodeContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
+            typeof(CodeContext), typeof(TopologyContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
             typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline)];
 
     // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
