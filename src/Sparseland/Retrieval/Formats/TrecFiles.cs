@@ -13,7 +13,7 @@ public sealed record TrecRun(Run Run, int ResortedQueries)
 
 /// <summary>
 /// Files in TREC's forms: runs "qid Q0 docid rank score tag" and judgements "qid 0 docid grade", fields apart by spaces or tabs. The rank is
-/// not read, as in trec_eval: scores decide.
+/// not read, as in trec_eval: scores decide. Lines that begin with '#' are comments, as in trec_eval 10.
 /// </summary>
 public static class TrecFiles
 {
@@ -29,7 +29,7 @@ public static class TrecFiles
         var lists = new Dictionary<string, List<RankedDocument>>(StringComparer.Ordinal);
         var lines = new Dictionary<(string, string), int>();
         var order = new List<string>();
-        foreach ((int number, string text) in TextLines.Read(path, progress, cancel))
+        foreach ((int number, string text) in TextLines.Read(path, progress, cancel).Where(l => l.Text[0] != '#'))
         {
             string[] fields = Fields(path, number, text, 6, "a run has 'qid Q0 docid rank score tag'");
             (string query, string document) = (fields[0], fields[2]);
@@ -105,7 +105,7 @@ public static class TrecFiles
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         var judgements = new List<Judgement>();
-        foreach ((int number, string text) in TextLines.Read(path, progress, cancel))
+        foreach ((int number, string text) in TextLines.Read(path, progress, cancel).Where(l => l.Text[0] != '#'))
         {
             string[] fields = Fields(path, number, text, 4, "judgements have 'qid 0 docid grade'");
             judgements.Add(new(fields[0], fields[2], Grade(path, number, fields[3])));
@@ -150,6 +150,7 @@ public static class TrecFiles
 
     private static void CheckId(string id, string what, string argument)
     {
+        if (what == "query" && id[0] == '#') throw new ArgumentException($"The query id '{id}' begins with '#', which makes a line a comment.", argument);
         if (id.Any(char.IsWhiteSpace)) throw new ArgumentException($"The {what} id '{id}' holds white space, which parts the fields of TREC's files.", argument);
     }
 }

@@ -58,7 +58,7 @@ public class TrecFilesTests
         TrecFiles.WriteQrels(path, qrels);
         Assert.Equal(qrels.All, TrecFiles.ReadQrels(path).All);
         Assert.Equal("q2 0 a 2", File.ReadLines(path).First());
-        Assert.Equal(1, TrecFiles.ReadQrels(folder.Write("y.qrels", "q 0 a 1\r\nq 0 a 2")).Repeated);
+        Assert.Equal(1, TrecFiles.ReadQrels(folder.Write("y.qrels", "# a comment\r\nq 0 a 1\r\nq 0 a 2")).Repeated);
     }
 
     [Theory]
@@ -80,6 +80,7 @@ public class TrecFilesTests
         string path = folder.File("x");
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q 1", [("a", 1)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a\tb", 1)]))));
+        Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("#q", [("a", 1)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a", 1), ("b", 2)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteQrels(path, RetrievalData.Qrels(("q", "a b", 1))));
         Assert.Throws<OperationCanceledException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a", 1)])), new CancellationToken(true)));
