@@ -65,6 +65,15 @@ public sealed class RetrievalCollection
     /// <exception cref="ArgumentException">An id is empty or stands twice.</exception>
     public RetrievalCollection With(IReadOnlyList<RetrievalQuery> queries) => new(Name, Documents, queries, Qrels) { DropsIdenticalIds = DropsIdenticalIds };
 
+    /// <summary>Some of the documents with all queries and judgements; a judged document that is left out cannot be found, and still counts in the ideal.</summary>
+    /// <param name="keep">Whether a document stays.</param>
+    /// <exception cref="ArgumentException">No document stays.</exception>
+    public RetrievalCollection Where(Func<RetrievalDocument, bool> keep)
+    {
+        ArgumentNullException.ThrowIfNull(keep);
+        return new(Name, [.. Documents.Where(keep)], Queries, Qrels) { DropsIdenticalIds = DropsIdenticalIds };
+    }
+
     /// <summary>Name and numbers.</summary>
     public override string ToString() => $"{Name}: {Documents.Count} documents, {Queries.Count} queries, {Qrels.Count} judgements"
         + (UnknownDocuments > 0 ? $", {UnknownDocuments} of them of unknown documents" : "") + (UnknownQueries > 0 ? $", {UnknownQueries} judged queries unknown" : "")

@@ -9,15 +9,22 @@ internal sealed unsafe class IndexBytes : IDisposable
     private readonly MemoryMappedViewAccessor? _view;
     private readonly byte* _start;
     private readonly int _length;
+    private readonly bool _own;
+    private int _disposed;
 
     internal IndexBytes(ReadOnlyMemory<byte> array) => (_array, _length) = (array, array.Length);
 
-    internal IndexBytes(MemoryMappedViewAccessor view, long offset, int length)
+    /// <summary>A stretch of a mapped file.</summary>
+    /// <param name="view">The file.</param>
+    /// <param name="offset">Its start.</param>
+    /// <param name="length">Its length.</param>
+    /// <param name="own">Whether the file is closed with it.</param>
+    internal IndexBytes(MemoryMappedViewAccessor view, long offset, int length, bool own)
     {
         byte* pointer = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
         _start = pointer + view.PointerOffset + offset;
-        (_view, _length) = (view, length);
+        (_view, _length, _own) = (view, length, own);
     }
 
     internal int Length => _length;
@@ -33,9 +40,9 @@ internal sealed unsafe class IndexBytes : IDisposable
 
     public void Dispose()
     {
-        if (_view is null || _view.SafeMemoryMappedViewHandle.IsClosed) return;
+        if (_view is null || Interlocked.Exchange(ref _disposed, 1) != 0) return;
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        _view.Dispose();
+        if (_own) _view.Dispose();
     }
 
     /// <summary>A hold on a mapped file.</summary>

@@ -19,6 +19,7 @@ public sealed partial class InvertedIndex : IDisposable
         (_ids, _lengths, _vocabulary, Lists, Model, Analyzer, Counting) = (ids, lengths, vocabulary, lists, model, analyzer, count);
         TotalTerms = lists.Totals.Sum();
         Norms = model.Norms(lengths, TotalTerms);
+        Table = Norms is null || lists.Floats ? null : PartTable.Of(Norms);
         _weights = new double[lists.Terms];
         for (int term = 0; term < _weights.Length; term++)
         {
@@ -65,6 +66,9 @@ public sealed partial class InvertedIndex : IDisposable
 
     /// <summary>Norm of each document; null where values count as they are.</summary>
     internal double[]? Norms { get; }
+
+    /// <summary>Parts of small counts; null where values count as they are or are no whole numbers.</summary>
+    internal PartTable? Table { get; }
 
     /// <summary>Largest value of each block as the model sees it, before the term's weight, rounded up.</summary>
     internal float[] BlockMax { get; }

@@ -10,6 +10,7 @@ internal sealed class ListCursor
     private readonly float[] _values = new float[PostingBlocks.Size];
     private PostingLists _lists = null!;
     private double[]? _norms;
+    private PartTable? _table;
     private int _block, _lastBlock, _count, _at, _valuesAt, _shallow;
     private bool _hasValues;
 
@@ -22,6 +23,9 @@ internal sealed class ListCursor
     /// <summary>The document it stands on.</summary>
     internal int Document { get; private set; }
 
+    /// <summary>Postings of the list.</summary>
+    internal int Postings => _lists.Frequencies[Term];
+
     internal long BlocksDecoded { get; set; }
 
     private int Term { get; set; }
@@ -31,7 +35,7 @@ internal sealed class ListCursor
     /// <summary>Stands on the first posting of a term.</summary>
     internal void Start(InvertedIndex index, int term, double weight)
     {
-        (_lists, _norms, _blockMax) = (index.Lists, index.Norms, index.BlockMax);
+        (_lists, _norms, _table, _blockMax) = (index.Lists, index.Norms, index.Table, index.BlockMax);
         (Term, Weight, Max) = (term, weight, Bound(weight, index.TermMax[term]));
         (_block, _lastBlock, _shallow) = (_lists.FirstBlock[term], _lists.FirstBlock[term + 1] - 1, _lists.FirstBlock[term]);
         BlocksDecoded = 0;
@@ -60,6 +64,7 @@ internal sealed class ListCursor
     internal double Contribution()
     {
         double value = Values()[_at];
+        if (_table is not null && value <= PartTable.Counts) return Weight * _table.Parts[(PartTable.Counts * _table.Classes[Document]) + (int)value - 1];
         return Weight * (_norms is null ? value : value / (value + _norms[Document]));
     }
 
@@ -172,7 +177,8 @@ internal sealed class ListCursor
             ReadOnlySpan<int> documents = _documents.AsSpan(_at, end - _at);
             ReadOnlySpan<float> counts = values.AsSpan(_at, documents.Length);
             double weight = Weight;
-            if (_norms is double[] norms)
+            if (_table is not null) AddParts(sums, from, documents, counts, weight, _table, _norms!);
+            else if (_norms is double[] norms)
             {
                 for (int i = 0; i < documents.Length; i++)
                 {
@@ -190,5 +196,17 @@ internal sealed class ListCursor
         }
 
         return scored;
+    }
+
+    private static void AddParts(Span<double> sums, int from, ReadOnlySpan<int> documents, ReadOnlySpan<float> counts, double weight, PartTable table, double[] norms)
+    {
+        ushort[] classes = table.Classes;
+        double[] parts = table.Parts;
+        for (int i = 0; i < documents.Length; i++)
+        {
+            int document = documents[i], at = (int)counts[i] - 1;
+            double part = at < PartTable.Counts ? parts[(PartTable.Counts * classes[document]) + at] : (double)counts[i] / (counts[i] + norms[document]);
+            sums[document - from] += weight * part;
+        }
     }
 }

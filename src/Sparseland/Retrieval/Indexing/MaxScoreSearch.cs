@@ -7,11 +7,15 @@ namespace Sparseland.Retrieval.Indexing;
 /// <summary>
 /// MaxScore (Turtle and Flood 1995): lists whose maxima together do not reach the threshold are not essential; a document in none but these
 /// cannot enter. In windows of documents: maxima are those of the blocks in the window, the essential lists are added up in bulk, and the
-/// others are asked only for documents that may still enter, the one with the largest maximum first.
+/// others, the one with the largest maximum first, are asked only for documents that may still enter. Where these are so many that asking
+/// costs more than adding, the next windows add that list too.
 /// </summary>
 internal static class MaxScoreSearch
 {
-    private const int Window = 1 << 12;
+    private const int Window = 1 << 13;
+
+    // Asking a list for one document costs about as much as adding so many of its postings.
+    private const int AskCost = 12;
 
     internal static void Run(SearchWorkspace workspace, int documents, SearchStatistics? statistics)
     {
@@ -19,28 +23,44 @@ internal static class MaxScoreSearch
         Span<int> order = workspace.Order.AsSpan(0, workspace.Count);
         Span<double> bounds = workspace.Bounds.AsSpan(0, workspace.Count + 1), own = stackalloc double[Math.Min(workspace.Count, 256)];
         if (workspace.Count > own.Length) own = new double[workspace.Count];
-        for (int from = 0; from < documents;)
+        int added = 0;
+        for (int from = 0; from < documents; from += Window)
         {
             int to = Math.Min(from + Window, documents);
             int first = Divide(workspace, order, own, bounds, from, to);
-            if (first == order.Length)
-            {
-                from = to;
-                continue;
-            }
+            if (first == order.Length) continue;
 
+            first = Math.Max(0, first - added);
             Span<double> window = sums.AsSpan(0, to - from);
             int scored = 0;
-            foreach (int list in order[first..])
+            // With no list left out, in the order of the terms: the sums are then the canonical ones.
+            for (int i = first; i < order.Length; i++)
             {
-                ListCursor cursor = workspace.Cursors[list];
+                ListCursor cursor = workspace.Cursors[first == 0 ? i : order[i]];
                 cursor.Seek(from);
                 scored += cursor.AddTo(window, from, to);
             }
 
             if (statistics is not null) statistics.PostingsScored += scored;
-            if (scored > 0) Collect(workspace, window, from, order, bounds, first, statistics);
-            from = to;
+            if (scored == 0) continue;
+            Compress(workspace, window, from, bounds[first]);
+            if (statistics is not null) statistics.Pivots += workspace.Candidates.Count;
+            if (first == 0)
+            {
+                foreach (Hit candidate in workspace.Candidates)
+                {
+                    if (candidate.Score > workspace.Heap.Threshold) workspace.Heap.Push(candidate.Document, candidate.Score);
+                }
+
+                // Nothing says what the lists that were added needlessly would have cost: try with one fewer.
+                added = Math.Max(0, added - 1);
+                continue;
+            }
+
+            double asked = workspace.Candidates.Count * (double)AskCost, postings = workspace.Cursors[order[first - 1]].Postings * (double)window.Length / documents;
+            if (asked > postings) added++;
+            else if (asked < postings / 4 && added > 0) added--;
+            foreach (Hit candidate in workspace.Candidates) Try(workspace, candidate.Document, candidate.Score, order, bounds, first, statistics);
         }
 
         if (statistics is not null)
@@ -73,11 +93,12 @@ internal static class MaxScoreSearch
         return first;
     }
 
-    private static void Collect(SearchWorkspace workspace, Span<double> sums, int from, ReadOnlySpan<int> order, ReadOnlySpan<double> bounds, int first, SearchStatistics? statistics)
+    /// <summary>Lists the documents that may still enter, and clears the sums. A document in no list added has 0 and cannot.</summary>
+    private static void Compress(SearchWorkspace workspace, Span<double> sums, int from, double others)
     {
-        TopKHeap heap = workspace.Heap;
-        // A document that the others can lift over the threshold has at least this much; one without a posting in the essential lists has 0.
-        double least = Math.Max(0, heap.Threshold - bounds[first] - workspace.Slack);
+        List<Hit> candidates = workspace.Candidates;
+        candidates.Clear();
+        double least = Math.Max(0, workspace.Heap.Threshold - others - workspace.Slack);
         Span<Vector512<double>> lanes = MemoryMarshal.Cast<double, Vector512<double>>(sums);
         Vector512<double> leasts = Vector512.Create(least);
         for (int i = 0; i < lanes.Length; i++)
@@ -88,30 +109,28 @@ internal static class MaxScoreSearch
             for (ulong above = Vector512.GreaterThan(lane, leasts).ExtractMostSignificantBits(); above != 0; above &= above - 1)
             {
                 int at = BitOperations.TrailingZeroCount(above);
-                Try(workspace, from + (8 * i) + at, lane[at], order, bounds, first, statistics);
+                candidates.Add(new(from + (8 * i) + at, lane[at]));
             }
-
-            least = Math.Max(0, heap.Threshold - bounds[first] - workspace.Slack);
-            leasts = Vector512.Create(least);
         }
 
         for (int i = 8 * lanes.Length; i < sums.Length; i++)
         {
-            if (sums[i] > least) Try(workspace, from + i, sums[i], order, bounds, first, statistics);
+            if (sums[i] > least) candidates.Add(new(from + i, sums[i]));
             sums[i] = 0;
         }
     }
 
-    /// <summary>Asks the lists that are not essential, and adds up in canonical order what may enter.</summary>
+    /// <summary>Asks the lists that were not added, and adds up in canonical order what may enter.</summary>
     private static void Try(SearchWorkspace workspace, int document, double partial, ReadOnlySpan<int> order, ReadOnlySpan<double> bounds, int first, SearchStatistics? statistics)
     {
-        if (statistics is not null) statistics.Pivots++;
-        double threshold = workspace.Heap.Threshold;
+        double least = workspace.Heap.Threshold - workspace.Slack;
         double[] contributions = workspace.Contributions;
         for (int i = first - 1; i >= 0; i--)
         {
-            if (partial + bounds[i + 1] + workspace.Slack <= threshold) return;
+            if (partial + bounds[i + 1] <= least) return;
             ListCursor probe = workspace.Probes[order[i]];
+            // The block of the document may rule it out before it is unpacked.
+            if (partial + bounds[i] + probe.BlockBound(document, out _) <= least) return;
             probe.Seek(document);
             double contribution = 0;
             if (probe.Document == document)
@@ -124,7 +143,7 @@ internal static class MaxScoreSearch
             contributions[order[i]] = contribution;
         }
 
-        if (partial + workspace.Slack <= threshold) return;
+        if (partial <= least) return;
         for (int i = first; i < order.Length; i++)
         {
             ListCursor probe = workspace.Probes[order[i]];
@@ -134,6 +153,6 @@ internal static class MaxScoreSearch
 
         double score = 0;
         for (int list = 0; list < order.Length; list++) score += contributions[list];
-        if (score > threshold) workspace.Heap.Push(document, score);
+        if (score > workspace.Heap.Threshold) workspace.Heap.Push(document, score);
     }
 }

@@ -25,6 +25,9 @@ internal sealed class SearchWorkspace
 
     internal double[] Bounds { get; private set; } = [];
 
+    /// <summary>Documents that may enter, with what they have so far.</summary>
+    internal List<Hit> Candidates { get; } = [];
+
     internal double[] Contributions { get; private set; } = [];
 
     /// <summary>Places cursors on the terms of a query that the index has and that count.</summary>
