@@ -30,6 +30,7 @@ public class TrecFilesTests
         Assert.Equal(1, read.ResortedQueries);
         Assert.Contains("1 were not in the order", read.ToString(), StringComparison.Ordinal);
         Assert.Equal("mine", read.Run.Name);
+        Assert.Equal("a long tag", TrecFiles.ReadRun(folder.Write("y.run", "q1 Q0 a 1 0.5 a long  tag\n")).Run.Name);
     }
 
     [Theory]
@@ -37,7 +38,7 @@ public class TrecFilesTests
     [InlineData("q1 Q0 a 1 Infinity t\n", "line 1", "finite")]
     [InlineData("q1 Q0 a 1 x t\n", "line 1", "'x'")]
     [InlineData("q1 Q0 a 1 1.0\n", "line 1", "5 fields")]
-    [InlineData("q1 Q0 a 1 1.0 t t\n", "line 1", "7 fields")]
+    [InlineData("q1 Q0 an id 1 1.0 t\n", "line 1", "7 fields")]
     [InlineData("q1 Q0 a 1 1.0 t\nq2 Q0 a 1 1.0 t\nq1 Q0 a 2 0.5 t\n", "line 3", "first in line 1")]
     [InlineData("\n", "holds no line", "")]
     public void Broken_runs_are_refused_with_the_line(string text, string where, string what)
