@@ -13,7 +13,7 @@ public sealed record TrecRun(Run Run, int ResortedQueries)
 
 /// <summary>
 /// Files in TREC's forms: runs "qid Q0 docid rank score tag" and judgements "qid 0 docid grade", fields apart by spaces or tabs. The rank is
-/// not read, as in trec_eval: scores decide.
+/// not read, as in trec_eval: scores decide. Lines that begin with '#' are comments, as in trec_eval 10.
 /// </summary>
 public static class TrecFiles
 {
@@ -22,16 +22,16 @@ public static class TrecFiles
     /// <param name="name">Name of the run; null, the default, for the tag of its first line.</param>
     /// <param name="progress">Bytes read.</param>
     /// <param name="cancel">Checked at each line.</param>
-    /// <exception cref="InvalidDataException">A line without six fields, a score that is no finite number, a document twice for a query, or no line.</exception>
+    /// <exception cref="InvalidDataException">A line without six fields (a tag may hold spaces), a score that is no finite number, a document twice for a query, or no line.</exception>
     public static TrecRun ReadRun(string path, string? name = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         var lists = new Dictionary<string, List<RankedDocument>>(StringComparer.Ordinal);
         var lines = new Dictionary<(string, string), int>();
         var order = new List<string>();
-        foreach ((int number, string text) in TextLines.Read(path, progress, cancel))
+        foreach ((int number, string text) in TextLines.Read(path, progress, cancel).Where(l => l.Text[0] != '#'))
         {
-            string[] fields = Fields(path, number, text, 6, "a run has 'qid Q0 docid rank score tag'");
+            string[] fields = RunFields(path, number, text);
             (string query, string document) = (fields[0], fields[2]);
             if (!double.TryParse(fields[4], NumberStyles.Float, CultureInfo.InvariantCulture, out double score) || !double.IsFinite(score))
                 throw Error(path, number, $"the score '{fields[4]}' of document '{document}' is no finite number");
@@ -105,7 +105,7 @@ public static class TrecFiles
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         var judgements = new List<Judgement>();
-        foreach ((int number, string text) in TextLines.Read(path, progress, cancel))
+        foreach ((int number, string text) in TextLines.Read(path, progress, cancel).Where(l => l.Text[0] != '#'))
         {
             string[] fields = Fields(path, number, text, 4, "judgements have 'qid 0 docid grade'");
             judgements.Add(new(fields[0], fields[2], Grade(path, number, fields[3])));
@@ -148,8 +148,18 @@ public static class TrecFiles
         return fields.Length == count ? fields : throw Error(path, number, $"{fields.Length} fields, but {form}");
     }
 
+    // A tag may hold spaces, as trec_eval has it; an id may not, and would push the fields on: then no number stands where the rank should.
+    private static string[] RunFields(string path, int number, string text)
+    {
+        string[] fields = text.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries);
+        if (fields.Length < 6 || (fields.Length > 6 && !long.TryParse(fields[3], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _)))
+            throw Error(path, number, $"{fields.Length} fields, but a run has 'qid Q0 docid rank score tag'");
+        return fields.Length == 6 ? fields : [.. fields[..5], string.Join(' ', fields[5..])];
+    }
+
     private static void CheckId(string id, string what, string argument)
     {
+        if (what == "query" && id[0] == '#') throw new ArgumentException($"The query id '{id}' begins with '#', which makes a line a comment.", argument);
         if (id.Any(char.IsWhiteSpace)) throw new ArgumentException($"The {what} id '{id}' holds white space, which parts the fields of TREC's files.", argument);
     }
 }

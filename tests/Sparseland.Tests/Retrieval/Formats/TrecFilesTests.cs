@@ -30,6 +30,7 @@ public class TrecFilesTests
         Assert.Equal(1, read.ResortedQueries);
         Assert.Contains("1 were not in the order", read.ToString(), StringComparison.Ordinal);
         Assert.Equal("mine", read.Run.Name);
+        Assert.Equal("a long tag", TrecFiles.ReadRun(folder.Write("y.run", "q1 Q0 a 1 0.5 a long  tag\n")).Run.Name);
     }
 
     [Theory]
@@ -37,7 +38,7 @@ public class TrecFilesTests
     [InlineData("q1 Q0 a 1 Infinity t\n", "line 1", "finite")]
     [InlineData("q1 Q0 a 1 x t\n", "line 1", "'x'")]
     [InlineData("q1 Q0 a 1 1.0\n", "line 1", "5 fields")]
-    [InlineData("q1 Q0 a 1 1.0 t t\n", "line 1", "7 fields")]
+    [InlineData("q1 Q0 an id 1 1.0 t\n", "line 1", "7 fields")]
     [InlineData("q1 Q0 a 1 1.0 t\nq2 Q0 a 1 1.0 t\nq1 Q0 a 2 0.5 t\n", "line 3", "first in line 1")]
     [InlineData("\n", "holds no line", "")]
     public void Broken_runs_are_refused_with_the_line(string text, string where, string what)
@@ -58,7 +59,7 @@ public class TrecFilesTests
         TrecFiles.WriteQrels(path, qrels);
         Assert.Equal(qrels.All, TrecFiles.ReadQrels(path).All);
         Assert.Equal("q2 0 a 2", File.ReadLines(path).First());
-        Assert.Equal(1, TrecFiles.ReadQrels(folder.Write("y.qrels", "q 0 a 1\r\nq 0 a 2")).Repeated);
+        Assert.Equal(1, TrecFiles.ReadQrels(folder.Write("y.qrels", "# a comment\r\nq 0 a 1\r\nq 0 a 2")).Repeated);
     }
 
     [Theory]
@@ -80,6 +81,7 @@ public class TrecFilesTests
         string path = folder.File("x");
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q 1", [("a", 1)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a\tb", 1)]))));
+        Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("#q", [("a", 1)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a", 1), ("b", 2)]))));
         Assert.Throws<ArgumentException>(() => TrecFiles.WriteQrels(path, RetrievalData.Qrels(("q", "a b", 1))));
         Assert.Throws<OperationCanceledException>(() => TrecFiles.WriteRun(path, RetrievalData.Run("r", ("q", [("a", 1)])), new CancellationToken(true)));
