@@ -31,6 +31,8 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     TrainCommand.Create(),
     SaeCommand.Create(),
     EncodeCommand.Create(),
+    IndexCommand.Create(),
+    SearchCommand.Create(),
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };

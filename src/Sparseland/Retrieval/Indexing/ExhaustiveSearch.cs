@@ -23,7 +23,7 @@ internal static class ExhaustiveSearch
     }
 
     /// <summary>Pushes the sums above the threshold and clears all.</summary>
-    private static void Collect(Span<double> sums, int from, TopKHeap heap)
+    internal static void Collect(Span<double> sums, int from, TopKHeap heap)
     {
         Span<Vector512<double>> lanes = MemoryMarshal.Cast<double, Vector512<double>>(sums);
         Vector512<double> threshold = Vector512.Create(heap.Threshold);

@@ -41,7 +41,7 @@ public sealed partial class InvertedIndex : IDisposable
     /// <summary>Number of postings: pairs of a document and a term in it.</summary>
     public long Postings => Lists.Postings;
 
-    /// <summary>All terms of all documents, with repetition; the sum of the values where they are no counts.</summary>
+    /// <summary>All terms of all documents, with repetition; the sum of impacts where they are whole, the number of postings where they are weights.</summary>
     public long TotalTerms { get; }
 
     /// <summary>Mean length of a document.</summary>
@@ -99,7 +99,7 @@ public sealed partial class InvertedIndex : IDisposable
     /// <param name="term">Its number.</param>
     public int DocumentFrequency(int term) => Lists.Frequencies[term];
 
-    /// <summary>How often the documents have a term together.</summary>
+    /// <summary>How often the documents have a term together; the sum of impacts where they are whole, the number of documents where they are weights.</summary>
     /// <param name="term">Its number.</param>
     public long CollectionFrequency(int term) => Lists.Totals[term];
 

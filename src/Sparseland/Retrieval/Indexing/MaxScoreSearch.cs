@@ -20,9 +20,11 @@ internal static class MaxScoreSearch
     internal static void Run(SearchWorkspace workspace, int documents, SearchStatistics? statistics)
     {
         double[] sums = workspace.SumsOf(Window);
+        float[] rounded = workspace.RoundedSumsOf(Window);
         Span<int> order = workspace.Order.AsSpan(0, workspace.Count);
         Span<double> bounds = workspace.Bounds.AsSpan(0, workspace.Count + 1), own = stackalloc double[Math.Min(workspace.Count, 256)];
         if (workspace.Count > own.Length) own = new double[workspace.Count];
+        bool fits = workspace.Slack is > 1e-37 and < 1e18;
         int added = 0;
         for (int from = 0; from < documents; from += Window)
         {
@@ -30,33 +32,28 @@ internal static class MaxScoreSearch
             int first = Divide(workspace, order, own, bounds, from, to);
             if (first == order.Length) continue;
 
-            first = Math.Max(0, first - added);
-            Span<double> window = sums.AsSpan(0, to - from);
-            int scored = 0;
-            // With no list left out, in the order of the terms: the sums are then the canonical ones.
-            for (int i = first; i < order.Length; i++)
-            {
-                ListCursor cursor = workspace.Cursors[first == 0 ? i : order[i]];
-                cursor.Seek(from);
-                scored += cursor.AddTo(window, from, to);
-            }
-
-            if (statistics is not null) statistics.PostingsScored += scored;
-            if (scored == 0) continue;
-            Compress(workspace, window, from, bounds[first]);
-            if (statistics is not null) statistics.Pivots += workspace.Candidates.Count;
+            // Sums in float32 tell nothing where the threshold is below their rounding, or the weights are near the ends of float32.
+            first = fits && workspace.Heap.Threshold > workspace.RoundedSlack ? Math.Max(0, first - added) : 0;
             if (first == 0)
             {
-                foreach (Hit candidate in workspace.Candidates)
-                {
-                    if (candidate.Score > workspace.Heap.Threshold) workspace.Heap.Push(candidate.Document, candidate.Score);
-                }
-
+                AddAll(workspace, sums.AsSpan(0, to - from), from, to, statistics);
                 // Nothing says what the lists that were added needlessly would have cost: try with one fewer.
                 added = Math.Max(0, added - 1);
                 continue;
             }
 
+            Span<float> window = rounded.AsSpan(0, to - from);
+            int scored = 0;
+            for (int i = first; i < order.Length; i++)
+            {
+                ListCursor cursor = workspace.Cursors[order[i]];
+                cursor.Seek(from);
+                scored += cursor.AddRounded(window, from, to);
+            }
+
+            if (scored == 0) continue;
+            Compress(workspace, window, from, bounds[first]);
+            if (statistics is not null) (statistics.PostingsScored, statistics.Pivots) = (statistics.PostingsScored + scored, statistics.Pivots + workspace.Candidates.Count);
             double asked = workspace.Candidates.Count * (double)AskCost, postings = workspace.Cursors[order[first - 1]].Postings * (double)window.Length / documents;
             if (asked > postings) added++;
             else if (asked < postings / 4 && added > 0) added--;
@@ -67,6 +64,20 @@ internal static class MaxScoreSearch
         {
             foreach (ListCursor probe in workspace.Probes) statistics.BlocksDecoded += probe.BlocksDecoded;
         }
+    }
+
+    /// <summary>Adds up all lists in the order of the terms: the sums are then the canonical ones.</summary>
+    private static void AddAll(SearchWorkspace workspace, Span<double> sums, int from, int to, SearchStatistics? statistics)
+    {
+        int scored = 0;
+        foreach (ListCursor cursor in workspace.Cursors)
+        {
+            cursor.Seek(from);
+            scored += cursor.AddTo(sums, from, to);
+        }
+
+        if (statistics is not null) statistics.PostingsScored += scored;
+        if (scored > 0) ExhaustiveSearch.Collect(sums, from, workspace.Heap);
     }
 
     /// <summary>Orders the lists by their maxima in the window, ascending; bounds[i] is the sum of the first i.</summary>
@@ -94,26 +105,26 @@ internal static class MaxScoreSearch
     }
 
     /// <summary>Lists the documents that may still enter, and clears the sums. A document in no list added has 0 and cannot.</summary>
-    private static void Compress(SearchWorkspace workspace, Span<double> sums, int from, double others)
+    private static void Compress(SearchWorkspace workspace, Span<float> sums, int from, double others)
     {
         List<Hit> candidates = workspace.Candidates;
         candidates.Clear();
-        double least = Math.Max(0, workspace.Heap.Threshold - others - workspace.Slack);
-        Span<Vector512<double>> lanes = MemoryMarshal.Cast<double, Vector512<double>>(sums);
-        Vector512<double> leasts = Vector512.Create(least);
+        float least = (float)Math.Max(0, workspace.Heap.Threshold - others - workspace.RoundedSlack);
+        Span<Vector512<float>> lanes = MemoryMarshal.Cast<float, Vector512<float>>(sums);
+        Vector512<float> leasts = Vector512.Create(least);
         for (int i = 0; i < lanes.Length; i++)
         {
-            Vector512<double> lane = lanes[i];
-            lanes[i] = Vector512<double>.Zero;
+            Vector512<float> lane = lanes[i];
+            lanes[i] = Vector512<float>.Zero;
             if (!Vector512.GreaterThanAny(lane, leasts)) continue;
             for (ulong above = Vector512.GreaterThan(lane, leasts).ExtractMostSignificantBits(); above != 0; above &= above - 1)
             {
                 int at = BitOperations.TrailingZeroCount(above);
-                candidates.Add(new(from + (8 * i) + at, lane[at]));
+                candidates.Add(new(from + (16 * i) + at, lane[at]));
             }
         }
 
-        for (int i = 8 * lanes.Length; i < sums.Length; i++)
+        for (int i = 16 * lanes.Length; i < sums.Length; i++)
         {
             if (sums[i] > least) candidates.Add(new(from + i, sums[i]));
             sums[i] = 0;
@@ -123,7 +134,7 @@ internal static class MaxScoreSearch
     /// <summary>Asks the lists that were not added, and adds up in canonical order what may enter.</summary>
     private static void Try(SearchWorkspace workspace, int document, double partial, ReadOnlySpan<int> order, ReadOnlySpan<double> bounds, int first, SearchStatistics? statistics)
     {
-        double least = workspace.Heap.Threshold - workspace.Slack;
+        double least = workspace.Heap.Threshold - workspace.RoundedSlack;
         double[] contributions = workspace.Contributions;
         for (int i = first - 1; i >= 0; i--)
         {

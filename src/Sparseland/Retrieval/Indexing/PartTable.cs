@@ -9,13 +9,16 @@ internal sealed class PartTable
     /// <summary>Counts 1 to this many stand in the table: one cache line for a norm.</summary>
     internal const int Counts = 8;
 
-    private PartTable(ushort[] classes, double[] parts) => (Classes, Parts) = (classes, parts);
+    private PartTable(ushort[] classes, double[] parts) => (Classes, Parts, Rounded) = (classes, parts, Array.ConvertAll(parts, p => (float)p));
 
     /// <summary>Number of each document's norm among those that occur.</summary>
     internal ushort[] Classes { get; }
 
     /// <summary>The part for count f and norm number c, at 8 c + f - 1.</summary>
     internal double[] Parts { get; }
+
+    /// <summary>The parts in float32, for bounds.</summary>
+    internal float[] Rounded { get; }
 
     /// <summary>The table, or null where too many norms occur.</summary>
     internal static PartTable? Of(double[] norms)

@@ -4,7 +4,7 @@ namespace Sparseland.Retrieval.Indexing;
 /// <param name="Documents">Documents of the index.</param>
 /// <param name="Floats">Whether values stand as floats.</param>
 /// <param name="Frequencies">Documents of each term.</param>
-/// <param name="Totals">Sum of each term's values, as whole numbers: its occurrences where values are counts.</param>
+/// <param name="Totals">Sum of each term's values where these are whole: its occurrences where they are counts. Its documents where values are floats.</param>
 /// <param name="FirstBlock">Number of each term's first block, and the number of all blocks at the end.</param>
 /// <param name="BlockLast">Last document of each block.</param>
 /// <param name="BlockStart">Where each block begins.</param>

@@ -62,9 +62,14 @@ internal static class PostingListsWriter
         /// <returns>Its number of blocks.</returns>
         internal int Add(ReadOnlySpan<int> documents, ReadOnlySpan<float> values, bool floats, out long total)
         {
-            double sum = 0;
-            foreach (float value in values) sum += value;
-            total = (long)sum;
+            // Weights do not count anything, and their sum may leave the range of whole numbers.
+            total = documents.Length;
+            if (!floats)
+            {
+                total = 0;
+                foreach (float value in values) total += (long)value;
+            }
+
             int blocks = 0;
             for (int from = 0; from < documents.Length; from += PostingBlocks.Size, blocks++)
             {

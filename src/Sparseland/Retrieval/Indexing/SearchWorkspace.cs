@@ -19,7 +19,12 @@ internal sealed class SearchWorkspace
     /// <summary>What lies between a bound summed in one order and a score summed in another, at most.</summary>
     internal double Slack { get; private set; }
 
+    /// <summary>The same where a part was summed in float32, which rounds each weight, part, product and sum.</summary>
+    internal double RoundedSlack { get; private set; }
+
     internal double[] Sums { get; private set; } = [];
+
+    internal float[] RoundedSums { get; private set; } = [];
 
     internal int[] Order { get; private set; } = [];
 
@@ -58,6 +63,7 @@ internal sealed class SearchWorkspace
             Count++;
         }
 
+        RoundedSlack = Slack * 1.2e-7 * (Count + 4);
         Slack *= 1e-12;
         if (statistics is not null) statistics.Queries++;
     }
@@ -66,6 +72,12 @@ internal sealed class SearchWorkspace
     {
         if (Sums.Length < length) Sums = new double[length];
         return Sums;
+    }
+
+    internal float[] RoundedSumsOf(int length)
+    {
+        if (RoundedSums.Length < length) RoundedSums = new float[length];
+        return RoundedSums;
     }
 
     internal Hit[] Finish(SearchStatistics? statistics)

@@ -94,6 +94,34 @@ public class TopKTests
         AllAgree(index, Query(random, 300, negative: false), 1000);
     }
 
+    [Theory]
+    [InlineData(1e-38)]
+    [InlineData(1e-30)]
+    [InlineData(1e30)]
+    [InlineData(3e38)]
+    public void They_agree_on_weights_near_the_ends_of_float32(double scale)
+    {
+        var random = new Random(11);
+        SparseVector[] vectors = [.. Enumerable.Range(0, 20_000).Select(_ =>
+        {
+            int[] own = [.. Enumerable.Range(0, 12).Where(t => random.NextDouble() < 0.5 / (1 + t))];
+            return SparseVector.Of(own, [.. own.Select(t => t % 3 == 0 ? random.NextSingle() + 0.01f : (float)(scale * (random.NextDouble() + 0.01)))]);
+        })];
+        using InvertedIndex index = InvertedIndex.FromVectors([.. vectors.Select((_, i) => $"d{i}")], vectors, [.. Enumerable.Range(0, 12).Select(t => $"t{t}")]);
+        foreach (int[] terms in new int[][] { [1, 2, 4, 5], [0, 1, 2, 3, 4], [1, 3, 6, 9], [2, 5, 8, 11] })
+        {
+            foreach (float weight in new[] { 1, (float)scale, 1e-20f })
+            {
+                SparseVector query = SparseVector.Of(terms, [.. terms.Select(t => t % 2 == 0 ? weight : 1)]);
+                foreach (int k in new[] { 1, 10, 500 })
+                {
+                    IReadOnlyList<Hit> expected = TopK.Exhaustive(index, query, k);
+                    foreach (TopKAlgorithm algorithm in s_algorithms) Assert.Equal(expected, TopK.Search(algorithm, index, query, k));
+                }
+            }
+        }
+    }
+
     [Fact]
     public void Equal_scores_come_by_number()
     {

@@ -1,0 +1,50 @@
+namespace Sparseland.Kernel.Tests.Cli;
+
+/// <summary>From a BEIR folder to an index, to found documents and to a run.</summary>
+public sealed class SearchTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("sparseland-search-").FullName;
+
+    public SearchTests()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "set", "qrels"));
+        File.WriteAllLines(Path.Combine(_folder, "set", "corpus.jsonl"), [
+            """{"_id": "a", "title": "StreamReader", "text": "Reads characters from a stream."}""",
+            """{"_id": "b", "title": "", "text": "Writes bytes to a buffer."}""",
+            """{"_id": "c", "title": "JsonReader", "text": "Reads tokens."}"""]);
+        File.WriteAllLines(Path.Combine(_folder, "set", "queries.jsonl"), ["""{"_id": "q1", "text": "read a stream"}""", """{"_id": "q2", "text": "unheard of"}"""]);
+        File.WriteAllLines(Path.Combine(_folder, "set", "qrels", "test.tsv"), ["query-id\tcorpus-id\tscore", "q1\ta\t1", "q2\tb\t1"]);
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_collection_is_indexed_and_searched_from_the_command_line()
+    {
+        var (code, text, error) = await Command.RunAsync(_folder, "index", "set", "--out", "set.index");
+        Assert.True(code == 0, error);
+        Assert.Contains("3 documents", text, StringComparison.Ordinal);
+        (code, text, error) = await Command.RunAsync(_folder, "search", "set.index", "reading streams", "--explain");
+        Assert.True(code == 0, error);
+        string[] lines = text.Split('\n');
+        Assert.EndsWith("  a", lines[0], StringComparison.Ordinal);
+        Assert.Contains("  stream: ", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("  b\n", text, StringComparison.Ordinal);
+        (code, text, error) = await Command.RunAsync(_folder, "search", "set.index", "--queries", "set", "--run", "set.run");
+        Assert.True(code == 0, error);
+        Assert.StartsWith("q1 Q0 a 1 ", File.ReadAllLines(Path.Combine(_folder, "set.run"))[0], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Mistakes_are_one_line_and_leave_nothing()
+    {
+        File.WriteAllText(Path.Combine(_folder, "no.index"), "no index, but a text that is long enough");
+        var (code, _, error) = await Command.RunAsync(_folder, "search", "no.index", "x");
+        Assert.Equal(2, code);
+        Assert.Contains("no.index", error, StringComparison.Ordinal);
+        (code, _, error) = await Command.RunAsync(_folder, "index", "set", "--out", "set.index", "--b", "2");
+        Assert.Equal(2, code);
+        Assert.Contains("b is from 0 to 1", error, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_folder, "set.index")));
+    }
+}
