@@ -30,6 +30,22 @@ public sealed class LibrarySourcesTests : IDisposable
         Assert.NotEqual(laidOut, Sources().HashFor(One(code)));
     }
 
+    /// <summary>A word such as Run is a type's name in one room and a method's in many others.</summary>
+    [Fact]
+    public void A_name_leads_only_where_its_namespace_is_seen()
+    {
+        File.WriteAllText(Path.Combine(root, "Notebooks.sln"), "");
+        Write("Retrieval/Run.cs", "namespace Sparseland.Retrieval; public class Run { Measure m; Feedback.Fusion f; }");
+        Write("Retrieval/Measures/Measure.cs", "namespace Sparseland.Retrieval.Measures; public class Measure { Run run; }");
+        Write("Retrieval/Feedback/Fusion.cs", "namespace Sparseland.Retrieval.Feedback; public class Fusion { }");
+        Write("Coding/Coder.cs", "using Sparseland.Solvers; namespace Sparseland.Coding; public class Coder { void Run() { new Step(); } }");
+        Write("Solvers/Step.cs", "namespace Sparseland.Solvers; public class Step { }");
+        Assert.Equal(["Coding/Coder.cs", "Solvers/Step.cs"], Sources().Reach(One("using Sparseland.Coding; new Coder().Run()")));
+        Assert.Equal(["Retrieval/Feedback/Fusion.cs", "Retrieval/Run.cs"], Sources().Reach(One("using Sparseland.Retrieval; new Run()")));
+        Assert.Equal(["Retrieval/Feedback/Fusion.cs", "Retrieval/Measures/Measure.cs", "Retrieval/Run.cs"], Sources().Reach(One("new Sparseland.Retrieval.Measures.Measure()")));
+        Assert.Equal(["Coding/Coder.cs", "Solvers/Step.cs"], Sources().Reach(One("using C = Sparseland.Coding.Coder; new C()")));
+    }
+
     [Fact]
     public void A_private_type_is_nobody_elses()
     {

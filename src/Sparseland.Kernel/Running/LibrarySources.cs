@@ -8,8 +8,9 @@ namespace Sparseland.Kernel.Running;
 
 /// <summary>
 /// Which source files of the library a notebook reaches, and a hash over them: outputs are stale when one of these changed, and only then.
-/// A name that the notebook's code mentions leads to the file that declares it, the names in that file to further ones. Comments and
-/// layout do not count. It is a reading of the text, so it errs towards reaching too much.
+/// A name that the notebook's code mentions leads to the file that declares it, the names in that file to further ones, as far as the namespace
+/// of the declaration can be seen from there: it is imported, encloses the place, or stands before the name. Comments and layout do not count.
+/// It is a reading of the text, so it errs towards reaching too much.
 /// </summary>
 public sealed partial class LibrarySources
 {
@@ -26,8 +27,8 @@ public sealed partial class LibrarySources
             if (name.StartsWith("obj/", StringComparison.Ordinal) || name.StartsWith("bin/", StringComparison.Ordinal) || name.StartsWith("build/", StringComparison.Ordinal))
                 continue;
             var code = Layout().Replace(Comments().Replace(File.ReadAllText(path), " "), " ");
-            var file = new SourceFile(code, [.. Names().Matches(code).Select(m => m.Value)]);
-            files[name] = file;
+            var space = Namespaces().Match(code).Groups[1].Value;
+            files[name] = new SourceFile(code, space, Mentions.Of([code], space));
             foreach (var declared in Declarations().Matches(code).Where(m => !m.Groups["private"].Success).Select(m => m.Groups[1].Value).Concat(Extensions().Matches(code).Select(m => m.Groups[1].Value)).Distinct())
             {
                 if (!declaredIn.TryGetValue(declared, out var places))
@@ -57,18 +58,21 @@ public sealed partial class LibrarySources
         ArgumentNullException.ThrowIfNull(notebook);
         var reached = new SortedSet<string>(StringComparer.Ordinal);
         var open = new Queue<string>();
-        void Visit(IEnumerable<string> names)
+        void Visit(Mentions mentions)
         {
-            foreach (var place in names.Where(declaredIn.ContainsKey).SelectMany(name => declaredIn[name]))
+            foreach (var name in mentions.Words.Where(declaredIn.ContainsKey))
             {
-                if (reached.Add(place))
-                    open.Enqueue(place);
+                foreach (var place in declaredIn[name].Where(place => mentions.See(files[place].Namespace, name)))
+                {
+                    if (reached.Add(place))
+                        open.Enqueue(place);
+                }
             }
         }
 
-        Visit(notebook.CodeCells.SelectMany(cell => Names().Matches(Comments().Replace(cell.Source, " ")).Select(m => m.Value)));
+        Visit(Mentions.Of([.. notebook.CodeCells.Select(cell => Comments().Replace(cell.Source, " "))], ""));
         while (open.TryDequeue(out var file))
-            Visit(files[file].Names);
+            Visit(files[file].Mentions);
         return [.. reached];
     }
 
@@ -99,5 +103,41 @@ public sealed partial class LibrarySources
     [GeneratedRegex(@"\b([A-Z]\w*)(?:<\w+>)?\(this ")]
     private static partial Regex Extensions();
 
-    private sealed record SourceFile(string Code, HashSet<string> Names);
+    // Of a file of one namespace, as all of the library are.
+    [GeneratedRegex(@"\bnamespace\s+([\w.]+)\s*;")]
+    private static partial Regex Namespaces();
+
+    [GeneratedRegex(@"\busing\s+(?:static\s+)?(?:\w+\s*=\s*)?([A-Z][\w.]*)\s*;")]
+    private static partial Regex Imports();
+
+    [GeneratedRegex(@"\b([A-Z]\w*)\s*\.\s*(?=([A-Z]\w+))")]
+    private static partial Regex Qualified();
+
+    private sealed record SourceFile(string Code, string Namespace, Mentions Mentions);
+
+    /// <summary>The names in some code, and which namespaces it sees.</summary>
+    private sealed record Mentions(HashSet<string> Words, HashSet<string> Seen, HashSet<(string Before, string Name)> Pairs)
+    {
+        public static Mentions Of(IReadOnlyList<string> code, string space)
+        {
+            HashSet<string> seen = [""];
+            for (var at = space; at.Length > 0; at = at.Contains('.', StringComparison.Ordinal) ? at[..at.LastIndexOf('.')] : "")
+                seen.Add(at);
+
+            // An import of a type (static, or under another name) is one of its namespace too.
+            foreach (var import in code.SelectMany(c => Imports().Matches(c)).Select(m => m.Groups[1].Value))
+            {
+                seen.Add(import);
+                if (import.Contains('.', StringComparison.Ordinal))
+                    seen.Add(import[..import.LastIndexOf('.')]);
+            }
+
+            return new(
+                [.. code.SelectMany(c => Names().Matches(c)).Select(m => m.Value)], seen,
+                [.. code.SelectMany(c => Qualified().Matches(c)).Select(m => (m.Groups[1].Value, m.Groups[2].Value))]);
+        }
+
+        /// <summary>Whether a name means the one that a namespace declares.</summary>
+        public bool See(string space, string name) => Seen.Contains(space) || Pairs.Contains((space[(space.LastIndexOf('.') + 1)..], name));
+    }
 }
