@@ -5,7 +5,7 @@ namespace Sparseland.Native;
 
 /// <summary>
 /// Keeps the process alive when a native function of TorchSharp throws a C++ exception that TorchSharp forgot to catch.
-/// Each such import is bound, before its first use, to a function of the same name in a small library of our own
+/// The same for scalars that TorchSharp frees while an operation still reads them: their end is put off. Each such import is bound, before its first use, to a function of the same name in a small library of our own
 /// (Guard/guard.cpp), which calls the real one and catches. The means are the runtime's documented ones: an import
 /// resolver, and <see cref="Marshal.Prelink"/> to bind one import at a chosen moment.
 /// </summary>
@@ -17,7 +17,7 @@ internal static unsafe class NativeGuard
     private static readonly string[] Functions =
     [
         "THSTorch_get_and_reset_last_err", "THSTensor_matmul", "THSAutograd_grad", "THSTensor_cummax", "THSTensor_cummin",
-        "THSGenerator_set_rng_state", "THSNN_LBFGS_ctor",
+        "THSGenerator_set_rng_state", "THSNN_LBFGS_ctor", "THSTorch_dispose_scalar",
     ];
 
     private static readonly Lock Gate = new();

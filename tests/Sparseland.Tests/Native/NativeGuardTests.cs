@@ -32,6 +32,36 @@ public class NativeGuardTests
         }),
         ("does not require grad", () => torch.autograd.grad([torch.ones(1)], [torch.ones(1)])));
 
+    /// <summary>Unguarded, the finalizer frees the number while the operation reads it: in some ten thousand calls one fails, or takes another number.</summary>
+    [Fact]
+    public void A_number_lives_until_the_operation_has_read_it()
+    {
+        bool stop = false;
+        var collector = new Thread(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+                GC.Collect(0);
+                GC.WaitForPendingFinalizers();
+            }
+        });
+        collector.Start();
+        try
+        {
+            using torch.Tensor ones = torch.ones(8);
+            for (int i = 0; i < 10_000; i++)
+            {
+                using torch.Tensor scaled = ones * 2.5;
+                Assert.Equal(2.5f, scaled.data<float>()[i % 8]);
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            collector.Join();
+        }
+    }
+
     [Fact]
     public void A_dimension_out_of_range_throws() => Throws(
         ("out of range", () => torch.ones(2).cummax(5)),

@@ -6,9 +6,15 @@
 // while C++ frames are unwound as usual, keeps the message, and returns nothing; TorchSharp then asks for the last
 // error, as it always does, and throws its ExternalException.
 //
+// It also puts off the end of scalars (THSTorch_dispose_scalar). TorchSharp makes a native scalar of every number that is given to
+// an operation, and its finalizer may free it while the operation still reads it: the wrapper is garbage from the moment on
+// that its handle was read. Then the number is another one, or its type unknown. A scalar is freed when 65,536 others
+// have been given up after it.
+//
 // Making command, in this folder (any GCC on x86-64 Linux; it needs nothing newer than glibc 2.3 and libstdc++ of GCC 3.4 at run time):
 //   g++ -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -s -Wl,--build-id=none -Wl,-z,noexecstack -o guard-linux-x64.so guard.cpp
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,7 +24,7 @@
 
 // The real functions, in the order of NativeGuard.Functions.
 extern "C" {
-__attribute__((visibility("default"))) void* sparseland_real[7];
+__attribute__((visibility("default"))) void* sparseland_real[8];
 }
 
 namespace {
@@ -39,6 +45,18 @@ auto guarded(int index, Arguments... arguments) -> decltype(Function()(arguments
     }
 }
 
+// Scalars that were given up, in a ring of half a megabyte.
+constexpr uint64_t kept = 1 << 16;
+std::atomic<void*> scalars[kept];
+std::atomic<uint64_t> given_up;
+
+}
+
+GUARD void THSTorch_dispose_scalar(void* scalar)
+{
+    void* old = scalars[given_up.fetch_add(1, std::memory_order_relaxed) % kept].exchange(scalar, std::memory_order_acq_rel);
+    if (old != nullptr)
+        reinterpret_cast<void (*)(void*)>(sparseland_real[7])(old);
 }
 
 GUARD const char* THSTorch_get_and_reset_last_err()

@@ -15,7 +15,7 @@ namespace Sparseland.Retrieval.Learned;
 public sealed class FrozenTermHead : nn.Module
 {
     // Adam moves every number by about the rate; the matrix should move by a ninth of what the others do.
-    private const double MatrixRate = 0.11;
+    private static readonly Scalar s_matrixRate = 0.11;
 
     private readonly Tensor _embeddings;
     private readonly Tensor _matrix;
@@ -88,7 +88,7 @@ public sealed class FrozenTermHead : nn.Module
     {
         ArgumentNullException.ThrowIfNull(states);
         using DisposeScope scope = NewDisposeScope();
-        Tensor read = nn.functional.linear(states, _matrix + (_change * MatrixRate), _offset) * _gain;
+        Tensor read = nn.functional.linear(states, _matrix + (_change * s_matrixRate), _offset) * _gain;
         return SparsePooling.OfLinear(read, mask, _embeddings, _bias).MoveToOuterDisposeScope();
     }
 
@@ -137,7 +137,7 @@ public sealed class FrozenTermHead : nn.Module
         using DisposeScope scope = NewDisposeScope();
         SafeTensors.Save(path, new Dictionary<string, Tensor>
         {
-            ["terms"] = tensor(Terms.ToArray()), ["matrix"] = (_matrix + (_change * MatrixRate)).to(ScalarType.Float16), ["offset"] = _offset.detach(), ["gain"] = _gain.detach(), ["bias"] = _bias.detach(),
+            ["terms"] = tensor(Terms.ToArray()), ["matrix"] = (_matrix + (_change * s_matrixRate)).to(ScalarType.Float16), ["offset"] = _offset.detach(), ["gain"] = _gain.detach(), ["bias"] = _bias.detach(),
         }, notes);
     }
 

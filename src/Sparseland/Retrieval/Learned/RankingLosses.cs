@@ -6,6 +6,9 @@ namespace Sparseland.Retrieval.Learned;
 /// <summary>Losses by which retrievers learn to rank; each is a mean over queries.</summary>
 public static class RankingLosses
 {
+    // One for ever: a number that is made for a call can be collected while the call still reads it, when other threads allocate.
+    private static readonly Scalar s_leftOut = double.NegativeInfinity;
+
     /// <summary>InfoNCE: cross-entropy of a softmax over a query's candidates, whose target is the positive.</summary>
     /// <param name="scores">[queries, candidates].</param>
     /// <param name="positives">Place of each query's positive [queries], int64.</param>
@@ -22,7 +25,7 @@ public static class RankingLosses
         {
             // The positive itself stays, whatever the mask says.
             Tensor others = relevant.scatter(1, positives.unsqueeze(1), zeros(positives.shape[0], 1, ScalarType.Bool));
-            scores = scores.masked_fill(others, double.NegativeInfinity);
+            scores = scores.masked_fill(others, s_leftOut);
         }
 
         return nn.functional.cross_entropy(scores, positives).MoveToOuterDisposeScope();

@@ -89,17 +89,23 @@ public static class RetrieverTraining
         int[] Query(int n) => queries.TryGetValue(n, out int[]? ids) ? ids : queries[n] = scorer.TokenizeQuery(pairs.Collection.Queries[n].Text);
 
         TrainingLoop? loop = null;
+
+        // Held while the calls that read them run.
+        Scalar scale = scorer.Scale;
         Tensor Loss(Batch batch)
         {
             (int[] asked, int[] offered) = pairs.Of(batch, options.Negatives);
             if (offered.Length < 2) throw new ArgumentException("A batch with one document has no negative.", nameof(pairs));
             Tensor q = scorer.Queries([.. asked.Select(Query)]), d = scorer.Documents([.. offered.Select(Document)]);
-            Tensor scores = q.matmul(d.t()) * scorer.Scale, loss = Ranking(scores, asked, offered, pairs, options, teacher);
+            Tensor scores = q.matmul(d.t()) * scale, loss = Ranking(scores, asked, offered, pairs, options, teacher);
             double weight = FlopsPenalty.WeightAt(options.Lambda, options.Ramp, loop!.Done), own = FlopsPenalty.WeightAt(options.QueryLambda, options.Ramp, loop.Done);
             if (weight > 0 && d.detach().abs().sum().item<float>() == 0)
                 throw new DivergenceException($"All documents of the batch of step {loop.Done + 1} have empty vectors: the penalty has won. Take a lambda below {options.Lambda:G3}.");
-            if (weight > 0) loss = loss + (FlopsPenalty.Of(d) * weight);
-            if (own > 0) loss = loss + (FlopsPenalty.Of(q) * own);
+            Scalar ofDocuments = weight, ofQueries = own;
+            if (weight > 0) loss = loss + (FlopsPenalty.Of(d) * ofDocuments);
+            if (own > 0) loss = loss + (FlopsPenalty.Of(q) * ofQueries);
+            GC.KeepAlive(ofDocuments);
+            GC.KeepAlive(ofQueries);
             return loss;
         }
 

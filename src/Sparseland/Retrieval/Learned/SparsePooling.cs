@@ -10,6 +10,9 @@ public static class SparsePooling
     // Scores that are computed at once: 64 MB of float32.
     private const long Most = 1 << 24;
 
+    // One for ever: a number that is made for a call can be collected while the call still reads it, when other threads allocate.
+    private static readonly Scalar s_hidden = double.NegativeInfinity;
+
     /// <summary>SPLADE's pooling (Formal et al. 2021, "max" of the second version): w_j = log(1 + ReLU(max_i z_ij)) over the tokens that stand.</summary>
     /// <param name="logits">z [texts, tokens, terms].</param>
     /// <param name="mask">True where a token stands [texts, tokens]; null where all do.</param>
@@ -26,7 +29,7 @@ public static class SparsePooling
         if (logits.shape[1] == 0) return zeros([logits.shape[0], logits.shape[2]], logits.dtype, logits.device).MoveToOuterDisposeScope();
 
         // max(dim) keeps the places for its gradient, and not the scores.
-        Tensor hidden = mask is null ? logits : logits.masked_fill(mask.logical_not().unsqueeze(2), double.NegativeInfinity);
+        Tensor hidden = mask is null ? logits : logits.masked_fill(mask.logical_not().unsqueeze(2), s_hidden);
         Tensor weights = hidden.max(1).values.relu().log1p();
         return (twice ? weights.log1p() : weights).MoveToOuterDisposeScope();
     }
