@@ -44,7 +44,11 @@ internal static class MaxScoreSearch
             if (statistics is not null) statistics.PostingsScored += scored;
             if (scored == 0) continue;
             Compress(workspace, window, from, bounds[first]);
-            if (statistics is not null) statistics.Pivots += workspace.Candidates.Count;
+            if (statistics is not null)
+            {
+                foreach (Hit candidate in workspace.Candidates) statistics.Pivot(candidate.Document);
+            }
+
             if (first == 0)
             {
                 foreach (Hit candidate in workspace.Candidates)
