@@ -53,7 +53,12 @@ internal static class MaxScoreSearch
 
             if (scored == 0) continue;
             Compress(workspace, window, from, bounds[first]);
-            if (statistics is not null) (statistics.PostingsScored, statistics.Pivots) = (statistics.PostingsScored + scored, statistics.Pivots + workspace.Candidates.Count);
+            if (statistics is not null)
+            {
+                statistics.PostingsScored += scored;
+                foreach (Hit candidate in workspace.Candidates) statistics.Pivot(candidate.Document);
+            }
+
             double asked = workspace.Candidates.Count * (double)AskCost, postings = workspace.Cursors[order[first - 1]].Postings * (double)window.Length / documents;
             if (asked > postings) added++;
             else if (asked < postings / 4 && added > 0) added--;

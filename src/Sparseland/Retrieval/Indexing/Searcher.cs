@@ -89,7 +89,7 @@ public sealed class Searcher
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
         var lists = new IReadOnlyList<Hit>[count];
         long done = 0;
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Threads, CancellationToken = cancel }, () => statistics is null ? null : new SearchStatistics(), (i, _, own) =>
+        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Threads, CancellationToken = cancel }, () => statistics is null ? null : new SearchStatistics { KeepsPivots = statistics.KeepsPivots }, (i, _, own) =>
         {
             lists[i] = TopK.Search(Algorithm, Index, query(i), k, own);
             long finished = Interlocked.Increment(ref done);

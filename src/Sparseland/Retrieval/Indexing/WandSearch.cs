@@ -28,7 +28,7 @@ internal static class WandSearch
             if (pivot == order.Length) return;
             int document = cursors[order[pivot]].Document;
             while (pivot + 1 < order.Length && cursors[order[pivot + 1]].Document == document) pivot++;
-            if (statistics is not null) statistics.Pivots++;
+            statistics?.Pivot(document);
             if (blockMax && !BlocksReach(cursors, order, pivot, document, threshold, out int next))
             {
                 Largest(cursors, order, pivot).Seek(next);

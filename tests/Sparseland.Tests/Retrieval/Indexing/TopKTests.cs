@@ -167,6 +167,29 @@ public class TopKTests
     }
 
     [Fact]
+    public void A_search_that_is_looked_at_tells_its_candidates()
+    {
+        var random = new Random(4);
+        using InvertedIndex index = Collection(random, 20_000, 100, learned: false);
+        SparseVector query = Query(random, 100, negative: false);
+        int[] found = [.. TopK.Exhaustive(index, query, 10).Select(h => h.Document)];
+        foreach (TopKAlgorithm algorithm in new[] { TopKAlgorithm.MaxScore, TopKAlgorithm.Wand, TopKAlgorithm.BlockMaxWand })
+        {
+            var (looked, silent) = (new SearchStatistics { KeepsPivots = true }, new SearchStatistics());
+            TopK.Search(algorithm, index, query, 10, looked);
+            new Searcher(index, algorithm).Search([query], 10, silent);
+            Assert.Equal(looked.Pivots, looked.PivotDocuments.Count);
+            Assert.Equal(looked.PivotDocuments.Order(), looked.PivotDocuments);
+            Assert.Empty(found.Except(looked.PivotDocuments));
+            Assert.Equal(looked.Pivots, silent.Pivots);
+            Assert.Empty(silent.PivotDocuments);
+            var many = new SearchStatistics { KeepsPivots = true };
+            new Searcher(index, algorithm).Search([query, query], 10, many);
+            Assert.Equal(2 * looked.Pivots, many.PivotDocuments.Count);
+        }
+    }
+
+    [Fact]
     public void Queries_without_a_known_term_find_nothing_and_bad_arguments_are_refused()
     {
         using InvertedIndex index = InvertedIndex.Build([new("a", "one two"), new("b", "")], new IndexOptions { Analyzer = Analyzers.Words() });
