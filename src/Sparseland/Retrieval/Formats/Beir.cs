@@ -65,7 +65,8 @@ public static class Beir
         {
             string[] fields = text.Split('\t');
             if (fields.Length != 3) throw TrecFiles.Error(path, number, $"{fields.Length} fields apart by tabs, but judgements have query-id, corpus-id and score");
-            bool heading = first && !int.TryParse(fields[2].Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _);
+            // "1.0" is a grade of a form that is not taken, and no heading to be passed over.
+            bool heading = first && !double.TryParse(fields[2].Trim(), NumberStyles.Float, CultureInfo.InvariantCulture, out _);
             first = false;
             if (heading) continue;
             (string query, string document) = (fields[0].Trim(), fields[1].Trim());

@@ -38,7 +38,9 @@ public static class SparsePooling
     /// <param name="bias">b [terms].</param>
     /// <param name="twice">As for <see cref="Max"/>. Default false.</param>
     /// <returns>w [texts, terms], with a gradient where the inputs have one.</returns>
-    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false)
+    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false) => OfLinear(states, mask, embeddings, bias, twice, CancellationToken.None);
+
+    internal static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(states);
         ArgumentNullException.ThrowIfNull(embeddings);
@@ -49,6 +51,7 @@ public static class SparsePooling
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
         {
+            cancel.ThrowIfCancellationRequested();
             using DisposeScope inner = NewDisposeScope();
             long count = Math.Min(step, texts - from);
             Tensor logits = nn.functional.linear(states.narrow(0, from, count), embeddings, bias);
