@@ -8,7 +8,10 @@ namespace Sparseland.Retrieval.Learned;
 public static class SparsePooling
 {
     // Scores that are computed at once: 64 MB of float32.
-    private const long Most = 1 << 24;
+    internal const long Most = 1 << 24;
+
+    // The same where a cancellation is to be heard between parts: less than a tenth of a second.
+    internal const long MostUnheard = 1 << 22;
 
     /// <summary>SPLADE's pooling (Formal et al. 2021, "max" of the second version): w_j = log(1 + ReLU(max_i z_ij)) over the tokens that stand.</summary>
     /// <param name="logits">z [texts, tokens, terms].</param>
@@ -38,16 +41,16 @@ public static class SparsePooling
     /// <param name="bias">b [terms].</param>
     /// <param name="twice">As for <see cref="Max"/>. Default false.</param>
     /// <returns>w [texts, terms], with a gradient where the inputs have one.</returns>
-    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false) => OfLinear(states, mask, embeddings, bias, twice, CancellationToken.None);
+    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false) => OfLinear(states, mask, embeddings, bias, twice, Most, CancellationToken.None);
 
-    internal static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice, CancellationToken cancel)
+    internal static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice, long most, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(states);
         ArgumentNullException.ThrowIfNull(embeddings);
         ArgumentNullException.ThrowIfNull(bias);
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
         using DisposeScope scope = NewDisposeScope();
-        long texts = states.shape[0], step = Math.Max(1, Most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
+        long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
         {
