@@ -10,8 +10,8 @@ public static class SparsePooling
     // Scores that are computed at once: 64 MB of float32.
     internal const long Most = 1 << 24;
 
-    // The same where a cancellation is to be heard between parts: less than a tenth of a second.
-    internal const long MostUnheard = 1 << 22;
+    // The same where nothing is trained and a cancellation is heard between parts: less than a tenth of a second.
+    internal const long MostAtAStep = 1 << 22;
 
     /// <summary>SPLADE's pooling (Formal et al. 2021, "max" of the second version): w_j = log(1 + ReLU(max_i z_ij)) over the tokens that stand.</summary>
     /// <param name="logits">z [texts, tokens, terms].</param>

@@ -114,7 +114,7 @@ public sealed class SpladeEncoder : nn.Module, ITextScorer
         Tensor states = Head.Transform(Body.HiddenOf(tokens, mask, cancel));
 
         // Special tokens are terms without a weight; as places of a text they speak like the others.
-        Tensor weights = SparsePooling.OfLinear(states, mask, Body.Embeddings, Head.Bias, _options.LogTwice, is_grad_enabled() ? SparsePooling.Most : SparsePooling.MostUnheard, cancel);
+        Tensor weights = SparsePooling.OfLinear(states, mask, Body.Embeddings, Head.Bias, _options.LogTwice, is_grad_enabled() ? SparsePooling.Most : SparsePooling.MostAtAStep, cancel);
         return (weights * Open().to(weights.device)).MoveToOuterDisposeScope();
     }
 

@@ -146,4 +146,20 @@ public class BeirTests
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    [Fact]
+    public void Documents_are_read_without_queries_and_judgements()
+    {
+        string folder = Directory.CreateTempSubdirectory("beir").FullName;
+        try
+        {
+            Assert.Throws<FileNotFoundException>(() => Beir.ReadDocuments(folder));
+            File.WriteAllText(Path.Combine(folder, "corpus.jsonl"), "{\"_id\":\"a\",\"title\":\"T\",\"text\":\"x\"}\n{\"_id\":\"b\"}\n");
+            Assert.Equal([new RetrievalDocument("a", "x") { Title = "T" }, new RetrievalDocument("b", "")], Beir.ReadDocuments(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 }
