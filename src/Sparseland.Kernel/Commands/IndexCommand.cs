@@ -14,7 +14,7 @@ internal static class IndexCommand
     public static Command Create()
     {
         var folder = new Argument<string>("folder") { Description = "A folder in BEIR's form: its corpus.jsonl is indexed." };
-        var output = new Option<string>("--out") { Description = "The index file to write.", Required = true };
+        var output = new Option<string>("--out") { Description = "The index file to write; by default FOLDER's name with the ending .index, here." };
         var stemming = new Option<Stemming>("--stemming") { Description = "Porter, Krovetz or None.", DefaultValueFactory = _ => Stemming.Porter };
         var whole = new Option<bool>("--no-camel-case") { Description = "Names stay whole; by default they are also split into their parts." };
         var k1 = new Option<double>("--k1") { Description = "BM25's saturation.", DefaultValueFactory = _ => 1.2 };
@@ -27,11 +27,11 @@ internal static class IndexCommand
             {
                 Analyzer = Analyzers.English(parsed.GetValue(stemming), !parsed.GetValue(whole)), Model = new Bm25(K1: parsed.GetValue(k1), B: parsed.GetValue(b)), Threads = parsed.GetValue(threads) ?? 0,
             };
-            string path = parsed.GetValue(output)!;
+            string source = parsed.GetValue(folder)!, path = parsed.GetValue(output) ?? $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source)))}.index";
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is string parent && !Directory.Exists(parent)) throw new DirectoryNotFoundException($"--out: there is no folder '{parent}'.");
             var watch = Stopwatch.StartNew();
-            RetrievalCollection collection = Beir.Read(parsed.GetValue(folder)!, cancel: cancel).Collection;
-            using InvertedIndex index = InvertedIndex.Build(collection.Documents, options, new ProgressLines("document", Console.WriteLine), cancel);
+            IReadOnlyList<RetrievalDocument> documents = Beir.ReadDocuments(source, cancel: cancel);
+            using InvertedIndex index = InvertedIndex.Build(documents, options, new ProgressLines("document", Console.WriteLine), cancel);
             index.Save(path, cancel);
             Console.WriteLine($"Made {path} in {watch.Elapsed.TotalSeconds:0.0} s: {index}.");
             return Task.FromResult(Guard.Good);

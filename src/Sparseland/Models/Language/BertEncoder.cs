@@ -132,6 +132,9 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
         Run(ids, mask, null, hook, cancel, last + 1);
     }
 
+    /// <summary><see cref="Hidden"/> of ids that are known to be right, ended between blocks.</summary>
+    internal Tensor HiddenOf(Tensor ids, Tensor? mask, CancellationToken cancel) => Run(ids, mask, null, null, cancel);
+
     private Tensor Run(Tensor ids, Tensor? mask, Tensor? types, IActivationHook? hook, CancellationToken cancel, int? layers = null)
     {
         using var scope = NewDisposeScope();

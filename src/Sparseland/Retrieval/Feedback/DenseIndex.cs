@@ -78,14 +78,21 @@ public sealed class DenseIndex : IDisposable
         {
             using DisposeScope block = NewDisposeScope();
             int rows = Math.Min(BlockRows, ids.Count - row);
-            Tensor values = vectors.narrow(0, row, rows).detach().to(ScalarType.Float64), lengths = values.norm(1);
-            double[] length = lengths.data<double>().ToArray();
-            int bad = Array.FindIndex(length, l => !double.IsFinite(l));
+            Tensor values = vectors.narrow(0, row, rows).detach().to(ScalarType.Float64);
+            double[] largest = values.abs().amax([1]).data<double>().ToArray();
+            int bad = Array.FindIndex(largest, l => !double.IsFinite(l));
             if (bad >= 0) throw new ArgumentException($"The vector of document '{ids[row + bad]}' (row {row + bad}) holds a value that is not finite.", nameof(vectors));
-            if (options.Normalise) values = values.div(where(lengths.eq(0), 1, lengths).unsqueeze(1));
+            if (options.Normalise)
+            {
+                // By powers of two first, which changes no digit: squares of 1e200 and of 1e-200 leave float64.
+                values = values.mul(tensor(Array.ConvertAll(largest, l => l == 0 ? 1 : Math.ScaleB(1, -Math.Max(Math.ILogB(l), -1000)))).unsqueeze(1));
+                Tensor lengths = values.norm(1);
+                values = values.div(where(lengths.eq(0), 1, lengths).unsqueeze(1));
+            }
+
             Tensor part = stored.narrow(0, row, rows).copy_(values);
             longest = Math.Max(longest, part.to(ScalarType.Float64).norm(1).max().item<double>());
-            zeros += length.Count(l => l == 0);
+            zeros += largest.Count(l => l == 0);
         }
 
         if (!double.IsFinite(longest)) throw new ArgumentException("A vector is too large for the precision it is to be kept in.", nameof(vectors));
@@ -133,18 +140,18 @@ public sealed class DenseIndex : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
         ObjectDisposedException.ThrowIf(_vectors.IsInvalid, this);
         using DisposeScope scope = NewDisposeScope();
-        Tensor all = CheckQueries(queries);
+        Tensor all = CheckQueries(queries, out float[] scales);
         int count = (int)all.size(0), batch = (int)Math.Clamp(ScoresAtOnce / Documents, 1, 64);
         var results = new IReadOnlyList<Hit>[count];
         for (int first = 0; first < count; first += batch)
         {
             int size = Math.Min(batch, count - first);
             using DisposeScope inner = NewDisposeScope();
-            Tensor some = all.narrow(0, first, size), scores = Products(some, cancel);
+            Tensor some = all.narrow(0, first, size), scores = Products(some.mul(tensor(scales[first..(first + size)]).unsqueeze(1)), cancel);
             nint scoresAt = TensorMemory.StartOf(scores), queriesAt = TensorMemory.StartOf(some), vectorsAt = TensorMemory.StartOf(_vectors);
             int start = first;
             Parallel.For(0, size, new ParallelOptions { CancellationToken = cancel }, q => results[start + q] = Best(
-                TensorMemory.Part<float>(scoresAt, (long)q * Documents, Documents), TensorMemory.Part<float>(queriesAt, (long)q * Width, Width), vectorsAt, k));
+                TensorMemory.Part<float>(scoresAt, (long)q * Documents, Documents), TensorMemory.Part<float>(queriesAt, (long)q * Width, Width), scales[start + q], vectorsAt, k));
             GC.KeepAlive(scores);
             GC.KeepAlive(some);
             progress?.Report(new(first + size, count, "dense search"));
@@ -182,7 +189,7 @@ public sealed class DenseIndex : IDisposable
     public override string ToString() => $"Dense index: {Documents} vectors of width {Width}, {(Options.HalfPrecision ? "float16" : "float32")}{(Options.Normalise ? ", length 1" : "")}"
         + (ZeroVectors > 0 ? $", {ZeroVectors} of them zero" : "");
 
-    private Tensor CheckQueries(Tensor queries)
+    private Tensor CheckQueries(Tensor queries, out float[] scales)
     {
         ArgumentNullException.ThrowIfNull(queries);
         if (queries.dim() is not (1 or 2) || queries.shape[^1] != Width)
@@ -194,7 +201,16 @@ public sealed class DenseIndex : IDisposable
         int bad = Array.FindIndex(lengths, l => !double.IsFinite(l)), zero = Array.IndexOf(lengths, 0.0);
         if (bad >= 0) throw new ArgumentException($"Query {bad} holds a value that is not finite in float32.", nameof(queries));
         if (zero >= 0) throw new ArgumentException($"Query {zero} is the zero vector, to which all documents are equal.", nameof(queries));
+        scales = Array.ConvertAll(lengths, Scale);
         return all;
+    }
+
+    // A power of two that keeps a query's products within float32 and above what it loses at its small end; 1 for all but extreme sizes. Scores
+    // are then those of another unit, which their order does not see.
+    private float Scale(double length)
+    {
+        int own = Math.ILogB(length), product = own + (_longest == 0 ? 0 : Math.ILogB(_longest));
+        return product is > 100 or < -60 ? MathF.ScaleB(1, Math.Clamp(Math.Min(60 - product, 120 - own), -126, 126)) : 1;
     }
 
     // [queries, documents] in float32, a block of documents at a time: half precision is widened block by block.
@@ -212,14 +228,14 @@ public sealed class DenseIndex : IDisposable
         return scores;
     }
 
-    private Hit[] Best(ReadOnlySpan<float> scores, ReadOnlySpan<float> query, nint vectors, int k)
+    private Hit[] Best(ReadOnlySpan<float> scores, ReadOnlySpan<float> query, float scale, nint vectors, int k)
     {
         k = Math.Min(k, Documents);
         double length = 0;
         foreach (float value in query) length += (double)value * value;
 
         // |float32 product - product| <= d u |q| |v| for any order of its sums (Higham 2002, section 3.1), twice: the k-th and the candidate.
-        double margin = 2 * (Width + 1) * Math.ScaleB(1, -24) * Math.Sqrt(length) * _longest * 1.01;
+        double margin = 2 * (Width + 1) * Math.ScaleB(1, -24) * Math.Sqrt(length) * scale * _longest * 1.01;
         double least = KthLargest(scores, k) - margin;
         var candidates = new List<Hit>(k + 16);
         for (int d = 0; d < scores.Length; d++)

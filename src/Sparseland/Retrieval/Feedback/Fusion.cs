@@ -223,11 +223,13 @@ internal sealed class WeightedFusion : Fusion
         absent = 0;
         if (weight == 0 || hits.Count == 0) return _ => 0;
         double low = hits.Min(h => h.Score), high = hits.Max(h => h.Score);
+        // Of halves: the distance of the largest from the smallest float64 is none.
+        double Share(double score) => high > low ? ((score / 2) - (low / 2)) / ((high / 2) - (low / 2)) : 1;
         double Scaled(double score) => _normalise switch
         {
             NormaliseScores.None => score,
-            NormaliseScores.MinMax => high > low ? (score - low) / (high - low) : 1,
-            _ => (high > low ? (score - low) / (high - low) : 1) - 0.5,
+            NormaliseScores.MinMax => Share(score),
+            _ => Share(score) - 0.5,
         };
         if (_absent == AbsentScore.ListMinimum) absent = weight * Scaled(low);
         return rank => weight * Scaled(hits[rank].Score);

@@ -41,14 +41,26 @@ public static class Beir
         Qrels qrels = ReadQrels(qrelsFile, progress, cancel);
         List<RetrievalQuery> queries = ReadLines(queryFile, (id, json, number) => new RetrievalQuery(id, Text(json, "text", queryFile, number) ?? throw TrecFiles.Error(queryFile, number, $"query '{id}' has no \"text\"")), progress, cancel);
         if (!options.AllQueries) queries.RemoveAll(q => !qrels.Has(q.Id));
-        List<RetrievalDocument> documents = ReadLines(
-            corpus, (id, json, number) => new RetrievalDocument(id, Text(json, "text", corpus, number) ?? "") { Title = Text(json, "title", corpus, number) ?? "" }, progress, cancel);
-        if (documents.Count == 0) throw new InvalidDataException($"'{corpus}' holds no document.");
+        List<RetrievalDocument> documents = ReadCorpus(corpus, progress, cancel);
 
         string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)));
         var collection = new RetrievalCollection(name.Length > 0 ? name : "BEIR", documents, queries, qrels) { DropsIdenticalIds = options.DropIdenticalIds };
         if (options.RefuseUnknown) CheckUnknown(collection, queries, qrelsFile);
         return new(collection, split, documents.Count(d => d.Title.Length == 0), documents.Count(d => string.IsNullOrWhiteSpace(d.Contents)), qrels.Repeated);
+    }
+
+    /// <summary>Reads the documents of a folder alone; queries and judgements need not be there.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="progress">Bytes read.</param>
+    /// <param name="cancel">Checked at each line.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder is not there.</exception>
+    /// <exception cref="FileNotFoundException">It has no corpus.jsonl.</exception>
+    /// <exception cref="InvalidDataException">A line is malformed (file and line are named), an id stands twice, or there is no document.</exception>
+    public static IReadOnlyList<RetrievalDocument> ReadDocuments(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"There is no folder '{folder}'.");
+        return ReadCorpus(Existing(folder, Corpus), progress, cancel);
     }
 
     /// <summary>Reads judgements of one split: three fields apart by tabs, a heading or none.</summary>
@@ -65,7 +77,8 @@ public static class Beir
         {
             string[] fields = text.Split('\t');
             if (fields.Length != 3) throw TrecFiles.Error(path, number, $"{fields.Length} fields apart by tabs, but judgements have query-id, corpus-id and score");
-            bool heading = first && !int.TryParse(fields[2].Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _);
+            // "1.0" is a grade of a form that is not taken, and no heading to be passed over.
+            bool heading = first && !double.TryParse(fields[2].Trim(), NumberStyles.Float, CultureInfo.InvariantCulture, out _);
             first = false;
             if (heading) continue;
             (string query, string document) = (fields[0].Trim(), fields[1].Trim());
@@ -145,6 +158,13 @@ public static class Beir
     {
         string path = Path.Combine(folder, file);
         return File.Exists(path) ? path : throw new FileNotFoundException($"A BEIR folder holds '{file}'; there is none in '{folder}'.", path);
+    }
+
+    private static List<RetrievalDocument> ReadCorpus(string corpus, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
+        List<RetrievalDocument> documents = ReadLines(
+            corpus, (id, json, number) => new RetrievalDocument(id, Text(json, "text", corpus, number) ?? "") { Title = Text(json, "title", corpus, number) ?? "" }, progress, cancel);
+        return documents.Count > 0 ? documents : throw new InvalidDataException($"'{corpus}' holds no document.");
     }
 
     private static List<T> ReadLines<T>(string path, Func<string, JsonElement, int, T> make, IProgress<ProgressReport>? progress, CancellationToken cancel)

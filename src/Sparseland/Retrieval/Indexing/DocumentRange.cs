@@ -33,7 +33,7 @@ internal sealed class DocumentRange
     internal void Read(IReadOnlyList<RetrievalDocument> documents, int from, int to, IndexOptions options, Action<int> done, CancellationToken cancel)
     {
         Lengths = new int[to - from];
-        var terms = new DocumentTerms(this, options.Analyzer, options.Length);
+        var terms = new DocumentTerms(this, options.Analyzer, options.Length, cancel);
         for (int document = from; document < to; document++)
         {
             if ((document - from) % 256 == 255)
@@ -81,17 +81,20 @@ internal sealed class DocumentRange
     }
 
     /// <summary>Counts the terms of a document.</summary>
-    private sealed class DocumentTerms(DocumentRange range, Analyzer analyzer, LengthCount count) : IWordSink, ITokenSink
+    private sealed class DocumentTerms(DocumentRange range, Analyzer analyzer, LengthCount count, CancellationToken cancel) : IWordSink, ITokenSink
     {
         private readonly Dictionary<string, int[]> _words = new(StringComparer.Ordinal);
         private readonly List<int> _numbers = [], _inDocument = [];
         private int[] _counts = new int[1024];
-        private int _length, _last;
+        private int _length, _last, _seen;
 
         internal void Begin() => _length = 0;
 
         public void Word(ReadOnlySpan<char> word)
         {
+            // A document can be a book.
+            if ((++_seen & 4095) == 0) cancel.ThrowIfCancellationRequested();
+
             // Kept for a word: its length, then the numbers of its terms. A word begins at a new place, so its length stands for itself.
             if (!_words.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(word, out int[]? kept))
             {

@@ -14,6 +14,7 @@ internal static class ExhaustiveSearch
         double[] sums = workspace.SumsOf(Window);
         for (int from = 0; from < documents; from += Window)
         {
+            workspace.Cancel.ThrowIfCancellationRequested();
             int length = Math.Min(Window, documents - from), scored = 0;
             // Ascending by term, so each sum is the canonical one.
             foreach (ListCursor cursor in workspace.Cursors) scored += cursor.AddTo(sums.AsSpan(0, length), from, from + length);

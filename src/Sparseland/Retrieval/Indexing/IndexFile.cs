@@ -13,7 +13,7 @@ namespace Sparseland.Retrieval.Indexing;
 internal sealed class IndexFile : IDisposable
 {
     internal const int Version = 1;
-    private const int Head = 24, Entry = 32, Alignment = 64, MostSections = 64;
+    private const int Head = 24, Entry = 32, Alignment = 64, MostSections = 64, Piece = 1 << 22;
     private const uint Order = 0x0A0B0C0D;
     private static readonly byte[] s_magic = "SPLANDIX"u8.ToArray();
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
@@ -51,10 +51,15 @@ internal sealed class IndexFile : IDisposable
             stream.Write(head);
             foreach ((_, ReadOnlyMemory<byte> bytes) in sections)
             {
-                cancel.ThrowIfCancellationRequested();
                 stream.Position = Aligned(stream.Position);
-                stream.Write(bytes.Span);
+                for (int from = 0; from < bytes.Length; from += Piece)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    stream.Write(bytes.Span[from..Math.Min(bytes.Length, from + Piece)]);
+                }
             }
+
+            cancel.ThrowIfCancellationRequested();
 
             stream.SetLength(at);
         }, at);
@@ -144,7 +149,15 @@ internal sealed class IndexFile : IDisposable
         var (ends, bytes) = (new int[strings.Count], new ByteList());
         for (int i = 0; i < strings.Count; i++)
         {
-            s_utf8.GetBytes(strings[i], bytes.Take(s_utf8.GetByteCount(strings[i])));
+            try
+            {
+                s_utf8.GetBytes(strings[i], bytes.Take(s_utf8.GetByteCount(strings[i])));
+            }
+            catch (EncoderFallbackException e)
+            {
+                throw new ArgumentException($"'{strings[i]}', id or term {i}, holds half a surrogate pair, which a file of UTF-8 cannot keep.", nameof(strings), e);
+            }
+
             ends[i] = bytes.Count;
         }
 

@@ -77,9 +77,10 @@ public sealed class IndexFolder : IDisposable
             using InvertedIndex old = InvertedIndex.Open(In(segment.File));
             if (!Equals(old.Analyzer?.Options, added.Analyzer?.Options) || old.Counting != added.Counting)
                 throw new ArgumentException($"The folder was indexed with other options: {old.Analyzer}, not {added.Analyzer}.", nameof(documents));
+            var gone = segment.Deleted.ToHashSet(StringComparer.Ordinal);
             for (int document = 0; document < old.Documents; document++)
             {
-                if (added.Find(old.Id(document)) is not null && !segment.Deleted.Contains(old.Id(document)))
+                if (added.Find(old.Id(document)) is not null && !gone.Contains(old.Id(document)))
                     throw new ArgumentException($"The id '{old.Id(document)}' is in force already, in segment '{segment.File}'. Delete it first.", nameof(documents));
             }
         }

@@ -1,4 +1,5 @@
 using Sparseland.Retrieval.Analysis;
+using Sparseland.Tensors;
 
 namespace Sparseland.Retrieval.Indexing;
 
@@ -9,7 +10,7 @@ public sealed partial class InvertedIndex
     /// <param name="options">How; defaults where null. Default null.</param>
     /// <param name="progress">Told of documents read. Default none.</param>
     /// <param name="cancel">Ends the work. Default none.</param>
-    /// <exception cref="ArgumentException">No document, one that is null, an empty id, an id twice (both places are named), or options outside their range.</exception>
+    /// <exception cref="ArgumentException">No document, one that is null or has a null text or title, an empty id, an id twice (both places are named), or options outside their range.</exception>
     /// <exception cref="OperationCanceledException">The work was cancelled.</exception>
     public static InvertedIndex Build(IEnumerable<RetrievalDocument> documents, IndexOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
@@ -18,6 +19,8 @@ public sealed partial class InvertedIndex
         options.Validate();
         IReadOnlyList<RetrievalDocument> list = documents as IReadOnlyList<RetrievalDocument> ?? [.. documents];
         Vocabulary ids = Ids([.. list.Select(d => d?.Id)], nameof(documents));
+        if (list.FirstOrDefault(d => d.Text is null || d.Title is null) is { } without)
+            throw new ArgumentException($"Document '{without.Id}' has null for its {(without.Text is null ? "text" : "title")}; an empty one is allowed.", nameof(documents));
 
         DocumentRange[] ranges = Read(list, options, progress, cancel);
         string[] names = [.. ranges.SelectMany(r => r.Terms).ToHashSet(StringComparer.Ordinal)];
@@ -109,12 +112,12 @@ public sealed partial class InvertedIndex
         int count = Math.Clamp((documents.Count + 255) / 256, 1, options.MostThreads);
         var ranges = new DocumentRange[count];
         long done = 0;
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = options.MostThreads, CancellationToken = cancel }, r =>
+        FirstFailure.Of(() => Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = options.MostThreads, CancellationToken = cancel }, r =>
         {
             ranges[r] = new();
             ranges[r].Read(documents, (int)((long)documents.Count * r / count), (int)((long)documents.Count * (r + 1) / count), options,
                 d => progress?.Report(new(Interlocked.Add(ref done, d), documents.Count, "indexing")), cancel);
-        });
+        }));
         progress?.Report(new(documents.Count, documents.Count, "indexing"));
         return ranges;
     }

@@ -1,4 +1,5 @@
 using Sparseland.Retrieval.Analysis;
+using Sparseland.Tensors;
 
 namespace Sparseland.Retrieval.Indexing;
 
@@ -186,7 +187,7 @@ public sealed partial class InvertedIndex : IDisposable
     {
         var (block, term) = (new float[Lists.BlockLast.Length], new float[Terms]);
         using IndexBytes.Lease lease = Lists.Bytes.Hold();
-        Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(0, Math.Max(Terms, 1), Math.Max(64, Terms / 64)), range =>
+        FirstFailure.Of(() => Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(0, Math.Max(Terms, 1), Math.Max(64, Terms / 64)), range =>
         {
             var (documents, values) = (new int[PostingBlocks.Size], new float[PostingBlocks.Size]);
             ReadOnlySpan<byte> bytes = Lists.Bytes.Span;
@@ -207,7 +208,7 @@ public sealed partial class InvertedIndex : IDisposable
                     term[t] = Math.Max(term[t], block[b]);
                 }
             }
-        });
+        }));
         return (block, term);
     }
 

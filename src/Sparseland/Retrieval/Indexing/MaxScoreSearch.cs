@@ -28,6 +28,7 @@ internal static class MaxScoreSearch
         int added = 0;
         for (int from = 0; from < documents; from += Window)
         {
+            workspace.Cancel.ThrowIfCancellationRequested();
             int to = Math.Min(from + Window, documents);
             int first = Divide(workspace, order, own, bounds, from, to);
             if (first == order.Length) continue;

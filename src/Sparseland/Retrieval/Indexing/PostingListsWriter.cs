@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Retrieval.Indexing;
 
 /// <summary>Writes the lists of all terms, groups of terms in parallel; what comes out does not depend on the number of threads.</summary>
@@ -18,7 +20,7 @@ internal static class PostingListsWriter
         int groups = (terms + GroupTerms - 1) / GroupTerms;
         var parts = new Group[groups];
         var (frequencies, totals, firstBlock) = (new int[terms], new long[terms], new int[terms + 1]);
-        Parallel.For(0, groups, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel }, () => (new List<int>(), new List<float>()), (g, _, room) =>
+        FirstFailure.Of(() => Parallel.For(0, groups, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel }, () => (new List<int>(), new List<float>()), (g, _, room) =>
         {
             var part = parts[g] = new Group();
             for (int term = g * GroupTerms; term < Math.Min(terms, (g + 1) * GroupTerms); term++)
@@ -32,7 +34,7 @@ internal static class PostingListsWriter
             }
 
             return room;
-        }, _ => { });
+        }, _ => { }));
 
         for (int term = 0; term < terms; term++) firstBlock[term + 1] += firstBlock[term];
         long length = parts.Sum(p => (long)p.Bytes.Count);

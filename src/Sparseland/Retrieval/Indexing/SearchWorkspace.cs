@@ -8,6 +8,8 @@ internal sealed class SearchWorkspace
 
     internal TopKHeap Heap { get; } = new();
 
+    internal CancellationToken Cancel { get; set; }
+
     /// <summary>Cursors of the query's terms, ascending by term.</summary>
     internal Span<ListCursor> Cursors => _cursors.AsSpan(0, Count);
 

@@ -58,7 +58,11 @@ public static class TopK
     /// <param name="statistics">Gathers what was done. Default none.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is below 1, or the algorithm is none of the four.</exception>
     /// <exception cref="ObjectDisposedException">The index is disposed.</exception>
-    public static IReadOnlyList<Hit> Search(TopKAlgorithm algorithm, InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null)
+    public static IReadOnlyList<Hit> Search(TopKAlgorithm algorithm, InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics = null) =>
+        Search(algorithm, index, query, k, statistics, CancellationToken.None);
+
+    /// <summary>The same, ended on the way: a query of hundreds of frequent terms takes seconds.</summary>
+    internal static IReadOnlyList<Hit> Search(TopKAlgorithm algorithm, InvertedIndex index, SparseVector query, int k, SearchStatistics? statistics, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(index);
         ArgumentNullException.ThrowIfNull(query);
@@ -67,6 +71,7 @@ public static class TopK
         using IndexBytes.Lease lease = index.Lists.Bytes.Hold();
         SearchWorkspace workspace = t_workspace ??= new();
         workspace.Start(index, query, Math.Min(k, index.Documents), algorithm == TopKAlgorithm.MaxScore, statistics);
+        workspace.Cancel = cancel;
         if (workspace.Count == 0) return [];
         switch (algorithm)
         {

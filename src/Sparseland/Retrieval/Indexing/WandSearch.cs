@@ -13,8 +13,9 @@ internal static class WandSearch
         ReadOnlySpan<ListCursor> cursors = workspace.Cursors;
         TopKHeap heap = workspace.Heap;
         for (int i = 0; i < order.Length; i++) order[i] = i;
-        while (true)
+        for (int step = 1; ; step++)
         {
+            if ((step & 1023) == 0) workspace.Cancel.ThrowIfCancellationRequested();
             Sort(order, cursors);
             double threshold = heap.Threshold, sum = 0;
             int pivot = 0;

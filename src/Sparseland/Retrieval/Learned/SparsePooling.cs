@@ -8,7 +8,10 @@ namespace Sparseland.Retrieval.Learned;
 public static class SparsePooling
 {
     // Scores that are computed at once: 64 MB of float32.
-    private const long Most = 1 << 24;
+    internal const long Most = 1 << 24;
+
+    // The same where nothing is trained and a cancellation is heard between parts: less than a tenth of a second.
+    internal const long MostAtAStep = 1 << 22;
 
     // One for ever: a number that is made for a call can be collected while the call still reads it, when other threads allocate.
     private static readonly Scalar s_hidden = double.NegativeInfinity;
@@ -41,17 +44,20 @@ public static class SparsePooling
     /// <param name="bias">b [terms].</param>
     /// <param name="twice">As for <see cref="Max"/>. Default false.</param>
     /// <returns>w [texts, terms], with a gradient where the inputs have one.</returns>
-    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false)
+    public static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice = false) => OfLinear(states, mask, embeddings, bias, twice, Most, CancellationToken.None);
+
+    internal static Tensor OfLinear(Tensor states, Tensor? mask, Tensor embeddings, Tensor bias, bool twice, long most, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(states);
         ArgumentNullException.ThrowIfNull(embeddings);
         ArgumentNullException.ThrowIfNull(bias);
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
         using DisposeScope scope = NewDisposeScope();
-        long texts = states.shape[0], step = Math.Max(1, Most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
+        long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
         {
+            cancel.ThrowIfCancellationRequested();
             using DisposeScope inner = NewDisposeScope();
             long count = Math.Min(step, texts - from);
             Tensor logits = nn.functional.linear(states.narrow(0, from, count), embeddings, bias);

@@ -104,15 +104,17 @@ public sealed class SpladeEncoder : nn.Module, ITextScorer
     /// <summary>Weights of all terms.</summary>
     /// <param name="ids">Token ids of each text.</param>
     /// <returns>w [texts, vocabulary], at least 0, 0 for special tokens.</returns>
-    public Tensor Documents(IReadOnlyList<int[]> ids)
+    public Tensor Documents(IReadOnlyList<int[]> ids) => Weigh(ids, CancellationToken.None);
+
+    private Tensor Weigh(IReadOnlyList<int[]> ids, CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(ids);
         using DisposeScope scope = NewDisposeScope();
         (Tensor tokens, Tensor? mask) = Body.Pad([.. ids]);
-        Tensor states = Head.Transform(Body.Hidden(tokens, mask));
+        Tensor states = Head.Transform(Body.HiddenOf(tokens, mask, cancel));
 
         // Special tokens are terms without a weight; as places of a text they speak like the others.
-        Tensor weights = SparsePooling.OfLinear(states, mask, Body.Embeddings, Head.Bias, _options.LogTwice);
+        Tensor weights = SparsePooling.OfLinear(states, mask, Body.Embeddings, Head.Bias, _options.LogTwice, is_grad_enabled() ? SparsePooling.Most : SparsePooling.MostAtAStep, cancel);
         return (weights * Open().to(weights.device)).MoveToOuterDisposeScope();
     }
 
@@ -162,7 +164,7 @@ public sealed class SpladeEncoder : nn.Module, ITextScorer
         {
             cancel.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
-            SparseVector[] part = SparsePooling.ToVectors(Documents([.. batch.Select(i => ids[i])]));
+            SparseVector[] part = SparsePooling.ToVectors(Weigh([.. batch.Select(i => ids[i])], cancel));
             for (int i = 0; i < batch.Length; i++) vectors[batch[i]] = texts[batch[i]].Length == 0 ? SparseVector.Empty : part[i];
             progress?.Report(new(done += batch.Length, texts.Count));
         }

@@ -63,7 +63,7 @@ public sealed class TokenStates : IDisposable
             cancel.ThrowIfCancellationRequested();
             using DisposeScope inner = NewDisposeScope();
             (Tensor tokens, Tensor? mask) = encoder.Pad([.. batch.Select(t => ids[t])]);
-            Tensor hidden = encoder.Hidden(tokens, mask);
+            Tensor hidden = encoder.HiddenOf(tokens, mask, cancel);
             long longest = hidden.shape[1];
             long[] from = [.. batch.SelectMany((t, row) => kept[t].Select(i => (row * longest) + i))];
             long[] to = [.. batch.SelectMany(t => Enumerable.Range(starts[t], kept[t].Length).Select(i => (long)i))];

@@ -94,7 +94,7 @@ public sealed class UnicoilEncoder : nn.Module, ITextScorer
         {
             cancel.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
-            SparseVector[] part = SparsePooling.ToVectors(Weigh([.. batch.Select(i => ids[i])], counted));
+            SparseVector[] part = SparsePooling.ToVectors(Weigh([.. batch.Select(i => ids[i])], counted, cancel));
             for (int i = 0; i < batch.Length; i++) vectors[batch[i]] = part[i];
             progress?.Report(new(done += batch.Length, texts.Count));
         }
@@ -102,12 +102,12 @@ public sealed class UnicoilEncoder : nn.Module, ITextScorer
         return vectors;
     }
 
-    private Tensor Weigh(IReadOnlyList<int[]> ids, bool counted)
+    private Tensor Weigh(IReadOnlyList<int[]> ids, bool counted, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(ids);
         using DisposeScope scope = NewDisposeScope();
         (Tensor tokens, Tensor? mask) = Body.Pad([.. ids]);
-        Tensor own = Head.call(Body.Hidden(tokens, mask)).squeeze(2).relu();
+        Tensor own = Head.call(Body.HiddenOf(tokens, mask, cancel)).squeeze(2).relu();
         using Tensor plain = own.detach().cpu().contiguous();
         Tensor counts = Counts(ids, tokens.shape, TensorMemory.Read<float>(plain), counted);
         return zeros(ids.Count, Body.Config.Vocabulary).scatter_add(1, tokens, own * counts).MoveToOuterDisposeScope();

@@ -99,4 +99,33 @@ public class DenseIndexTests
         index.Search(query, 2);
         Assert.Equal(0, caller.DisposablesCount);
     }
+
+    [Theory]
+    [InlineData(1e20)]
+    [InlineData(1e-20)]
+    [InlineData(1e-30)]
+    public void Sizes_at_the_ends_of_float32_are_ranked_like_others(double size)
+    {
+        using var scope = NewDisposeScope();
+        Tensor vectors = Random(500, 64, 3), queries = Random(4, 64, 4);
+        using DenseIndex plain = DenseIndex.Of(vectors, Ids(500), new() { Normalise = false });
+        using DenseIndex extreme = DenseIndex.Of(vectors * size, Ids(500), new() { Normalise = false });
+        IReadOnlyList<IReadOnlyList<Hit>> wanted = plain.Search(queries, 5), found = extreme.Search(queries * size, 5);
+        for (int q = 0; q < 4; q++)
+        {
+            Assert.Equal(wanted[q].Select(h => h.Document), found[q].Select(h => h.Document));
+            Assert.All(wanted[q].Zip(found[q]), pair => Assert.Equal(1, pair.Second.Score / (pair.First.Score * size * size), 1e-5));
+        }
+    }
+
+    [Theory]
+    [InlineData(1e200)]
+    [InlineData(1e-200)]
+    public void Lengths_whose_squares_leave_float64_are_brought_to_1(double size)
+    {
+        using var scope = NewDisposeScope();
+        using DenseIndex index = DenseIndex.Of(tensor(new double[,] { { 3 * size, 4 * size }, { 0, 0 } }), Ids(2));
+        Assert.Equal(1, index.ZeroVectors);
+        Assert.Equal([0.6f, 0.8f], index.Vector("d0").data<float>().ToArray());
+    }
 }

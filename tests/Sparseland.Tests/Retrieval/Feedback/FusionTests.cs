@@ -99,4 +99,13 @@ public class FusionTests
         Assert.Throws<ArgumentException>(() => Fusion.Weighted(0.5).Fuse([[new Hit(1, double.NaN)], []]));
         Assert.Throws<ArgumentException>(() => Fusion.Weighted(0.5).Fuse([[new Hit(1, 2), new Hit(1, 1)], []]));
     }
+
+    [Fact]
+    public void A_list_as_wide_as_float64_is_scaled_too()
+    {
+        Run wide = new([KeyValuePair.Create<string, IReadOnlyList<RankedDocument>>("q", [new("a", 1e308), new("b", 0), new("c", -1e308)])]);
+        Run other = new([KeyValuePair.Create<string, IReadOnlyList<RankedDocument>>("q", [new("d", 1)])]);
+        Run fused = Fusion.Weighted(0.5).Fuse([wide, other]).Run;
+        Assert.Equal([new("a", 0.5), new("d", 0.5), new("b", 0.25)], fused["q"]);
+    }
 }

@@ -129,4 +129,37 @@ public class BeirTests
         Assert.Throws<OperationCanceledException>(() => Beir.Write(folder.Path, Of("a"), cancel: new CancellationToken(true)));
         Assert.Empty(Directory.GetFiles(folder.Path));
     }
+
+    [Fact]
+    public void A_grade_in_the_first_line_is_no_heading()
+    {
+        string folder = Directory.CreateTempSubdirectory("beir").FullName;
+        try
+        {
+            string path = Path.Combine(folder, "test.tsv");
+            File.WriteAllText(path, "q1\td1\t1.0\nq1\td2\t2\n");
+            InvalidDataException error = Assert.Throws<InvalidDataException>(() => Beir.ReadQrels(path));
+            Assert.Contains("line 1: the grade '1.0' is no whole number", error.Message);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Documents_are_read_without_queries_and_judgements()
+    {
+        string folder = Directory.CreateTempSubdirectory("beir").FullName;
+        try
+        {
+            Assert.Throws<FileNotFoundException>(() => Beir.ReadDocuments(folder));
+            File.WriteAllText(Path.Combine(folder, "corpus.jsonl"), "{\"_id\":\"a\",\"title\":\"T\",\"text\":\"x\"}\n{\"_id\":\"b\"}\n");
+            Assert.Equal([new RetrievalDocument("a", "x") { Title = "T" }, new RetrievalDocument("b", "")], Beir.ReadDocuments(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 }

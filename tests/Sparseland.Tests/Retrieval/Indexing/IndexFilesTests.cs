@@ -195,4 +195,21 @@ public sealed class IndexFilesTests : IDisposable
         File.WriteAllText(Path.Combine(folder, "segments.json"), "{");
         Assert.Contains("segments.json", Assert.Throws<InvalidDataException>(() => IndexFolder.Open(folder)).Message);
     }
+
+    [Fact]
+    public void An_id_that_no_file_can_hold_is_named()
+    {
+        string folder = Directory.CreateTempSubdirectory("index").FullName;
+        try
+        {
+            using InvertedIndex index = InvertedIndex.Build([new("good", "x"), new("bad\ud800", "x")]);
+            ArgumentException error = Assert.Throws<ArgumentException>(() => index.Save(Path.Combine(folder, "x.index")));
+            Assert.Contains("id or term 1, holds half a surrogate pair", error.Message);
+            Assert.Empty(Directory.GetFiles(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 }

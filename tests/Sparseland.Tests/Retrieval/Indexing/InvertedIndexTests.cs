@@ -170,4 +170,24 @@ public class InvertedIndexTests
             Assert.All(theirs, t => Assert.Equal(1, scores[t.Doc] / t.Score, 1e-5));
         }
     }
+
+    [Fact]
+    public void What_is_null_in_a_document_is_named()
+    {
+        ArgumentException title = Assert.Throws<ArgumentException>(() => InvertedIndex.Build([new("x", "text"), new("y", "text") { Title = null! }]));
+        Assert.Contains("'y' has null for its title", title.Message);
+        ArgumentException text = Assert.Throws<ArgumentException>(() => InvertedIndex.Build([new("x", null!)]));
+        Assert.Contains("'x' has null for its text", text.Message);
+    }
+
+    [Fact]
+    public void A_book_of_a_document_is_left_when_the_build_is_cancelled()
+    {
+        // Cancelled from within, at the second of two long documents: its words are never counted to the end.
+        using var cancel = new CancellationTokenSource();
+        RetrievalDocument[] documents = [new("a", "short"), new("b", string.Concat(Enumerable.Repeat("some words of a book ", 20_000)))];
+        cancel.Cancel();
+        var range = new DocumentRange();
+        Assert.Throws<OperationCanceledException>(() => range.Read(documents, 0, 2, new(), _ => { }, cancel.Token));
+    }
 }

@@ -222,4 +222,20 @@ public class TopKTests
             Assert.All(explanation.Terms, t => Assert.Equal(t.Value > 0, t.Impact > 0 || t.TermWeight == 0 && t.Value > 0));
         }
     }
+
+    [Theory]
+    [InlineData(TopKAlgorithm.MaxScore)]
+    [InlineData(TopKAlgorithm.Exhaustive)]
+    [InlineData(TopKAlgorithm.Wand)]
+    [InlineData(TopKAlgorithm.BlockMaxWand)]
+    public void A_search_ends_on_the_way_when_it_is_cancelled(TopKAlgorithm algorithm)
+    {
+        int documents = 5000;
+        SparseVector[] vectors = [.. Enumerable.Range(0, documents).Select(d => SparseVector.Of([0, 1, 2], [1 + (d % 7), 1 + (d % 11), 1 + d]))];
+        using InvertedIndex index = InvertedIndex.FromVectors([.. Enumerable.Range(0, documents).Select(d => $"d{d}")], vectors, ["a", "b", "c"]);
+        SparseVector query = SparseVector.Of([0, 1, 2], [1, 1, 1]);
+        Assert.Equal(documents, TopK.Search(algorithm, index, query, documents).Count);
+        Assert.Throws<OperationCanceledException>(() => TopK.Search(algorithm, index, query, documents, null, new CancellationToken(canceled: true)));
+        Assert.Equal(documents, TopK.Search(algorithm, index, query, documents).Count);
+    }
 }
