@@ -135,7 +135,7 @@ public sealed class ExplanationCard : IMimeRenderable
         foreach (TermImpact t in terms.Take(_terms))
         {
             string about = $"in {t.DocumentFrequency} document{(t.DocumentFrequency == 1 ? "" : "s")}, term weight {Number(t.TermWeight)}, value {Number(t.Value)}";
-            html.Append("<div style=\"display:grid;grid-template-columns:minmax(64px,22%) minmax(40px,1fr) minmax(124px,auto);gap:10px;align-items:center;min-height:20px\">")
+            html.Append("<div style=\"display:grid;grid-template-columns:minmax(64px,22%) minmax(40px,1fr) 142px;gap:10px;align-items:center;min-height:20px\">")
                 .Append($"<span style=\"{Mono};font-size:12px;white-space:pre;overflow:hidden;text-overflow:ellipsis\" title=\"{about}\">{Shown(t.Term, alone: true)}</span>")
                 .Append(CultureInfo.InvariantCulture, $"<span><span style=\"display:block;height:9px;border-radius:2px;background:{(t.Impact < 0 ? Theme.Colour(1) : colour)};width:{100 * Math.Abs(t.Impact) / most:0.#}%\"></span></span>")
                 .Append($"<span style=\"color:{Theme.Muted};text-align:right;font-size:12px;white-space:nowrap\">{Product(t)}</span></div>");
