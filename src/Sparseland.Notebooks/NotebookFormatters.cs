@@ -4,12 +4,14 @@ using Microsoft.Data.Analysis;
 using Microsoft.DotNet.Interactive.Formatting;
 using Sparseland.Evaluation;
 using Sparseland.Notebooks.Charts;
+using Sparseland.Notebooks.Dashboards;
 using Sparseland.Notebooks.Hosting;
+using Sparseland.Retrieval.Indexing;
 
 namespace Sparseland.Notebooks;
 
 /// <summary>
-/// Registers how hosts built on Microsoft.DotNet.Interactive.Formatting show charts, claims, tables, progress, data frames and
+/// Registers how hosts built on Microsoft.DotNet.Interactive.Formatting show charts, claims, explanations of a search, tables, progress, data frames and
 /// the charts of Plotly.NET and XPlot. <see cref="Lesson.Start"/> calls it.
 /// </summary>
 public static class NotebookFormatters
@@ -32,6 +34,7 @@ public static class NotebookFormatters
             Show<Chart>(value => value.Render());
             RegisterNumbers();
             Show<Claims>(ClaimsTable.Render, Claims.MimeType);
+            Show<Explanation>(explanation => new ExplanationCard(explanation, null, null, 12).Render());
             var missing = new List<string>();
             Try(RegisterDataFrame, "data frames", missing);
             Try(RegisterPlotlyNet, "charts of Plotly.NET", missing);

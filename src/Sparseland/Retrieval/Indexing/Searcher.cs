@@ -5,22 +5,22 @@ public sealed class Searcher
 {
     /// <summary>A searcher.</summary>
     /// <param name="index">An index; it stays the caller's.</param>
-    /// <param name="algorithm">How; all give the same lists. Default <see cref="TopKAlgorithm.MaxScore"/>, the fastest in most cases.</param>
+    /// <param name="algorithm">How; all give the same lists. Default null: what <see cref="TopK.Choose"/> takes for the index and each k.</param>
     /// <param name="threads">Most threads of a batch. Default 0: one a core.</param>
     /// <exception cref="ArgumentOutOfRangeException">An unknown algorithm or a negative number of threads.</exception>
-    public Searcher(InvertedIndex index, TopKAlgorithm algorithm = TopKAlgorithm.MaxScore, int threads = 0)
+    public Searcher(InvertedIndex index, TopKAlgorithm? algorithm = null, int threads = 0)
     {
         ArgumentNullException.ThrowIfNull(index);
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
-        if (!Enum.IsDefined(algorithm)) throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Not one of the algorithms.");
+        if (algorithm is { } named && !Enum.IsDefined(named)) throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Not one of the algorithms.");
         (Index, Algorithm, Threads) = (index, algorithm, threads == 0 ? Environment.ProcessorCount : threads);
     }
 
     /// <summary>The index.</summary>
     public InvertedIndex Index { get; }
 
-    /// <summary>How it searches.</summary>
-    public TopKAlgorithm Algorithm { get; }
+    /// <summary>How it searches; null where each search takes what suits its k.</summary>
+    public TopKAlgorithm? Algorithm { get; }
 
     /// <summary>Most threads of a batch.</summary>
     public int Threads { get; }
@@ -28,12 +28,12 @@ public sealed class Searcher
     /// <summary>The best documents for a text.</summary>
     /// <param name="text">A query.</param>
     /// <param name="k">Most documents, at least 1. Default 10.</param>
-    public IReadOnlyList<Hit> Search(string text, int k = 10) => TopK.Search(Algorithm, Index, Index.Query(text), k);
+    public IReadOnlyList<Hit> Search(string text, int k = 10) => TopK.Search(For(k), Index, Index.Query(text), k);
 
     /// <summary>The best documents for a vector.</summary>
     /// <param name="query">Weights of the index's terms.</param>
     /// <param name="k">Most documents, at least 1. Default 10.</param>
-    public IReadOnlyList<Hit> Search(SparseVector query, int k = 10) => TopK.Search(Algorithm, Index, query, k);
+    public IReadOnlyList<Hit> Search(SparseVector query, int k = 10) => TopK.Search(For(k), Index, query, k);
 
     /// <summary>The best documents for each of many vectors, in their order.</summary>
     /// <param name="queries">Weights of the index's terms.</param>
@@ -82,16 +82,19 @@ public sealed class Searcher
         return new(ids.Select((id, i) => KeyValuePair.Create(id, Named(lists[i]))), name);
     }
 
+    private TopKAlgorithm For(int k) => Algorithm ?? TopK.Choose(Index.Documents, k);
+
     private IReadOnlyList<RankedDocument> Named(IReadOnlyList<Hit> hits) => [.. hits.Select(h => new RankedDocument(Index.Id(h.Document), h.Score))];
 
     private IReadOnlyList<Hit>[] Batch(int count, Func<int, SparseVector> query, int k, SearchStatistics? statistics, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
+        TopKAlgorithm algorithm = For(k);
         var lists = new IReadOnlyList<Hit>[count];
         long done = 0;
         Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Threads, CancellationToken = cancel }, () => statistics is null ? null : new SearchStatistics { KeepsPivots = statistics.KeepsPivots }, (i, _, own) =>
         {
-            lists[i] = TopK.Search(Algorithm, Index, query(i), k, own);
+            lists[i] = TopK.Search(algorithm, Index, query(i), k, own);
             long finished = Interlocked.Increment(ref done);
             if (finished % 64 == 0 || finished == count) progress?.Report(new(finished, count, "searching"));
             return own;

@@ -3,7 +3,7 @@ namespace Sparseland.Retrieval.Indexing;
 /// <summary>The algorithms that find the best k; all give the same list, by different work.</summary>
 public enum TopKAlgorithm
 {
-    /// <summary>Leaves out windows and documents that the lists' maxima rule out, adds up the rest in bulk. The fastest in most cases.</summary>
+    /// <summary>Leaves out windows and documents that the lists' maxima rule out, adds up the rest in bulk. The fastest of the four in large collections with a small k.</summary>
     MaxScore,
 
     /// <summary>Scores every posting of the query's terms.</summary>
@@ -24,6 +24,16 @@ public static class TopK
 {
     [ThreadStatic]
     private static SearchWorkspace? t_workspace;
+
+    /// <summary>
+    /// The algorithm that is probably the fastest: <see cref="TopKAlgorithm.MaxScore"/> from 200,000 documents on where k is at most a thousandth of
+    /// them, else <see cref="TopKAlgorithm.Exhaustive"/>. Ruling documents out costs more than adding up short lists: measured with BM25 and k = 10,
+    /// MaxScore runs at 0.8 of the speed of an exhaustive search at 61,307 documents, and at 1.3 to 2 times its speed at a million.
+    /// </summary>
+    /// <param name="documents">Documents of the index.</param>
+    /// <param name="k">Most documents to find.</param>
+    public static TopKAlgorithm Choose(int documents, int k) =>
+        documents >= 200_000 && k <= documents / 1000 ? TopKAlgorithm.MaxScore : TopKAlgorithm.Exhaustive;
 
     /// <summary>Scores every posting of the query's terms, term by term in windows of documents.</summary>
     /// <param name="index">An index.</param>

@@ -166,6 +166,30 @@ public class TopKTests
         Assert.ThrowsAny<OperationCanceledException>(() => new Searcher(index).Search(queries, 10, cancel: cancelled.Token));
     }
 
+    [Theory]
+    [InlineData(61_307, 10, TopKAlgorithm.Exhaustive)]
+    [InlineData(199_999, 1, TopKAlgorithm.Exhaustive)]
+    [InlineData(200_000, 200, TopKAlgorithm.MaxScore)]
+    [InlineData(1_000_000, 10, TopKAlgorithm.MaxScore)]
+    [InlineData(1_000_000, 1001, TopKAlgorithm.Exhaustive)]
+    public void What_is_not_said_is_chosen_by_size(int documents, int k, TopKAlgorithm chosen) => Assert.Equal(chosen, TopK.Choose(documents, k));
+
+    [Fact]
+    public void A_searcher_does_what_it_was_told_or_else_what_is_chosen_and_finds_the_same()
+    {
+        var random = new Random(4);
+        using InvertedIndex index = Collection(random, 3000, 50, learned: false);
+        SparseVector[] queries = [.. Enumerable.Range(0, 20).Select(_ => Query(random, 50, negative: false))];
+        var (chosen, told) = (new SearchStatistics(), new SearchStatistics());
+        var (searcher, wand) = (new Searcher(index), new Searcher(index, TopKAlgorithm.Wand));
+        Assert.Equal((null, TopKAlgorithm.Wand), (searcher.Algorithm, wand.Algorithm));
+        Assert.Equal(wand.Search(queries, 10, told), searcher.Search(queries, 10, chosen));
+        Assert.Equal(1, chosen.ScoredShare);
+        Assert.True(told.ScoredShare < 1);
+        Assert.Equal(wand.Search(queries[0], 3), searcher.Search(queries[0], 3));
+        Assert.Throws<ArgumentOutOfRangeException>("algorithm", () => new Searcher(index, (TopKAlgorithm)9));
+    }
+
     [Fact]
     public void A_search_that_is_looked_at_tells_its_candidates()
     {
