@@ -36,7 +36,13 @@ internal sealed class RetrieverMaking(RetrieverRecipe recipe, string folder, str
         var bed = new RetrieverBed(documentation);
         try
         {
-            foreach (string name in RetrieverRecipe.Names) Make(name, documentation, words, pairs, bed, cancel);
+            foreach (string name in RetrieverRecipe.Names)
+            {
+                Make(name, documentation, words, pairs, bed, cancel);
+
+                // After each, so that a call that is stopped leaves a sheet of what is done.
+                AtomicFile.Write(Path.Combine(folder, "README.md"), RetrieverSheet.Of(recipe, command, documentation, bed, _figures));
+            }
         }
         catch (DivergenceException e)
         {
@@ -44,7 +50,6 @@ internal sealed class RetrieverMaking(RetrieverRecipe recipe, string folder, str
             return Guard.Bad;
         }
 
-        AtomicFile.Write(Path.Combine(folder, "README.md"), RetrieverSheet.Of(recipe, command, documentation, bed, _figures));
         Say($"the retrievers are in {folder}");
         return Guard.Good;
     }

@@ -31,7 +31,7 @@ internal static class RetrieverSheet
         Line($"");
         Line($"## Held-out queries");
         Line($"");
-        Line($"{bed.Collection}. No training query, and no card of the start, is of a type that is asked for here.");
+        Line($"{bed.Collection}. No training query is of a type that is asked for here, and no card of the start answers one of these queries.");
         Line($"");
         Line($"| | nDCG@10 | R@100 | nDCG@10 by stratum: mismatch / partial / lexical | with BM25, min-max sum | active terms | FLOPS |");
         Line($"| --- | --- | --- | --- | --- | --- | --- |");
