@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Retrieval.Indexing;
 
 /// <summary>Searches an index, one query or many on all cores.</summary>
@@ -92,9 +94,9 @@ public sealed class Searcher
         TopKAlgorithm algorithm = For(k);
         var lists = new IReadOnlyList<Hit>[count];
         long done = 0;
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Threads, CancellationToken = cancel }, () => statistics is null ? null : new SearchStatistics { KeepsPivots = statistics.KeepsPivots }, (i, _, own) =>
+        FirstFailure.Of(() => Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Threads, CancellationToken = cancel }, () => statistics is null ? null : new SearchStatistics { KeepsPivots = statistics.KeepsPivots }, (i, _, own) =>
         {
-            lists[i] = TopK.Search(algorithm, Index, query(i), k, own);
+            lists[i] = TopK.Search(algorithm, Index, query(i), k, own, cancel);
             long finished = Interlocked.Increment(ref done);
             if (finished % 64 == 0 || finished == count) progress?.Report(new(finished, count, "searching"));
             return own;
@@ -102,7 +104,7 @@ public sealed class Searcher
         {
             if (own is null) return;
             lock (statistics!) statistics.Add(own);
-        });
+        }));
         return lists;
     }
 }

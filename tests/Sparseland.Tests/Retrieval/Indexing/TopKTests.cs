@@ -262,4 +262,12 @@ public class TopKTests
         Assert.Throws<OperationCanceledException>(() => TopK.Search(algorithm, index, query, documents, null, new CancellationToken(canceled: true)));
         Assert.Equal(documents, TopK.Search(algorithm, index, query, documents).Count);
     }
+
+    [Fact]
+    public void A_batch_fails_with_the_exception_of_its_search()
+    {
+        using InvertedIndex vectors = InvertedIndex.FromVectors(["x"], [SparseVector.Of([0], [1])], ["t"]);
+        Assert.Throws<InvalidOperationException>(() => new Searcher(vectors).Run([new("q", "t")]));
+        Assert.Throws<ArgumentNullException>(() => new Searcher(vectors).Search(new SparseVector[] { null! }, 3));
+    }
 }
