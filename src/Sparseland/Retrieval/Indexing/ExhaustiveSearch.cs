@@ -24,7 +24,7 @@ internal static class ExhaustiveSearch
     }
 
     /// <summary>Pushes the sums above the threshold and clears all.</summary>
-    internal static void Collect(Span<double> sums, int from, TopKHeap heap)
+    internal static void Collect(Span<double> sums, int from, TopKHeap heap, SearchStatistics? statistics = null)
     {
         Span<Vector512<double>> lanes = MemoryMarshal.Cast<double, Vector512<double>>(sums);
         Vector512<double> threshold = Vector512.Create(heap.Threshold);
@@ -36,7 +36,9 @@ internal static class ExhaustiveSearch
             for (ulong above = Vector512.GreaterThan(lane, threshold).ExtractMostSignificantBits(); above != 0; above &= above - 1)
             {
                 int at = BitOperations.TrailingZeroCount(above);
-                if (lane[at] > heap.Threshold) heap.Push(from + (8 * i) + at, lane[at]);
+                if (!(lane[at] > heap.Threshold)) continue;
+                heap.Push(from + (8 * i) + at, lane[at]);
+                statistics?.Pivot(from + (8 * i) + at);
             }
 
             threshold = Vector512.Create(heap.Threshold);
@@ -44,7 +46,12 @@ internal static class ExhaustiveSearch
 
         for (int i = 8 * lanes.Length; i < sums.Length; i++)
         {
-            if (sums[i] > heap.Threshold) heap.Push(from + i, sums[i]);
+            if (sums[i] > heap.Threshold)
+            {
+                heap.Push(from + i, sums[i]);
+                statistics?.Pivot(from + i);
+            }
+
             sums[i] = 0;
         }
     }

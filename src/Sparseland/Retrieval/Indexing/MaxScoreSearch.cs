@@ -83,7 +83,7 @@ internal static class MaxScoreSearch
         }
 
         if (statistics is not null) statistics.PostingsScored += scored;
-        if (scored > 0) ExhaustiveSearch.Collect(sums, from, workspace.Heap);
+        if (scored > 0) ExhaustiveSearch.Collect(sums, from, workspace.Heap, statistics);
     }
 
     /// <summary>Orders the lists by their maxima in the window, ascending; bounds[i] is the sum of the first i.</summary>
