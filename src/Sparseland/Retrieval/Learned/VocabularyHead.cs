@@ -12,7 +12,8 @@ namespace Sparseland.Retrieval.Learned;
 /// </summary>
 public sealed class VocabularyHead : Module<Tensor, Tensor>
 {
-    private readonly BertEncoder _body;
+    // Not the encoder itself: TorchSharp takes every module in a field for a part of this one, whose weights it would list, start and save.
+    private readonly Func<Tensor> _embeddings;
 
     /// <summary>A head with random weights: normal with deviation 0.02.</summary>
     /// <param name="body">The encoder whose embeddings it takes; stays the caller's.</param>
@@ -21,7 +22,7 @@ public sealed class VocabularyHead : Module<Tensor, Tensor>
         : base(nameof(VocabularyHead))
     {
         ArgumentNullException.ThrowIfNull(body);
-        _body = body;
+        _embeddings = () => body.Embeddings;
         Dense = Linear(body.Config.Width, body.Config.Width);
         Norm = LayerNorm(body.Config.Width, body.Config.NormEpsilon);
         Bias = Parameter(zeros(body.Config.Vocabulary));
@@ -53,6 +54,6 @@ public sealed class VocabularyHead : Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         using DisposeScope scope = NewDisposeScope();
-        return functional.linear(Transform(input), _body.Embeddings, Bias).MoveToOuterDisposeScope();
+        return functional.linear(Transform(input), _embeddings(), Bias).MoveToOuterDisposeScope();
     }
 }

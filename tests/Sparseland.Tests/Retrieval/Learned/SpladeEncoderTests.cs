@@ -89,6 +89,22 @@ public class SpladeEncoderTests
         TinyModels.AssertClose(whole.log1p(), SparsePooling.Max(nn.functional.linear(h, embeddings, bias), mask, twice: true));
     }
 
+    [Fact]
+    public void A_head_is_five_tensors_and_leaves_the_encoder_as_it_was()
+    {
+        using var folder = new TemporaryFolder();
+        using BertEncoder body = TinyBert.New();
+        double[] before = [.. body.named_parameters().SelectMany(p => TinyModels.Numbers(p.parameter))];
+        using var model = new SpladeEncoder(body, new VocabularyHead(body));
+        Assert.Equal(before, body.named_parameters().SelectMany(p => TinyModels.Numbers(p.parameter)));
+        string[] head = ["bias", "transform.LayerNorm.bias", "transform.LayerNorm.weight", "transform.dense.bias", "transform.dense.weight"];
+        Assert.Equal(head, model.Head.named_parameters().Select(p => p.name).Order(StringComparer.Ordinal));
+        model.Save(folder.Path);
+        using SafeTensorsFile file = SafeTensors.Open(folder.File("model.safetensors"));
+        string[] expected = [.. body.named_parameters().Select(p => "bert." + p.name), .. head.Select(h => "cls.predictions." + h)];
+        Assert.Equal(expected.Order(StringComparer.Ordinal), file.Names.Order(StringComparer.Ordinal));
+    }
+
     [Theory]
     [InlineData(false, 0)]
     [InlineData(true, 2e-2)]
