@@ -66,12 +66,12 @@ public sealed class FrozenTermHead : nn.Module
 
         // [W c]' = (X'X + ridge)^-1 X'Y with a column of ones, in float64.
         Tensor x = cat([h, ones(h.shape[0], 1)], 1).to(ScalarType.Float64), y = embeddings.index_select(0, tensor(own)).to(ScalarType.Float64);
-        Tensor gram = x.t().matmul(x);
-        Tensor solved = linalg.solve(gram + (eye(gram.shape[0], dtype: ScalarType.Float64) * (ridge * gram.diag().mean().item<double>())), x.t().matmul(y));
+        Tensor gram = x.t().MatMul(x);
+        Tensor solved = linalg.solve(gram + (eye(gram.shape[0], dtype: ScalarType.Float64) * (ridge * gram.diag().mean().item<double>())), x.t().MatMul(y));
         Tensor matrix = solved.narrow(0, 0, states.Width).t().to(ScalarType.Float32).contiguous(), offset = solved[states.Width].to(ScalarType.Float32).clone();
 
         // Own tokens at e - 1, whose weight is 1; of the others one in ten thousand above 0.
-        Tensor scores = nn.functional.linear(h, matrix, offset).matmul(embeddings.t());
+        Tensor scores = nn.functional.linear(h, matrix, offset).MatMul(embeddings.t());
         Tensor mine = scores.gather(1, tensor(own).unsqueeze(1)).squeeze(1);
         Tensor others = scores.scatter(1, tensor(own).unsqueeze(1), full([own.Length, 1], float.NegativeInfinity)).view(-1);
         double high = others.topk((int)Math.Max(1, others.shape[0] / 10_000)).values.min().item<float>(), middle = mine.median().item<float>();

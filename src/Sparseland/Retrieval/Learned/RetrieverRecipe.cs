@@ -2,6 +2,7 @@ using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 using Sparseland.Retrieval.Analysis;
 using Sparseland.Retrieval.Collections;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -129,7 +130,7 @@ public sealed record RetrieverRecipe
             using IDisposable off = no_grad();
             using DisposeScope scope = NewDisposeScope();
             Tensor[] scores = [.. teachers.Select(t => t.Queries([.. queries.Select(q => t.TokenizeQuery(pairs.Collection.Queries[q].Text))])
-                .matmul(t.Documents([.. documents.Select(d => t.TokenizeDocument(pairs.Collection.Documents[d].Contents))]).t()))];
+                .MatMul(t.Documents([.. documents.Select(d => t.TokenizeDocument(pairs.Collection.Documents[d].Contents))]).t()))];
             return EnsembleTeacher.Combine(scores, scale, normalise).MoveToOuterDisposeScope();
         };
     }

@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -97,7 +98,7 @@ public static class RetrieverTraining
             (int[] asked, int[] offered) = pairs.Of(batch, options.Negatives);
             if (offered.Length < 2) throw new ArgumentException("A batch with one document has no negative.", nameof(pairs));
             Tensor q = scorer.Queries([.. asked.Select(Query)]), d = scorer.Documents([.. offered.Select(Document)]);
-            Tensor scores = q.matmul(d.t()) * scale, loss = Ranking(scores, asked, offered, pairs, options, teacher);
+            Tensor scores = q.MatMul(d.t()) * scale, loss = Ranking(scores, asked, offered, pairs, options, teacher);
             double weight = FlopsPenalty.WeightAt(options.Lambda, options.Ramp, loop!.Done), own = FlopsPenalty.WeightAt(options.QueryLambda, options.Ramp, loop.Done);
             if (weight > 0 && d.detach().abs().sum().item<float>() == 0)
                 throw new DivergenceException($"All documents of the batch of step {loop.Done + 1} have empty vectors: the penalty has won. Take a lambda below {options.Lambda:G3}.");
