@@ -127,7 +127,7 @@ public static class LinearSlots
     private static LinearSlot InSequential(string name, Sequential owner, Linear linear)
     {
         // TorchSharp's Sequential has no setter; its list of layers is what its forward pass walks.
-        if (s_layers?.GetValue(owner) is not List<Module> layers) throw new NotSupportedException("This version of TorchSharp keeps the layers of a Sequential elsewhere; they cannot be replaced.");
+        if (s_layers?.GetValue(owner) is not List<IModule<Tensor, Tensor>> layers) throw new NotSupportedException("This version of TorchSharp keeps the layers of a Sequential elsewhere; they cannot be replaced.");
         int at = layers.FindIndex(layer => ReferenceEquals(layer, linear));
         return new(name, () => (Module<Tensor, Tensor>)layers[at], layer => layers[at] = layer);
     }
