@@ -13,13 +13,13 @@ public sealed record FolderPruningOptions
     /// <summary>How sparse, and who competes with whom; not global.</summary>
     public required PruningPattern Pattern { get; init; }
 
-    /// <summary>Calibration texts, token ids [sequences, tokens], int64; null where the method asks for nothing of the inputs.</summary>
+    /// <summary>Calibration texts, token ids [sequences, tokens], int64; null, the default, for a method that asks for nothing of the inputs.</summary>
     public Tensor? Calibration { get; init; }
 
     /// <summary>Windows on which perplexity is measured before and after, token ids [windows, tokens + 1], int64; null, the default, for none.</summary>
     public Tensor? Evaluation { get; init; }
 
-    /// <summary>Order of work.</summary>
+    /// <summary>Order of work. Default that of <see cref="BlockwiseOptions"/>.</summary>
     public BlockwiseOptions Blockwise { get; init; } = new();
 
     /// <summary>Whether to go on where a stopped call of the same options was. Default false.</summary>
