@@ -2,7 +2,7 @@ using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Pruning.Soups;
+namespace Sparseland.Pruning;
 
 /// <summary>How far networks of one make are from each other, over all parameters (batch norm's statistics are none), in float64.</summary>
 public static class ModelDistance
