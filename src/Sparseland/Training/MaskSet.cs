@@ -12,7 +12,7 @@ namespace Sparseland.Training;
 /// Which weights of a network are active: a mask for each of some parameters, true where a weight is kept. A weight is active because the mask
 /// says so, never because its value is not zero.
 /// </summary>
-public sealed class MaskSet : IDisposable
+public sealed partial class MaskSet : IDisposable
 {
     private readonly Entry[] _entries;
     private readonly NativeSize _size;

@@ -1,0 +1,78 @@
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Training;
+
+/// <summary>How alike two keep-masks of the same weights are.</summary>
+/// <param name="Both">Weights that both keep.</param>
+/// <param name="First">Weights that the first keeps.</param>
+/// <param name="Second">Weights that the second keeps.</param>
+/// <param name="Size">All weights.</param>
+public sealed record MaskOverlap(long Both, long First, long Second, long Size)
+{
+    /// <summary>|A and B| / sqrt(|A| |B|); NaN where one keeps nothing.</summary>
+    public double Cosine => Both / Math.Sqrt((double)First * Second);
+
+    /// <summary>|A and B| / |A or B|; NaN where both keep nothing.</summary>
+    public double Jaccard => (double)Both / (First + Second - Both);
+
+    /// <summary>The cosine that two independent masks of these densities have in expectation: sqrt(d1 d2), which is the density of both where they are equal.</summary>
+    public double CosineByChance => Math.Sqrt((double)First / Size * Second / Size);
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
+
+/// <content>Masks compared and combined.</content>
+public sealed partial class MaskSet
+{
+    /// <summary>Weights that both sets keep.</summary>
+    /// <param name="other">Masks of the same parameters.</param>
+    /// <exception cref="ArgumentException">Other parameters.</exception>
+    public MaskSet And(MaskSet other) => Combine(other, (a, b) => a.logical_and(b));
+
+    /// <summary>Weights that at least one set keeps: the zeros that are left of an average of two networks are the others.</summary>
+    /// <param name="other">Masks of the same parameters.</param>
+    /// <exception cref="ArgumentException">Other parameters.</exception>
+    public MaskSet Or(MaskSet other) => Combine(other, (a, b) => a.logical_or(b));
+
+    /// <summary>How alike the two sets are over all weights.</summary>
+    /// <param name="other">Masks of the same parameters.</param>
+    /// <exception cref="ArgumentException">Other parameters.</exception>
+    public MaskOverlap Overlap(MaskSet other) =>
+        OverlapByLayer(other).Values.Aggregate(new MaskOverlap(0, 0, 0, 0), (a, b) => new(a.Both + b.Both, a.First + b.First, a.Second + b.Second, a.Size + b.Size));
+
+    /// <summary>How alike the two sets are, parameter by parameter.</summary>
+    /// <param name="other">Masks of the same parameters.</param>
+    /// <exception cref="ArgumentException">Other parameters.</exception>
+    public IReadOnlyDictionary<string, MaskOverlap> OverlapByLayer(MaskSet other)
+    {
+        RequireSame(other);
+        return _entries.ToDictionary(e => e.Name, e =>
+        {
+            Tensor second = other[e.Name];
+            using Tensor both = e.Mask.logical_and(second);
+            return new MaskOverlap(TrueIn(both), TrueIn(e.Mask), TrueIn(second), e.Mask.numel());
+        });
+    }
+
+    private MaskSet Combine(MaskSet other, Func<Tensor, Tensor, Tensor> rule)
+    {
+        RequireSame(other);
+        using IDisposable off = no_grad();
+        return new(_entries.Select(e => e with { Mask = rule(e.Mask, other[e.Name]).DetachFromDisposeScope() }));
+    }
+
+    private void RequireSame(MaskSet other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (_entries.Length != other._entries.Length) throw new ArgumentException($"One set masks {string.Join(", ", Names)}, the other {string.Join(", ", other.Names)}.", nameof(other));
+        foreach (Entry entry in _entries)
+        {
+            Tensor second = other[entry.Name];
+            if (!second.shape.SequenceEqual(entry.Mask.shape))
+                throw new ArgumentException($"The masks of {entry.Name} are [{string.Join(", ", entry.Mask.shape)}] and [{string.Join(", ", second.shape)}].", nameof(other));
+        }
+    }
+}
