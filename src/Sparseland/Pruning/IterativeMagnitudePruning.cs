@@ -49,7 +49,7 @@ public static class IterativeMagnitudePruning
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         using MaskSet masks = parent.CopyTo(workbench) ?? GlobalMagnitude.DenseMasks(workbench, options.Prunable);
-        PruningStep step = GlobalMagnitude.Prune(masks, GlobalMagnitude.KeptAt(masks.Size, SparsityAfter(options.Sparsity, options.Rounds, round)));
+        PruningStep step = GlobalMagnitude.Prune(workbench, masks, PruningPattern.Kept(masks.Size, SparsityAfter(options.Sparsity, options.Rounds, round)));
         return (step, SparseSnapshot.Of(workbench, masks));
     }
 
@@ -128,8 +128,14 @@ public static class IterativeMagnitudePruning
                 (PruningStep step, SparseSnapshot pruned) = Prune(workbench, rounds.Count == 0 ? dense : rounds[^1].Network, round, options);
                 using SparseSnapshot parent = options.Rewind == Rewind.Weights ? Rewound(pruned, rewindTo!) : pruned;
                 double rate = StartRate(step, options);
-                SparseSnapshot child = Retrain(workbench, parent, train, retrain, rate, SeedOf(seed, round, 0), null, cancel);
-                rounds.Add(new(round, step, rate, child, Stopwatch.GetElapsedTime(started).TotalSeconds));
+
+                // On one thread: a small network gains nothing by more, and the result does not depend on how many there are.
+                int number = round;
+                IndependentWork.For(1, _ =>
+                {
+                    SparseSnapshot child = Retrain(workbench, parent, train, retrain, rate, SeedOf(seed, number, 0), null, cancel);
+                    rounds.Add(new(number, step, rate, child, Stopwatch.GetElapsedTime(started).TotalSeconds));
+                }, cancel);
                 progress?.Report(new(round, options.Rounds, FormattableString.Invariant($"sparsity {step.Sparsity:0.###}")));
             }
         }

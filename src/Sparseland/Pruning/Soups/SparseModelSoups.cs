@@ -19,8 +19,8 @@ public static class SparseModelSoups
     /// <param name="train">The images.</param>
     /// <param name="options">Children, what varies, the retraining.</param>
     /// <param name="rate">Learning rate before a child's factor, see <see cref="IterativeMagnitudePruning.StartRate"/>.</param>
-    /// <param name="phase">Number of the phase, for the seeds.</param>
-    /// <param name="seed">Seed of the run.</param>
+    /// <param name="phase">Number of the phase, for the seeds. Default 1.</param>
+    /// <param name="seed">Seed of the run. Default 1.</param>
     /// <param name="cancel">Checked before each step of each child.</param>
     /// <returns>The children, batch norm recalibrated; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
@@ -93,7 +93,9 @@ public static class SparseModelSoups
                 {
                     double rate = IterativeMagnitudePruning.StartRate(step, options.Pruning);
                     IReadOnlyList<SparseSnapshot> children = Children(create, pruned, train, options, rate, phase, seed, cancel);
-                    phases.Add(Averaged(phase, step, rate, children, workbench, train, validation, options, started, cancel));
+
+                    // On one thread like the children: sums over more of them differ in their last bits.
+                    IndependentWork.For(1, _ => phases.Add(Averaged(phase, step, rate, children, workbench, train, validation, options, started, cancel)), cancel);
                 }
 
                 progress?.Report(new(phase, options.Pruning.Rounds, FormattableString.Invariant($"sparsity {step.Sparsity:0.###}")));
@@ -157,7 +159,7 @@ public static class SparseModelSoups
         double density = union.Density;
         using (MaskSet masks = union.CopyTo(workbench) ?? throw new ArgumentException("The networks have no masks.", nameof(networks)))
         {
-            GlobalMagnitude.Prune(masks, Math.Min(masks.Active, GlobalMagnitude.KeptAt(masks.Size, sparsity)));
+            GlobalMagnitude.Prune(workbench, masks, Math.Min(masks.Active, PruningPattern.Kept(masks.Size, sparsity)));
             using Tensor X = train.Planes();
             RecalibrateBatchNorm.Run(workbench, X, cancel: cancel);
             return (density, SparseSnapshot.Of(workbench, masks));

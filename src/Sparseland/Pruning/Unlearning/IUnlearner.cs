@@ -14,7 +14,7 @@ public interface IUnlearner
     /// <param name="create">Makes a network of the same make with first weights: retraining begins there, for all others they do not matter.</param>
     /// <param name="original">The trained network with its masks, if it has any; it stays.</param>
     /// <param name="data">What stays and what is forgotten.</param>
-    /// <param name="seed">Seed of orders and draws.</param>
+    /// <param name="seed">Seed of orders and draws. Default 1.</param>
     /// <param name="progress">Reported on the way.</param>
     /// <param name="cancel">Checked at least after each mini-batch.</param>
     /// <exception cref="ArgumentException">A setting is out of its range.</exception>

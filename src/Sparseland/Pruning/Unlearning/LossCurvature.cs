@@ -15,7 +15,7 @@ public static class LossCurvature
     /// <param name="iterations">Products, positive. Default 12.</param>
     /// <param name="seed">Seed of the first direction. Default 1.</param>
     /// <param name="cancel">Checked before each product.</param>
-    /// <returns>The Rayleigh quotient after the last product: a lower bound in size of the eigenvalue of largest size, near it once iterations suffice.</returns>
+    /// <returns>The Rayleigh quotient after the last product: a lower bound of the eigenvalue, near it once iterations suffice.</returns>
     /// <exception cref="ArgumentOutOfRangeException">No iterations.</exception>
     public static double LargestEigenvalue(
         SparseSnapshot network, Func<nn.Module<Tensor, Tensor>> create, LabelledImages set, int iterations = 12, long seed = 1, CancellationToken cancel = default)
@@ -33,23 +33,32 @@ public static class LossCurvature
         using Generator generator = new((ulong)seed);
         Tensor X = set.Planes().to(ScalarType.Float64), kept = Kept(workbench, masks);
         Tensor direction = randn(kept.shape, dtype: ScalarType.Float64, generator: generator) * kept;
-        double eigenvalue = 0;
-        for (int i = 0; i < iterations; i++)
-        {
-            cancel.ThrowIfCancellationRequested();
-            direction = direction / direction.norm();
-            const double Step = 1e-4;
-            gradients.Move(direction, Step);
-            Tensor ahead = gradients.Of(X, set.Labels);
-            gradients.Move(direction, -2 * Step);
-            Tensor behind = gradients.Of(X, set.Labels);
-            gradients.Move(direction, Step);
-            Tensor product = (ahead - behind) / (2 * Step);
-            eigenvalue = direction.dot(product).item<double>();
-            direction = product;
-        }
+        double largest = Power(0);
 
-        return eigenvalue;
+        // Of largest size and negative: seen from there all others are positive, and the largest is the farthest.
+        return largest >= 0 ? largest : Power(-largest);
+
+        double Power(double shift)
+        {
+            const double Step = 1e-4;
+            Tensor d = direction;
+            double eigenvalue = 0;
+            for (int i = 0; i < iterations; i++)
+            {
+                cancel.ThrowIfCancellationRequested();
+                d = d / d.norm();
+                gradients.Move(d, Step);
+                Tensor ahead = gradients.Of(X, set.Labels);
+                gradients.Move(d, -2 * Step);
+                Tensor behind = gradients.Of(X, set.Labels);
+                gradients.Move(d, Step);
+                Tensor product = (ahead - behind) / (2 * Step);
+                eigenvalue = d.dot(product).item<double>();
+                d = product + (d * shift);
+            }
+
+            return eigenvalue;
+        }
     }
 
     private static Tensor Kept(nn.Module model, MaskSet? masks) => cat([.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p =>

@@ -21,12 +21,13 @@ public static class WoodFisher
         ArgumentNullException.ThrowIfNull(v);
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(n);
-        using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor k = v.to(ScalarType.Float64).clone();
+        Tensor k = v.detach().to(ScalarType.Float64).clone();
         Tensor? o = null;
         foreach (Tensor gradient in gradients)
         {
+            // Within the loop alone: gradients may be computed as they are asked for.
+            using IDisposable off = no_grad();
             using Tensor given = gradient;
             if (!given.shape.SequenceEqual(v.shape)) throw new ArgumentException($"A gradient is [{string.Join(", ", given.shape)}] and v is [{string.Join(", ", v.shape)}].", nameof(gradients));
             using DisposeScope inner = NewDisposeScope();
