@@ -92,13 +92,9 @@ public static class BlockwisePruning
                 foreach ((string name, Linear layer) in linears)
                 {
                     cancel.ThrowIfCancellationRequested();
-                    using PrunedWeight pruned = method.Prune(new(name, layer.weight, seen?[name]), pattern);
                     done.Add((layer, layer.weight.detach().clone()));
-                    layers.Add(Report(name, done[^1].Dense, pruned, seen?[name]));
-                    masks[$"{name}.weight"] = pruned.Mask.clone();
-                    if (pruned.Weight is not null) layer.weight.copy_(pruned.Weight);
-                    using Tensor gone = pruned.Mask.logical_not();
-                    layer.weight.masked_fill_(gone, 0);
+                    (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name]);
+                    layers.Add(report);
                 }
 
                 if (options.Propagation == Propagation.Pruned && block + 1 < model.Layers) states?.Visit(model, block, keep: true, null, cancel);
@@ -117,6 +113,20 @@ public static class BlockwisePruning
         {
             model.train(training);
         }
+    }
+
+    /// <summary>Prunes one layer in place.</summary>
+    /// <returns>What became of it, and its mask.</returns>
+    internal static (PrunedLayer Report, Tensor Mask) PruneLayer(string name, Linear layer, ILayerPruner method, PruningPattern pattern, ActivationStatistics? seen)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        PrunedWeight pruned = method.Prune(new(name, layer.weight, seen), pattern);
+        PrunedLayer report = Report(name, layer.weight, pruned, seen);
+        if (pruned.Weight is not null) layer.weight.copy_(pruned.Weight);
+        layer.weight.masked_fill_(pruned.Mask.logical_not(), 0);
+        Tensor mask = pruned.Mask.clone();
+        pruned.Dispose();
+        return (report, scope.MoveToOuter(mask));
     }
 
     /// <summary>The linear layers of a block with their names in the model.</summary>

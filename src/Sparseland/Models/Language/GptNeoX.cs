@@ -86,7 +86,7 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
 
-    private protected override Rotation? Rotate(int from, long tokens) => _positions.At(from, tokens, Embeddings.dtype, Embeddings.device);
+    private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
 
     private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
 

@@ -106,7 +106,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         if (residual.shape[1] > Context) throw new ArgumentException($"{residual.shape[1]} tokens are more than the context of {Context}.", nameof(residual));
         using var scope = NewDisposeScope();
         Tensor before = hook.At(layer, Activation.ResidualBefore, residual);
-        Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual.shape[1]), hook, null));
+        Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual), hook, null));
         return ReferenceEquals(after, residual) ? after : scope.MoveToOuter(after);
     }
 
@@ -161,7 +161,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
-        Rotation? rotation = Rotate(cache?.Count ?? 0, ids.shape[1]);
+        Rotation? rotation = Rotate(cache?.Count ?? 0, x);
         for (int layer = 0; layer < layers; layer++)
         {
             using var inner = NewDisposeScope();
@@ -184,8 +184,8 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>One block, from the residual stream before it to the one after it.</summary>
     private protected abstract Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache);
 
-    /// <summary>How queries and keys are turned at some positions; null where positions are learned.</summary>
-    private protected virtual Rotation? Rotate(int from, long tokens) => null;
+    /// <summary>How queries and keys are turned at the positions of a residual stream [batch, tokens, dModel]; null where positions are learned.</summary>
+    private protected virtual Rotation? Rotate(int from, Tensor x) => null;
 
     /// <summary>Whether the blocks have a place; a gate only where the MLP is gated.</summary>
     private protected virtual bool Serves(Activation activation) => activation != Activation.MlpGate && Enum.IsDefined(activation);
