@@ -3,6 +3,15 @@ namespace Sparseland.Data;
 /// <summary>How much textured shapes vary: everything here is a nuisance, the outline alone says the class. Lengths are in pixels of a 32 x 32 image.</summary>
 public sealed record TexturedShapesOptions
 {
+    /// <summary>
+    /// Nearly upright shapes that nothing covers, under much noise: what a small network can learn by heart at half the resolution, and still not know.
+    /// </summary>
+    /// <remarks>
+    /// Measured at 16 x 16 after 20 epochs of 4,000 images at rate 0.1: the network "WideCnn" of width 16 reaches 99.9 % on those images and 84 to 88 % on others,
+    /// of width 8 91 and 75 %.
+    /// </remarks>
+    public static TexturedShapesOptions Upright { get; } = new() { Rotation = 10, MinRadius = 9, Shift = 2, Stretch = 0.1, Wobble = 0.03, Occluders = 0, Contrast = 0.35, Texture = 0.1, Noise = 0.35 };
+
     /// <summary>Largest rotation either way in degrees, from 0 to 45. Default 25.</summary>
     public double Rotation { get; init; } = 25;
 
