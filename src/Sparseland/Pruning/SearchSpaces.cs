@@ -42,16 +42,16 @@ public sealed record NodeSpace : ISparseSpace
 /// <summary>Weights of a network: plain random pruning with one density for each layer.</summary>
 public sealed record EdgeSpace : ISparseSpace
 {
-    private readonly Allocation _allocation;
+    private readonly LayerAllocation _allocation;
 
     /// <summary>Candidates of a sparsity.</summary>
     /// <param name="sparsity">Share of all weights that go, from 0 to below 1.</param>
-    /// <param name="allocation">How the weights are shared out among layers; null, the default, for <see cref="Allocation.Uniform"/>.</param>
+    /// <param name="allocation">How the weights are shared out among layers; null, the default, for <see cref="LayerAllocation.Uniform"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">Outside.</exception>
-    public EdgeSpace(double sparsity, Allocation? allocation = null)
+    public EdgeSpace(double sparsity, LayerAllocation? allocation = null)
     {
         if (!(sparsity is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(sparsity), sparsity, "The share of weights that go must be from 0 to below 1.");
-        (Sparsity, _allocation) = (sparsity, allocation ?? Allocation.Uniform);
+        (Sparsity, _allocation) = (sparsity, allocation ?? LayerAllocation.Uniform);
     }
 
     /// <summary>Share of all weights that go.</summary>

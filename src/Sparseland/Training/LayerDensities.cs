@@ -14,7 +14,7 @@ public sealed record AllocationRound(double Epsilon, IReadOnlyList<string> Satur
 }
 
 /// <summary>
-/// One density for each layer, as an <see cref="Allocation"/> gives them for a total: a dictionary by the name of the weight, which
+/// One density for each layer, as an <see cref="LayerAllocation"/> gives them for a total: a dictionary by the name of the weight, which
 /// <see cref="MaskSet.Random(TorchSharp.torch.nn.Module, IReadOnlyDictionary{string, double}, long)"/> takes.
 /// </summary>
 public sealed class LayerDensities : IReadOnlyDictionary<string, double>

@@ -10,28 +10,28 @@ namespace Sparseland.Training;
 /// is dense, with its surplus going to the others (Mocanu et al. 2018; Evci et al. 2020), so that the total always holds.
 /// </summary>
 /// <param name="Name">Short name.</param>
-public abstract record Allocation(string Name)
+public abstract record LayerAllocation(string Name)
 {
     /// <summary>The share of the last linear layer that <see cref="UniformPlus"/> keeps at least (Gale et al. 2019).</summary>
     public const double LastLayerOfUniformPlus = 0.2;
 
     /// <summary>Every layer has the total's density.</summary>
-    public static Allocation Uniform { get; } = new Proportional("uniform", _ => 1, LastDense: false);
+    public static LayerAllocation Uniform { get; } = new Proportional("uniform", _ => 1, LastDense: false);
 
     /// <summary>Uniform, with the first convolution dense and the last linear layer at least 20 % dense; the other layers are solved so that the total holds.</summary>
-    public static Allocation UniformPlus { get; } = new UniformWithEnds();
+    public static LayerAllocation UniformPlus { get; } = new UniformWithEnds();
 
     /// <summary>Erdős-Rényi: proportional to (inputs + outputs) / (inputs outputs), channels only.</summary>
-    public static Allocation Er { get; } = new Proportional("ER", layer => (double)(layer.FanIn + layer.FanOut) / (layer.FanIn * layer.FanOut), LastDense: false);
+    public static LayerAllocation Er { get; } = new Proportional("ER", layer => (double)(layer.FanIn + layer.FanOut) / (layer.FanIn * layer.FanOut), LastDense: false);
 
     /// <summary>Erdős-Rényi with kernels: proportional to the sum of all dimensions of the weight over their product. The same as <see cref="Er"/> on linear layers.</summary>
-    public static Allocation Erk { get; } = new Proportional("ERK", layer => (double)layer.Dimensions.Sum() / layer.Size, LastDense: false);
+    public static LayerAllocation Erk { get; } = new Proportional("ERK", layer => (double)layer.Dimensions.Sum() / layer.Size, LastDense: false);
 
     /// <summary><see cref="Erk"/> with the last linear layer dense; the total is the same.</summary>
-    public static Allocation ErkPlus { get; } = new Proportional("ERK+", layer => (double)layer.Dimensions.Sum() / layer.Size, LastDense: true);
+    public static LayerAllocation ErkPlus { get; } = new Proportional("ERK+", layer => (double)layer.Dimensions.Sum() / layer.Size, LastDense: true);
 
     /// <summary>All rules, from the simplest.</summary>
-    public static IReadOnlyList<Allocation> All { get; } = [Uniform, UniformPlus, Er, Erk, ErkPlus];
+    public static IReadOnlyList<LayerAllocation> All { get; } = [Uniform, UniformPlus, Er, Erk, ErkPlus];
 
     /// <summary>Solves for the density of each layer.</summary>
     /// <param name="layers">The layers; see <see cref="LayerShape.Of"/>.</param>
@@ -124,7 +124,7 @@ public abstract record Allocation(string Name)
         if (layers.GroupBy(layer => layer.Name).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{twice.Key} stands twice among the layers.", nameof(layers));
     }
 
-    private sealed record Proportional(string Name, Func<LayerShape, double> Raw, bool LastDense) : Allocation(Name)
+    private sealed record Proportional(string Name, Func<LayerShape, double> Raw, bool LastDense) : LayerAllocation(Name)
     {
         private protected override LayerDensities Densities(IReadOnlyList<LayerShape> layers, double density) =>
             Proportionally(Name, layers, density, Raw, LastDense && LastLinear(layers) is { } last ? [last] : []);
@@ -132,7 +132,7 @@ public abstract record Allocation(string Name)
         public override string ToString() => Name;
     }
 
-    private sealed record UniformWithEnds() : Allocation("uniform+")
+    private sealed record UniformWithEnds() : LayerAllocation("uniform+")
     {
         private protected override LayerDensities Densities(IReadOnlyList<LayerShape> layers, double density)
         {
