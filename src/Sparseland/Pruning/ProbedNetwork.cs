@@ -33,7 +33,7 @@ internal sealed class ProbedNetwork : IDisposable
     public Tensor Loss(Tensor X, Tensor labels, double temperature = 1)
     {
         Tensor loss = nn.functional.cross_entropy(_model.call(X).div(temperature), labels);
-        double value = loss.item<float>();
+        double value = loss.to(ScalarType.Float64).item<double>();
         return double.IsFinite(value) ? loss : throw new ArgumentException($"The loss of the batch is {value}; weights and samples must be finite.", nameof(X));
     }
 

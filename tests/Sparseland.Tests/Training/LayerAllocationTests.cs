@@ -43,7 +43,7 @@ public class LayerAllocationTests
     [Fact]
     public void Several_layers_saturate_one_round_after_the_other()
     {
-        LayerDensities erk = LayerAllocation.Erk.Solve(Cnn(4), 0.5);
+        LayerDensities erk = LayerAllocation.Erk.Solve(Cnn(4), 0.7);
         Assert.True(erk.Saturated.Count >= 2, erk.ToString());
         Assert.Equal(erk.Saturated.Count, erk.Rounds.Sum(round => round.Saturated.Count));
         LayerShape free = erk.Layers.First(layer => !erk.Saturated.Contains(layer.Name));
