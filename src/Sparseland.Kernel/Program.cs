@@ -30,6 +30,7 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     ConvertCommand.Create(),
     TrainCommand.Create(),
     SaeCommand.Create(),
+    PruneCommand.Create(),
     EncodeCommand.Create(),
     IndexCommand.Create(),
     SearchCommand.Create(),

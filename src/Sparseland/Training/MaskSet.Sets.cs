@@ -1,3 +1,4 @@
+using Sparseland.IO;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -27,6 +28,30 @@ public sealed record MaskOverlap(long Both, long First, long Second, long Size)
 /// <content>Masks compared and combined.</content>
 public sealed partial class MaskSet
 {
+    /// <summary>Reads the masks of a pruned model's folder: all files in its masks folder together.</summary>
+    /// <param name="folder">The model's folder, or its masks folder.</param>
+    /// <param name="model">The model.</param>
+    /// <exception cref="DirectoryNotFoundException">There are no masks.</exception>
+    /// <exception cref="InvalidDataException">A file there is no file of masks.</exception>
+    /// <exception cref="ArgumentException">The masks are not this model's.</exception>
+    public static MaskSet LoadFolder(string folder, nn.Module model)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        string inside = Path.Combine(folder, "masks"), place = Directory.Exists(inside) ? inside : folder;
+        string[] files = Directory.Exists(place) ? [.. Directory.EnumerateFiles(place, "*.safetensors").Order(StringComparer.Ordinal)] : [];
+        if (files.Length == 0) throw new DirectoryNotFoundException($"'{folder}' holds no masks.");
+        using DisposeScope scope = NewDisposeScope();
+        var masks = new Dictionary<string, Tensor>();
+        foreach (string path in files)
+        {
+            using SafeTensorsFile file = SafeTensors.Open(path);
+            if (file.Metadata.GetValueOrDefault("kind") != FileKind) throw new InvalidDataException($"'{path}' is no file of masks.");
+            foreach ((string name, Tensor mask) in file.LoadAll()) masks[name] = mask;
+        }
+
+        return Of(model, masks);
+    }
+
     /// <summary>Weights that both sets keep.</summary>
     /// <param name="other">Masks of the same parameters.</param>
     /// <exception cref="ArgumentException">Other parameters.</exception>

@@ -14,6 +14,9 @@ namespace Sparseland.Training;
 /// </summary>
 public sealed partial class MaskSet : IDisposable
 {
+    /// <summary>What the files of masks call themselves.</summary>
+    internal const string FileKind = "sparseland.masks.1";
+
     private readonly Entry[] _entries;
     private readonly NativeSize _size;
 
@@ -154,7 +157,7 @@ public sealed partial class MaskSet : IDisposable
     /// <summary>Writes the masks as safetensors.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public void Save(string path) => SafeTensors.Save(path, _entries.ToDictionary(e => e.Name, e => e.Mask), new Dictionary<string, string> { ["kind"] = "sparseland.masks.1" });
+    public void Save(string path) => SafeTensors.Save(path, _entries.ToDictionary(e => e.Name, e => e.Mask), new Dictionary<string, string> { ["kind"] = FileKind });
 
     /// <summary>Reads masks that <see cref="Save"/> wrote.</summary>
     /// <param name="path">The file.</param>
@@ -164,7 +167,7 @@ public sealed partial class MaskSet : IDisposable
     public static MaskSet Load(string path, nn.Module model)
     {
         using SafeTensorsFile file = SafeTensors.Open(path);
-        if (!file.Metadata.TryGetValue("kind", out string? kind) || kind != "sparseland.masks.1") throw new InvalidDataException($"'{path}' is no file of masks: its kind is '{kind}'.");
+        if (!file.Metadata.TryGetValue("kind", out string? kind) || kind != FileKind) throw new InvalidDataException($"'{path}' is no file of masks: its kind is '{kind}'.");
         using DisposeScope scope = NewDisposeScope();
         return Of(model, file.LoadAll());
     }

@@ -76,6 +76,17 @@ public static class LanguageModelFolder
         }
     }
 
+    /// <summary>Longest sequence in tokens of a folder's model; nothing but its config is read.</summary>
+    /// <param name="path">The folder.</param>
+    /// <exception cref="IOException">The folder or its config is missing.</exception>
+    /// <exception cref="InvalidDataException">An unknown architecture or feature.</exception>
+    public static int ContextOf(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        using LanguageModel model = Empty(path);
+        return model.Context;
+    }
+
     /// <summary>
     /// Writes a model as a folder of its architecture that Hugging Face's transformers read as well and that loads again bit for bit. What was
     /// read with a loaded model is written as it was: fields of config.json that are not understood here (bos_token_id, eos_token_id and others),
@@ -110,6 +121,9 @@ public static class LanguageModelFolder
 
     private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
     {
+        if (LinearSlots.Of(model).FirstOrDefault(slot => slot.Module is not TorchSharp.Modules.Linear) is { } other)
+            throw new ArgumentException($"{other.Name} is a {other.Module.GetType().Name}, which a folder of this architecture cannot hold; make it linear again with LinearSlots.Merge or Restore.", nameof(model));
+
         // A config that cannot be written is refused here, before anything older is touched.
         string json = KeptFields.Merge(model.ConfigJson, model.ReadConfig, model.Embeddings.dtype);
         WeightLayout layout = model.Layout;
@@ -127,7 +141,7 @@ public static class LanguageModelFolder
     }
 
     /// <summary>The model of a config, without weights.</summary>
-    private static LanguageModel Empty(string path)
+    internal static LanguageModel Empty(string path)
     {
         if (!Directory.Exists(path)) throw new DirectoryNotFoundException($"There is no folder '{path}'.");
         string file = Path.Combine(path, Config);

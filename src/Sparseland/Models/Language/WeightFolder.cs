@@ -82,6 +82,13 @@ internal sealed class WeightFolder : IDisposable
         }
     }
 
+    /// <summary>The names of the files' tensors that no parameter is filled from: copies of tied embeddings, masks, frequencies.</summary>
+    /// <param name="plan">The plan.</param>
+    public IEnumerable<string> Others(IEnumerable<(string Name, Parameter Parameter, SafeTensorInfo Info)> plan) => _byTensor.Keys.Except(plan.Select(p => p.Info.Name)).Order(StringComparer.Ordinal);
+
+    /// <summary>A tensor of the files as it is stored.</summary>
+    public Tensor Stored(string name) => _byTensor[name].Load(name);
+
     /// <summary>A tensor of the files in float32; null where they have none of this name.</summary>
     public Tensor? Find(string name)
     {
@@ -97,7 +104,12 @@ internal sealed class WeightFolder : IDisposable
     /// </exception>
     public void Fill(nn.Module model, WeightLayout layout, int blocks, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
-        (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan = Plan(model, layout, blocks);
+        Fill(model, layout, Plan(model, layout, blocks), progress, cancel);
+    }
+
+    /// <summary>Puts some weights of a <see cref="Plan"/> into a model.</summary>
+    public void Fill(nn.Module model, WeightLayout layout, (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
         Dictionary<string, Action<Parameter>> places = Places(model);
         long done = 0, total = plan.Sum(p => p.Info.ByteLength);
         using IDisposable off = no_grad();
@@ -122,7 +134,7 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>Which tensor of the files each parameter is; everything is checked here, before anything is read.</summary>
-    private (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(nn.Module model, WeightLayout layout, int blocks)
+    public (string Name, Parameter Parameter, SafeTensorInfo Info)[] Plan(nn.Module model, WeightLayout layout, int blocks)
     {
         var left = _byTensor.Keys.Where(name => !layout.Ignored(name)).ToHashSet(StringComparer.Ordinal);
         if (layout.Copy is { } copy) left.Remove(copy.Other);
@@ -176,7 +188,7 @@ internal sealed class WeightFolder : IDisposable
     }
 
     /// <summary>How a module takes a parameter in place of the empty one it has.</summary>
-    private static Dictionary<string, Action<Parameter>> Places(nn.Module model)
+    public static Dictionary<string, Action<Parameter>> Places(nn.Module model)
     {
         var places = new Dictionary<string, Action<Parameter>>(StringComparer.Ordinal);
         foreach ((string name, nn.Module module) in model.named_modules())
