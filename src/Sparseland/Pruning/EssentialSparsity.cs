@@ -13,7 +13,7 @@ public static class EssentialSparsity
     /// <summary>One-shot magnitude pruning: the masks that keep the largest weights of all prunable layers together.</summary>
     /// <param name="model">The network; it does not change.</param>
     /// <param name="sparsity">Share that goes, from 0 to below 1.</param>
-    /// <param name="names">Parameters that compete; null, the default, for those of <see cref="Prunable"/>.</param>
+    /// <param name="names">Parameters that compete; null, the default, for those of <see cref="PrunableWeights"/>.</param>
     /// <returns>Masks; the caller disposes them. A layer may be empty: that is what "global" means.</returns>
     public static MaskSet OneShot(nn.Module model, double sparsity, IReadOnlyList<string>? names = null)
     {

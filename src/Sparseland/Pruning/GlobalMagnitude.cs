@@ -24,9 +24,9 @@ public static class GlobalMagnitude
 {
     /// <summary>Masks that keep every prunable weight.</summary>
     /// <param name="model">The network.</param>
-    /// <param name="names">Prunable parameters; null, the default, for those of <see cref="Prunable"/>.</param>
+    /// <param name="names">Prunable parameters; null, the default, for those of <see cref="PrunableWeights"/>.</param>
     /// <exception cref="ArgumentException">An unknown or tied parameter.</exception>
-    public static MaskSet DenseMasks(nn.Module model, IReadOnlyList<string>? names = null) => MaskSet.Random(model, 1, 0, names ?? Prunable.Names(model));
+    public static MaskSet DenseMasks(nn.Module model, IReadOnlyList<string>? names = null) => MaskSet.Random(model, 1, 0, names ?? PrunableWeights.Names(model));
 
     /// <summary>Prunes in place: masks shrink to the largest weights among those they kept, and are applied. Equal sizes: the earlier weight stays.</summary>
     /// <param name="model">The network.</param>

@@ -1,4 +1,5 @@
 using Sparseland.Tensors;
+using Sparseland.Training;
 
 namespace Sparseland.Pruning;
 
@@ -39,7 +40,7 @@ public sealed record ImpOptions
     /// <summary>One retraining. Default 6 epochs from rate 0.1.</summary>
     public MaskedSgdOptions Retrain { get; init; } = new();
 
-    /// <summary>Prunable parameters; null for those of <see cref="Sparseland.Pruning.Prunable"/>. Default null.</summary>
+    /// <summary>Prunable parameters; null for those of <see cref="Sparseland.Training.PrunableWeights"/>. Default null.</summary>
     public IReadOnlyList<string>? Prunable { get; init; }
 
     /// <summary>Throws when a value is outside its range.</summary>

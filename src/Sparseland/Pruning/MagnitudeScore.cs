@@ -1,3 +1,4 @@
+using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,11 +19,11 @@ public static class MagnitudeScore
 
     /// <summary>Scores of some parameters of a network, to be ranked under one pattern.</summary>
     /// <param name="model">The network.</param>
-    /// <param name="names">Names of the parameters; null, the default, for those of <see cref="Prunable"/>.</param>
+    /// <param name="names">Names of the parameters; null, the default, for those of <see cref="PrunableWeights"/>.</param>
     /// <returns>By name; the caller disposes them.</returns>
     public static IReadOnlyDictionary<string, Tensor> Of(nn.Module model, IReadOnlyList<string>? names = null)
     {
         ArgumentNullException.ThrowIfNull(model);
-        return Prunable.Parameters(model, names).ToDictionary(p => p.Name, p => Of(p.Parameter));
+        return PrunableWeights.Named(model, names).ToDictionary(p => p.Name, p => Of(p.Parameter));
     }
 }

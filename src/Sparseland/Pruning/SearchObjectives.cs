@@ -108,16 +108,16 @@ public sealed class UntrainedLoss : ISearchObjective
 /// <param name="heldOut">Samples that judge; stay the caller's.</param>
 /// <param name="heldOutLabels">Their labels.</param>
 /// <param name="epochs">Epochs of each candidate. Default 1.</param>
-/// <param name="options">Settings of the training but for the epochs; null for the defaults.</param>
-public sealed class ShortTraining(Tensor X, Tensor labels, Tensor heldOut, Tensor heldOutLabels, int epochs = 1, StaticMaskTrainingOptions? options = null) : ISearchObjective
+/// <param name="options">Settings of the training but for the epochs; null, the default, for half a cosine from 0.1 to 0.</param>
+public sealed class ShortTraining(Tensor X, Tensor labels, Tensor heldOut, Tensor heldOutLabels, int epochs = 1, MaskedSgdOptions? options = null) : ISearchObjective
 {
-    private readonly StaticMaskTrainingOptions _options = (options ?? new()) with { Epochs = epochs };
+    private readonly MaskedSgdOptions _options = (options ?? new() { Schedule = new(RetrainRate.Cosine, 0.1) }) with { Epochs = epochs };
 
     /// <inheritdoc/>
     public string Name => $"loss after {_options.Epochs} epochs";
 
     /// <inheritdoc/>
-    public long StepsPerCandidate => _options.Epochs * ((X.shape[0] + _options.Batch - 1) / _options.Batch);
+    public long StepsPerCandidate => _options.Epochs * ((X.shape[0] + _options.BatchSize - 1) / _options.BatchSize);
 
     /// <inheritdoc/>
     public double[] Of(Sequential parent, IReadOnlyList<SparseCandidate> candidates, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -130,7 +130,7 @@ public sealed class ShortTraining(Tensor X, Tensor labels, Tensor heldOut, Tenso
             using DisposeScope scope = NewDisposeScope();
             using Sequential network = candidates[i].Build(parent);
             using MaskSet? masks = candidates[i] is EdgeMask ? candidates[i].Apply(network) : null;
-            StaticMaskTraining.Run(network, masks, X, labels, _options, cancel: cancel);
+            MaskedSgd.Run(network, masks, X, labels, _options, cancel: cancel);
             using Tensor logits = Logits.Of(network, heldOut);
             losses[i] = Calibration.Of(logits, heldOutLabels).Nll;
             progress?.Report(new(i + 1, candidates.Count, Name));

@@ -13,6 +13,9 @@ public enum RetrainRate
 
     /// <summary>ALLR: as <see cref="Linear"/>, but from a rate that is lower where the pruning did little and the retraining is short.</summary>
     Adaptive,
+
+    /// <summary>From the highest rate along half a cosine to 0.</summary>
+    Cosine,
 }
 
 /// <summary>Learning rates of the retraining after a pruning (Zimmer, Spiegel and Pokutta, "How I learned to stop worrying and love retraining", ICLR 2023).</summary>
@@ -49,7 +52,7 @@ public sealed record RetrainSchedule(RetrainRate Rate, double Highest)
         bool constant = Rate == RetrainRate.Constant;
         TrainingOptions options = new()
         {
-            Steps = steps, LearningRate = start, WarmUp = constant ? 0 : Math.Min(steps - 1, (long)(WarmUp * steps)), LinearDecay = true, FinalRate = constant ? 1 : 0,
+            Steps = steps, LearningRate = start, WarmUp = constant ? 0 : Math.Min(steps - 1, (long)(WarmUp * steps)), LinearDecay = Rate != RetrainRate.Cosine, FinalRate = constant ? 1 : 0,
             ClipNorm = double.PositiveInfinity, WeightDecay = 0,
         };
         options.Validate();

@@ -49,7 +49,7 @@ public class EssentialSparsityTests
         using DisposeScope scope = NewDisposeScope();
         using Sequential model = SmallClassifiers.Mlp([30, 20, 5], 1);
         Tensor[] before = [.. model.parameters().Select(p => p.detach().clone())];
-        double Zeros() => Prunable.Names(model).Sum(name => model.get_parameter(name)!.eq(0).sum().item<long>());
+        double Zeros() => PrunableWeights.Names(model).Sum(name => model.get_parameter(name)!.eq(0).sum().item<long>());
         SparsityCurve curve = EssentialSparsity.Sweep(model, [0, 0.1, 0.5, 0.9], Zeros, lowerIsBetter: true);
         Assert.Equal([0, 70, 350, 630], curve.Points.Select(p => p.Value));
         foreach ((Parameter now, Tensor then) in model.parameters().Zip(before)) Assert.True(now.equal(then).all().item<bool>());

@@ -123,7 +123,7 @@ public class LayerAllocationTests
         using Sequential network = TrainingData.Mlp();
         using MaskSet masks = MaskSet.Random(network, 0.3, 1);
         long before = masks.Active;
-        TrainingResult result = StaticMaskTraining.Run(network, masks, X, labels, new() { Epochs = 5, Batch = 10 });
+        TrainingResult result = MaskedSgd.Run(network, masks, X, labels, new() { Epochs = 5, BatchSize = 10, Schedule = new(RetrainRate.Cosine, 0.1) });
         Assert.Equal(30, result.History.Count);
         Assert.Equal(before, masks.Active);
         foreach (string name in masks.Names)
@@ -133,8 +133,8 @@ public class LayerAllocationTests
         }
 
         Assert.True(result.RecentLoss(6) < result.History.Take(6).Average(s => s.Loss));
-        Assert.Throws<ArgumentOutOfRangeException>(() => StaticMaskTraining.Run(network, null, X, labels, new() { Momentum = 1 }));
-        Assert.Throws<ArgumentOutOfRangeException>(() => StaticMaskTraining.Run(network, null, X, labels, new() { LearningRate = double.NaN }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MaskedSgd.Run(network, null, X, labels, new() { Momentum = 1 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MaskedSgd.Run(network, null, X, labels, new() { Schedule = new(RetrainRate.Cosine, double.NaN) }));
     }
 
     [Fact]

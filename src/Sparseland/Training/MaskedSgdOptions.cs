@@ -1,7 +1,6 @@
 using Sparseland.Tensors;
-using Sparseland.Training;
 
-namespace Sparseland.Pruning;
+namespace Sparseland.Training;
 
 /// <summary>Settings of a training with fixed masks by stochastic gradient descent.</summary>
 public sealed record MaskedSgdOptions

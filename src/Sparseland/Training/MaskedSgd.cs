@@ -1,13 +1,12 @@
 using Sparseland.Data;
-using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Pruning;
+namespace Sparseland.Training;
 
 /// <summary>
 /// Training of a classifier with masks that stay as they are, or with none: a fresh <see cref="SgdOptimizer"/> within a <see cref="SparseOptimizer"/>, so that no
-/// momentum and no decay can bring a pruned weight back. What all retrainings of this room go through.
+/// momentum and no decay can bring a pruned weight back. What all trainings and retrainings with fixed masks go through.
 /// </summary>
 public static class MaskedSgd
 {
@@ -29,6 +28,25 @@ public static class MaskedSgd
         ArgumentNullException.ThrowIfNull(train);
         using Tensor X = train.Planes();
         return Run(model, masks, new SampleBatches(X, train.Labels, (options ?? new()).BatchSize, seed), train.Count, options, start, Losses.CrossEntropy(model), hooks, progress, cancel);
+    }
+
+    /// <summary>Trains in place on samples with labels, by cross-entropy.</summary>
+    /// <param name="model">The network, from samples to logits.</param>
+    /// <param name="masks">Its masks; null for a dense training.</param>
+    /// <param name="X">Samples, the first dimension counts them.</param>
+    /// <param name="labels">Class numbers.</param>
+    /// <param name="options">Length, batches, decay and rates; null, the default, for the record's.</param>
+    /// <param name="seed">Seed of the order. Default 1.</param>
+    /// <param name="hooks">Callbacks; null, the default, for none.</param>
+    /// <param name="progress">Reported after each step.</param>
+    /// <param name="cancel">Checked before each step.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit, or the masks are another network's.</exception>
+    public static TrainingResult Run(
+        nn.Module<Tensor, Tensor> model, MaskSet? masks, Tensor X, Tensor labels, MaskedSgdOptions? options = null, long seed = 1, TrainingHooks? hooks = null,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(X);
+        return Run(model, masks, new SampleBatches(X, labels, (options ?? new()).BatchSize, seed), X.shape[0], options, null, Losses.CrossEntropy(model), hooks, progress, cancel);
     }
 
     /// <summary>Trains in place on batches of any kind with any loss.</summary>
