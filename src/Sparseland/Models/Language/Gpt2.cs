@@ -79,6 +79,8 @@ public sealed class Gpt2 : LanguageModel
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
 
+    private protected override IReadOnlyList<Module> Modules => _blocks;
+
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids).add(_positions.weight!.narrow(0, position, ids.shape[1]));
 
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
@@ -89,8 +91,9 @@ public sealed class Gpt2 : LanguageModel
 }
 
 /// <summary>One block of <see cref="Gpt2"/>.</summary>
-public sealed class Gpt2Block : Module
+public sealed class Gpt2Block : Module, ILinearPlaces
 {
+    private readonly LinearPlace _queryKeyValue, _output, _up, _down;
     private readonly Gpt2Config _config;
 
     internal Gpt2Block(Gpt2Config config, Device? device)
@@ -98,25 +101,25 @@ public sealed class Gpt2Block : Module
     {
         _config = config;
         (AttentionNorm, MlpNorm) = (LayerNorm(config.Width, config.NormEpsilon), LayerNorm(config.Width, config.NormEpsilon));
-        (QueryKeyValue, Output) = (Linear(config.Width, 3 * config.Width, device: device), Linear(config.Width, config.Width, device: device));
-        (Up, Down) = (Linear(config.Width, config.MlpWidth, device: device), Linear(config.MlpWidth, config.Width, device: device));
+        (_queryKeyValue, _output) = (new(Linear(config.Width, 3 * config.Width, device: device)), new(Linear(config.Width, config.Width, device: device)));
+        (_up, _down) = (new(Linear(config.Width, config.MlpWidth, device: device)), new(Linear(config.MlpWidth, config.Width, device: device)));
         register_module("ln_1", AttentionNorm);
-        register_module("attn", new NamedModules(("c_attn", QueryKeyValue), ("c_proj", Output)));
+        register_module("attn", NamedModules.Of([("c_attn", _queryKeyValue), ("c_proj", _output)]));
         register_module("ln_2", MlpNorm);
-        register_module("mlp", new NamedModules(("c_fc", Up), ("c_proj", Down)));
+        register_module("mlp", NamedModules.Of([("c_fc", _up), ("c_proj", _down)]));
     }
 
     /// <summary>Queries of all heads, then keys, then values [3 dModel, dModel].</summary>
-    public Linear QueryKeyValue { get; }
+    public Linear QueryKeyValue => _queryKeyValue.Linear;
 
     /// <summary>Mixes the heads [dModel, dModel].</summary>
-    public Linear Output { get; }
+    public Linear Output => _output.Linear;
 
     /// <summary>First matrix of the MLP [mlpWidth, dModel].</summary>
-    public Linear Up { get; }
+    public Linear Up => _up.Linear;
 
     /// <summary>Last matrix of the MLP [dModel, mlpWidth].</summary>
-    public Linear Down { get; }
+    public Linear Down => _down.Linear;
 
     /// <summary>Norm before the attention.</summary>
     public LayerNorm AttentionNorm { get; }
@@ -124,19 +127,21 @@ public sealed class Gpt2Block : Module
     /// <summary>Norm before the MLP.</summary>
     public LayerNorm MlpNorm { get; }
 
+    IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places => [("attn.c_attn", _queryKeyValue), ("attn.c_proj", _output), ("mlp.c_fc", _up), ("mlp.c_proj", _down)];
+
     internal Tensor Run(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        x = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attention.Join(Attend(layer, normed, hook, cache))));
+        x = x + hook.At(layer, Activation.AttentionOutput, _output.call(Attention.Join(Attend(layer, normed, hook, cache))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
-        Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
+        Tensor up = hook.At(layer, Activation.MlpUp, _up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up, TorchSharp.Modules.GELU.Approximate.tanh));
-        return x + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
+        return x + hook.At(layer, Activation.MlpOutput, _down.call(hidden));
     }
 
     private Tensor Attend(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
     {
-        Tensor[] parts = QueryKeyValue.call(x).chunk(3, 2);
+        Tensor[] parts = _queryKeyValue.call(x).chunk(3, 2);
         Tensor Split(Tensor part) => Attention.Split(part, _config.Heads);
         Tensor q = hook.At(layer, Activation.Queries, Split(parts[0])), k = hook.At(layer, Activation.Keys, Split(parts[1])), v = hook.At(layer, Activation.Values, Split(parts[2]));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);

@@ -80,6 +80,8 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.Heads, Config.HeadDim);
 
+    private protected override IReadOnlyList<Module> Modules => _blocks;
+
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids);
 
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
@@ -99,8 +101,9 @@ public sealed class GptNeoX : LanguageModel
 }
 
 /// <summary>One block of <see cref="GptNeoX"/>.</summary>
-public sealed class GptNeoXBlock : Module
+public sealed class GptNeoXBlock : Module, ILinearPlaces
 {
+    private readonly LinearPlace _queryKeyValue, _output, _up, _down;
     private readonly GptNeoXConfig _config;
 
     internal GptNeoXBlock(GptNeoXConfig config, Device? device)
@@ -108,25 +111,25 @@ public sealed class GptNeoXBlock : Module
     {
         _config = config;
         (AttentionNorm, MlpNorm) = (LayerNorm(config.Width, config.NormEpsilon), LayerNorm(config.Width, config.NormEpsilon));
-        (QueryKeyValue, Output) = (Linear(config.Width, 3 * config.Width, device: device), Linear(config.Width, config.Width, device: device));
-        (Up, Down) = (Linear(config.Width, config.MlpWidth, device: device), Linear(config.MlpWidth, config.Width, device: device));
+        (_queryKeyValue, _output) = (new(Linear(config.Width, 3 * config.Width, device: device)), new(Linear(config.Width, config.Width, device: device)));
+        (_up, _down) = (new(Linear(config.Width, config.MlpWidth, device: device)), new(Linear(config.MlpWidth, config.Width, device: device)));
         register_module("input_layernorm", AttentionNorm);
         register_module("post_attention_layernorm", MlpNorm);
-        register_module("attention", new NamedModules(("query_key_value", QueryKeyValue), ("dense", Output)));
-        register_module("mlp", new NamedModules(("dense_h_to_4h", Up), ("dense_4h_to_h", Down)));
+        register_module("attention", NamedModules.Of([("query_key_value", _queryKeyValue), ("dense", _output)]));
+        register_module("mlp", NamedModules.Of([("dense_h_to_4h", _up), ("dense_4h_to_h", _down)]));
     }
 
     /// <summary>Head after head its query, key and value [3 dModel, dModel].</summary>
-    public Linear QueryKeyValue { get; }
+    public Linear QueryKeyValue => _queryKeyValue.Linear;
 
     /// <summary>Mixes the heads [dModel, dModel].</summary>
-    public Linear Output { get; }
+    public Linear Output => _output.Linear;
 
     /// <summary>First matrix of the MLP [mlpWidth, dModel].</summary>
-    public Linear Up { get; }
+    public Linear Up => _up.Linear;
 
     /// <summary>Last matrix of the MLP [dModel, mlpWidth].</summary>
-    public Linear Down { get; }
+    public Linear Down => _down.Linear;
 
     /// <summary>Norm before the attention.</summary>
     public LayerNorm AttentionNorm { get; }
@@ -134,19 +137,22 @@ public sealed class GptNeoXBlock : Module
     /// <summary>Norm before the MLP.</summary>
     public LayerNorm MlpNorm { get; }
 
+    IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places =>
+        [("attention.query_key_value", _queryKeyValue), ("attention.dense", _output), ("mlp.dense_h_to_4h", _up), ("mlp.dense_4h_to_h", _down)];
+
     internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor after = x + hook.At(layer, Activation.AttentionOutput, Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
+        Tensor after = x + hook.At(layer, Activation.AttentionOutput, _output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(_config.ParallelResidual ? x : after));
-        Tensor up = hook.At(layer, Activation.MlpUp, Up.call(normed));
+        Tensor up = hook.At(layer, Activation.MlpUp, _up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up));
-        return after + hook.At(layer, Activation.MlpOutput, Down.call(hidden));
+        return after + hook.At(layer, Activation.MlpOutput, _down.call(hidden));
     }
 
     private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
-        Tensor[] parts = Attention.Split(QueryKeyValue.call(x), _config.Heads).chunk(3, 3);
+        Tensor[] parts = Attention.Split(_queryKeyValue.call(x), _config.Heads).chunk(3, 3);
         Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(parts[0]));
         Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(parts[1]));
         Tensor v = hook.At(layer, Activation.Values, parts[2]);

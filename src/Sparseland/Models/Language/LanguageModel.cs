@@ -80,6 +80,42 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         Run(ids, hook, cache: null, last + 1);
     }
 
+    /// <summary>The residual stream before the first block: embeddings, with positions where the model adds them here.</summary>
+    /// <param name="ids">Token ids [batch, tokens], int64.</param>
+    /// <returns>[batch, tokens, dModel].</returns>
+    /// <exception cref="ArgumentException">As for <see cref="Logits"/>.</exception>
+    public Tensor EmbedTokens(Tensor ids)
+    {
+        CheckIds(ids, 0);
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(Embed(ids.to(Embeddings.device), 0));
+    }
+
+    /// <summary>One block alone: from the residual stream before it to the one after it, for methods that work through a model block by block.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <param name="residual">Residual stream of whole sequences [batch, tokens, dModel].</param>
+    /// <param name="hook">Reads and replaces activations of this block; null for none.</param>
+    /// <returns>[batch, tokens, dModel].</returns>
+    /// <exception cref="ArgumentException">No such block, another width, or more tokens than the context.</exception>
+    public Tensor RunBlock(int layer, Tensor residual, IActivationHook? hook = null)
+    {
+        ArgumentNullException.ThrowIfNull(residual);
+        if (layer < 0 || layer >= Layers) throw new ArgumentOutOfRangeException(nameof(layer), layer, $"The model has blocks 0 to {Layers - 1}.");
+        if (residual.dim() != 3 || residual.shape[2] != Width || residual.numel() == 0)
+            throw new ArgumentException($"residual must be [batch, tokens, {Width}] and not empty, but is [{string.Join(", ", residual.shape)}].", nameof(residual));
+        if (residual.shape[1] > Context) throw new ArgumentException($"{residual.shape[1]} tokens are more than the context of {Context}.", nameof(residual));
+        using var scope = NewDisposeScope();
+        Tensor before = hook.At(layer, Activation.ResidualBefore, residual);
+        Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual.shape[1]), hook, null));
+        return ReferenceEquals(after, residual) ? after : scope.MoveToOuter(after);
+    }
+
+    /// <summary>The module of a block, which holds its parameters.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
+    public nn.Module BlockModule(int layer) =>
+        layer >= 0 && layer < Layers ? Modules[layer] : throw new ArgumentOutOfRangeException(nameof(layer), layer, $"The model has blocks 0 to {Layers - 1}.");
+
     /// <summary>An empty cache for this model.</summary>
     /// <param name="batch">Sequences. Default 1.</param>
     public KeyValueCache NewCache(long batch = 1) =>
@@ -138,6 +174,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
         return x;
     }
+
+    /// <summary>The modules of the blocks.</summary>
+    private protected abstract IReadOnlyList<nn.Module> Modules { get; }
 
     /// <summary>Embeds tokens that begin at a position.</summary>
     private protected abstract Tensor Embed(Tensor ids, int position);

@@ -10,4 +10,8 @@ internal sealed class NamedModules : Module
     {
         foreach ((string name, Module module) in modules) register_module(name, module);
     }
+
+    /// <summary>A level of linear layers that may be replaced, with other modules behind them.</summary>
+    public static NamedModules Of((string Name, LinearPlace Place)[] places, params (string Name, Module Module)[] others) =>
+        LinearPlace.Bind(new NamedModules([.. places.Select(p => (p.Name, (Module)p.Place.Current)), .. others]), places);
 }

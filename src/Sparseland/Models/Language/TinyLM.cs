@@ -72,6 +72,8 @@ public sealed class TinyLM : LanguageModel
 
     private protected override (int Heads, int HeadDim) KeyValueShape => (Config.KeyValueHeads, Config.HeadDim);
 
+    private protected override IReadOnlyList<Module> Modules => _blocks;
+
     private protected override Tensor Embed(Tensor ids, int position)
     {
         Tensor x = _embedding.call(ids);
@@ -101,8 +103,9 @@ public sealed class TinyLM : LanguageModel
 }
 
 /// <summary>One block of <see cref="TinyLM"/>.</summary>
-public sealed class LlamaBlock : Module
+public sealed class LlamaBlock : Module, ILinearPlaces
 {
+    private readonly LinearPlace _query, _key, _value, _output, _gate, _up, _down;
     private readonly LlamaConfig _config;
     private readonly AttentionRule _rule;
 
@@ -112,19 +115,19 @@ public sealed class LlamaBlock : Module
         _config = config;
         _rule = new(config.QueryScalar is { } scalar ? 1 / Math.Sqrt(scalar) : null, config.AttentionCap, config.WindowOf(layer));
         int width = config.Width, queries = config.Heads * config.HeadDim, keys = config.KeyValueHeads * config.HeadDim;
-        Linear Matrix(int from, int to, bool bias) => Linear(from, to, hasBias: bias, device: device);
+        LinearPlace Matrix(int from, int to, bool bias) => new(Linear(from, to, hasBias: bias, device: device));
         RootMeanSquareNorm Norm(int size) => new(size, config.NormEpsilon, config.NormsAddOne);
         bool bias = config.QueryKeyValueBias, mlp = config.MlpBias;
-        (Query, Key, Value) = (Matrix(width, queries, bias), Matrix(width, keys, bias), Matrix(width, keys, bias));
-        Output = Matrix(queries, width, config.OutputBias);
-        (Gate, Up, Down) = (Matrix(width, config.MlpWidth, mlp), Matrix(width, config.MlpWidth, mlp), Matrix(config.MlpWidth, width, mlp));
+        (_query, _key, _value) = (Matrix(width, queries, bias), Matrix(width, keys, bias), Matrix(width, keys, bias));
+        _output = Matrix(queries, width, config.OutputBias);
+        (_gate, _up, _down) = (Matrix(width, config.MlpWidth, mlp), Matrix(width, config.MlpWidth, mlp), Matrix(config.MlpWidth, width, mlp));
         (AttentionNorm, MlpNorm) = (Norm(width), Norm(width));
         if (config.HeadNorms) (QueryNorm, KeyNorm) = (Norm(config.HeadDim), Norm(config.HeadDim));
         if (config.OutputNorms) (AttentionOutputNorm, MlpOutputNorm) = (Norm(width), Norm(width));
 
         register_module("input_layernorm", AttentionNorm);
         (string, Module)[] norms = config.HeadNorms ? [("q_norm", QueryNorm!), ("k_norm", KeyNorm!)] : [];
-        register_module("self_attn", new NamedModules([("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output), .. norms]));
+        register_module("self_attn", NamedModules.Of([("q_proj", _query), ("k_proj", _key), ("v_proj", _value), ("o_proj", _output)], norms));
 
         // Where outputs have norms, post_attention_layernorm is that of the attention's output and no longer the MLP's input's.
         register_module("post_attention_layernorm", AttentionOutputNorm ?? MlpNorm);
@@ -134,29 +137,29 @@ public sealed class LlamaBlock : Module
             register_module("post_feedforward_layernorm", MlpOutputNorm!);
         }
 
-        register_module("mlp", new NamedModules(("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)));
+        register_module("mlp", NamedModules.Of([("gate_proj", _gate), ("up_proj", _up), ("down_proj", _down)]));
     }
 
     /// <summary>Matrix of the queries [heads * headDim, dModel].</summary>
-    public Linear Query { get; }
+    public Linear Query => _query.Linear;
 
     /// <summary>Matrix of the keys [keyValueHeads * headDim, dModel].</summary>
-    public Linear Key { get; }
+    public Linear Key => _key.Linear;
 
     /// <summary>Matrix of the values [keyValueHeads * headDim, dModel].</summary>
-    public Linear Value { get; }
+    public Linear Value => _value.Linear;
 
     /// <summary>Mixes the heads [dModel, heads * headDim].</summary>
-    public Linear Output { get; }
+    public Linear Output => _output.Linear;
 
     /// <summary>Gate of the MLP [mlpWidth, dModel].</summary>
-    public Linear Gate { get; }
+    public Linear Gate => _gate.Linear;
 
     /// <summary>Other factor of the MLP [mlpWidth, dModel].</summary>
-    public Linear Up { get; }
+    public Linear Up => _up.Linear;
 
     /// <summary>Last matrix of the MLP [dModel, mlpWidth].</summary>
-    public Linear Down { get; }
+    public Linear Down => _down.Linear;
 
     /// <summary>Norm before the attention.</summary>
     public RootMeanSquareNorm AttentionNorm { get; }
@@ -176,26 +179,32 @@ public sealed class LlamaBlock : Module
     /// <summary>Norm of what the MLP adds to the residual stream; null where there is none.</summary>
     public RootMeanSquareNorm? MlpOutputNorm { get; }
 
+    IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places =>
+    [
+        ("self_attn.q_proj", _query), ("self_attn.k_proj", _key), ("self_attn.v_proj", _value), ("self_attn.o_proj", _output),
+        ("mlp.gate_proj", _gate), ("mlp.up_proj", _up), ("mlp.down_proj", _down),
+    ];
+
     internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor attention = Normed(AttentionOutputNorm, Output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
+        Tensor attention = Normed(AttentionOutputNorm, _output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
         x = x + hook.At(layer, Activation.AttentionOutput, attention);
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
-        Tensor gate = hook.At(layer, Activation.MlpGate, Gate.call(normed)), up = hook.At(layer, Activation.MlpUp, Up.call(normed));
+        Tensor gate = hook.At(layer, Activation.MlpGate, _gate.call(normed)), up = hook.At(layer, Activation.MlpUp, _up.call(normed));
         Tensor open = _config.Activation == GateActivation.Silu ? functional.silu(gate) : functional.gelu(gate, TorchSharp.Modules.GELU.Approximate.tanh);
         Tensor hidden = hook.At(layer, Activation.MlpHidden, open.mul(up));
-        return x + hook.At(layer, Activation.MlpOutput, Normed(MlpOutputNorm, Down.call(hidden)));
+        return x + hook.At(layer, Activation.MlpOutput, Normed(MlpOutputNorm, _down.call(hidden)));
     }
 
     private static Tensor Normed(RootMeanSquareNorm? norm, Tensor x) => norm is null ? x : norm.call(x);
 
     private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
     {
-        Tensor Split(Linear projection, int heads) => Attention.Split(projection.call(x), heads);
-        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Normed(QueryNorm, Split(Query, _config.Heads))));
-        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Normed(KeyNorm, Split(Key, _config.KeyValueHeads))));
-        Tensor v = hook.At(layer, Activation.Values, Split(Value, _config.KeyValueHeads));
+        Tensor Split(LinearPlace projection, int heads) => Attention.Split(projection.call(x), heads);
+        Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Normed(QueryNorm, Split(_query, _config.Heads))));
+        Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Normed(KeyNorm, Split(_key, _config.KeyValueHeads))));
+        Tensor v = hook.At(layer, Activation.Values, Split(_value, _config.KeyValueHeads));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
         return Attention.Causal(q, k, v, layer, hook, _rule);
     }

@@ -175,8 +175,9 @@ public sealed class VisionTransformer : Module<Tensor, Tensor>
 }
 
 /// <summary>One block of a <see cref="VisionTransformer"/>.</summary>
-public sealed class VisionBlock : Module<Tensor, Tensor>
+public sealed class VisionBlock : Module<Tensor, Tensor>, ILinearPlaces
 {
+    private readonly LinearPlace _queryKeyValue, _output, _up, _down;
     private readonly int _heads;
 
     internal VisionBlock(VisionTransformerOptions options)
@@ -184,40 +185,43 @@ public sealed class VisionBlock : Module<Tensor, Tensor>
     {
         _heads = options.Heads;
         (Norm1, Norm2) = (LayerNorm(options.Width), LayerNorm(options.Width));
-        (QueryKeyValue, Output) = (Linear(options.Width, 3 * options.Width), Linear(options.Width, options.Width));
-        (Up, Down) = (Linear(options.Width, options.MlpWidth), Linear(options.MlpWidth, options.Width));
+        (_queryKeyValue, _output) = (new(Linear(options.Width, 3 * options.Width)), new(Linear(options.Width, options.Width)));
+        (_up, _down) = (new(Linear(options.Width, options.MlpWidth)), new(Linear(options.MlpWidth, options.Width)));
         register_module("norm1", Norm1);
-        register_module("qkv", QueryKeyValue);
-        register_module("out", Output);
+        register_module("qkv", _queryKeyValue.Current);
+        register_module("out", _output.Current);
         register_module("norm2", Norm2);
-        register_module("up", Up);
-        register_module("down", Down);
+        register_module("up", _up.Current);
+        register_module("down", _down.Current);
+        LinearPlace.Bind(this, ("qkv", _queryKeyValue), ("out", _output), ("up", _up), ("down", _down));
     }
 
     /// <summary>Norm before the attention.</summary>
     public LayerNorm Norm1 { get; }
 
     /// <summary>Queries, keys and values in one matrix [3 * width, width].</summary>
-    public Linear QueryKeyValue { get; }
+    public Linear QueryKeyValue => _queryKeyValue.Linear;
 
     /// <summary>Mixes the heads [width, width].</summary>
-    public Linear Output { get; }
+    public Linear Output => _output.Linear;
 
     /// <summary>Norm before the MLP.</summary>
     public LayerNorm Norm2 { get; }
 
     /// <summary>First matrix of the MLP [mlpWidth, width].</summary>
-    public Linear Up { get; }
+    public Linear Up => _up.Linear;
 
     /// <summary>Last matrix of the MLP [width, mlpWidth].</summary>
-    public Linear Down { get; }
+    public Linear Down => _down.Linear;
+
+    IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places => [("qkv", _queryKeyValue), ("out", _output), ("up", _up), ("down", _down)];
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        x = x.add(Output.call(Attend(Norm1.call(x))));
-        return x.add(Down.call(functional.gelu(Up.call(Norm2.call(x))))).MoveToOuterDisposeScope();
+        x = x.add(_output.call(Attend(Norm1.call(x))));
+        return x.add(_down.call(functional.gelu(_up.call(Norm2.call(x))))).MoveToOuterDisposeScope();
     }
 
     /// <summary>The weights of the attention, which the forward pass itself never writes out.</summary>
@@ -241,7 +245,7 @@ public sealed class VisionBlock : Module<Tensor, Tensor>
     private (Tensor Q, Tensor K, Tensor V) Split(Tensor x)
     {
         // unbind, not three selections: its gradient is one copy, theirs would be three additions to zeros.
-        Tensor[] parts = QueryKeyValue.call(x).view(x.shape[0], x.shape[1], 3, _heads, -1).unbind(2);
+        Tensor[] parts = _queryKeyValue.call(x).view(x.shape[0], x.shape[1], 3, _heads, -1).unbind(2);
         return (parts[0].transpose(1, 2), parts[1].transpose(1, 2), parts[2].transpose(1, 2));
     }
 }

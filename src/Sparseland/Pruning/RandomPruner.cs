@@ -1,0 +1,30 @@
+using Sparseland.Tensors;
+using Sparseland.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Pruning;
+
+/// <summary>Keeps weights at random: the control of every score.</summary>
+/// <param name="seed">Seed; a layer's mask depends on it and on the layer's name.</param>
+public sealed class RandomPruner(long seed) : ILayerPruner
+{
+    /// <inheritdoc/>
+    public string Name => "random";
+
+    /// <inheritdoc/>
+    public InputKnowledge Needs => InputKnowledge.None;
+
+    /// <inheritdoc/>
+    public PruningPattern PatternOf(double sparsity) => PruningPattern.PerLayer(sparsity);
+
+    /// <inheritdoc/>
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        using DisposeScope scope = NewDisposeScope();
+        ulong name = 14695981039346656037;
+        foreach (char letter in layer.Name) name = (name ^ letter) * 1099511628211;
+        return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, TopologyContext.RandomScores(layer.Weight.shape, seed, (long)SeededRandom.Mix(name)), pattern)));
+    }
+}
