@@ -37,8 +37,7 @@ public abstract unsafe class ScheduledMatrix : SparseMatrix
         {
             (nint ax, nint ay, nint s) = ((nint)px, (nint)py, (nint)ps);
             Prepare(px, ps);
-            if (ranges.Length == 1) Run(0);
-            else Parallel.For(0, ranges.Length, Run);
+            EachPiece(ranges.Length, Run);
 
             void Run(int worker) => (ends[2 * worker], ends[(2 * worker) + 1]) = Work((float*)ax, (float*)s, (float*)ay, ranges[worker]);
         }

@@ -11,7 +11,7 @@ namespace Sparseland.Kernels;
 /// </summary>
 /// <remarks>
 /// Values are float32 and so are sums. Each number of a result is summed by one thread in an order that the matrix alone sets: results do not depend on the number
-/// of threads. One vector and a batch of them are summed in different orders and agree up to rounding. Places that are not stored are not multiplied, whatever
+/// of threads, which is libtorch's. One vector and a batch of them are summed in different orders and agree up to rounding. Places that are not stored are not multiplied, whatever
 /// stands there in x; padding (see the formats) is.
 /// </remarks>
 public abstract unsafe class SparseMatrix
@@ -205,7 +205,14 @@ public abstract unsafe class SparseMatrix
     {
         int units = Rows / RowUnit, chunks = (int)Math.Clamp(Count * width / OneThread, 1, Math.Max(1, Math.Min(MostChunks, units)));
         int At(int chunk) => (int)((long)units * chunk / chunks) * RowUnit;
-        if (chunks == 1) work(0, Rows);
-        else Parallel.For(0, chunks, c => work(At(c), At(c + 1)));
+        EachPiece(chunks, c => work(At(c), At(c + 1)));
+    }
+
+    /// <summary>Pieces of work on as many threads as libtorch has here, so that one setting holds for both.</summary>
+    private protected static void EachPiece(int pieces, Action<int> work)
+    {
+        int threads = Math.Min(pieces, get_num_threads());
+        if (threads > 1) Parallel.For(0, pieces, new ParallelOptions { MaxDegreeOfParallelism = threads }, work);
+        else for (int piece = 0; piece < pieces; piece++) work(piece);
     }
 }

@@ -194,8 +194,15 @@ public class SparseMatrixTests
 
     internal static T OnOneThread<T>(Func<T> work)
     {
-        // A scheduler of one thread: the loops of the products take it over.
-        var one = new ConcurrentExclusiveSchedulerPair(TaskScheduler.Default, 1);
-        return Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.None, one.ExclusiveScheduler).GetAwaiter().GetResult();
+        int threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            return work();
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
     }
 }
