@@ -21,7 +21,11 @@ public sealed record BlockContext(LanguageModel Model, int Block, IReadOnlyList<
 /// <summary>What is trained of a block.</summary>
 /// <param name="Parameters">Parameters and their largest rates.</param>
 /// <param name="Finish">Called after the training, before the block runs for the next one: fixes what was trained.</param>
-public sealed record BlockTraining(IReadOnlyList<(IReadOnlyList<Parameter> Parameters, double Rate)> Parameters, Action Finish);
+public sealed record BlockTraining(IReadOnlyList<(IReadOnlyList<Parameter> Parameters, double Rate)> Parameters, Action Finish)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"BlockTraining of {Parameters.Sum(set => set.Parameters.Count)} parameters";
+}
 
 /// <summary>What became of a block. Errors are ||y - target||^2 / ||target||^2 over all sequences.</summary>
 /// <param name="Block">Block, from 0.</param>
