@@ -89,8 +89,8 @@ public sealed class ActivationStatistics : IDisposable
         using IDisposable off = no_grad();
         Tensor batch = X.detach().cpu().reshape(X.dim() == 2 ? 1 : X.shape[0], -1, Width), wide = batch.to(ScalarType.Float64);
         Tensor sums = wide.sum(1), squares = wide.mul(wide).sum(1), means = sums / wide.shape[1];
-        Tensor within = (squares / wide.shape[1] - means.mul(means)).clamp_min(0).sum(0);
-        double[] sum = sums.sum(0).data<double>().ToArray(), square = squares.sum(0).data<double>().ToArray();
+        Tensor within = (squares / wide.shape[1] - means.mul(means)).clamp_min(0).sum(0L);
+        double[] sum = sums.sum(0L).data<double>().ToArray(), square = squares.sum(0L).data<double>().ToArray();
         int broken = Array.FindIndex(square, value => !double.IsFinite(value));
         if (broken >= 0)
             throw new ArgumentException($"Input {broken} of {Width} is not finite somewhere in the batch: the model's activations have overflowed or hold a NaN.", nameof(X));

@@ -38,12 +38,18 @@ public sealed record LayerContext(string Name, Tensor Weight, ActivationStatisti
 /// <param name="Weight">New values [out, in], zero where the mask is false; null where the kept weights stay as they are.</param>
 public sealed record PrunedWeight(Tensor Mask, Tensor? Weight = null) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Mask, Weight);
+
     /// <summary>Frees both.</summary>
     public void Dispose()
     {
         Mask.Dispose();
         Weight?.Dispose();
+        _size.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>A method that prunes one linear layer by itself.</summary>

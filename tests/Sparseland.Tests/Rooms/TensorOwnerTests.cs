@@ -17,7 +17,7 @@ public class TensorOwnerTests
     private static readonly Type[] Borrowers =
         [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
             typeof(CodeContext), typeof(TopologyContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
-            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline)];
+            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext)];
 
     // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
     // a caller's dictionary in place or managed memory (DenseMap).
@@ -25,7 +25,7 @@ public class TensorOwnerTests
         [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(AutoencoderTrainer), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
 
     // They grow and shrink while they are used; their memory is the caller's to bound.
-    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache)];
+    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector)];
 
     [Fact]
     public void Every_owner_of_tensors_is_disposable()
