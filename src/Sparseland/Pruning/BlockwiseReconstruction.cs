@@ -156,8 +156,9 @@ public static class BlockwiseReconstruction
             using DisposeScope scope = NewDisposeScope();
             Tensor some = tensor(order.Next()), target = y.index_select(0, some);
             Tensor loss = nn.functional.mse_loss(model.RunBlock(block, x.index_select(0, some)), target);
-            steps.Step(loss, step);
             curve[step] = loss.item<float>() / target.square().mean().item<float>();
+            if (!double.IsFinite(curve[step])) throw new ArithmeticException($"The error of block {block} is {curve[step]} at step {step}; take lower rates.");
+            steps.Step(loss, step);
             progress?.Report(new((block * options.Steps) + step + 1, (long)model.Layers * options.Steps, FormattableString.Invariant($"block {block + 1} of {model.Layers}, error {curve[step]:G3}")));
         }
 

@@ -76,6 +76,8 @@ public static class Gqsa
         {
             if (slot.Module is not Linear linear) throw new ArgumentException($"{slot.Name} is a {slot.Module.GetType().Name}; GQSA begins with dense layers.", nameof(model));
             if (linear.weight.shape[1] % o.Quantizer.GroupSize != 0) throw new ArgumentException($"Groups of {o.Quantizer.GroupSize} do not divide the {linear.weight.shape[1]} inputs of {slot.Name}.", nameof(options));
+            using Tensor finite = linear.weight.isfinite().all();
+            if (!finite.item<bool>()) throw new ArgumentException($"A weight of {slot.Name} is not finite.", nameof(model));
         }
 
         var replaced = new List<ReplacedLayer>();

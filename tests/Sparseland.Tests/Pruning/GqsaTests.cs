@@ -145,7 +145,7 @@ public class GqsaTests
         });
         Assert.ThrowsAny<OperationCanceledException>(() => Gqsa.Bqpo(model, texts, s_few, progress, cancel.Token));
         Assert.True(Same(before, model.Logits(texts)));
-        Assert.Throws<ArithmeticException>(() => Gqsa.Bqpo(model, texts, s_few with { WeightRate = 1e30 }));
+        Assert.Throws<ArithmeticException>(() => Gqsa.Bqpo(model, texts, s_few with { ParameterRate = 1e30 }));
         Assert.True(Same(before, model.Logits(texts)));
     }
 

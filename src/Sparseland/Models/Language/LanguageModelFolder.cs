@@ -117,8 +117,8 @@ public static class LanguageModelFolder
 
     private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
     {
-        if (LinearSlots.Of(model).FirstOrDefault(slot => slot.Module is not TorchSharp.Modules.Linear) is { } other)
-            throw new ArgumentException($"{other.Name} is a {other.Module.GetType().Name}, which a folder of this architecture cannot hold; make it linear again with LinearSlots.Merge or Restore.", nameof(model));
+        if (LinearSlots.Of(model).FirstOrDefault(slot => slot.Module is not (TorchSharp.Modules.Linear or SparseLinear)) is { } other)
+            throw new ArgumentException($"{other.Name} is a {other.Module.GetType().Name}, which a folder of this architecture cannot hold; make it linear again with LinearSlots.Merge or Restore, or pack it as a SparseLinear.", nameof(model));
 
         // A config that cannot be written is refused here, before anything older is touched.
         string json = SparseLayers.Describe(KeptFields.Merge(model.ConfigJson, model.ReadConfig, model.Embeddings.dtype), model);
