@@ -86,10 +86,13 @@ public sealed class GroupQuantLinear : nn.Module<Tensor, Tensor>
 
     /// <summary>Fixes the integers: rounds scales to float16 and zero points to whole numbers, then the weights under them.</summary>
     /// <returns>A layer whose scales alone can be trained.</returns>
+    /// <exception cref="ArithmeticException">Training has driven a weight or a scale beyond what can be stored.</exception>
     public GroupScaleLinear Fix()
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
+        if (!Weight.isfinite().all().item<bool>() || !GroupQuantizer.Stored(Scales).isfinite().all().item<bool>() || !Zeros.isfinite().all().item<bool>())
+            throw new ArithmeticException("Training has driven a weight or a scale beyond float16; take lower rates.");
         Support groups = Support.FromMask(_mask.view(_mask.shape[0], -1, Quantizer.GroupSize).any(2));
 
         // A dropped weight in a kept group (2:4) is the integer z, whose value is zero.
