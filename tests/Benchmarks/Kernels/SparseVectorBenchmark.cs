@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Benchmarks.Kernels;
 
 /// <summary>
-/// One vector times a compressed matrix against libtorch's dense float32 product and scipy's CSR: one thread on both sides, the same matrix again and again. Memory
+/// One vector times a compressed matrix against libtorch's dense float32 product: one thread on both sides, the same matrix again and again. Memory
 /// is what it takes: 4,096 x 11,008 float32 is 180 MB. GQSA's target at half the groups is twice libtorch's dense speed.
 /// </summary>
 [MemoryDiagnoser]
 public class SparseVectorBenchmark : IQuickBenchmark
 {
-    private const int Size = 16;
+    internal const int Size = 16;
     private SparseMatrix _matrix = null!;
     private Tensor _dense = null!;
     private Tensor _x = null!;
@@ -73,38 +73,19 @@ public class SparseVectorBenchmark : IQuickBenchmark
                     NofMMatrix pairs = NofMMatrix.FromDense(two, 2, 4);
                     yield return new Comparison($"2:4 {shape}, {pairs.Bytes / 1e6:F1} MB", () => pairs.Multiply(input, y), "libtorch dense mv", () => dense.mv(x).Dispose());
                 }
-
-                foreach (Comparison scipy in Scipy(pruned, x, gqsa, input, y, shape)) yield return scipy;
             }
         }
 
         set_num_threads(threads);
     }
 
-    private static IEnumerable<Comparison> Scipy(Tensor pruned, Tensor x, GroupSparseQuantMatrix gqsa, float[] input, float[] y, string shape)
-    {
-        using PythonPeer? peer = PythonPeer.Start("import numpy as np, scipy.sparse as sp");
-        if (peer is null)
-        {
-            yield return new Comparison($"GQSA {shape}", () => gqsa.Multiply(input, y), "scipy BSR (float32)", null);
-            yield break;
-        }
-
-        CsrMatrix csr = CsrMatrix.FromDense(pruned);
-        peer.Put("w", pruned);
-        peer.Put("x", x);
-        peer.Run($"x = x.astype(np.float32); c = sp.csr_matrix(w.astype(np.float32)); b = c.tobsr((1, {Size})); del w");
-        yield return new Comparison($"csr {shape}", () => csr.Multiply(input, y), "scipy CSR float32", () => peer.Run("r = c @ x"));
-        yield return new Comparison($"GQSA {shape}", () => gqsa.Multiply(input, y), "scipy BSR (1, 16) float32", () => peer.Run("r = b @ x"));
-    }
-
-    private static Support Groups(int rows, int columns, double sparsity)
+    internal static Support Groups(int rows, int columns, double sparsity)
     {
         using Tensor scores = Normal(rows, columns / Size);
         return Select.TopK(scores, Budget.Global((int)((1 - sparsity) * rows * columns / Size)));
     }
 
-    private static Tensor Normal(long rows, long columns)
+    internal static Tensor Normal(long rows, long columns)
     {
         using var generator = new Generator(7);
         return randn([rows, columns], generator: generator);
