@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Kernels;
 
 /// <summary>
-/// Asymmetric quantisation of groups of consecutive inputs of a row, one scale s and zero point z per group (Zeng et al. 2025, eq. 1 and 2; EfficientQAT's quantiser):
+/// Asymmetric quantisation of groups of consecutive inputs of a row, one scale s and zero point z per group (GQSA, Zeng et al. 2025, after EfficientQAT's quantiser):
 /// s = (max - min) / (2^b - 1), at least 1e-4; z = round(-min / s); q = clamp(round(w / s) + z, 0, 2^b - 1); w^ = (q - z) s.
 /// </summary>
 /// <param name="Bits">b, from 2 to 8. Default 4.</param>

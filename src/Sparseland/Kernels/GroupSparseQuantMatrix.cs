@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Kernels;
 
 /// <summary>
-/// GQSA's matrix (Zeng et al. 2025, section 3): of each row the kept groups of G consecutive columns, ascending, every group as G integers of b bits with one scale
+/// GQSA's matrix (Zeng et al. 2025): of each row the kept groups of G consecutive columns, ascending, every group as G integers of b bits with one scale
 /// and one zero point. What is dropped and what is quantised together is the same object, so that the product needs one index and one scale per G weights.
 /// </summary>
 /// <remarks>

@@ -11,7 +11,7 @@ public readonly record struct WorkRange(int From, int To)
 
 /// <summary>
 /// How the units of a compressed matrix are handed to workers: whole rows to each (data-centric), or equal numbers of units whatever row they stand in
-/// (task-centric, GQSA section 3.4; work-centric in Stream-K, Osama et al. 2023). It takes the row offsets of any format: entries of CSR, groups, blocks of BSR.
+/// (task-centric in GQSA, Zeng et al. 2025; work-centric in Stream-K, Osama et al. 2023). It takes the row offsets of any format: entries of CSR, groups, blocks of BSR.
 /// </summary>
 public abstract class Schedule
 {
