@@ -13,7 +13,7 @@ namespace Sparseland.Tests.Models.Language;
 public sealed class SparseFolderTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("sparse").FullName;
-    private readonly TinyLM _model = new(new LlamaConfig { Vocabulary = 30, Width = 32, Layers = 1, Heads = 2, KeyValueHeads = 1, MlpWidth = 64, Context = 12, QueryKeyValueBias = true }, seed: 2);
+    private readonly TinyLM _model = new(new LlamaConfig { Vocabulary = 30, Width = 32, Layers = 1, Heads = 2, KeyValueHeads = 1, MlpWidth = 64, Context = 12, Family = LlamaFamily.Qwen2, QueryKeyValueBias = true }, seed: 2);
     private readonly IDisposable _off = no_grad();
 
     private string Weights => Path.Combine(_folder, "model.safetensors");
