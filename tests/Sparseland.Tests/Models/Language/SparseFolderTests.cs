@@ -55,7 +55,8 @@ public sealed class SparseFolderTests : IDisposable
     [InlineData("\"bits\": 4", "\"bits\": 5", "values")]
     [InlineData("\"bits\": 4", "\"bats\": 4", "bits")]
     [InlineData("self_attn.q_proj", "self_attn.z_proj", "z_proj")]
-    [InlineData("\"n\": 4", "\"n\": 5", "n must be")]
+    [InlineData("\"n\": 4", "\"n\": 5", "values")]
+    [InlineData("\"n\": 4", "\"n\": 9", "n must be")]
     public void A_description_that_does_not_fit_is_named(string find, string replace, string says)
     {
         using var scope = NewDisposeScope();
