@@ -13,13 +13,13 @@ namespace Sparseland.Pruning;
 /// stages: weights and parameters of the quantiser block by block (BQPO), then the scales alone end to end (E2E-OQP).
 /// </summary>
 /// <remarks>
-/// No reference code is public. Our readings: the saliency of a weight is that of optimal brain surgery, w^2 / U_jj^2 with SparseGPT's factor U, and a group's the mean over its
-/// weights; both stages follow EfficientQAT, on which the paper builds, with AdamW without decay along half a cosine. A block's saliency is computed when its turn comes, from
+/// No reference code is public. Our readings: the saliency of a weight is that of optimal brain surgery, w^2 / [H^-1]_jj with SparseGPT's damped H, and a group's the mean over its
+/// weights (not w^2 / U_jj^2, SparseGPT's score while it goes from left to right: it favours the last inputs, which nothing makes up for here); both stages follow EfficientQAT, on which the paper builds, with AdamW without decay along half a cosine. A block's saliency is computed when its turn comes, from
 /// the inputs that the compressed blocks before give.
 /// </remarks>
 public static class Gqsa
 {
-    /// <summary>Saliency of the groups: the mean over a group's weights of w^2 / U_jj^2.</summary>
+    /// <summary>Saliency of the groups: the mean over a group's weights of w^2 / [H^-1]_jj. It does not depend on the order of the inputs.</summary>
     /// <param name="weight">[out, in].</param>
     /// <param name="factor">The factor of the layer's inputs.</param>
     /// <param name="groupSize">G; it divides the inputs.</param>
@@ -32,7 +32,7 @@ public static class Gqsa
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(groupSize);
         if (weight.dim() != 2 || weight.shape[1] % groupSize != 0) throw new ArgumentException($"Groups of {groupSize} do not divide the inputs of a weight [{string.Join(", ", weight.shape)}].", nameof(groupSize));
         using DisposeScope scope = NewDisposeScope();
-        return scope.MoveToOuter(factor.Scores(weight).view(weight.shape[0], -1, groupSize).mean([2L]));
+        return scope.MoveToOuter(Scores(weight, factor).view(weight.shape[0], -1, groupSize).mean([2L]));
     }
 
     /// <summary>Which weights of a layer stay: the groups of highest saliency under a pattern of groups, weight by weight under another.</summary>
@@ -48,7 +48,7 @@ public static class Gqsa
         ArgumentNullException.ThrowIfNull(factor);
         ArgumentNullException.ThrowIfNull(pattern);
         using DisposeScope scope = NewDisposeScope();
-        if (pattern is not BlocksPattern { BlockRows: 1 } groups) return scope.MoveToOuter(MaskSet.Keep(name, factor.Scores(weight), pattern));
+        if (pattern is not BlocksPattern { BlockRows: 1 } groups) return scope.MoveToOuter(MaskSet.Keep(name, Scores(weight, factor), pattern));
         if (weight.dim() != 2 || weight.shape[1] % groups.BlockColumns != 0)
             throw new ArgumentException($"{name}: groups of {groups.BlockColumns} do not divide the inputs of a weight [{string.Join(", ", weight.shape)}].", nameof(pattern));
 
@@ -143,6 +143,15 @@ public static class Gqsa
             foreach (GqsaLayer layer in quantized.Layers) layer.Layer.RoundScales();
             model.train(training);
         }
+    }
+
+    /// <summary>w^2 / [H^-1]_jj, zero for dead inputs; H^-1 = U^T U, so that its diagonal is the squares of U summed over rows.</summary>
+    private static Tensor Scores(Tensor weight, ObsFactor factor)
+    {
+        if (weight.shape[1] != factor.Diagonal.Count) throw new ArgumentException($"weight must be [out, {factor.Diagonal.Count}], but is [{string.Join(", ", weight.shape)}].", nameof(weight));
+        Tensor inverse = factor.Upper.square().sum([0L]), scores = weight.detach().to(ScalarType.Float64).square() / inverse;
+        foreach (int dead in factor.Dead) scores.select(1, dead).zero_();
+        return scores;
     }
 
     /// <summary>Masks and quantised layers of a block, in place of its dense ones.</summary>
