@@ -158,29 +158,8 @@ public static unsafe class SparseProduct
         {
             T* target = (T*)t + ((long)row * width);
             if (s == 0 && places.IsEmpty) return;
-            fixed (int* place = places) MultiplyRow(place, (T*)v + from, places.Length, s == 0 ? target : (T*)s, (T*)m, target, width);
+            fixed (int* place = places) SparseStrips.Row(place, (T*)v + from, places.Length, s == 0 ? target : (T*)s, (T*)m, target, width);
         });
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplyRow<T>(int* places, T* values, int n, T* start, T* dense, T* result, int width)
-        where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        int step = Vector512<T>.Count, i = 0;
-        for (; i + (8 * step) <= width; i += 8 * step) SparseStrips.Add8(places, values, n, start + i, dense + i, result + i, width);
-        if (i + (4 * step) <= width)
-        {
-            SparseStrips.Add4(places, values, n, start + i, dense + i, result + i, width);
-            i += 4 * step;
-        }
-
-        for (; i + step <= width; i += step) SparseStrips.Add1(places, values, n, start + i, dense + i, result + i, width);
-        for (; i < width; i++)
-        {
-            T sum = start[i];
-            for (int k = 0; k < n; k++) sum = T.FusedMultiplyAdd(values[k], dense[((long)places[k] * width) + i], sum);
-            result[i] = sum;
-        }
     }
 
     private static void Sampled<T>(Support support, Tensor left, Tensor right, Tensor result)

@@ -18,6 +18,28 @@ internal static unsafe class SparseStrips
             : typeof(T) == typeof(float) ? Vector512.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
             : a * b + c;
 
+    /// <summary>One sparse row times all vectors of a dense matrix [., width].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Row<T>(int* places, T* values, int n, T* start, T* dense, T* result, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int step = Vector512<T>.Count, i = 0;
+        for (; i + (8 * step) <= width; i += 8 * step) Add8(places, values, n, start + i, dense + i, result + i, width);
+        if (i + (4 * step) <= width)
+        {
+            Add4(places, values, n, start + i, dense + i, result + i, width);
+            i += 4 * step;
+        }
+
+        for (; i + step <= width; i += step) Add1(places, values, n, start + i, dense + i, result + i, width);
+        for (; i < width; i++)
+        {
+            T sum = start[i];
+            for (int k = 0; k < n; k++) sum = T.FusedMultiplyAdd(values[k], dense[((long)places[k] * width) + i], sum);
+            result[i] = sum;
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Add8<T>(int* places, T* values, int n, T* start, T* matrix, T* result, int stride)
         where T : unmanaged, IFloatingPointIeee754<T>

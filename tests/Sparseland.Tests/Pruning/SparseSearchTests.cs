@@ -103,7 +103,7 @@ public class SparseSearchTests
         using var scope = NewDisposeScope();
         using Sequential parent = Parent();
         (Tensor X, Tensor labels) = TrainingData.Blobs(40, 8, 3, 1);
-        ShortTraining objective = new(X, labels, X, labels, epochs: 2, new() { Batch = 10, LearningRate = 0.01 });
+        ShortTraining objective = new(X, labels, X, labels, epochs: 2, new() { BatchSize = 10, Schedule = new(RetrainRate.Cosine, 0.01) });
         SearchResult found = SparseSearch.RandomSearch(parent, new EdgeSpace(0.5), objective, 3, 1);
         Assert.Equal(3 * 2 * 4, found.GradientSteps);
         double untrained = SparseSearch.RandomSearch(parent, new EdgeSpace(0.5), new UntrainedLoss(X, labels), 3, 1).BestLoss;

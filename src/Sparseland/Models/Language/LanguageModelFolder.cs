@@ -17,6 +17,13 @@ public sealed record LoadedLanguageModel(LanguageModel Model, TextTokenizer Toke
 /// Folders of Hugging Face: config.json, model.safetensors (or several files with model.safetensors.index.json) and tokenizer.json.
 /// Llama (to 3.2), Mistral, Qwen2, Qwen2.5, Qwen3, Gemma 2, GPT-2 and GPT-NeoX (Pythia) can be read and written.
 /// </summary>
+/// <remarks>
+/// Layers that were replaced by <see cref="SparseLinear"/> are written compressed and load as such; other programs do not read such a folder. config.json then has
+/// the field sparse_layers, from the name of each layer to its format, rows, columns and what the format needs (csr; bitmap; nofm: n, m; blocks: block_rows,
+/// block_columns; gqsa: bits, group_size), and model.safetensors has, in place of NAME.weight, the arrays NAME.row_offsets, NAME.column_indices and NAME.values (csr,
+/// blocks: of blocks, row-major), NAME.bits and NAME.values (bitmap), NAME.values and NAME.positions (nofm), or NAME.row_index, NAME.group_index, NAME.values, NAME.scale
+/// and NAME.zero (gqsa), all of one dimension. 16-bit indices are unsigned in the bits of I16.
+/// </remarks>
 public static class LanguageModelFolder
 {
     private const string Config = "config.json";
@@ -121,11 +128,11 @@ public static class LanguageModelFolder
 
     private static void Write(string path, LanguageModel model, TextTokenizer? tokenizer, IReadOnlyDictionary<string, string>? notes)
     {
-        if (LinearSlots.Of(model).FirstOrDefault(slot => slot.Module is not TorchSharp.Modules.Linear) is { } other)
-            throw new ArgumentException($"{other.Name} is a {other.Module.GetType().Name}, which a folder of this architecture cannot hold; make it linear again with LinearSlots.Merge or Restore.", nameof(model));
+        if (LinearSlots.Of(model).FirstOrDefault(slot => slot.Module is not (TorchSharp.Modules.Linear or SparseLinear)) is { } other)
+            throw new ArgumentException($"{other.Name} is a {other.Module.GetType().Name}, which a folder of this architecture cannot hold; make it linear again with LinearSlots.Merge or Restore, or pack it as a SparseLinear.", nameof(model));
 
         // A config that cannot be written is refused here, before anything older is touched.
-        string json = KeptFields.Merge(model.ConfigJson, model.ReadConfig, model.Embeddings.dtype);
+        string json = SparseLayers.Describe(KeptFields.Merge(model.ConfigJson, model.ReadConfig, model.Embeddings.dtype), model);
         WeightLayout layout = model.Layout;
         Directory.CreateDirectory(path);
         string config = Path.Combine(path, Config);
@@ -133,7 +140,8 @@ public static class LanguageModelFolder
         using IDisposable off = no_grad();
         using var scope = NewDisposeScope();
         SafeTensors.Save(
-            Path.Combine(path, "model.safetensors"), model.named_parameters().ToDictionary(p => p.name, p => layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter),
+            Path.Combine(path, "model.safetensors"),
+            model.named_parameters().Select(p => KeyValuePair.Create(p.name, layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter)).Concat(SparseLayers.Arrays(model)).ToDictionary(),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
         model.Companions.Write(path, s_companions);
         if (tokenizer is not null) TokenizerFile.SaveFolder(path, tokenizer);
@@ -174,7 +182,9 @@ public static class LanguageModelFolder
     private static void Fill(LanguageModel model, string path, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         using WeightFolder weights = WeightFolder.Open(path);
-        weights.Fill(model, model.Layout, model.Layers, progress, cancel);
+        HashSet<string> compressed = SparseLayers.Put(model, weights);
+        WeightLayout layout = model.Layout;
+        weights.Fill(model, layout with { Ignored = name => compressed.Contains(name) || layout.Ignored(name) }, model.Layers, progress, cancel);
         model.eval();
     }
 

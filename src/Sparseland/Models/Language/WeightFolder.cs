@@ -97,6 +97,10 @@ internal sealed class WeightFolder : IDisposable
         return read.to(ScalarType.Float32, copy: true);
     }
 
+    /// <summary>The file that holds a tensor.</summary>
+    /// <exception cref="InvalidDataException">None does.</exception>
+    public SafeTensorsFile Holder(string name) => _byTensor.TryGetValue(name, out SafeTensorsFile? file) ? file : throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
+
     /// <summary>Puts every weight into a model that was made on the device "meta": each is read once, straight into its tensor, and becomes float32.</summary>
     /// <exception cref="InvalidDataException">
     /// A tensor is missing, of a wrong shape or type, or not one of this architecture, and then nothing has been read; or tied embeddings are

@@ -1,0 +1,94 @@
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Kernels;
+
+/// <summary>Compressed sparse rows: of each row the columns, ascending, and the values. Columns take 16 bits where they fit, else 32.</summary>
+/// <remarks>Bytes: nnz (4 + i) + 4 (rows + 1), i = 2 up to 65,536 columns and 4 above. A stored zero is an entry.</remarks>
+public sealed unsafe class CsrMatrix : ScheduledMatrix
+{
+    private const int ShortColumns = ushort.MaxValue + 1;
+    private readonly float[] _values;
+    private readonly ushort[] _short = [];
+    private readonly int[] _long = [];
+
+    private CsrMatrix(Support support, float[] values)
+        : base(support.Rows, support.Columns, support.RowOffsets.ToArray())
+    {
+        _values = values;
+        if (Columns <= ShortColumns) _short = Array.ConvertAll(support.ColumnIndices.ToArray(), column => (ushort)column);
+        else _long = support.ColumnIndices.ToArray();
+        LongestRow = Rows == 0 ? 0 : support.CountsPerRow().Max();
+    }
+
+    /// <summary>The stored entries [Count], row after row.</summary>
+    public ReadOnlySpan<float> Values => _values;
+
+    /// <summary>Bytes of a stored column: 2 or 4.</summary>
+    public int ColumnBytes => Columns <= ShortColumns ? sizeof(ushort) : sizeof(int);
+
+    /// <inheritdoc/>
+    public override long Count => _values.Length;
+
+    /// <inheritdoc/>
+    public override long Bytes => (Count * (sizeof(float) + ColumnBytes)) + (sizeof(int) * ((long)Rows + 1));
+
+    /// <inheritdoc/>
+    public override string Format => "csr";
+
+    private protected override int LongestRow { get; }
+
+    /// <summary>Takes a support and its values.</summary>
+    /// <param name="support">Places [rows, columns].</param>
+    /// <param name="values">[Count] in the order of <see cref="Support.ColumnIndices"/>, Float32; copied.</param>
+    /// <exception cref="ArgumentException">A shape or type does not fit.</exception>
+    public static CsrMatrix From(Support support, Tensor values) => new(support, Copied(support, values));
+
+    /// <summary>Stores the numbers that are not zero.</summary>
+    /// <param name="weight">Float32 [rows, columns], on the CPU.</param>
+    /// <exception cref="ArgumentException">Another shape, type or device.</exception>
+    public static CsrMatrix FromDense(Tensor weight)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Support support, Tensor values) = NonZeros(weight);
+        return From(support, values);
+    }
+
+    /// <summary>Where the entries stand.</summary>
+    public Support ToSupport() => new(Rows, Columns, RowOffsets, Columns <= ShortColumns ? Array.ConvertAll(_short, column => (int)column) : _long);
+
+    internal override Dictionary<string, Tensor> Arrays() => new()
+    {
+        ["row_offsets"] = tensor(RowOffsets.ToArray()),
+        ["column_indices"] = Columns <= ShortColumns ? ArrayTensors.Of(_short) : tensor(_long),
+        ["values"] = tensor(_values),
+    };
+
+    internal static CsrMatrix FromArrays(int rows, int columns, ArrayReader arrays)
+    {
+        float[] values = arrays.Get<float>("values");
+        int[] indices = columns <= ShortColumns ? Array.ConvertAll(arrays.Get<ushort>("column_indices", values.Length), column => (int)column) : arrays.Get<int>("column_indices", values.Length);
+        return new(arrays.Checked(() => new Support(rows, columns, arrays.Get<int>("row_offsets", rows + 1), indices)), values);
+    }
+
+    private protected override int Entries(int row, int* places, float* values)
+    {
+        (int from, int to) = (RowOffsets[row], RowOffsets[row + 1]);
+        for (int k = from; k < to; k++)
+        {
+            places[k - from] = _long.Length == 0 ? _short[k] : _long[k];
+            values[k - from] = _values[k];
+        }
+
+        return to - from;
+    }
+
+    private protected override float Part(float* x, float* scratch, int from, int to)
+    {
+        fixed (float* v = _values)
+        fixed (ushort* s = _short)
+        fixed (int* l = _long)
+            return s != null ? SparseDots.Gather(x, s + from, v + from, to - from, Path) : SparseDots.Gather(x, l + from, v + from, to - from, Path);
+    }
+}

@@ -1,0 +1,218 @@
+using Sparseland.Selection;
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Kernels;
+
+/// <summary>
+/// A weight matrix W [rows, columns] in a compressed format, for inference: y = W x and Y = X W^T without the dense matrix ever being there. Immutable; its arrays
+/// are managed memory, so there is nothing to dispose.
+/// </summary>
+/// <remarks>
+/// Values are float32 and so are sums. Each number of a result is summed by one thread in an order that the matrix alone sets: results do not depend on the number
+/// of threads, which is libtorch's. One vector and a batch of them are summed in different orders and agree up to rounding. Places that are not stored are not multiplied, whatever
+/// stands there in x; padding (see the formats) is.
+/// </remarks>
+public abstract unsafe class SparseMatrix
+{
+    // So many multiplications are worth handing to another thread.
+    private const long OneThread = 1 << 16;
+    private const int MostChunks = 256;
+    private const int Strip = 16;
+    private const int MostPanel = 8 * Strip;
+    private const int FewVectors = 3;
+
+    private protected SparseMatrix(int rows, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        (Rows, Columns) = (rows, columns);
+    }
+
+    /// <summary>Rows: outputs of the layer.</summary>
+    public int Rows { get; }
+
+    /// <summary>Columns: inputs of the layer.</summary>
+    public int Columns { get; }
+
+    /// <summary>Weights that are stored, padding included.</summary>
+    public abstract long Count { get; }
+
+    /// <summary>Bytes of the arrays that hold the matrix in a file; each format says its formula.</summary>
+    public abstract long Bytes { get; }
+
+    /// <summary>Name of the format, as files have it: csr, bitmap, nofm, blocks, gqsa.</summary>
+    public abstract string Format { get; }
+
+    /// <summary>Which instructions are used; the widest by default.</summary>
+    internal KernelPath Path { get; set; } = KernelPaths.Widest;
+
+    /// <summary>Rows that are computed together and never cut between threads.</summary>
+    private protected virtual int RowUnit => 1;
+
+    /// <summary>Entries of the longest row.</summary>
+    private protected abstract int LongestRow { get; }
+
+    /// <summary>Numbers that <see cref="Prepare"/> makes of x.</summary>
+    private protected virtual int ScratchLength => 0;
+
+    /// <summary>y = W x.</summary>
+    /// <param name="x">[columns].</param>
+    /// <param name="y">[rows]; overwritten, and apart from x.</param>
+    /// <exception cref="ArgumentException">A length does not fit, or the two overlap.</exception>
+    public void Multiply(ReadOnlySpan<float> x, Span<float> y)
+    {
+        CheckVectors(x, y);
+        float[] scratch = new float[ScratchLength];
+        fixed (float* px = x, py = y, ps = scratch)
+        {
+            (nint ax, nint ay, nint s) = ((nint)px, (nint)py, (nint)ps);
+            Prepare(px, ps);
+            EachChunk(1, (from, to) => Products((float*)ax, (float*)s, (float*)ay, from, to));
+        }
+    }
+
+    /// <summary>Y = X W^T, the product of a linear layer. No gradient is recorded.</summary>
+    /// <param name="X">[..., columns], Float32, on the CPU.</param>
+    /// <returns>[..., rows].</returns>
+    /// <exception cref="ArgumentException">Another width, type or device.</exception>
+    public Tensor Multiply(Tensor X)
+    {
+        ArgumentNullException.ThrowIfNull(X);
+        if (X.dim() == 0 || X.shape[^1] != Columns) throw new ArgumentException($"X must be [..., {Columns}], but is [{string.Join(", ", X.shape)}].", nameof(X));
+        if (X.dtype != ScalarType.Float32) throw new ArgumentException($"X is {X.dtype}; it must be Float32.", nameof(X));
+        if (X.device_type != DeviceType.CPU) throw new ArgumentException($"X is on {X.device_type}; move it to the CPU first.", nameof(X));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        long[] shape = [.. X.shape[..^1], Rows];
+        long vectors = 1;
+        foreach (long length in X.shape[..^1]) vectors *= length;
+        Tensor rows = X.detach().reshape(vectors, Columns).contiguous();
+        if (vectors <= FewVectors)
+        {
+            Tensor few = empty([vectors, Rows], dtype: ScalarType.Float32);
+            for (int i = 0; i < vectors && Rows > 0; i++) Multiply(TensorMemory.Part<float>(TensorMemory.StartOf(rows), (long)i * Columns, Columns), TensorMemory.Part<float>(TensorMemory.StartOf(few), (long)i * Rows, Rows));
+            return few.reshape(shape).MoveToOuterDisposeScope();
+        }
+
+        var parts = new List<Tensor>();
+        for (long from = 0; from < vectors; from += MostPanel) parts.Add(Panel(rows.narrow(0, from, Math.Min(MostPanel, vectors - from))));
+        return (parts.Count == 1 ? parts[0] : cat(parts, 0)).reshape(shape).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The dense matrix.</summary>
+    /// <returns>Float32 [rows, columns], zero where nothing is stored.</returns>
+    public Tensor ToDense()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor dense = zeros([Rows, Columns], dtype: ScalarType.Float32);
+        int[] places = new int[LongestRow];
+        float[] values = new float[LongestRow];
+        float* start = (float*)TensorMemory.Address(dense);
+        fixed (int* p = places)
+        fixed (float* v = values)
+        {
+            for (int row = 0; row < Rows; row++)
+            {
+                float* line = start + ((long)row * Columns);
+                for (int k = 0, n = Entries(row, p, v); k < n; k++) line[p[k]] = v[k];
+            }
+        }
+
+        return dense.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Format, shape, stored weights and bytes in one line.</summary>
+    public override string ToString() => FormattableString.Invariant($"{Format} [{Rows}, {Columns}], {Count} stored, {Bytes} bytes");
+
+    /// <summary>The arrays of a file by name: bytes, 16-bit and 32-bit integers, float16 and float32. New tensors, the caller's.</summary>
+    internal abstract Dictionary<string, Tensor> Arrays();
+
+    /// <summary>What a reader must know besides the arrays: sizes of groups and the like.</summary>
+    internal virtual IReadOnlyDictionary<string, int> Settings => new Dictionary<string, int>();
+
+    /// <summary>Places and values of one row, ascending; gives their number.</summary>
+    private protected abstract int Entries(int row, int* places, float* values);
+
+    /// <summary>y[from..to] = W[from..to] x.</summary>
+    private protected abstract void Products(float* x, float* scratch, float* y, int from, int to);
+
+    /// <summary>What is computed of x once, for all rows.</summary>
+    private protected virtual void Prepare(float* x, float* scratch)
+    {
+    }
+
+    private protected void CheckVectors(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    {
+        if (x.Length != Columns) throw new ArgumentException($"x must have {Columns} numbers, one per column, but has {x.Length}.", nameof(x));
+        if (y.Length != Rows) throw new ArgumentException($"y must have room for {Rows} numbers, one per row, but has {y.Length}.", nameof(y));
+        if (x.Overlaps(y)) throw new ArgumentException("x and y share memory, so x would change while it is read.", nameof(y));
+    }
+
+    /// <summary>Weights of a matrix as a checked contiguous float32 tensor of the caller's scope.</summary>
+    private protected static Tensor Dense(Tensor weight, string name)
+    {
+        ArgumentNullException.ThrowIfNull(weight, name);
+        if (weight.dim() != 2) throw new ArgumentException($"{name} must be [rows, columns], but is [{string.Join(", ", weight.shape)}].", name);
+        if (weight.dtype != ScalarType.Float32) throw new ArgumentException($"{name} is {weight.dtype}; it must be Float32.", name);
+        if (weight.device_type != DeviceType.CPU) throw new ArgumentException($"{name} is on {weight.device_type}; move it to the CPU first.", name);
+        return weight.detach().contiguous();
+    }
+
+    /// <summary>Values of a support as an array.</summary>
+    private protected static float[] Copied(Support support, Tensor values)
+    {
+        ArgumentNullException.ThrowIfNull(support);
+        ArgumentNullException.ThrowIfNull(values);
+        if (values.dtype != ScalarType.Float32) throw new ArgumentException($"values are {values.dtype}; they must be Float32.", nameof(values));
+        if (values.dim() != 1 || values.shape[0] != support.Count)
+            throw new ArgumentException($"values must be [{support.Count}], one per entry of the support, but are [{string.Join(", ", values.shape)}].", nameof(values));
+        using DisposeScope scope = NewDisposeScope();
+        return TensorMemory.Read<float>(values.detach().cpu().contiguous()).ToArray();
+    }
+
+    /// <summary>The support of the numbers that are not zero, and those numbers.</summary>
+    private protected static (Support Support, Tensor Values) NonZeros(Tensor weight)
+    {
+        Tensor dense = Dense(weight, nameof(weight));
+        Support support = Support.FromMask(dense.ne(0));
+        return (support, support.Gather(dense));
+    }
+
+    /// <summary>All tokens of a panel at once: a row is unpacked once and multiplied with a strip of vectors.</summary>
+    private Tensor Panel(Tensor rows)
+    {
+        int vectors = (int)rows.shape[0], width = (vectors + Strip - 1) / Strip * Strip;
+        Tensor turned = zeros([Columns, width], dtype: ScalarType.Float32), result = empty([Rows, width], dtype: ScalarType.Float32), start = zeros(width, dtype: ScalarType.Float32);
+        turned.narrow(1, 0, vectors).copy_(rows.t());
+        (nint m, nint t, nint s) = (TensorMemory.StartOf(turned), TensorMemory.StartOf(result), TensorMemory.StartOf(start));
+        EachChunk(width, (from, to) =>
+        {
+            int[] places = new int[LongestRow];
+            float[] values = new float[LongestRow];
+            fixed (int* p = places)
+            fixed (float* v = values)
+            {
+                for (int row = from; row < to; row++)
+                    SparseStrips.Row(p, v, Entries(row, p, v), (float*)s, (float*)m, (float*)t + ((long)row * width), width);
+            }
+        });
+        return result.narrow(1, 0, vectors).t().contiguous();
+    }
+
+    private void EachChunk(int width, Action<int, int> work)
+    {
+        int units = Rows / RowUnit, chunks = (int)Math.Clamp(Count * width / OneThread, 1, Math.Max(1, Math.Min(MostChunks, units)));
+        int At(int chunk) => (int)((long)units * chunk / chunks) * RowUnit;
+        EachPiece(chunks, c => work(At(c), At(c + 1)));
+    }
+
+    /// <summary>Pieces of work on as many threads as libtorch has here, so that one setting holds for both.</summary>
+    private protected static void EachPiece(int pieces, Action<int> work)
+    {
+        int threads = Math.Min(pieces, get_num_threads());
+        if (threads > 1) Parallel.For(0, pieces, new ParallelOptions { MaxDegreeOfParallelism = threads }, work);
+        else for (int piece = 0; piece < pieces; piece++) work(piece);
+    }
+}

@@ -1,0 +1,46 @@
+using Sparseland.IO;
+using static TorchSharp.torch;
+
+namespace Sparseland.Kernels;
+
+/// <summary>A compressed matrix as it is described beside its arrays.</summary>
+/// <param name="Format">csr, bitmap, nofm, blocks or gqsa.</param>
+/// <param name="Rows">Rows.</param>
+/// <param name="Columns">Columns.</param>
+/// <param name="Settings">What the format needs besides: n and m; block_rows and block_columns; bits and group_size.</param>
+internal sealed record SparseDescription(string Format, int Rows, int Columns, IReadOnlyDictionary<string, int> Settings);
+
+/// <summary>Compressed matrices among the tensors of a safetensors file: each array under NAME.ARRAY.</summary>
+internal static class SparseMatrixFile
+{
+    public static SparseDescription Describe(SparseMatrix matrix) => new(matrix.Format, matrix.Rows, matrix.Columns, matrix.Settings);
+
+    /// <summary>Names of the arrays of a format.</summary>
+    /// <exception cref="InvalidDataException">An unknown format.</exception>
+    public static IReadOnlyList<string> ArraysOf(string format) => format switch
+    {
+        "csr" or "blocks" => ["row_offsets", "column_indices", "values"],
+        "bitmap" => ["bits", "values"],
+        "nofm" => ["values", "positions"],
+        "gqsa" => ["row_index", "group_index", "values", "scale", "zero"],
+        _ => throw new InvalidDataException($"A matrix of the format '{format}' is not known; csr, bitmap, nofm, blocks and gqsa are."),
+    };
+
+    /// <summary>Reads and checks a matrix.</summary>
+    /// <exception cref="InvalidDataException">An array is missing or does not fit, or a setting is missing or out of its range.</exception>
+    public static SparseMatrix Read(SparseDescription about, SafeTensorsFile file, string name)
+    {
+        var arrays = new ArrayReader(file, name + ".");
+        if (about.Rows < 0 || about.Columns < 0) throw new InvalidDataException($"{file.Path}: '{name}' cannot be [{about.Rows}, {about.Columns}].");
+        int Setting(string key) => about.Settings.TryGetValue(key, out int value) ? value : throw new InvalidDataException($"{file.Path}: '{name}' of the format {about.Format} needs \"{key}\".");
+        return about.Format switch
+        {
+            "csr" => CsrMatrix.FromArrays(about.Rows, about.Columns, arrays),
+            "bitmap" => BitmapMatrix.FromArrays(about.Rows, about.Columns, arrays),
+            "nofm" => NofMMatrix.FromArrays(about.Rows, about.Columns, Setting("n"), Setting("m"), arrays),
+            "blocks" => BlockMatrix.FromArrays(about.Rows, about.Columns, Setting("block_rows"), Setting("block_columns"), arrays),
+            "gqsa" => GroupSparseQuantMatrix.FromArrays(about.Rows, about.Columns, Setting("bits"), Setting("group_size"), arrays),
+            _ => throw new InvalidDataException($"{file.Path}: '{name}' has the format '{about.Format}', which is not known; csr, bitmap, nofm, blocks and gqsa are."),
+        };
+    }
+}
