@@ -31,8 +31,8 @@ public sealed record GqsaOptions
     /// <summary>Steps of stage 2. Default 120.</summary>
     public int EndToEndSteps { get; init; } = 120;
 
-    /// <summary>Rate of stage 2, for scales. Default 1e-3.</summary>
-    public double EndToEndRate { get; init; } = 1e-3;
+    /// <summary>Rate of stage 2, for scales. Default 2e-4.</summary>
+    public double EndToEndRate { get; init; } = 2e-4;
 
     /// <summary>Sequences of a step. Default 8.</summary>
     public int Batch { get; init; } = 8;
