@@ -71,6 +71,7 @@ public static class BlockwisePruning
         if (pattern is GlobalPattern) throw new ArgumentException("Layers that are pruned one after another cannot compete with each other; rank the scores of all of them with MaskSet.FromScores.", nameof(pattern));
         if (method.Needs != InputKnowledge.None && (sequences is null || sequences.dim() != 2 || sequences.numel() == 0))
             throw new ArgumentException($"{method.Name} needs calibration texts as token ids [sequences, tokens].", nameof(sequences));
+        CheckFits(model, pattern, options.Skip);
         long start = Stopwatch.GetTimestamp();
         bool training = model.training;
         var done = new List<(Linear Layer, Tensor Dense)>();
@@ -127,6 +128,24 @@ public static class BlockwisePruning
         Tensor mask = pruned.Mask.clone();
         pruned.Dispose();
         return (report, scope.MoveToOuter(mask));
+    }
+
+    /// <summary>Refuses a pattern that does not tile a layer, before any work.</summary>
+    internal static void CheckFits(LanguageModel model, PruningPattern pattern, Func<string, bool>? skip)
+    {
+        foreach (LinearSlot slot in LinearSlots.Of(model))
+        {
+            if (slot.Module is not Linear linear || skip?.Invoke(slot.Name) == true) continue;
+            int rows = (int)linear.weight.shape[0], columns = (int)linear.weight.shape[1];
+            try
+            {
+                _ = pattern.For(rows, columns).CountFor(rows, columns);
+            }
+            catch (ArgumentException error)
+            {
+                throw new ArgumentException($"{slot.Name} is [{rows}, {columns}]: {error.Message}", nameof(pattern), error);
+            }
+        }
     }
 
     /// <summary>The linear layers of a block with their names in the model.</summary>

@@ -45,6 +45,7 @@ public static class FolderPruning
         using StreamedFolder folder = StreamedFolder.Open(source);
         LanguageModel model = folder.Model;
         CheckTexts(model, options);
+        BlockwisePruning.CheckFits(model, options.Pattern, options.Blockwise.Skip);
         using IDisposable off = no_grad();
         using var state = new FolderPruningState(target, FolderPruningState.Identity(folder, options), model.Layers);
         bool resumed = options.Resume && state.TryLoad();
