@@ -71,14 +71,14 @@ public sealed class SaeTests : IDisposable
     {
         // A signal is sent by kill, which Windows has not.
         if (OperatingSystem.IsWindows()) return;
-        string[] command = ["sae", "train", "model", "--site", "resid_post.0", "--architecture", "mutual-choice", "--latents", "48", "--k", "3", "--steps", "250", "--batch", "48", "--text", "text.jsonl", "--evaluate-tokens", "128", "--threads", "1"];
+        string[] command = ["sae", "train", "model", "--site", "resid_post.0", "--architecture", "mutual-choice", "--latents", "48", "--k", "3", "--steps", "1000", "--batch", "48", "--text", "text.jsonl", "--evaluate-tokens", "128", "--threads", "1"];
         string checkpoint = At("part", TrainingRun.CheckpointFile);
         var (stopped, message) = await Command.InterruptAsync(_folder, Path.Combine("part", TrainingRun.CheckpointFile), [.. command, "--checkpoint-every", "1", "--out", "part"]);
         Assert.True(stopped == Guard.Stopped, $"{stopped}: {message}");
         Assert.Contains("go on with --resume", message, StringComparison.Ordinal);
         Assert.False(File.Exists(At("part", "cfg.json")));
 
-        TrainingRequest request = Request("mutual-choice", "part") with { Steps = 250, Recipe = Recipe("mutual-choice") with { Latents = 48, K = 3, Batch = 48 }, HeldOutTokens = 128, CheckpointEvery = 1, Site = "resid_post.0" };
+        TrainingRequest request = Request("mutual-choice", "part") with { Steps = 1000, Recipe = Recipe("mutual-choice") with { Latents = 48, K = 3, Batch = 48 }, HeldOutTokens = 128, CheckpointEvery = 1, Site = "resid_post.0" };
         Assert.Contains("--resume", Assert.Throws<IOException>(() => TrainingRun.Run(request, default)).Message, StringComparison.Ordinal);
         request = request with { Resume = true };
         Refused<InvalidDataException>("of another training", request with { Steps = 240 });
