@@ -82,7 +82,7 @@ public static class BlockwisePruning
         try
         {
             var layers = new List<PrunedLayer>();
-            using HiddenStates? states = method.Needs == InputKnowledge.None ? null : HiddenStates.Of(model, sequences!, options.Batch, cancel);
+            using BlockStates? states = method.Needs == InputKnowledge.None ? null : BlockStates.Of(model, sequences!, options.Batch, cancel);
             for (int block = 0; block < model.Layers; block++)
             {
                 cancel.ThrowIfCancellationRequested();

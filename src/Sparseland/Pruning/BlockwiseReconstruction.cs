@@ -89,7 +89,7 @@ public static class BlockwiseReconstruction
         try
         {
             var done = new List<ReconstructedBlock>();
-            using HiddenStates dense = HiddenStates.Of(model, sequences, options.Batch, cancel), compressed = HiddenStates.Of(model, sequences, options.Batch, cancel);
+            using BlockStates dense = BlockStates.Of(model, sequences, options.Batch, cancel), compressed = BlockStates.Of(model, sequences, options.Batch, cancel);
             for (int block = 0; block < model.Layers; block++)
             {
                 (string Name, Linear Layer)[] layers = [.. BlockwisePruning.Linears(model, block)];
@@ -124,7 +124,7 @@ public static class BlockwiseReconstruction
         }
     }
 
-    private static double Error(LanguageModel model, int block, HiddenStates inputs, HiddenStates targets, CancellationToken cancel)
+    private static double Error(LanguageModel model, int block, BlockStates inputs, BlockStates targets, CancellationToken cancel)
     {
         using IDisposable off = no_grad();
         double error = 0, energy = 0;
@@ -141,7 +141,7 @@ public static class BlockwiseReconstruction
     }
 
     private static double[] Train(
-        LanguageModel model, int block, HiddenStates inputs, HiddenStates targets, BlockTraining plan, ReconstructionOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
+        LanguageModel model, int block, BlockStates inputs, BlockStates targets, BlockTraining plan, ReconstructionOptions options, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         if (options.Steps == 0 || plan.Parameters.Count == 0) return [];
         Parameter[] trained = [.. plan.Parameters.SelectMany(p => p.Parameters)];

@@ -76,11 +76,11 @@ public static class FolderPruning
         folder.Fill(-1, cancel);
         using (DisposeScope scope = NewDisposeScope())
         {
-            state.Calibration = options.Calibration is null || options.Method.Needs == InputKnowledge.None ? null : HiddenStates.Of(folder.Model, options.Calibration, options.Blockwise.Batch, cancel);
+            state.Calibration = options.Calibration is null || options.Method.Needs == InputKnowledge.None ? null : BlockStates.Of(folder.Model, options.Calibration, options.Blockwise.Batch, cancel);
             if (options.Evaluation is { } windows)
             {
                 Tensor inputs = windows.narrow(1, 0, windows.shape[1] - 1);
-                (state.Dense, state.Pruned) = (HiddenStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel), HiddenStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel));
+                (state.Dense, state.Pruned) = (BlockStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel), BlockStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel));
             }
 
             SafeTensors.Save(state.Shard(-1), folder.Tensors(-1, new HashSet<string>()), s_format, cancellationToken: cancel);
@@ -150,7 +150,7 @@ public static class FolderPruning
         folder.Release(-1);
         return losses;
 
-        WindowedLoss Loss(HiddenStates states)
+        WindowedLoss Loss(BlockStates states)
         {
             var all = new List<double>();
             double right = 0;

@@ -17,11 +17,11 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
     private readonly List<PrunedLayer> _layers = [];
     private readonly Dictionary<string, double> _zeros = [];
 
-    public HiddenStates? Calibration { get; set; }
+    public BlockStates? Calibration { get; set; }
 
-    public HiddenStates? Dense { get; set; }
+    public BlockStates? Dense { get; set; }
 
-    public HiddenStates? Pruned { get; set; }
+    public BlockStates? Pruned { get; set; }
 
     /// <summary>Blocks that are done.</summary>
     public int Done { get; private set; }
@@ -57,7 +57,7 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
         foreach ((string name, double share) in zeros) _zeros[name] = share;
         Done = block + 1;
         var tensors = new Dictionary<string, Tensor>();
-        foreach ((string kind, HiddenStates? states) in Kinds())
+        foreach ((string kind, BlockStates? states) in Kinds())
         {
             for (int i = 0; i < (states?.Batches.Count ?? 0); i++) tensors[string.Create(CultureInfo.InvariantCulture, $"{kind}.{i:00000}")] = states!.Batches[i];
         }
@@ -95,10 +95,10 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
             throw new InvalidDataException($"'{path}' is no state of a pruning: {error.Message}", error);
         }
 
-        HiddenStates? Read(string kind)
+        BlockStates? Read(string kind)
         {
             Tensor[] batches = [.. file.Names.Where(n => n.StartsWith(kind + ".", StringComparison.Ordinal)).Order(StringComparer.Ordinal).Select(n => file.Load(n))];
-            return batches.Length == 0 ? null : HiddenStates.Of(batches);
+            return batches.Length == 0 ? null : BlockStates.Of(batches);
         }
 
         (Calibration, Dense, Pruned) = (Read("calibration"), Read("dense"), Read("pruned"));
@@ -122,5 +122,5 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
         return string.Create(CultureInfo.InvariantCulture, $"[{string.Join(",", ids.shape)}] {Crc32C.Of(MemoryMarshal.AsBytes(TensorMemory.Read<long>(flat))):x8}");
     }
 
-    private IEnumerable<(string Kind, HiddenStates? States)> Kinds() => [("calibration", Calibration), ("dense", Dense), ("pruned", Pruned)];
+    private IEnumerable<(string Kind, BlockStates? States)> Kinds() => [("calibration", Calibration), ("dense", Dense), ("pruned", Pruned)];
 }

@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Sparseland.Pruning;
 
 /// <summary>The hidden states of some sequences on their way through a decoder, one batch after another.</summary>
-internal sealed class HiddenStates : IDisposable
+internal sealed class BlockStates : IDisposable
 {
     private readonly Tensor[] _batches;
     private readonly NativeSize _size;
 
-    private HiddenStates(Tensor[] batches)
+    private BlockStates(Tensor[] batches)
     {
         _batches = batches;
         _size = NativeSize.Of(batches);
@@ -24,7 +24,7 @@ internal sealed class HiddenStates : IDisposable
     public IReadOnlyList<Tensor> Batches => _batches;
 
     /// <summary>The states before the first block.</summary>
-    public static HiddenStates Of(LanguageModel model, Tensor sequences, int batch, CancellationToken cancel)
+    public static BlockStates Of(LanguageModel model, Tensor sequences, int batch, CancellationToken cancel)
     {
         var batches = new List<Tensor>();
         using IDisposable off = no_grad();
@@ -39,7 +39,7 @@ internal sealed class HiddenStates : IDisposable
     }
 
     /// <summary>States that were written down.</summary>
-    public static HiddenStates Of(IEnumerable<Tensor> batches) => new([.. batches.Select(b => b.DetachFromDisposeScope())]);
+    public static BlockStates Of(IEnumerable<Tensor> batches) => new([.. batches.Select(b => b.DetachFromDisposeScope())]);
 
     /// <summary>Runs a block on all batches.</summary>
     /// <param name="model">The model.</param>
