@@ -41,6 +41,9 @@ internal sealed class BlockStates : IDisposable
     /// <summary>States that were written down.</summary>
     public static BlockStates Of(IEnumerable<Tensor> batches) => new([.. batches.Select(b => b.DetachFromDisposeScope())]);
 
+    /// <summary>The same states, to go another way from here.</summary>
+    public BlockStates Copy() => new([.. _batches.Select(b => b.clone().DetachFromDisposeScope())]);
+
     /// <summary>Runs a block on all batches.</summary>
     /// <param name="model">The model.</param>
     /// <param name="block">Block, from 0.</param>

@@ -87,18 +87,10 @@ public static class BlockwisePruning
             {
                 cancel.ThrowIfCancellationRequested();
                 (string Name, Linear Layer)[] linears = [.. Linears(model, block, options.Skip)];
-                using StatisticsCollector? seen = states is null ? null : new(linears, method.Needs == InputKnowledge.Gram);
-                states?.Visit(model, block, keep: options.Propagation == Propagation.Dense, seen, cancel);
-                seen?.StopWatching();
-                foreach ((string name, Linear layer) in linears)
-                {
-                    cancel.ThrowIfCancellationRequested();
-                    done.Add((layer, layer.weight.detach().clone()));
-                    (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name]);
-                    layers.Add(report);
-                }
-
-                if (options.Propagation == Propagation.Pruned && block + 1 < model.Layers) states?.Visit(model, block, keep: true, null, cancel);
+                done.AddRange(linears.Select(l => (l.Layer, l.Layer.weight.detach().clone())));
+                (IReadOnlyList<PrunedLayer> some, Dictionary<string, Tensor> found) = PruneBlock(model, block, linears, states, method, pattern, options, null, cancel);
+                layers.AddRange(some);
+                foreach ((string name, Tensor mask) in found) masks[name] = mask;
                 progress?.Report(new(block + 1, model.Layers, $"block {block + 1} of {model.Layers}"));
             }
 
@@ -114,6 +106,40 @@ public static class BlockwisePruning
         {
             model.train(training);
         }
+    }
+
+    /// <summary>One block: run it dense on the states and gather what its layers see, prune them, run it again as it is now.</summary>
+    /// <param name="model">The decoder; this block holds its weights.</param>
+    /// <param name="block">Block, from 0.</param>
+    /// <param name="linears">The layers that are pruned.</param>
+    /// <param name="states">What goes into the block; afterwards what goes into the next. Null for a method that asks for nothing.</param>
+    /// <param name="method">What prunes a layer.</param>
+    /// <param name="pattern">How sparse.</param>
+    /// <param name="options">Order of work.</param>
+    /// <param name="settle">Called with the masks when all layers are pruned, before the block is run again: what it does to the weights, later blocks see. Null for nothing.</param>
+    /// <param name="cancel">Checked between batches and layers.</param>
+    /// <returns>What became of each layer, and the masks by the names of the weights; they belong to the scope around.</returns>
+    internal static (IReadOnlyList<PrunedLayer> Layers, Dictionary<string, Tensor> Masks) PruneBlock(
+        LanguageModel model, int block, (string Name, Linear Layer)[] linears, BlockStates? states, ILayerPruner method, PruningPattern pattern, BlockwiseOptions options,
+        Action<Dictionary<string, Tensor>>? settle, CancellationToken cancel)
+    {
+        var masks = new Dictionary<string, Tensor>();
+        var layers = new List<PrunedLayer>();
+        using (StatisticsCollector? seen = states is null ? null : new(linears, method.Needs == InputKnowledge.Gram))
+        {
+            states?.Visit(model, block, keep: options.Propagation == Propagation.Dense, seen, cancel);
+            seen?.StopWatching();
+            foreach ((string name, Linear layer) in linears)
+            {
+                cancel.ThrowIfCancellationRequested();
+                (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name]);
+                layers.Add(report);
+            }
+        }
+
+        settle?.Invoke(masks);
+        if (options.Propagation == Propagation.Pruned && block + 1 < model.Layers) states?.Visit(model, block, keep: true, null, cancel);
+        return (layers, masks);
     }
 
     /// <summary>Prunes one layer in place.</summary>

@@ -63,32 +63,36 @@ public static class DSnoT
         if (pattern is NofMPattern nm)
         {
             run = nm.M;
-            if (columns % run != 0 || mask.reshape(-1, run).to(ScalarType.Int64).sum(1).ne(nm.N).any().item<bool>())
+            if (columns % run != 0 || mask.reshape(-1, run).sum(1, type: ScalarType.Int64).ne(nm.N).any().item<bool>())
                 throw new ArgumentException($"The mask does not keep {nm.N} of every {nm.M} inputs of a row.", nameof(mask));
         }
 
         if (pattern is PerRowPattern)
         {
-            Tensor counts = mask.to(ScalarType.Int64).sum(1);
+            Tensor counts = mask.sum(1, type: ScalarType.Int64);
             if (counts.ne(counts[0]).any().item<bool>()) throw new ArgumentException("The mask does not keep as many weights in every row.", nameof(mask));
         }
 
         double[] variance = options.VarianceWithinSequences ? inputs.VarianceWithinSequences() : inputs.Variance(), sums = Sums(inputs), norms = inputs.Norms(), divisor = new double[columns];
         for (int j = 0; j < columns; j++) divisor[j] = Math.Pow(Math.Max(variance[j], SmallestVariance), options.VariancePower);
-        Tensor W = weight.cpu().to(ScalarType.Float64).contiguous(), result = mask.cpu().contiguous().clone();
+        ScalarType type = weight.dtype == ScalarType.Float32 ? ScalarType.Float32 : ScalarType.Float64;
+        Tensor W = weight.cpu().to(type).contiguous(), result = mask.cpu().contiguous().clone();
         nint w = TensorMemory.StartOf(W), m = TensorMemory.StartOf(result);
         double[] before = new double[rows], after = new double[rows];
         int[] swaps = new int[rows];
         var trajectories = new IReadOnlyList<double>[options.KeepTrajectory ? rows : 0];
         var inputsOfRows = new SwapInputs(sums, norms, divisor, run, options.CyclesOf(columns), options.Threshold, options.Stop);
-        const int Together = 8;
+        const int Together = 16;
         IndependentWork.For((rows + Together - 1) / Together, chunk =>
         {
-            var search = new SwapRow(inputsOfRows, columns);
+            using var search = new SwapRow(inputsOfRows, columns);
             for (int row = chunk * Together; row < Math.Min(rows, (chunk + 1) * Together); row++)
             {
                 List<double>? trajectory = options.KeepTrajectory ? [] : null;
-                (before[row], after[row], swaps[row]) = search.Refine(TensorMemory.Part<double>(w, (long)row * columns, columns), TensorMemory.Part<byte>(m, (long)row * columns, columns), trajectory);
+                Span<byte> maskOfRow = TensorMemory.Part<byte>(m, (long)row * columns, columns);
+                (before[row], after[row], swaps[row]) = type == ScalarType.Float32
+                    ? search.Refine<float>(TensorMemory.Part<float>(w, (long)row * columns, columns), maskOfRow, trajectory)
+                    : search.Refine<double>(TensorMemory.Part<double>(w, (long)row * columns, columns), maskOfRow, trajectory);
                 if (trajectory is not null) trajectories[row] = trajectory;
             }
         }, default);

@@ -80,7 +80,8 @@ public static class FolderPruning
             if (options.Evaluation is { } windows)
             {
                 Tensor inputs = windows.narrow(1, 0, windows.shape[1] - 1);
-                (state.Dense, state.Pruned) = (BlockStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel), BlockStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel));
+                state.Dense = BlockStates.Of(folder.Model, inputs, options.Blockwise.Batch, cancel);
+                state.Pruned = state.Dense.Copy();
             }
 
             SafeTensors.Save(state.Shard(-1), folder.Tensors(-1, new HashSet<string>()), s_format, cancellationToken: cancel);
@@ -97,30 +98,17 @@ public static class FolderPruning
         using DisposeScope scope = NewDisposeScope();
         state.Dense?.Visit(model, block, keep: true, null, cancel);
         (string Name, Linear Layer)[] linears = [.. BlockwisePruning.Linears(model, block, options.Blockwise.Skip)];
-        var masks = new Dictionary<string, Tensor>();
-        var layers = new List<PrunedLayer>();
-        using (StatisticsCollector? seen = state.Calibration is null ? null : new(linears, options.Method.Needs == InputKnowledge.Gram))
+        Dictionary<string, Tensor> tensors = [];
+        (IReadOnlyList<PrunedLayer> layers, Dictionary<string, Tensor> masks) = BlockwisePruning.PruneBlock(model, block, linears, state.Calibration, options.Method, options.Pattern, options.Blockwise, found =>
         {
-            state.Calibration?.Visit(model, block, keep: options.Blockwise.Propagation == Propagation.Dense, seen, cancel);
-            seen?.StopWatching();
+            // What is written may be rounded to the type of the file; what follows sees the same.
+            tensors = folder.Tensors(block, found.Keys.ToHashSet());
             foreach ((string name, Linear layer) in linears)
             {
-                cancel.ThrowIfCancellationRequested();
-                (PrunedLayer report, Tensor mask) = BlockwisePruning.PruneLayer(name, layer, options.Method, options.Pattern, seen?[name]);
-                layers.Add(report);
-                masks[$"{name}.weight"] = mask;
+                Tensor stored = tensors[folder.StoredName($"{name}.weight")];
+                layer.weight.copy_(model.Layout.Turned($"{name}.weight") ? stored.t() : stored);
             }
-        }
-
-        // What is written may be rounded to the type of the file; what follows sees the same.
-        Dictionary<string, Tensor> tensors = folder.Tensors(block, masks.Keys.ToHashSet());
-        foreach ((string name, Linear layer) in linears)
-        {
-            Tensor stored = tensors[folder.StoredName($"{name}.weight")];
-            layer.weight.copy_(model.Layout.Turned($"{name}.weight") ? stored.t() : stored);
-        }
-
-        if (options.Blockwise.Propagation == Propagation.Pruned && block + 1 < model.Layers) state.Calibration?.Visit(model, block, keep: true, null, cancel);
+        }, cancel);
         state.Pruned?.Visit(model, block, keep: true, null, cancel);
         SafeTensors.Save(state.Shard(block), tensors, s_format, cancellationToken: cancel);
         SafeTensors.Save(state.MaskFile(block), masks, new Dictionary<string, string> { ["kind"] = MaskSet.FileKind }, cancellationToken: cancel);

@@ -41,7 +41,7 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
     {
         string skipped = string.Join(' ', Models.LinearSlots.Of(source.Model).Select(s => s.Name).Where(name => options.Blockwise.Skip?.Invoke(name) == true));
         return string.Create(CultureInfo.InvariantCulture,
-            $"{source.Model.GetType().Name} {source.Bytes} {source.Model.ConfigJson.Length}; {options.Method.Name}; {options.Pattern}; {options.Blockwise.Propagation} {options.Blockwise.Batch}; {skipped}; {Hash(options.Calibration)}; {Hash(options.Evaluation)}");
+            $"{source.Model.GetType().Name} {source.Fingerprint():x8}; {options.Method.Name}; {options.Pattern}; {options.Blockwise.Propagation} {options.Blockwise.Batch}; {skipped}; {Hash(options.Calibration)}; {Hash(options.Evaluation)}");
     }
 
     /// <summary>The file of a block's weights, or with -1 of all others.</summary>

@@ -23,8 +23,6 @@ public sealed class RandomPruner(long seed) : ILayerPruner
     {
         ArgumentNullException.ThrowIfNull(layer);
         using DisposeScope scope = NewDisposeScope();
-        ulong name = 14695981039346656037;
-        foreach (char letter in layer.Name) name = (name ^ letter) * 1099511628211;
-        return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, TopologyContext.RandomScores(layer.Weight.shape, seed, (long)SeededRandom.Mix(name)), pattern)));
+        return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, TopologyContext.RandomScores(layer.Weight.shape, seed, (long)SeededRandom.Mix(TopologyContext.NameHash(layer.Name))), pattern)));
     }
 }

@@ -39,21 +39,8 @@ public static class SnapshotEvaluation
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(set);
-        bool training = model.training;
-        model.eval();
-        try
-        {
-            using IDisposable off = no_grad();
-            using DisposeScope scope = NewDisposeScope();
-            Tensor X = set.Planes();
-            var parts = new List<Tensor>();
-            for (long from = 0; from < set.Count; from += 500) parts.Add(nn.functional.softmax(model.call(X.narrow(0, from, Math.Min(500, set.Count - from))), 1));
-            return scope.MoveToOuter(cat(parts));
-        }
-        finally
-        {
-            model.train(training);
-        }
+        using Tensor X = set.Planes(), logits = Logits.Of(model, X);
+        return nn.functional.softmax(logits, 1);
     }
 
     /// <summary>Mean cross entropy in nats.</summary>

@@ -1,3 +1,7 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+using Sparseland.Selection;
+
 namespace Sparseland.Pruning;
 
 /// <summary>What the rows of a layer share in <see cref="DSnoT"/>.</summary>
@@ -10,42 +14,57 @@ namespace Sparseland.Pruning;
 /// <param name="Stop">When a row stops.</param>
 internal sealed record SwapInputs(double[] Sums, double[] Norms, double[] Divisor, int Run, int Cycles, double Threshold, SwapStop Stop);
 
-/// <summary>The swaps of one row. Candidates are sorted once, and each end of a list is a pointer that only moves on: a cycle costs a step, not a scan.</summary>
-internal sealed class SwapRow(SwapInputs shared, int columns)
+/// <summary>
+/// The swaps of one row. Of each kind of candidate the row looks at no more than it may make swaps: those are selected when the first is asked for, put in order, and a pointer
+/// moves along them, so that a cycle costs a step and not a scan.
+/// </summary>
+internal sealed class SwapRow : IDisposable
 {
-    private readonly double[] _contribution = new double[columns];
-    private readonly int[] _up = new int[columns], _down = new int[columns], _negative = new int[columns], _positive = new int[columns];
-    private readonly double[] _keys = new double[columns];
-    private readonly bool[] _moved = new bool[columns];
+    private readonly SwapInputs _shared;
+    private readonly double[] _weights, _contribution, _removed, _scores;
+    private readonly bool[] _moved;
+    private readonly int _most;
+    private readonly RowKernel<double> _kernel = RowKernel<double>.For(RowKernel<double>.Widest);
+    private readonly RowKernel<double>.IScratch _scratch;
+    private readonly Candidates _up, _down, _negative, _positive;
 
-    public (double Before, double After, int Swaps) Refine(ReadOnlySpan<double> weights, Span<byte> mask, List<double>? trajectory)
+    public SwapRow(SwapInputs shared, int columns)
     {
-        double error = 0;
-        for (int j = 0; j < columns; j++)
-        {
-            _contribution[j] = weights[j] * shared.Sums[j];
-            if (mask[j] == 0) error += _contribution[j];
-        }
+        (_shared, _most) = (shared, Math.Min(shared.Cycles, columns));
+        (_weights, _contribution, _removed, _scores, _moved) = (new double[columns], new double[columns], new double[columns], new double[columns], new bool[columns]);
+        _scratch = _kernel.Rent(columns, _most);
+        (_up, _down, _negative, _positive) = (new(_most), new(_most), new(_most), new(_most));
+    }
 
+    /// <summary>Improves the mask of a row.</summary>
+    /// <param name="weights">[in].</param>
+    /// <param name="mask">1 where a weight stays.</param>
+    /// <param name="trajectory">Takes the expected error after every swap.</param>
+    public (double Before, double After, int Swaps) Refine<T>(ReadOnlySpan<T> weights, Span<byte> mask, List<double>? trajectory)
+        where T : unmanaged, INumberBase<T>
+    {
+        TensorPrimitives.ConvertTruncating(weights, _weights.AsSpan());
+        TensorPrimitives.Multiply(_weights, _shared.Sums, _contribution);
+        TensorPrimitives.ConvertTruncating<byte, double>(mask, _removed);
+        TensorPrimitives.Subtract(1.0, _removed, _removed);
+        double error = 0;
+        for (int j = 0; j < mask.Length; j++) error += _removed[j] * _contribution[j];
         double before = error;
         trajectory?.Add(error);
-        if (Math.Abs(error) <= shared.Threshold || shared.Cycles == 0) return (before, error, 0);
+        if (Math.Abs(error) <= _shared.Threshold || _most == 0) return (before, error, 0);
         Array.Clear(_moved);
-
-        // Removed weights of positive and of negative contribution, the most wanted first; kept ones likewise, the least important first. Ties keep the lower index.
-        int up = Sort(_up, mask, kept: false, positive: true, weights), down = Sort(_down, mask, kept: false, positive: false, weights);
-        int positive = shared.Run > 0 ? 0 : Sort(_positive, mask, kept: true, positive: true, weights), negative = shared.Run > 0 ? 0 : Sort(_negative, mask, kept: true, positive: false, weights);
-        int atUp = 0, atDown = 0, atPositive = 0, atNegative = 0, swaps = 0;
-        while (swaps < shared.Cycles && Math.Abs(error) > shared.Threshold)
+        foreach (Candidates list in (ReadOnlySpan<Candidates>)[_up, _down, _negative, _positive]) list.Forget();
+        int swaps = 0;
+        while (swaps < _shared.Cycles && Math.Abs(error) > _shared.Threshold)
         {
             bool rise = error > 0;
-            int grow = rise ? Next(_up, up, ref atUp) : Next(_down, down, ref atDown);
+            int grow = NextToGrow(rise);
             if (grow < 0) break;
-            int prune = shared.Run > 0 ? WeakestOfRun(grow, weights, mask) : rise ? Next(_negative, negative, ref atNegative) : Next(_positive, positive, ref atPositive);
+            int prune = _shared.Run > 0 ? WeakestOfRun(grow, mask) : NextToPrune(!rise);
             if (prune < 0) break;
             double next = error - _contribution[grow] + _contribution[prune];
-            if (shared.Run > 0 ? Math.Sign(next) != Math.Sign(error) : shared.Stop == SwapStop.Decrease && Math.Abs(next) >= Math.Abs(error)) break;
-            if (shared.Run > 0 && shared.Stop == SwapStop.Decrease && Math.Abs(next) >= Math.Abs(error)) break;
+            if (_shared.Run > 0 && Math.Sign(next) != Math.Sign(error)) break;
+            if (_shared.Stop == SwapStop.Decrease && Math.Abs(next) >= Math.Abs(error)) break;
             (mask[grow], mask[prune], _moved[grow], _moved[prune]) = (1, 0, true, true);
             error = next;
             swaps++;
@@ -55,45 +74,113 @@ internal sealed class SwapRow(SwapInputs shared, int columns)
         return (before, error, swaps);
     }
 
-    private static int Next(int[] list, int count, ref int at) => at < count ? list[at++] : -1;
+    public void Dispose() => _scratch.Dispose();
 
-    /// <summary>Candidates of one kind, in the order in which they are taken.</summary>
-    private int Sort(int[] list, ReadOnlySpan<byte> mask, bool kept, bool positive, ReadOnlySpan<double> weights)
+    /// <summary>The next of the weights that were removed at the beginning with a contribution of a sign, the largest and most reliable first.</summary>
+    private int NextToGrow(bool positive)
     {
-        int count = 0;
-        for (int j = 0; j < columns; j++)
+        Candidates list = positive ? _up : _down;
+        if (!list.IsKnown)
         {
-            double c = _contribution[j];
-            if ((mask[j] != 0) != kept || (positive ? c <= 0 : c >= 0)) continue;
-            _keys[count] = kept ? Math.Abs(weights[j]) * shared.Norms[j] : -Math.Abs(c) / shared.Divisor[j];
-            list[count++] = j;
+            var zero = Vector<double>.Zero;
+            var sign = new Vector<double>(positive ? 1.0 : -1.0);
+            int j = 0;
+            for (; j <= _scores.Length - Vector<double>.Count; j += Vector<double>.Count)
+            {
+                Vector<double> c = new Vector<double>(_contribution, j) * sign, score = c / new Vector<double>(_shared.Divisor, j);
+                Vector<long> wanted = Vector.GreaterThan(c, zero) & Vector.GreaterThan(new Vector<double>(_removed, j), zero);
+                Vector.ConditionalSelect(wanted, score, new(double.NegativeInfinity)).CopyTo(_scores, j);
+            }
+
+            for (; j < _scores.Length; j++)
+            {
+                double c = positive ? _contribution[j] : -_contribution[j];
+                _scores[j] = c > 0 && _removed[j] > 0 ? c / _shared.Divisor[j] : double.NegativeInfinity;
+            }
+
+            Select(list);
         }
 
-        // Array.Sort is not stable: equal keys are put in order by index afterwards.
-        Array.Sort(_keys, list, 0, count);
-        for (int from = 0; from < count;)
+        return list.Next();
+    }
+
+    /// <summary>The next of the weights that were kept at the beginning with a contribution of a sign, the least important first.</summary>
+    private int NextToPrune(bool positive)
+    {
+        Candidates list = positive ? _positive : _negative;
+        if (!list.IsKnown)
         {
-            int to = from + 1;
-            while (to < count && _keys[to] == _keys[from]) to++;
-            if (to - from > 1) Array.Sort(list, from, to - from);
-            from = to;
+            var zero = Vector<double>.Zero;
+            var sign = new Vector<double>(positive ? 1.0 : -1.0);
+            int j = 0;
+            for (; j <= _scores.Length - Vector<double>.Count; j += Vector<double>.Count)
+            {
+                Vector<double> c = new Vector<double>(_contribution, j) * sign, score = -(Vector.Abs(new Vector<double>(_weights, j)) * new Vector<double>(_shared.Norms, j));
+                Vector<long> wanted = Vector.GreaterThan(c, zero) & Vector.Equals(new Vector<double>(_removed, j), zero);
+                Vector.ConditionalSelect(wanted, score, new(double.NegativeInfinity)).CopyTo(_scores, j);
+            }
+
+            for (; j < _scores.Length; j++)
+            {
+                double c = positive ? _contribution[j] : -_contribution[j];
+                _scores[j] = c > 0 && _removed[j] == 0 ? -(Math.Abs(_weights[j]) * _shared.Norms[j]) : double.NegativeInfinity;
+            }
+
+            Select(list);
         }
 
-        return count;
+        return list.Next();
+    }
+
+    // The scores are finite or infinite, never NaN: contributions that are zero are no candidates.
+    private void Select(Candidates list)
+    {
+        _kernel.Select(_scores, _most, list.Indices, _scratch);
+        list.Order(_scores);
     }
 
     /// <summary>The kept weight of smallest Wanda score in the run of a grown one, whatever its sign; -1 where all have moved.</summary>
-    private int WeakestOfRun(int grow, ReadOnlySpan<double> weights, ReadOnlySpan<byte> mask)
+    private int WeakestOfRun(int grow, ReadOnlySpan<byte> mask)
     {
-        int first = grow / shared.Run * shared.Run, weakest = -1;
+        int first = grow / _shared.Run * _shared.Run, weakest = -1;
         double least = double.PositiveInfinity;
-        for (int j = first; j < first + shared.Run; j++)
+        for (int j = first; j < first + _shared.Run; j++)
         {
-            double score = Math.Abs(weights[j]) * shared.Norms[j];
+            double score = Math.Abs(_weights[j]) * _shared.Norms[j];
             if (mask[j] == 0 || _moved[j] || score >= least) continue;
             (weakest, least) = (j, score);
         }
 
         return weakest;
+    }
+
+    /// <summary>The best candidates of a kind, in the order in which they are taken: highest score first, ties by index.</summary>
+    private sealed class Candidates(int most)
+    {
+        private readonly int[] _indices = new int[most];
+        private readonly double[] _keys = new double[most];
+        private int _count = -1, _at;
+
+        public bool IsKnown => _count >= 0;
+
+        public Span<int> Indices => _indices;
+
+        public void Forget() => (_count, _at) = (-1, 0);
+
+        public int Next() => _at < _count ? _indices[_at++] : -1;
+
+        /// <summary>Puts the indices, which ascend, in order; those whose score is minus infinity are no candidates.</summary>
+        public void Order(double[] scores)
+        {
+            _count = 0;
+            foreach (int j in _indices)
+            {
+                double key = scores[j];
+                if (double.IsNegativeInfinity(key)) continue;
+                int at = _count++;
+                for (; at > 0 && _keys[at - 1] < key; at--) (_keys[at], _indices[at]) = (_keys[at - 1], _indices[at - 1]);
+                (_keys[at], _indices[at]) = (key, j);
+            }
+        }
     }
 }

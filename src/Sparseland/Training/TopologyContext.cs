@@ -44,15 +44,18 @@ public sealed record TopologyContext
 
     /// <summary>Uniform numbers from 0 to below 1, of the weights' shape: the same for the same seed, step and layer.</summary>
     /// <returns>Float64; the caller disposes it.</returns>
-    public Tensor RandomScores()
-    {
-        ulong name = 14695981039346656037;
-        foreach (char letter in Layer) name = (name ^ letter) * 1099511628211;
-        return RandomScores(Weight.shape, Seed, (long)SeededRandom.Mix(name ^ SeededRandom.Mix((ulong)Step)));
-    }
+    public Tensor RandomScores() => RandomScores(Weight.shape, Seed, (long)SeededRandom.Mix(NameHash(Layer) ^ SeededRandom.Mix((ulong)Step)));
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
+
+    /// <summary>FNV-1a of a layer's name: the same on every run, unlike string.GetHashCode.</summary>
+    internal static ulong NameHash(string layer)
+    {
+        ulong hash = 14695981039346656037;
+        foreach (char letter in layer) hash = (hash ^ letter) * 1099511628211;
+        return hash;
+    }
 
     /// <summary>Uniform numbers from 0 to below 1 of a shape.</summary>
     internal static Tensor RandomScores(long[] shape, long seed, long stream)

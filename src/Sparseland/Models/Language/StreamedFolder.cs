@@ -32,6 +32,9 @@ internal sealed class StreamedFolder : IDisposable
     /// <summary>Bytes of the weights in the files.</summary>
     public long Bytes => _plan.Sum(p => p.Info.ByteLength);
 
+    /// <summary>Tells this folder's weights from those of another: the config, and of each tensor its name, type, shape and the bytes at both ends. A model trained further has others.</summary>
+    public uint Fingerprint() => Crc32C.Of(System.Text.Encoding.UTF8.GetBytes(string.Join('\n', [Model.ConfigJson, .. _plan.Select(p => $"{p.Info} {_weights.Ends(p.Info.Name):x8}")])));
+
     /// <summary>Opens a folder; nothing but headers and norms is read.</summary>
     public static StreamedFolder Open(string path)
     {

@@ -31,11 +31,7 @@ public sealed record FineTune : IUnlearner
         Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data, long seed = 1, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         TrainingUnlearner.Check(create, original, data);
-        MaskedSgdOptions options = TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize);
-        options.Validate();
-        using nn.Module<Tensor, Tensor> workbench = create();
-        using MaskSet? masks = original.CopyTo(workbench);
-        return TrainingUnlearner.Run(Name, workbench, masks, data.Retain, data.Split.Retain, options, seed, (loss, _) => loss, OnEpoch, progress, cancel);
+        return TrainingUnlearner.Continue(Name, create, original, data.Retain, data.Split.Retain, TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize), seed, _ => (loss, _) => loss, OnEpoch, progress, cancel);
     }
 
     /// <inheritdoc/>

@@ -28,11 +28,7 @@ public sealed record GradientAscent : IUnlearner
         Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data, long seed = 1, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         TrainingUnlearner.Check(create, original, data);
-        MaskedSgdOptions options = TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize);
-        options.Validate();
-        using nn.Module<Tensor, Tensor> workbench = create();
-        using MaskSet? masks = original.CopyTo(workbench);
-        return TrainingUnlearner.Run(Name, workbench, masks, data.Forget, data.Split.Forget, options, seed, (loss, _) => loss.neg(), null, progress, cancel);
+        return TrainingUnlearner.Continue(Name, create, original, data.Forget, data.Split.Forget, TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize), seed, _ => (loss, _) => loss.neg(), null, progress, cancel);
     }
 
     /// <inheritdoc/>

@@ -1,7 +1,6 @@
 using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Sparseland.Pruning.Unlearning;
@@ -61,16 +60,15 @@ public sealed record L1Sparse : IUnlearner
     {
         TrainingUnlearner.Check(create, original, data);
         if (!(Gamma >= 0 && double.IsFinite(Gamma))) throw new ArgumentOutOfRangeException(nameof(Gamma), Gamma, "Gamma must be finite and not negative.");
-        MaskedSgdOptions options = TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize);
-        options.Validate();
-        using nn.Module<Tensor, Tensor> workbench = create();
-        using MaskSet? masks = original.CopyTo(workbench);
-        Parameter[] all = [.. workbench.parameters()];
-        return TrainingUnlearner.Run(
-            Name, workbench, masks, data.Retain, data.Split.Retain, options, seed,
-            (loss, epoch) => GammaAt(epoch) is var gamma && gamma == 0 ? loss : loss + (all.Select(p => p.abs().sum()).Aggregate((a, b) => a + b) * gamma), null, progress, cancel);
+        return TrainingUnlearner.Continue(Name, create, original, data.Retain, data.Split.Retain, TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize), seed, Penalised, null, progress, cancel);
     }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
+
+    private Func<Tensor, int, Tensor> Penalised(nn.Module<Tensor, Tensor> network)
+    {
+        Tensor[] all = [.. network.parameters()];
+        return (loss, epoch) => GammaAt(epoch) is var gamma && gamma == 0 ? loss : loss + (all.Select(p => p.abs().sum()).Aggregate((a, b) => a + b) * gamma);
+    }
 }

@@ -46,6 +46,28 @@ internal static class TrainingUnlearner
         return new(name, SparseSnapshot.Of(workbench, masks), seconds, batches.Seen);
     }
 
+    /// <summary>Trains the original on one part of the data, at one rate from the first step to the last.</summary>
+    /// <param name="name">Name of the method.</param>
+    /// <param name="create">Makes a network of the same make.</param>
+    /// <param name="original">Where it begins.</param>
+    /// <param name="set">The part.</param>
+    /// <param name="numbers">Numbers of its images in the whole set.</param>
+    /// <param name="options">Length and rates.</param>
+    /// <param name="seed">Seed of the order.</param>
+    /// <param name="loss">Given the network, makes what turns its cross entropy and the epoch from 0 into the loss that is made smaller.</param>
+    /// <param name="onEpoch">Called after each epoch with the network as it is; null for nobody.</param>
+    /// <param name="progress">Reported after each step.</param>
+    /// <param name="cancel">Checked before each step.</param>
+    public static Unlearned Continue(
+        string name, Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, LabelledImages set, IReadOnlyList<int> numbers, MaskedSgdOptions options, long seed,
+        Func<nn.Module<Tensor, Tensor>, Func<Tensor, int, Tensor>> loss, Action<int, SparseSnapshot>? onEpoch, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    {
+        options.Validate();
+        using nn.Module<Tensor, Tensor> workbench = create();
+        using MaskSet? masks = original.CopyTo(workbench);
+        return Run(name, workbench, masks, set, numbers, options, seed, loss(workbench), onEpoch, progress, cancel);
+    }
+
     /// <summary>Refuses what no unlearner takes.</summary>
     public static void Check(Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data)
     {
