@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Sparseland.Autoencoders;
+using Sparseland.Kernel.Texts;
 using Sparseland.Training;
 
 namespace Sparseland.Kernel.Autoencoders;

@@ -1,4 +1,5 @@
 using Sparseland.Autoencoders;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 
 namespace Sparseland.Kernel.Autoencoders;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Sparseland.Autoencoders;
 using Sparseland.Kernel.Commands;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 using Sparseland.Solvers;
 using Sparseland.Training;

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using Sparseland.Kernel.Autoencoders;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 using Sparseland.Notebooks;
@@ -54,16 +54,29 @@ internal static class PruneCommand
                 : Read(folder, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(sequences), parsed.GetValue(context), parsed.GetValue(windows), parsed.GetValue(seed), cancel);
             Console.WriteLine($"{folder}: {pruner.Name}, {pattern}");
             if (texts is not null) Console.WriteLine($"  {texts.Description}");
-            FolderPruningResult result = FolderPruning.Run(folder, parsed.GetValue(output)!, new()
+            FolderPruningResult result = Run(folder, parsed.GetValue(output)!, new()
             {
                 Method = pruner, Pattern = pattern, Calibration = pruner.Needs == InputKnowledge.None ? null : texts!.Calibration, Evaluation = texts?.Evaluation, Resume = parsed.GetValue(resume),
                 Texts = texts?.Description,
                 Blockwise = new() { Propagation = parsed.GetValue(dense) ? Propagation.Dense : Propagation.Pruned, Skip = kept.Length == 0 ? null : name => kept.Any(k => name.Contains(k, StringComparison.Ordinal)) },
-            }, new ProgressLines("block", Console.WriteLine), cancel);
+            }, cancel);
             Say(result, parsed.GetValue(output)!);
             return Task.FromResult(Guard.Good);
         }));
         return command;
+    }
+
+    private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, CancellationToken cancel)
+    {
+        try
+        {
+            return FolderPruning.Run(source, target, options, new ProgressLines("block", Console.WriteLine), cancel);
+        }
+        catch (Exception error) when (error is OperationCanceledException or IOException && FolderPruning.CanResume(target))
+        {
+            Console.Error.WriteLine($"'{target}' holds what was done so far: the same command with --resume goes on from there.");
+            throw;
+        }
     }
 
     private static ILayerPruner Method(string name, long seed) => name switch

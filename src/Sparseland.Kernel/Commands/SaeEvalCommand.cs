@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Sparseland.Autoencoders;
 using Sparseland.Kernel.Autoencoders;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 
 namespace Sparseland.Kernel.Commands;

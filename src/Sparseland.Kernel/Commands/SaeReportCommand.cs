@@ -4,6 +4,7 @@ using Sparseland.Autoencoders;
 using Sparseland.Autoencoders.Dashboards;
 using Sparseland.Kernel.Autoencoders;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 using Sparseland.Notebooks.Dashboards;
 

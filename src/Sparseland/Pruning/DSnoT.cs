@@ -58,7 +58,6 @@ public static class DSnoT
         if (inputs.Count < 2 * inputs.Sequences) throw new ArgumentException("The sequences have one token each; a variance over tokens needs at least two.", nameof(inputs));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (!weight.isfinite().all().item<bool>()) throw new ArgumentException("A weight is not finite.", nameof(weight));
         int rows = (int)weight.shape[0], columns = (int)weight.shape[1], run = 0;
         if (pattern is NofMPattern nm)
         {
@@ -67,19 +66,13 @@ public static class DSnoT
                 throw new ArgumentException($"The mask does not keep {nm.N} of every {nm.M} inputs of a row.", nameof(mask));
         }
 
-        if (pattern is PerRowPattern)
-        {
-            Tensor counts = mask.sum(1, type: ScalarType.Int64);
-            if (counts.ne(counts[0]).any().item<bool>()) throw new ArgumentException("The mask does not keep as many weights in every row.", nameof(mask));
-        }
-
         double[] variance = options.VarianceWithinSequences ? inputs.VarianceWithinSequences() : inputs.Variance(), sums = Sums(inputs), norms = inputs.Norms(), divisor = new double[columns];
         for (int j = 0; j < columns; j++) divisor[j] = Math.Pow(Math.Max(variance[j], SmallestVariance), options.VariancePower);
         ScalarType type = weight.dtype == ScalarType.Float32 ? ScalarType.Float32 : ScalarType.Float64;
         Tensor W = weight.cpu().to(type).contiguous(), result = mask.cpu().contiguous().clone();
         nint w = TensorMemory.StartOf(W), m = TensorMemory.StartOf(result);
         double[] before = new double[rows], after = new double[rows];
-        int[] swaps = new int[rows];
+        int[] swaps = new int[rows], removed = new int[rows];
         var trajectories = new IReadOnlyList<double>[options.KeepTrajectory ? rows : 0];
         var inputsOfRows = new SwapInputs(sums, norms, divisor, run, options.CyclesOf(columns), options.Threshold, options.Stop);
         const int Together = 16;
@@ -90,13 +83,15 @@ public static class DSnoT
             {
                 List<double>? trajectory = options.KeepTrajectory ? [] : null;
                 Span<byte> maskOfRow = TensorMemory.Part<byte>(m, (long)row * columns, columns);
-                (before[row], after[row], swaps[row]) = type == ScalarType.Float32
+                (before[row], after[row], swaps[row], removed[row]) = type == ScalarType.Float32
                     ? search.Refine<float>(TensorMemory.Part<float>(w, (long)row * columns, columns), maskOfRow, trajectory)
                     : search.Refine<double>(TensorMemory.Part<double>(w, (long)row * columns, columns), maskOfRow, trajectory);
                 if (trajectory is not null) trajectories[row] = trajectory;
             }
         }, default);
         GC.KeepAlive(W);
+        if (pattern is PerRowPattern && Array.FindIndex(removed, count => count != removed[0]) is var other && other > 0)
+            throw new ArgumentException($"The mask does not keep as many weights in every row: {columns - removed[0]} in row 0, {columns - removed[other]} in row {other}.", nameof(mask));
         return new(result.MoveToOuterDisposeScope(), before, after, swaps, trajectories, variance.Count(v => v < SmallestVariance));
     }
 

@@ -25,6 +25,10 @@ public static class FolderPruning
 
     private const string Config = "config.json";
 
+    /// <summary>Whether a folder holds a pruning that was stopped or failed, which <see cref="FolderPruningOptions.Resume"/> takes up.</summary>
+    /// <param name="target">The folder for the pruned model.</param>
+    public static bool CanResume(string target) => FolderPruningState.IsIn(target);
+
     /// <summary>Prunes a folder.</summary>
     /// <param name="source">Folder of the model; it is only read.</param>
     /// <param name="target">Folder for the pruned model: empty, missing, or one that a stopped call with the same options left (<see cref="FolderPruningOptions.Resume"/>).</param>
@@ -52,16 +56,15 @@ public static class FolderPruning
         if (!resumed && Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any())
         {
             throw new ArgumentException(
-                $"'{target}' is not empty{(FolderPruningState.IsIn(target) ? "; it holds a pruning that was stopped, which can be resumed" : "")}. Give an empty folder.", nameof(target));
+                $"'{target}' is not empty{(CanResume(target) ? "; it holds a pruning that was stopped, which can be resumed" : "")}. Give an empty folder.", nameof(target));
         }
 
         Directory.CreateDirectory(target);
-        Directory.CreateDirectory(Path.Combine(target, "masks"));
         if (!resumed) Begin(folder, options, state, cancel);
         for (int block = state.Done; block < model.Layers; block++)
         {
             PruneBlock(folder, block, options, state, cancel);
-            progress?.Report(new(block + 1, model.Layers, $"block {block + 1} of {model.Layers}: {state.Layers.Where(l => model.Layout.Block(l.Name) == block).Average(l => l.Sparsity):0.0%} removed"));
+            progress?.Report(new(block + 1, model.Layers, $"{state.Layers.Where(l => model.Layout.Block(l.Name) == block).Average(l => l.Sparsity):0.0%} removed"));
         }
 
         (WindowedLoss? before, WindowedLoss? after) = Measure(folder, options, state, cancel);
@@ -111,6 +114,7 @@ public static class FolderPruning
         }, cancel);
         state.Pruned?.Visit(model, block, keep: true, null, cancel);
         SafeTensors.Save(state.Shard(block), tensors, s_format, cancellationToken: cancel);
+        Directory.CreateDirectory(Path.GetDirectoryName(state.MaskFile(block))!);
         SafeTensors.Save(state.MaskFile(block), masks, new Dictionary<string, string> { ["kind"] = MaskSet.FileKind }, cancellationToken: cancel);
         state.BlockDone(block, layers, Zeros(state.Shard(block), masks.Keys.Select(folder.StoredName)));
         folder.Release(block);

@@ -40,18 +40,22 @@ internal sealed class SwapRow : IDisposable
     /// <param name="weights">[in].</param>
     /// <param name="mask">1 where a weight stays.</param>
     /// <param name="trajectory">Takes the expected error after every swap.</param>
-    public (double Before, double After, int Swaps) Refine<T>(ReadOnlySpan<T> weights, Span<byte> mask, List<double>? trajectory)
+    /// <returns>Expected errors, swaps, and how many weights the mask removes.</returns>
+    /// <exception cref="ArgumentException">A weight is not finite.</exception>
+    public (double Before, double After, int Swaps, int Removed) Refine<T>(ReadOnlySpan<T> weights, Span<byte> mask, List<double>? trajectory)
         where T : unmanaged, INumberBase<T>
     {
         TensorPrimitives.ConvertTruncating(weights, _weights.AsSpan());
+        if (!double.IsFinite(TensorPrimitives.MaxMagnitude<double>(_weights))) throw new ArgumentException("A weight is not finite.", "weight");
         TensorPrimitives.Multiply(_weights, _shared.Sums, _contribution);
         TensorPrimitives.ConvertTruncating<byte, double>(mask, _removed);
         TensorPrimitives.Subtract(1.0, _removed, _removed);
         double error = 0;
         for (int j = 0; j < mask.Length; j++) error += _removed[j] * _contribution[j];
         double before = error;
+        int removed = (int)TensorPrimitives.Sum<double>(_removed);
         trajectory?.Add(error);
-        if (Math.Abs(error) <= _shared.Threshold || _most == 0) return (before, error, 0);
+        if (Math.Abs(error) <= _shared.Threshold || _most == 0) return (before, error, 0, removed);
         Array.Clear(_moved);
         foreach (Candidates list in (ReadOnlySpan<Candidates>)[_up, _down, _negative, _positive]) list.Forget();
         int swaps = 0;
@@ -71,7 +75,7 @@ internal sealed class SwapRow : IDisposable
             trajectory?.Add(error);
         }
 
-        return (before, error, swaps);
+        return (before, error, swaps, removed);
     }
 
     public void Dispose() => _scratch.Dispose();

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Sparseland.Autoencoders;
 using Sparseland.Kernel.Autoencoders;
 using Sparseland.Kernel.Commands;
+using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 using TorchSharp;

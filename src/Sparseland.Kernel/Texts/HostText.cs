@@ -4,7 +4,7 @@ using Sparseland.Data.Documentation;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 
-namespace Sparseland.Kernel.Autoencoders;
+namespace Sparseland.Kernel.Texts;
 
 /// <summary>Text that activations are computed on, with a part that is held out.</summary>
 /// <param name="Description">What it is.</param>
