@@ -2,14 +2,20 @@ using System.Runtime.CompilerServices;
 
 namespace Sparseland.Kernels;
 
-/// <summary>Merges the rows of B, the next column first, with a heap; equal columns in the order of A's entries. Two rows are merged without one.</summary>
+/// <summary>Merges the rows of B, the next column first, with a heap; equal columns in the order of A's entries. One row is copied, two are merged without a heap.</summary>
 internal sealed unsafe class MergeAccumulator(CsrArrays b) : RowAccumulator(b)
 {
     // Column in the high half, number of the row in the low: one comparison orders both.
     private long[] _heap = [];
     private int[] _next = [];
 
-    public override int Structure(int* rows, int n, int* columns) => n == 2 ? Two(rows, columns) : Merge(rows, null, n, columns, null);
+    public override int Structure(int* rows, int n, int* columns)
+    {
+        if (n != 1) return n == 2 ? Two(rows, columns) : Merge(rows, null, n, columns, null);
+        int from = B.At[rows[0]], count = B.At[rows[0] + 1] - from;
+        new ReadOnlySpan<int>(B.Column + from, count).CopyTo(new(columns, count));
+        return count;
+    }
 
     public override void Values(int* rows, float* factors, int n, int* columns, int count, float* values)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using TorchSharp;
 
 namespace Sparseland.Kernels;
@@ -15,6 +16,9 @@ public static unsafe class SpGemm
     private const int PiecesPerThread = 8;
     private const long OneThread = 1 << 15;
     private const int MergedRows = 2;
+
+    // Products that may be larger than this are counted before any of their columns is kept.
+    private const long Large = 1L << 28;
 
     // A number per column up to 8 MB a thread; beyond, a table is smaller than what it would have to touch.
     private const int DenseColumns = 1 << 21;
@@ -42,6 +46,15 @@ public static unsafe class SpGemm
         fixed (float* av = a.Values, bv = b.Values)
         {
             CsrArrays left = new((nint)ao, (nint)ac, (nint)av), right = new((nint)bo, (nint)bc, (nint)bv);
+            if (work[rows] > Large)
+            {
+                long found = 0;
+                Each(piece => accumulators =>
+                {
+                    if (Interlocked.Add(ref found, Count(left, cut[piece], cut[piece + 1], work, accumulators, Interlocked.Read(ref found), cancel)) > int.MaxValue) TooLarge(a);
+                });
+            }
+
             Each(piece =>
             {
                 // Room for as many columns as there are multiplications, in chunks that rows fill one after another; kept as they are.
@@ -52,7 +65,6 @@ public static unsafe class SpGemm
             for (int row = 0; row < rows; row++)
             {
                 total += offsets[row + 1];
-                if (total > int.MaxValue) throw new ArgumentException($"The product has more than {int.MaxValue} entries (already so in row {row} of {rows}); multiply fewer rows at a time.", nameof(a));
                 offsets[row + 1] = (int)total;
             }
 
@@ -81,11 +93,18 @@ public static unsafe class SpGemm
                     return;
                 }
 
-                Parallel.For(0, cut.Length - 1, all, () => new Accumulators(right, b.Columns, options.Accumulator), (piece, _, own) =>
+                try
                 {
-                    work(piece)(own);
-                    return own;
-                }, own => own.Dispose());
+                    Parallel.For(0, cut.Length - 1, all, () => new Accumulators(right, b.Columns, options.Accumulator), (piece, _, own) =>
+                    {
+                        work(piece)(own);
+                        return own;
+                    }, own => own.Dispose());
+                }
+                catch (AggregateException error)
+                {
+                    ExceptionDispatchInfo.Throw(error.InnerExceptions[0]);
+                }
             }
         }
     }
@@ -119,6 +138,26 @@ public static unsafe class SpGemm
     /// <param name="columns">Columns of B.</param>
     public static Accumulator Choose(int entries, long multiplications, int columns) =>
         entries <= MergedRows ? Accumulator.Merge : columns <= DenseColumns || multiplications > columns / DenseShare ? Accumulator.Dense : Accumulator.Hash;
+
+    private static void TooLarge(CsrMatrix a) => throw new ArgumentException($"The product has more than {int.MaxValue} entries; multiply fewer than {a.Rows} rows at a time.", nameof(a));
+
+    /// <summary>Entries of some rows of the product; stops early where they are too many with those that are known.</summary>
+    private static long Count(CsrArrays a, int from, int to, long[] work, Accumulators own, long known, CancellationToken cancel)
+    {
+        long count = 0;
+        int[] room = new int[Enumerable.Range(from, to - from).Max(row => Math.Min(work[row + 1] - work[row], own.Columns))];
+        fixed (int* columns = room)
+        {
+            for (int row = from; row < to && known + count <= int.MaxValue; row++)
+            {
+                if ((row & 255) == 0) cancel.ThrowIfCancellationRequested();
+                int n = a.At[row + 1] - a.At[row];
+                count += own.For(n, Math.Min(work[row + 1] - work[row], own.Columns)).Structure(a.Column + a.At[row], n, columns);
+            }
+        }
+
+        return count;
+    }
 
     private static int[] Structure(CsrArrays a, int from, int to, long[] work, Accumulators own, int[] offsets)
     {
