@@ -74,6 +74,29 @@ public sealed class FolderPruningTests : IDisposable
     }
 
     [Fact]
+    public void AStateIsNotTakenUpForAModelThatWasTrainedFurther()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        string source = Source(), target = Path.Combine(_root, "parts"), other = Path.Combine(_root, "further");
+        FolderPruningOptions options = Options(new WandaPruner(), Ids(6, 10, 1), Ids(4, 9, 2));
+        using var cancel = new CancellationTokenSource();
+        Assert.False(FolderPruning.CanResume(target));
+        Assert.Throws<OperationCanceledException>(() => FolderPruning.Run(source, target, options, new Immediate(_ => cancel.Cancel()), cancel.Token));
+        Assert.True(FolderPruning.CanResume(target));
+
+        // The same config, names and shapes; one number is another.
+        Directory.CreateDirectory(other);
+        foreach (string file in Directory.EnumerateFiles(source)) File.Copy(file, Path.Combine(other, Path.GetFileName(file)));
+        string weights = Path.Combine(other, "model.safetensors");
+        byte[] bytes = File.ReadAllBytes(weights);
+        bytes[^3] ^= 1;
+        File.WriteAllBytes(weights, bytes);
+        Assert.Throws<InvalidDataException>(() => FolderPruning.Run(other, target, options with { Resume = true }));
+        FolderPruning.Run(source, target, options with { Resume = true });
+        Assert.False(FolderPruning.CanResume(target));
+    }
+
+    [Fact]
     public void HalfPrecisionStaysAndGpt2KeepsItsOrientation()
     {
         using DisposeScope scope = NewDisposeScope();

@@ -33,7 +33,7 @@ internal sealed class StreamedFolder : IDisposable
     public long Bytes => _plan.Sum(p => p.Info.ByteLength);
 
     /// <summary>Tells this folder's weights from those of another: the config, and of each tensor its name, type, shape and the bytes at both ends. A model trained further has others.</summary>
-    public uint Fingerprint() => Crc32C.Of(System.Text.Encoding.UTF8.GetBytes(string.Join('\n', [Model.ConfigJson, .. _plan.Select(p => $"{p.Info} {_weights.Ends(p.Info.Name):x8}")])));
+    public uint Fingerprint() => Crc32C.Of(System.Text.Encoding.UTF8.GetBytes(string.Join('\n', [Model.ConfigJson, .. _plan.Select(p => $"{p.Info} {Ends(p.Info.Name):x8}")])));
 
     /// <summary>Opens a folder; nothing but headers and norms is read.</summary>
     public static StreamedFolder Open(string path)
@@ -101,6 +101,14 @@ internal sealed class StreamedFolder : IDisposable
 
     /// <summary>The name under which the files hold a parameter.</summary>
     public string StoredName(string parameter) => _plan.First(p => p.Name == parameter).Info.Name;
+
+    /// <summary>Checksum of the first and last numbers of a tensor as it is stored.</summary>
+    private uint Ends(string name)
+    {
+        using Tensor stored = _weights.Stored(name), flat = stored.view(-1), head = flat.narrow(0, 0, Math.Min(1024, flat.numel())), tail = flat.narrow(0, flat.numel() - head.numel(), head.numel());
+        using Tensor ends = cat([head, tail]);
+        return Crc32C.Of(ends.bytes);
+    }
 
     public void Dispose()
     {

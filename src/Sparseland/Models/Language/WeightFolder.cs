@@ -89,14 +89,6 @@ internal sealed class WeightFolder : IDisposable
     /// <summary>A tensor of the files as it is stored.</summary>
     public Tensor Stored(string name) => _byTensor[name].Load(name);
 
-    /// <summary>Checksum of the first and last rows of a tensor as it is stored.</summary>
-    public uint Ends(string name)
-    {
-        using Tensor stored = Stored(name), flat = stored.view(-1), head = flat.narrow(0, 0, Math.Min(1024, flat.numel())), tail = flat.narrow(0, flat.numel() - head.numel(), head.numel());
-        using Tensor ends = cat([head, tail]);
-        return Crc32C.Of(ends.bytes);
-    }
-
     /// <summary>A tensor of the files in float32; null where they have none of this name.</summary>
     public Tensor? Find(string name)
     {
