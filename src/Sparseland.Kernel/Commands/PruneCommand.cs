@@ -49,6 +49,14 @@ internal static class PruneCommand
             string folder = parsed.GetValue(model)!;
             if (folder == "tinylm" && !Directory.Exists(folder)) folder = SeriesData.Find("tinylm");
             string[] kept = parsed.GetValue(skip) ?? [];
+            var skipped = new HashSet<string>();
+            bool Skips(string name)
+            {
+                string[] found = [.. kept.Where(k => name.Contains(k, StringComparison.Ordinal))];
+                skipped.UnionWith(found);
+                return found.Length > 0;
+            }
+
             using DisposeScope scope = NewDisposeScope();
             Texts? texts = pruner.Needs == InputKnowledge.None && parsed.GetValue(windows) == 0 ? null
                 : Read(folder, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(sequences), parsed.GetValue(context), parsed.GetValue(windows), parsed.GetValue(seed), cancel);
@@ -58,8 +66,9 @@ internal static class PruneCommand
             {
                 Method = pruner, Pattern = pattern, Calibration = pruner.Needs == InputKnowledge.None ? null : texts!.Calibration, Evaluation = texts?.Evaluation, Resume = parsed.GetValue(resume),
                 Texts = texts?.Description,
-                Blockwise = new() { Propagation = parsed.GetValue(dense) ? Propagation.Dense : Propagation.Pruned, Skip = kept.Length == 0 ? null : name => kept.Any(k => name.Contains(k, StringComparison.Ordinal)) },
+                Blockwise = new() { Propagation = parsed.GetValue(dense) ? Propagation.Dense : Propagation.Pruned, Skip = kept.Length == 0 ? null : Skips },
             }, cancel);
+            foreach (string name in kept.Where(k => !skipped.Contains(k))) Console.WriteLine($"  --skip {name} is in no layer's name");
             Say(result, parsed.GetValue(output)!);
             return Task.FromResult(Guard.Good);
         }));
@@ -97,7 +106,7 @@ internal static class PruneCommand
         }
         catch (ArgumentOutOfRangeException error)
         {
-            throw new ArgumentException($"--sparsity is '{sparsity}': {error.Message.Split('(')[0].Trim()}");
+            throw new ArgumentException($"--sparsity is '{sparsity}': a share from 0 to below 1, or N:M with N from 1 to M.", error);
         }
         catch (FormatException error)
         {

@@ -156,9 +156,11 @@ public static class BlockwisePruning
         return (report, scope.MoveToOuter(mask));
     }
 
-    /// <summary>Refuses a pattern that does not tile a layer, before any work.</summary>
+    /// <summary>Refuses a pattern that does not tile a layer, and a choice of layers that stay dense which names none, before any work.</summary>
     internal static void CheckFits(LanguageModel model, PruningPattern pattern, Func<string, bool>? skip)
     {
+        string[] names = [.. LinearSlots.Of(model).Where(slot => slot.Module is Linear).Select(slot => slot.Name)];
+        if (skip is not null && !names.Any(skip)) throw new ArgumentException($"Skip is true for none of the {names.Length} layers: {string.Join(", ", names.Take(7))}, ...", nameof(skip));
         foreach (LinearSlot slot in LinearSlots.Of(model))
         {
             if (slot.Module is not Linear linear || skip?.Invoke(slot.Name) == true) continue;

@@ -21,9 +21,9 @@ public static class WandaScore
 
         Tensor norms = tensor(inputs.Norms());
 
-        // In float64 where a product of float32 would overflow.
-        bool wide = weight.dtype == ScalarType.Float32 && norms.max().item<double>() > 1e18;
-        Tensor size = (wide ? weight.to(ScalarType.Float64) : weight).abs();
+        // In float64 where a product of float32 would overflow; 16 bits are too few for any.
+        ScalarType type = weight.dtype is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 ? norms.max().item<double>() > 1e18 ? ScalarType.Float64 : ScalarType.Float32 : weight.dtype;
+        Tensor size = weight.to(type).abs();
         return scope.MoveToOuter(size.mul(norms.to(size.dtype).to(size.device)));
     }
 }

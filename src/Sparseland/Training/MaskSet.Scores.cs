@@ -10,7 +10,7 @@ public sealed partial class MaskSet
 {
     /// <summary>Keeps the weights with the highest scores under a pattern.</summary>
     /// <param name="model">The network; nothing in it changes before <see cref="Apply"/>.</param>
-    /// <param name="scores">Scores by the name of the parameter, of its shape and finite; a higher score is kept. Float32 or Float64.</param>
+    /// <param name="scores">Scores by the name of the parameter, of its shape and finite; a higher score is kept. Floating point; 16 bits are widened.</param>
     /// <param name="pattern">How sparse, and who competes with whom.</param>
     /// <param name="among">
     /// Weights that may stay; the others go as well, and the pattern's share counts those that may stay alone: the next round of iterative pruning. Null, the
@@ -86,7 +86,8 @@ public sealed partial class MaskSet
     private static Tensor Finite(string name, Tensor scores)
     {
         ArgumentNullException.ThrowIfNull(scores);
-        if (scores.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The scores of {name} are {scores.dtype}; they must be Float32 or Float64.", nameof(scores));
+        if (scores.dtype is ScalarType.Float16 or ScalarType.BFloat16) scores = scores.to(ScalarType.Float32);
+        if (scores.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The scores of {name} are {scores.dtype}; they must be floating point numbers.", nameof(scores));
         if (!scores.isfinite().all().item<bool>())
         {
             long broken = scores.isfinite().logical_not().sum().item<long>();

@@ -36,6 +36,29 @@ public class LayerPrunersTests
         for (int i = 0; i < values.Length; i++) Assert.Equal(expected[i], values[i], 2e-5);
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float16)]
+    [InlineData(ScalarType.BFloat16)]
+    public void WeightsOfSixteenBitsArePrunedAsTheirValuesInFloat32Are(ScalarType type)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor half = randn([6, 32], generator: new Generator(3)).to(type), wide = half.to(ScalarType.Float32), X = randn([2, 20, 32], generator: new Generator(4)) * 1e5;
+        using var inputs = new ActivationStatistics(32, gram: true);
+        inputs.Add(X);
+        foreach (ILayerPruner method in new ILayerPruner[] { new MagnitudePruner(), new WandaPruner(), new SparseGptPruner(), new DSnoTPruner() })
+        {
+            using PrunedWeight a = method.Prune(new("layer", half, inputs), method.PatternOf(0.5)), b = method.Prune(new("layer", wide, inputs), method.PatternOf(0.5));
+            Assert.True(a.Mask.eq(b.Mask).all().item<bool>(), method.Name);
+        }
+    }
+
+    [Fact]
+    public void AChoiceOfDenseLayersThatNamesNoneIsRefused()
+    {
+        using var model = new TinyLM(new() { Vocabulary = 20, Width = 8, Layers = 1, Heads = 2, KeyValueHeads = 2, MlpWidth = 8, Context = 8 }, 1);
+        Assert.Contains("none of the 7", Assert.Throws<ArgumentException>(() => BlockwisePruning.Run(model, null, new MagnitudePruner(), PruningPattern.PerLayer(0.5), new() { Skip = name => name.Contains("no such layer", StringComparison.Ordinal) })).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void TheFactorIsTheRecordedOne()
     {
