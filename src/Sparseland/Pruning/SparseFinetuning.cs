@@ -69,7 +69,7 @@ public static class SparseFinetuning
         };
         using var loop = new TrainingLoop(student, batches, batch => Loss(student, teacher, batch, options, terms, cancel), training, all, optimizer);
         TrainingResult done = loop.Run(progress, cancel);
-        return new(steps, MeasuredSparsity(masks), done.Seconds);
+        return new([.. steps.Zip(done.History, (step, report) => step with { Evaluation = report.Evaluation })], MeasuredSparsity(masks), done.Seconds);
     }
 
     /// <summary>The whole loss of a batch, with a gradient to the student.</summary>

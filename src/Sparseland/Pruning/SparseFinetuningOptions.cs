@@ -73,8 +73,9 @@ public sealed record SparseFinetuningOptions
 /// <param name="StateError">Sum over layers.</param>
 /// <param name="GradientNorm">Norm by which the gradients are clipped; without <see cref="SparseFinetuningOptions.MaskGradients"/> pruned weights are in it.</param>
 /// <param name="LearningRate">Learning rate.</param>
+/// <param name="Evaluation">Figure of the evaluation after the step; null where there was none.</param>
 public sealed record FinetuningStep(
-    long Step, double Loss, double CrossEntropy, double KullbackLeibler, double SquareHead, double StateError, double GradientNorm, double LearningRate)
+    long Step, double Loss, double CrossEntropy, double KullbackLeibler, double SquareHead, double StateError, double GradientNorm, double LearningRate, double? Evaluation = null)
 {
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

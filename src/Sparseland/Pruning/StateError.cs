@@ -34,7 +34,7 @@ public static class StateError
         return Each(states, targets, tokenMask, (distance, _) => distance).MoveToOuterDisposeScope();
     }
 
-    /// <summary>How far the states are from the teacher's, in units of the teacher's: ||S - T|| / ||T|| of each layer. No gradient.</summary>
+    /// <summary>How far the states are from the teacher's, in units of the teacher's: ||S - T||^2 / ||T||^2 of each layer. No gradient.</summary>
     /// <param name="states">Student's states, one [batch, tokens, dModel] for each layer.</param>
     /// <param name="targets">Teacher's states, of the same shapes.</param>
     /// <param name="tokenMask">True where a token is no padding, Bool [batch, tokens]. Null, the default, where none is padding.</param>
@@ -45,7 +45,7 @@ public static class StateError
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor squares = Each(states, targets, tokenMask, (distance, size) => distance / size);
-        return [.. squares.to(ScalarType.Float64).cpu().data<double>().Select(Math.Sqrt)];
+        return [.. squares.to(ScalarType.Float64).cpu().data<double>()];
     }
 
     /// <summary>Of each layer, what a rule makes of mean((S - T)^2) and mean(T^2).</summary>
