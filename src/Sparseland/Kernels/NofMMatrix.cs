@@ -201,7 +201,7 @@ public sealed unsafe class NofMMatrix : SparseMatrix
 
     private int Position(int row, int slot) => (_positions[((long)row * RowBytes) + (slot * PositionBits / 8)] >> (slot * PositionBits % 8)) & ((1 << PositionBits) - 1);
 
-    private static int BitsFor(int m) => m <= 2 ? 1 : m <= 4 ? 2 : m <= 16 ? 4 : 8;
+    internal static int BitsFor(int m) => m <= 2 ? 1 : m <= 4 ? 2 : m <= 16 ? 4 : 8;
 
     private static int BytesOfRow(int columns, int n, int m) => ((columns / m * n * BitsFor(m)) + 7) / 8;
 

@@ -84,6 +84,28 @@ public sealed partial class MaskSet : IDisposable
         return Of(model, names, (_, parameter) => parameter.ne(0));
     }
 
+    /// <summary>
+    /// Masks as a training of a pruned network finds them when it is loaded: of each layer among whose weights at least a share is zero, the weights that are not
+    /// (Kurtic et al. 2023, whose code takes a share of 0.1). A weight that happens to be zero counts as pruned.
+    /// </summary>
+    /// <param name="model">The network; its prunable weights are looked at, see <see cref="PrunableWeights"/>.</param>
+    /// <param name="minSparsity">Share of zeros from which on a layer counts as pruned, from 0 to below 1.</param>
+    /// <exception cref="ArgumentException">The share is out of its range, or no layer has so many zeros.</exception>
+    public static MaskSet FromNonZeros(nn.Module model, double minSparsity)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (!(minSparsity is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(minSparsity), minSparsity, "minSparsity must be from 0 to below 1.");
+        string[] pruned = [.. PrunableWeights.Of(model).Where(p => ZerosIn(p.Value) >= minSparsity).Select(p => p.Key)];
+        if (pruned.Length == 0) throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"No layer has a share of {minSparsity} zeros; the network is dense."), nameof(minSparsity));
+        return FromNonZeros(model, pruned);
+
+        static double ZerosIn(Tensor weight)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            return (double)TrueIn(weight.eq(0)) / weight.numel();
+        }
+    }
+
     /// <summary>Names of the masked parameters, in order.</summary>
     public IReadOnlyList<string> Names => [.. _entries.Select(e => e.Name)];
 

@@ -94,6 +94,25 @@ public class BatchesTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new KeptBatches(source, -1));
     }
 
+    [Fact]
+    public void Windows_from_anywhere_depend_on_seed_and_number_and_reach_both_ends()
+    {
+        using var scope = NewDisposeScope();
+        TokenText text = new([.. Enumerable.Range(0, 12)]);
+        RandomWindows windows = new(text, 4, 5, seed: 2);
+        Batch first = windows.At(7), again = new RandomWindows(text, 4, 5, seed: 2).At(7);
+        Assert.True(first.Input.equal(again.Input).all().item<bool>());
+        Assert.Equal([4L, 5], first.Input.shape);
+        Assert.True(first.Input.add(1).equal(first.Target).all().item<bool>());
+        Assert.False(first.Input.equal(windows.At(8).Input).all().item<bool>());
+        HashSet<long> starts = [.. Enumerable.Range(0, 60).SelectMany(i => windows.At(i).Input.select(1, 0).data<long>().ToArray())];
+        Assert.Equal(Enumerable.Range(0, 7).Select(i => (long)i), starts.Order());
+        Assert.Throws<ArgumentException>("text", () => new RandomWindows(text, 1, 12));
+        Assert.Throws<ArgumentOutOfRangeException>("batch", () => new RandomWindows(text, 0, 5));
+        Assert.Throws<ArgumentOutOfRangeException>("length", () => new RandomWindows(text, 1, 0));
+        Assert.Throws<ArgumentOutOfRangeException>("index", () => windows.At(-1));
+    }
+
     private sealed class Counting : IBatchSource
     {
         public Dictionary<long, int> Asked { get; } = [];

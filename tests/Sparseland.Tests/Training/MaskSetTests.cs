@@ -50,6 +50,26 @@ public class MaskSetTests
     }
 
     [Fact]
+    public void A_layer_counts_as_pruned_from_a_share_of_zeros_on()
+    {
+        using var scope = NewDisposeScope();
+        using Sequential network = nn.Sequential(("a", nn.Linear(10, 10)), ("b", nn.Linear(10, 10)), ("c", nn.Linear(10, 10)));
+        Parameter[] weights = [.. network.parameters().Where(p => p.dim() == 2)];
+        using (no_grad())
+        {
+            weights[0].flatten().narrow(0, 0, 10).zero_();
+            weights[1].flatten().narrow(0, 0, 9).zero_();
+        }
+
+        using MaskSet masks = MaskSet.FromNonZeros(network, 0.1), all = MaskSet.FromNonZeros(network, 0);
+        Assert.Equal(["a.weight"], masks.Names);
+        Assert.Equal(90, masks.Active);
+        Assert.Equal(281, all.Active);
+        Assert.Throws<ArgumentException>("minSparsity", () => MaskSet.FromNonZeros(network, 0.2));
+        foreach (double share in new[] { -0.1, 1, double.NaN }) Assert.Throws<ArgumentOutOfRangeException>("minSparsity", () => MaskSet.FromNonZeros(network, share));
+    }
+
+    [Fact]
     public void A_file_gives_the_same_masks_back()
     {
         string path = Path.Combine(Directory.CreateTempSubdirectory("sparseland-masks-").FullName, "masks.safetensors");

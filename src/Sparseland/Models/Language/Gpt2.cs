@@ -85,7 +85,9 @@ public sealed class Gpt2 : LanguageModel
 
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
 
-    private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+    private protected override Tensor LastNorm(Tensor x) => _norm.call(x);
+
+    private protected override Tensor Scores(Tensor normed) => functional.linear(normed, _head?.weight ?? Embeddings);
 
     private protected override (Tensor Gain, bool Centred, Tensor Unembedding) Direct => (_norm.weight!, true, _head?.weight ?? Embeddings);
 }

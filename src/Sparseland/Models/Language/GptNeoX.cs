@@ -88,7 +88,9 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
 
-    private protected override Tensor Head(Tensor x) => functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+    private protected override Tensor LastNorm(Tensor x) => _norm.call(x);
+
+    private protected override Tensor Scores(Tensor normed) => functional.linear(normed, _head?.weight ?? Embeddings);
 
     private protected override (Tensor Gain, bool Centred, Tensor Unembedding) Direct => (_norm.weight!, true, _head?.weight ?? Embeddings);
 

@@ -64,7 +64,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         Tensor x = Run(ids, hook, cache, Layers);
         cache?.Advance((int)ids.shape[1]);
         if (lastOnly) x = x.narrow(1, x.shape[1] - 1, 1);
-        return scope.MoveToOuter(Head(x));
+        return scope.MoveToOuter(Scores(LastNorm(x)));
     }
 
     /// <summary>Shows a hook the places that it wants, and computes nothing above the last of them: no later block and no logits.</summary>
@@ -127,11 +127,20 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <exception cref="ArgumentException">Another width.</exception>
     public Tensor Unembed(Tensor residual)
     {
-        ArgumentNullException.ThrowIfNull(residual);
-        if (residual.dim() != 3 || residual.shape[2] != Width)
-            throw new ArgumentException($"residual must be [batch, tokens, {Width}], but is [{string.Join(", ", residual.shape)}].", nameof(residual));
+        CheckWidth(residual);
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(Head(residual));
+        return scope.MoveToOuter(Scores(LastNorm(residual)));
+    }
+
+    /// <summary>The norm behind the last block, of a residual stream: what the unembedding is given.</summary>
+    /// <param name="residual">Residual stream after a block [batch, tokens, dModel].</param>
+    /// <returns>[batch, tokens, dModel].</returns>
+    /// <exception cref="ArgumentException">Another width.</exception>
+    public Tensor FinalNorm(Tensor residual)
+    {
+        CheckWidth(residual);
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(LastNorm(residual));
     }
 
     /// <summary>
@@ -190,11 +199,21 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>Whether the blocks have a place; a gate only where the MLP is gated.</summary>
     private protected virtual bool Serves(Activation activation) => activation != Activation.MlpGate && Enum.IsDefined(activation);
 
-    /// <summary>Last norm and logits.</summary>
-    private protected abstract Tensor Head(Tensor x);
+    /// <summary>The norm behind the last block.</summary>
+    private protected abstract Tensor LastNorm(Tensor x);
+
+    /// <summary>Logits of what the last norm gives.</summary>
+    private protected abstract Tensor Scores(Tensor normed);
 
     /// <summary>The linear part of the last norm [dModel], whether the norm takes the mean off, and the unembedding [vocabulary, dModel].</summary>
     private protected abstract (Tensor Gain, bool Centred, Tensor Unembedding) Direct { get; }
+
+    private void CheckWidth(Tensor residual)
+    {
+        ArgumentNullException.ThrowIfNull(residual);
+        if (residual.dim() != 3 || residual.shape[2] != Width)
+            throw new ArgumentException($"residual must be [batch, tokens, {Width}], but is [{string.Join(", ", residual.shape)}].", nameof(residual));
+    }
 
     private void CheckIds(Tensor ids, int before)
     {

@@ -86,9 +86,11 @@ public sealed class TinyLM : LanguageModel
 
     private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
 
-    private protected override Tensor Head(Tensor x)
+    private protected override Tensor LastNorm(Tensor x) => _norm.call(x);
+
+    private protected override Tensor Scores(Tensor normed)
     {
-        Tensor logits = functional.linear(_norm.call(x), _head?.weight ?? Embeddings);
+        Tensor logits = functional.linear(normed, _head?.weight ?? Embeddings);
         return Config.LogitCap is { } cap ? logits.div(cap).tanh().mul(cap) : logits;
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -40,9 +41,7 @@ public static class RankingLosses
         Check(student, nameof(student));
         ArgumentNullException.ThrowIfNull(teacher);
         if (!teacher.shape.SequenceEqual(student.shape)) throw new ArgumentException($"The teacher has [{string.Join(", ", teacher.shape)}] scores, the student [{string.Join(", ", student.shape)}].", nameof(teacher));
-        using DisposeScope scope = NewDisposeScope();
-        Tensor target = teacher.detach().log_softmax(1);
-        return (target.exp() * (target - student.log_softmax(1))).sum(1).mean().MoveToOuterDisposeScope();
+        return Distillation.KullbackLeibler(student, teacher);
     }
 
     /// <summary>MarginMSE (Hofstätter et al. 2020): squared difference of the margins between positive and negative.</summary>
