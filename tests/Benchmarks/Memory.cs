@@ -91,7 +91,7 @@ internal static class Memory
         long states = method.Needs == InputKnowledge.None ? 0 : 4L * Sequences * Length * width;
         long whole = new FileInfo(Path.Combine(place, "model", "model.safetensors")).Length, expected = block + weights + gram + states;
         Console.WriteLine(FormattableString.Invariant(
-            $"{method.Name}: peak {Megabytes(peak - before)} above {Megabytes(before)}; one block {Megabytes(block)}, its masks {Megabytes(weights)}, second moments {Megabytes(gram)}, states of the texts {Megabytes(states)}: {Megabytes(expected)}; peak / that {(peak - before) / (double)expected:0.00}, peak / model {(peak - before) / (double)whole:0.00}; {seconds:0.0} s"));
+            $"{method.Name}: peak {Megabytes(peak - before)} above {Megabytes(before)}; one block {Megabytes(block)}, its masks {Megabytes(weights)}, second moments {Megabytes(gram)}, states of the texts {Megabytes(states)}: {Megabytes(expected)} without activations; peak / that {(peak - before) / (double)expected:0.00}, peak / model {(peak - before) / (double)whole:0.00}; {seconds:0.0} s"));
         return 0;
     }
 

@@ -104,8 +104,8 @@ public class InitialScoresBenchmark : IQuickBenchmark
 
         Action? Peer(string call) => python is null ? null : () => python.Run(call);
         string name = $"ResNet of {PrunableWeights.Of(model).Values.Sum(w => w.numel()) / 1e3:0} thousand weights";
+        yield return new($"SynFlow to a tenth in 100 rounds, {name}", () => SynFlowScore.Prune(model, [3, Side, Side], 0.1).Dispose(), "plain loop in PyTorch", Peer("synflow(net, [3, 32, 32], 0.1)"), 1);
         yield return new($"SNIP, {name}, {Batch} images", () => SnipScore.Of(model, X, labels).Dispose(), "plain loop in PyTorch", Peer("snip(net, X, y)"), 1);
         yield return new($"GraSP, {name}, {Classes * PerClass} images", () => GraspScore.Of(model, Xb, balanced).Dispose(), "plain loop in PyTorch", Peer("grasp(net, Xb, yb)"), 1);
-        yield return new($"SynFlow to a tenth in 100 rounds, {name}", () => SynFlowScore.Prune(model, [3, Side, Side], 0.1).Dispose(), "plain loop in PyTorch", Peer("synflow(net, [3, 32, 32], 0.1)"), 1);
     }
 }
