@@ -35,7 +35,12 @@ internal static class Memory
             // Written elsewhere, so that what the allocator keeps of it is not counted.
             Console.WriteLine(Child("--memory-make", place));
             foreach (ILayerPruner method in s_methods.Where(m => m.Name.Contains(filter, StringComparison.OrdinalIgnoreCase)))
-                Console.WriteLine(Child("--memory-one", place, method.Name));
+            {
+                // What a batch of sequences leaves on its way through a block is not the block's: one at a time shows how much it is.
+                foreach (int batch in method.Needs == InputKnowledge.None ? (int[])[1] : [8, 1])
+                    Console.WriteLine(Child("--memory-one", place, method.Name, batch.ToString(CultureInfo.InvariantCulture)));
+            }
+
             return 0;
         }
         finally
@@ -58,12 +63,12 @@ internal static class Memory
     }
 
     /// <summary>The children's side: prunes, and watches its own memory.</summary>
-    internal static int RunOne(string place, string name)
+    internal static int RunOne(string place, string name, int batch)
     {
         ILayerPruner method = s_methods.Single(m => m.Name == name);
 
         // A small folder first: what is loaded and compiled once is not the run's.
-        Prune(Path.Combine(place, "small"), Path.Combine(place, "small-pruned"), method, s_small);
+        Prune(Path.Combine(place, "small"), Path.Combine(place, "small-pruned"), method, s_small, batch);
         GC.Collect();
         long before = Private(), peak = before, start = Stopwatch.GetTimestamp();
         using (var stop = new CancellationTokenSource())
@@ -77,7 +82,7 @@ internal static class Memory
                 }
             });
             watcher.Start();
-            Prune(Path.Combine(place, "model"), Path.Combine(place, "pruned"), method, s_config);
+            Prune(Path.Combine(place, "model"), Path.Combine(place, "pruned"), method, s_config, batch);
             stop.Cancel();
             watcher.Join();
         }
@@ -91,16 +96,16 @@ internal static class Memory
         long states = method.Needs == InputKnowledge.None ? 0 : 4L * Sequences * Length * width;
         long whole = new FileInfo(Path.Combine(place, "model", "model.safetensors")).Length, expected = block + weights + gram + states;
         Console.WriteLine(FormattableString.Invariant(
-            $"{method.Name}: peak {Megabytes(peak - before)} above {Megabytes(before)}; one block {Megabytes(block)}, its masks {Megabytes(weights)}, second moments {Megabytes(gram)}, states of the texts {Megabytes(states)}: {Megabytes(expected)} without activations; peak / that {(peak - before) / (double)expected:0.00}, peak / model {(peak - before) / (double)whole:0.00}; {seconds:0.0} s"));
+            $"{method.Name}, {batch} sequences at once: peak {Megabytes(peak - before)} above {Megabytes(before)}; one block {Megabytes(block)}, its masks {Megabytes(weights)}, second moments {Megabytes(gram)}, states of the texts {Megabytes(states)}: {Megabytes(expected)} without activations; peak / that {(peak - before) / (double)expected:0.00}, peak / model {(peak - before) / (double)whole:0.00}; {seconds:0.0} s"));
         return 0;
     }
 
-    private static void Prune(string source, string target, ILayerPruner method, LlamaConfig config)
+    private static void Prune(string source, string target, ILayerPruner method, LlamaConfig config, int batch)
     {
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(1);
         Tensor ids = randint(0, config.Vocabulary, [Sequences, Length], generator: generator, dtype: ScalarType.Int64);
-        FolderPruning.Run(source, target, new() { Method = method, Pattern = method.PatternOf(0.5), Calibration = method.Needs == InputKnowledge.None ? null : ids });
+        FolderPruning.Run(source, target, new() { Method = method, Pattern = method.PatternOf(0.5), Calibration = method.Needs == InputKnowledge.None ? null : ids, Blockwise = new() { Batch = batch } });
     }
 
     private static long Private()

@@ -11,8 +11,8 @@ if (args is ["--cold", ..])
     return Cold.Run(args.Length > 1 ? args[1] : "");
 if (args is ["--memory-make", var place])
     return Memory.Make(place);
-if (args is ["--memory-one", var folder, var method])
-    return Memory.RunOne(folder, method);
+if (args is ["--memory-one", var folder, var method, var batch])
+    return Memory.RunOne(folder, method, int.Parse(batch, System.Globalization.CultureInfo.InvariantCulture));
 if (args is ["--memory", ..])
     return Memory.Run(args.Length > 1 ? args[1] : "");
 if (args is ["--quick", ..])
