@@ -87,21 +87,35 @@ public sealed class ActivationStatistics : IDisposable
         if (X.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"X is {X.dtype}; it must be Float32 or Float64.", nameof(X));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor batch = X.detach().cpu().reshape(X.dim() == 2 ? 1 : X.shape[0], -1, Width), wide = batch.to(ScalarType.Float64);
-        Tensor sums = wide.sum(1), squares = wide.mul(wide).sum(1), means = sums / wide.shape[1];
-        Tensor within = (squares / wide.shape[1] - means.mul(means)).clamp_min(0).sum(0L);
-        double[] sum = sums.sum(0L).data<double>().ToArray(), square = squares.sum(0L).data<double>().ToArray();
+        Tensor batch = X.detach().cpu().reshape(X.dim() == 2 ? 1 : X.shape[0], -1, Width);
+        double[] sum = new double[Width], square = new double[Width], within = new double[Width];
+
+        // One sequence at a time: a whole batch in float64 takes several times the memory of the block that is watched.
+        for (long i = 0; i < batch.shape[0]; i++)
+        {
+            using DisposeScope one = NewDisposeScope();
+            Tensor wide = batch[i].to(ScalarType.Float64), sums = wide.sum(0L), squares = wide.square().sum(0L), mean = sums / wide.shape[0];
+            Add(sum, sums.data<double>().ToArray());
+            Add(square, squares.data<double>().ToArray());
+            Add(within, ((squares / wide.shape[0]) - mean.square()).clamp_min(0).data<double>().ToArray());
+        }
+
         int broken = Array.FindIndex(square, value => !double.IsFinite(value));
         if (broken >= 0)
             throw new ArgumentException($"Input {broken} of {Width} is not finite somewhere in the batch: the model's activations have overflowed or hold a NaN.", nameof(X));
         if (Gram is not null)
         {
             Tensor rows = batch.reshape(-1, Width), product = rows.t().mm(rows).to(ScalarType.Float64);
-            if (!product.isfinite().all().item<bool>()) product = wide.reshape(-1, Width).t().mm(wide.reshape(-1, Width));
+            if (!product.isfinite().all().item<bool>())
+            {
+                Tensor wide = rows.to(ScalarType.Float64);
+                product = wide.t().mm(wide);
+            }
+
             Gram.add_(product);
         }
 
-        Accumulate(sum, square, within.data<double>().ToArray());
+        Accumulate(sum, square, within);
         Count += batch.shape[0] * batch.shape[1];
         Sequences += batch.shape[0];
     }

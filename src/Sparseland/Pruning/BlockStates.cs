@@ -1,4 +1,5 @@
 using Sparseland.Models.Language;
+using Sparseland.Native;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -55,10 +56,14 @@ internal sealed class BlockStates : IDisposable
         for (int i = 0; i < _batches.Length; i++)
         {
             cancel.ThrowIfCancellationRequested();
-            using DisposeScope scope = NewDisposeScope();
-            Tensor after = model.RunBlock(block, _batches[i]);
-            collector?.EndBatch();
-            if (keep) _batches[i].copy_(after);
+            using (DisposeScope scope = NewDisposeScope())
+            {
+                Tensor after = model.RunBlock(block, _batches[i]);
+                collector?.EndBatch();
+                if (keep) _batches[i].copy_(after);
+            }
+
+            FreedMemory.GiveBack();
         }
     }
 

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparseland.IO;
 using Sparseland.Models.Language;
+using Sparseland.Native;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -64,6 +65,7 @@ public static class FolderPruning
         for (int block = state.Done; block < model.Layers; block++)
         {
             PruneBlock(folder, block, options, state, cancel);
+            FreedMemory.GiveBack();
             progress?.Report(new(block + 1, model.Layers, $"{state.Layers.Where(l => model.Layout.Block(l.Name) == block).Average(l => l.Sparsity):0.0%} removed"));
         }
 

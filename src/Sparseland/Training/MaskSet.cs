@@ -214,6 +214,7 @@ public sealed partial class MaskSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         (string Name, Parameter Parameter)[] all = OptimizerState.Trainable(model);
+        nint[] identities = [.. all.Select(p => TensorMemory.Identity(p.Parameter))];
         string[] wanted = [.. names];
         if (wanted.Length == 0) throw new ArgumentException("No parameter is named, and the network has none of two dimensions; there is nothing to mask.", nameof(names));
         var entries = new List<Entry>();
@@ -223,9 +224,9 @@ public sealed partial class MaskSet : IDisposable
         {
             int at = Array.FindIndex(all, p => p.Name == name);
             if (at < 0) throw new ArgumentException($"No trainable parameter is \"{name}\"; there are {string.Join(", ", all.Select(p => p.Name))}.", nameof(names));
-            nint identity = TensorMemory.Identity(all[at].Parameter);
-            if (all.FirstOrDefault(p => p.Name != name && TensorMemory.Identity(p.Parameter) == identity) is { Name: not null } twin)
-                throw new ArgumentException($"{name} and {twin.Name} are one tied parameter, which cannot have a mask of its own.", nameof(names));
+            int twin = Array.FindIndex(identities, identity => identity == identities[at]);
+            if (twin == at) twin = Array.FindIndex(identities, at + 1, identity => identity == identities[at]);
+            if (twin >= 0) throw new ArgumentException($"{name} and {all[twin].Name} are one tied parameter, which cannot have a mask of its own.", nameof(names));
             entries.Add(new(name, all[at].Parameter, mask(name, all[at].Parameter).to(all[at].Parameter.device)));
         }
 

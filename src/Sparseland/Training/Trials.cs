@@ -1,3 +1,4 @@
+using Sparseland.Native;
 using Sparseland.Tensors;
 
 namespace Sparseland.Training;
@@ -55,6 +56,7 @@ public static class Trials
             IndependentWork.For(methods.Count, m =>
             {
                 runs[m][place] = trial(methods[m], seed, common);
+                FreedMemory.GiveBack();
                 lock (reporting) progress?.Report(new(++done, total, $"{methods[m]}, seed {seed}"));
             }, cancel);
         }
