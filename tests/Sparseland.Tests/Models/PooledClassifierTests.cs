@@ -40,6 +40,8 @@ public class PooledClassifierTests
         using var scope = NewDisposeScope();
         using PooledClassifier network = Network();
         Assert.Throws<ArgumentOutOfRangeException>(() => new PooledClassifier(network.Decoder, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PooledClassifier(network.Decoder, 2, blocks: 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PooledClassifier(network.Decoder, 2, blocks: 0));
         Assert.Throws<ArgumentException>(() => network.call(tensor(new long[] { -1, -1 }, [1, 2])));
         Assert.Throws<ArgumentException>(() => network.call(tensor(new long[] { 3, -1, 2 }, [1, 3])));
         Assert.Throws<ArgumentException>(() => network.call(tensor(new long[] { 3, 20 }, [1, 2])));

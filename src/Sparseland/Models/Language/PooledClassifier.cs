@@ -7,7 +7,7 @@ using static TorchSharp.torch.nn;
 namespace Sparseland.Models.Language;
 
 /// <summary>
-/// A decoder that tells classes of texts apart: the residual stream after its last block, each token's vector divided by its root mean square, averaged over the tokens
+/// A decoder that tells classes of texts apart: the residual stream after its last block, or after an earlier one, each token's vector divided by its root mean square, averaged over the tokens
 /// of a text, then a linear head. Shorter texts of a batch are filled up with <see cref="Padding"/> behind, which nothing before it sees.
 /// </summary>
 public sealed class PooledClassifier : Module<Tensor, Tensor>
@@ -22,12 +22,15 @@ public sealed class PooledClassifier : Module<Tensor, Tensor>
     /// <summary>A head, zero at first, on a decoder.</summary>
     /// <param name="model">The decoder; it becomes a part of this and is disposed with it.</param>
     /// <param name="classes">Classes, at least 2.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Fewer than two classes.</exception>
-    public PooledClassifier(LanguageModel model, int classes)
+    /// <param name="blocks">The first so many blocks compute, the others are passed over. Null, the default, for all.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Fewer than two classes, or blocks that there are not.</exception>
+    public PooledClassifier(LanguageModel model, int classes, int? blocks = null)
         : base(nameof(PooledClassifier))
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfLessThan(classes, 2);
+        Blocks = blocks ?? model.Layers;
+        if (Blocks < 1 || Blocks > model.Layers) throw new ArgumentOutOfRangeException(nameof(blocks), blocks, $"The model has {model.Layers} blocks.");
         (_model, _head) = (model, Linear(model.Width, classes, dtype: model.Embeddings.dtype, device: model.Embeddings.device));
         using IDisposable off = no_grad();
         _head.weight!.zero_();
@@ -38,6 +41,9 @@ public sealed class PooledClassifier : Module<Tensor, Tensor>
 
     /// <summary>The decoder.</summary>
     public LanguageModel Decoder => _model;
+
+    /// <summary>Blocks that compute.</summary>
+    public int Blocks { get; }
 
     /// <summary>The head [classes, dModel]; its parameters are "head.weight" and "head.bias".</summary>
     public Linear Head => _head;
@@ -85,7 +91,7 @@ public sealed class PooledClassifier : Module<Tensor, Tensor>
         long longest = lengths.max().item<long>();
         (input, real) = (input.narrow(1, 0, longest), real.narrow(1, 0, longest));
         Tensor x = _model.EmbedTokens(input.masked_fill(real.logical_not(), 0));
-        for (int layer = 0; layer < _model.Layers; layer++) x = _model.RunBlock(layer, x);
+        for (int layer = 0; layer < Blocks; layer++) x = _model.RunBlock(layer, x);
         Tensor scaled = x * x.square().mean([-1L], keepdim: true).add(Epsilon.ToScalar()).rsqrt(), share = real.to(x.dtype) / lengths;
         return _head.call((scaled * share.unsqueeze(-1)).sum(1)).MoveToOuterDisposeScope();
     }
