@@ -42,4 +42,31 @@ public static class StraightThrough
         // x - x is zero exactly and carries the gradient: x + (step - x) would round.
         return (x.ge(threshold).to(x.dtype) + (x - x.detach())).MoveToOuterDisposeScope();
     }
+
+    /// <summary>A mask as a function of the scores that it was chosen by; the gradient passes to ALL scores as if the mask were they, kept or not.</summary>
+    /// <param name="mask">Bool, of the shape of the scores.</param>
+    /// <param name="scores">Floating point, finite.</param>
+    /// <returns>0 or 1 exactly, of the type of the scores.</returns>
+    /// <exception cref="ArgumentException">A mask of another shape or type.</exception>
+    public static Tensor Mask(Tensor mask, Tensor scores)
+    {
+        ArgumentNullException.ThrowIfNull(mask);
+        ArgumentNullException.ThrowIfNull(scores);
+        if (mask.dtype != ScalarType.Bool || !mask.shape.SequenceEqual(scores.shape))
+            throw new ArgumentException($"mask must be Bool [{string.Join(", ", scores.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
+        using DisposeScope scope = NewDisposeScope();
+        return (mask.to(scores.dtype) + (scores - scores.detach())).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>1 for the scores that a pattern keeps, 0 for the others; the gradient passes to all of them, as in <see cref="Mask"/>.</summary>
+    /// <param name="scores">[rows, columns], Float32 or Float64, finite; equal ones: the lower index is kept.</param>
+    /// <param name="pattern">How many stay, and who competes with whom.</param>
+    /// <exception cref="ArgumentException">A score is not finite, or the pattern does not fit.</exception>
+    public static Tensor TopK(Tensor scores, PruningPattern pattern)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        ArgumentNullException.ThrowIfNull(pattern);
+        using DisposeScope scope = NewDisposeScope();
+        return Mask(MaskSet.Keep(nameof(scores), scores, pattern).to(scores.device), scores).MoveToOuterDisposeScope();
+    }
 }
