@@ -10,6 +10,15 @@ internal static unsafe class FreedMemory
 {
     private static readonly delegate* unmanaged<nuint, int> s_trim = Find();
 
+    private const long Worthwhile = 2L << 20;
+
+    /// <summary>Gives back what can be after a piece of work of some bytes, where these are many: for small pieces it would take longer than the work.</summary>
+    /// <param name="bytes">Size of the piece.</param>
+    public static void GiveBackAfter(long bytes)
+    {
+        if (bytes > Worthwhile) GiveBack();
+    }
+
     /// <summary>Gives back what can be; some milliseconds. For the end of a large piece of work, not for loops.</summary>
     public static void GiveBack()
     {

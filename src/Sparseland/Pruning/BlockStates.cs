@@ -63,7 +63,7 @@ internal sealed class BlockStates : IDisposable
                 if (keep) _batches[i].copy_(after);
             }
 
-            FreedMemory.GiveBack();
+            FreedMemory.GiveBackAfter(_batches[i].numel() * sizeof(float));
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Sparseland.Models;
 using Sparseland.Models.Language;
+using Sparseland.Native;
 using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
@@ -134,6 +135,7 @@ public static class BlockwisePruning
                 cancel.ThrowIfCancellationRequested();
                 (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name]);
                 layers.Add(report);
+                FreedMemory.GiveBackAfter(layer.weight.numel() * sizeof(float));
             }
         }
 
