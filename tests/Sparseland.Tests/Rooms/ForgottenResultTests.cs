@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Sparseland.Bayes;
 using Sparseland.Solvers;
+using Sparseland.Tests.Coding;
 using static TorchSharp.torch;
 
 namespace Sparseland.Tests.Rooms;
@@ -26,6 +27,24 @@ public class ForgottenResultTests
         }
 
         Assert.Contains(results, result => !result.IsAlive);
+    }
+
+    // The working set is that of the whole process: beside other tests it would grow by theirs.
+    [Fact]
+    public void Factors_that_nobody_disposes_are_collected_for_their_size()
+    {
+        using var scope = NewDisposeScope();
+        Tensor phi = CodingData.Random(500, 2000, 1).to(ScalarType.Float32), y = CodingData.Random(500, 1, 2).view(-1);
+        var process = System.Diagnostics.Process.GetCurrentProcess();
+        long before = process.WorkingSet64;
+        for (int i = 0; i < 500; i++)
+        {
+            LeastSquares fit = LeastSquares.FromPhi(phi, y);
+            if (i % 100 == 0) Cosamp.Solve(fit, 3, new() { MaxIterations = 2 });
+        }
+
+        process.Refresh();
+        Assert.InRange(process.WorkingSet64 - before, long.MinValue, 1L << 30);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
