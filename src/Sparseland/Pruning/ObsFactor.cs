@@ -10,6 +10,9 @@ namespace Sparseland.Pruning;
 /// </summary>
 public sealed class ObsFactor : IDisposable
 {
+    /// <summary>Four times the distance from 1 to the next float32.</summary>
+    private const double Resolution = 4.8e-7;
+
     private readonly NativeSize _size;
 
     private ObsFactor(Tensor upper, int[] dead, double damping)
@@ -52,7 +55,7 @@ public sealed class ObsFactor : IDisposable
 
         // With the order of inputs reversed, H = R R^T for an upper R = J L J, and U = R^-1 = J L^-1 J: one factorisation and one triangular solve.
         (Tensor L, Tensor info) = linalg.cholesky_ex(H.flip(0, 1));
-        if (info.to(ScalarType.Int64).item<long>() != 0)
+        if (info.to(ScalarType.Int64).item<long>() != 0 || IsRounding(L, diagonal))
         {
             throw new ArgumentException(
                 $"The second moments of {inputs.Width} inputs over {inputs.Count} tokens are not positive definite with a damping of {damping}; give more tokens or more damping.", nameof(inputs));
@@ -61,6 +64,12 @@ public sealed class ObsFactor : IDisposable
         Tensor inverse = linalg.solve_triangular(L, eye(inputs.Width, dtype: ScalarType.Float64), upper: false);
         return new(inverse.flip(0, 1).contiguous(), dead, added);
     }
+
+    /// <summary>
+    /// Whether some input has nothing left of its own but rounding: second moments are summed in float32, so a pivot below its resolution may come out positive by
+    /// chance, and everything divided by it would be noise.
+    /// </summary>
+    private static bool IsRounding(Tensor L, Tensor diagonal) => (L.diagonal().square() <= diagonal.flip(0) * Resolution).any().item<bool>();
 
     /// <summary>Scores w_ij^2 / U_jj^2: what removing a weight costs when the later ones may make up for it. Zero for dead inputs.</summary>
     /// <param name="weight">[out, in].</param>
