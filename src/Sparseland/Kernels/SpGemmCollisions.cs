@@ -27,8 +27,6 @@ public enum TagHash
 /// <param name="Windows">Windows.</param>
 public sealed record SpGemmCollisions(long Products, long Insertions, long Merges, long ExtraProbes, int Windows)
 {
-    private const ulong Odd = 0x9E3779B97F4A7C15;
-
     /// <summary>Extra looks for each multiplication.</summary>
     public double PerProduct => Products == 0 ? 0 : (double)ExtraProbes / Products;
 
@@ -48,11 +46,11 @@ public sealed record SpGemmCollisions(long Products, long Insertions, long Merge
         int[] ka = a.ColumnArray(), kb = b.ColumnArray();
         long[] tags = new long[slots];
         long products = 0, insertions = 0, merges = 0, probes = 0;
-        int log = BitOperations.Log2((uint)slots);
         foreach (SpGemmWindow window in windows)
         {
             Array.Fill(tags, -1);
-            int width = window.ToColumn - window.FromColumn, bits = BitOperations.Log2((ulong)Math.Max(1, ((long)(window.ToRow - window.FromRow) * width) - 1)) + 1;
+            var home = new TagSlots(hash, slots, window);
+            long width = window.ToColumn - window.FromColumn;
             for (int row = window.FromRow; row < window.ToRow; row++)
             {
                 for (int k = a.RowOffsets[row]; k < a.RowOffsets[row + 1]; k++)
@@ -61,13 +59,7 @@ public sealed record SpGemmCollisions(long Products, long Insertions, long Merge
                     for (int i = SpGemmWindows.Below(columns, window.FromColumn); i < columns.Length && columns[i] < window.ToColumn; i++)
                     {
                         long line = row - window.FromRow, tag = (line * width) + columns[i] - window.FromColumn;
-                        long slot = hash switch
-                        {
-                            TagHash.High => bits > log ? tag >> (bits - log) : tag,
-                            TagHash.Low => tag & (slots - 1),
-                            TagHash.LowMixed => (long)((ulong)tag + ((ulong)line * Odd)) & (slots - 1),
-                            _ => log == 0 ? 0 : (long)((ulong)tag * Odd >> (64 - log)),
-                        };
+                        int slot = home.Of(line, tag);
                         products++;
                         for (; tags[slot] >= 0 && tags[slot] != tag; slot = (slot + 1) & (slots - 1)) probes++;
                         if (tags[slot] == tag)
