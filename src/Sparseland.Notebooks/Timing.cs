@@ -23,11 +23,12 @@ public static class Timing
     /// <param name="works">Names, all different, and what is to be timed.</param>
     /// <param name="rounds">Most runs of each. Default 15.</param>
     /// <param name="seconds">After so many seconds no further round begins. Default 2.</param>
+    /// <param name="before">Runs before each run, outside the clock: to empty the caches, say. Default: nothing.</param>
     /// <param name="cancel">Checked before each run.</param>
     /// <returns>One for each piece, in their order.</returns>
     /// <exception cref="ArgumentException">No work, two of one name, or a number that is not positive.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static IReadOnlyList<TimedWork> InTurn(IReadOnlyList<(string Name, Action Work)> works, int rounds = 15, double seconds = 2, CancellationToken cancel = default)
+    public static IReadOnlyList<TimedWork> InTurn(IReadOnlyList<(string Name, Action Work)> works, int rounds = 15, double seconds = 2, Action? before = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(works);
         if (works.Count == 0) throw new ArgumentException("There is no work to time.", nameof(works));
@@ -41,6 +42,7 @@ public static class Timing
             for (int i = 0; i < works.Count; i++)
             {
                 cancel.ThrowIfCancellationRequested();
+                before?.Invoke();
                 long start = Stopwatch.GetTimestamp();
                 works[i].Work();
                 if (round >= 0) times[i].Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
