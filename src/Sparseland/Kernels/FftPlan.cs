@@ -117,6 +117,7 @@ public sealed class FftPlan
     /// <summary>Rows of the first stage that hold a signal of some length.</summary>
     internal int Rows(int signal)
     {
+        if (Factors.Count == 1) return Factors[0];
         int columns = Length / Factors[0];
         return Math.Min(Factors[0], (signal + columns - 1) / columns);
     }
