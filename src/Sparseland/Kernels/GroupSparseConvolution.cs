@@ -149,6 +149,17 @@ public sealed unsafe class GroupSparseConvolution : ChannelMajorConvolution
         return _plans[key] = _stream.At(offsetOf);
     }
 
+    /// <summary>Whether each group of n outputs, one input and the kernel is all zero or has no row of zeros: whether nothing is stored in vain.</summary>
+    internal static bool IsUniform(Tensor weight, int n)
+    {
+        if (n == 1) return true;
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = weight.reshape(weight.shape[0], weight.shape[1], -1).ne(0).any(2);
+        if (weight.shape[0] % n != 0) return false;
+        Tensor groups = here.view(-1, n, weight.shape[1]);
+        return groups.any(1).eq(groups.all(1)).all().item<bool>();
+    }
+
     /// <summary>Of each group whether it is kept.</summary>
     private static bool[] Kept(Tensor mask, Tensor weight, int rows, int inputs, int taps)
     {
