@@ -90,7 +90,7 @@ public sealed class ChannelGraph
             isFixed |= here && fixedAt[i];
             switch (step.Layer)
             {
-                case Conv2d convolution when here && reads:
+                case Conv2d { groups: > 1 } convolution when here && reads:
                     tied.Add(step.Path);
                     channels = convolution.in_channels;
                     break;

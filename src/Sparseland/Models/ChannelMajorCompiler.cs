@@ -121,7 +121,7 @@ internal sealed class ChannelMajorCompiler
         Done(at, last, new(path, "linear", [_place[_trace[at].Inputs[0]]], _compiled.Count + 1, kernels, layer.weight.numel(), (channels, rows, columns) =>
             rows * columns == 1 && channels == inputs
                 ? (kernels[0].Layer.Outputs, 1, 1)
-                : throw new ArgumentException($"{path} takes {inputs} inputs, but gets {channels} channels of {rows} x {columns}; only channels of one place can go into a linear layer here.", nameof(layer)), true));
+                : throw new ArgumentException($"{path} takes {inputs} inputs, but gets {channels} channels of {rows} x {columns}; only channels of one place can go into a linear layer here.", "network"), true));
         return last;
     }
 
@@ -151,7 +151,7 @@ internal sealed class ChannelMajorCompiler
             Other = (left, right, to) =>
             {
                 if ((left.Channels, left.Height, left.Width) != (right.Channels, right.Height, right.Width))
-                    throw new ArgumentException($"{step.Path} adds {left.Channels} x {left.Height} x {left.Width} and {right.Channels} x {right.Height} x {right.Width} numbers.", nameof(at));
+                    throw new ArgumentException($"{step.Path} adds {left.Channels} x {left.Height} x {left.Width} and {right.Channels} x {right.Height} x {right.Width} numbers.", "network");
                 ChannelPooling.Add(left, right, to, clamp);
             },
         });

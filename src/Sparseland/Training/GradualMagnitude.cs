@@ -6,7 +6,7 @@ namespace Sparseland.Training;
 
 /// <summary>
 /// Magnitude pruning along with training (Zhu and Gupta, arXiv 1710.01878): every few steps the smallest weights of each layer are masked, as many as a <see cref="SparsitySchedule"/> says at that step. A masked weight acts as zero and keeps
-/// the value that it had, so that it comes back when others have become smaller.
+/// the value that it had, so that it comes back when others have become smaller. Blocks are ranked by their Euclidean norm.
 /// </summary>
 /// <remarks>Call <see cref="After"/> behind every step, for example from <see cref="TrainingHooks.OnStep"/>. From the end of the schedule on the mask stays.</remarks>
 public sealed class GradualMagnitude : IDisposable
@@ -80,7 +80,9 @@ public sealed class GradualMagnitude : IDisposable
         {
             Tensor weight = Masks.ParameterOf(name);
             if (_kept.TryGetValue(name, out Tensor? kept)) weight.copy_(weight.where(Masks[name], kept));
-            scores[name] = weight.abs();
+
+            // A block's score is the sum of its weights': squares make it the norm of the block.
+            scores[name] = weight.square();
         }
 
         MaskSet next = MaskSet.FromScores(_model, scores, _pattern(sparsity));
