@@ -104,14 +104,14 @@ public sealed unsafe class CsrMatrix : ScheduledMatrix
         ["values"] = tensor(_values),
     };
 
-    internal static CsrMatrix FromArrays(int rows, int columns, ArrayReader arrays)
+    internal static CsrMatrix FromArrays(int rows, int columns, ArrayReader arrays, string rowOffsets = "row_offsets", string columnIndices = "column_indices")
     {
         float[] values = arrays.Get<float>("values");
-        int[] indices = columns <= ShortColumns ? Array.ConvertAll(arrays.Get<ushort>("column_indices", values.Length), column => (int)column) : arrays.Get<int>("column_indices", values.Length);
-        return new(arrays.Checked(() => new Support(rows, columns, arrays.Get<int>("row_offsets", rows + 1), indices)), values);
+        int[] indices = columns <= ShortColumns ? Array.ConvertAll(arrays.Get<ushort>(columnIndices, values.Length), column => (int)column) : arrays.Get<int>(columnIndices, values.Length);
+        return new(arrays.Checked(() => new Support(rows, columns, arrays.Get<int>(rowOffsets, rows + 1), indices)), values);
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         (int from, int to) = (RowOffsets[row], RowOffsets[row + 1]);
         for (int k = from; k < to; k++)

@@ -68,8 +68,9 @@ internal static unsafe class SparseDots
     public static Vector256<int> Places8<T>(T* places)
         where T : unmanaged => typeof(T) == typeof(ushort) ? Avx2.ConvertToVector256Int32((ushort*)places) : Vector256.Load((int*)places);
 
+    /// <summary>Eight numbers of x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> Gather8<T>(float* x, T* places)
+    public static Vector256<float> Gather8<T>(float* x, T* places)
         where T : unmanaged => Avx2.GatherVector256(x, Places8(places), sizeof(float));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
