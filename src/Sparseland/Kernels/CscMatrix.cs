@@ -12,10 +12,23 @@ public sealed unsafe class CscMatrix : SparseMatrix
     private const int Pieces = 8;
     private readonly CsrMatrix _turned;
     private readonly int[] _rows;
-    private readonly RowView _view;
+    private readonly Support _byRow;
+    private readonly int[] _positions;
 
-    private CscMatrix(CsrMatrix turned, RowView? view = null)
-        : base(turned.Columns, turned.Rows) => (_turned, _rows, _view) = (turned, turned.ColumnArray(), view ?? new(turned));
+    private CscMatrix(CsrMatrix turned)
+        : base(turned.Columns, turned.Rows)
+    {
+        (_turned, _rows) = (turned, turned.ColumnArray());
+        _byRow = turned.ToSupport().Transpose(out _positions);
+        LongestRow = Rows == 0 ? 0 : _byRow.CountsPerRow().Max();
+    }
+
+    private CscMatrix(CscMatrix places, float[] values)
+        : base(places.Rows, places.Columns)
+    {
+        (_rows, _byRow, _positions, LongestRow) = (places._rows, places._byRow, places._positions, places.LongestRow);
+        _turned = CsrMatrix.Trusted(Columns, Rows, places.ColumnOffsets.ToArray(), _rows, values);
+    }
 
     /// <summary>[columns + 1]: where each column's entries begin, and the end.</summary>
     public ReadOnlySpan<int> ColumnOffsets => _turned.RowOffsets;
@@ -27,7 +40,7 @@ public sealed unsafe class CscMatrix : SparseMatrix
     public ReadOnlySpan<float> Values => _turned.Values;
 
     /// <summary>[nnz]: of each entry in the order of CSR, its position here.</summary>
-    public ReadOnlySpan<int> FromCsrPositions => _view.Positions;
+    public ReadOnlySpan<int> FromCsrPositions => _positions;
 
     /// <inheritdoc/>
     public override long Count => _turned.Count;
@@ -40,7 +53,7 @@ public sealed unsafe class CscMatrix : SparseMatrix
 
     private protected override int RowUnit => Math.Max(1, (Rows + Pieces - 1) / Pieces);
 
-    private protected override int LongestRow => _view.Longest;
+    private protected override int LongestRow { get; }
 
     /// <summary>Turns a CSR matrix, by counting: O(nnz + columns).</summary>
     /// <param name="matrix">The matrix.</param>
@@ -68,9 +81,8 @@ public sealed unsafe class CscMatrix : SparseMatrix
     {
         if (csrValues.Length != Count) throw new ArgumentException($"There are {csrValues.Length} values for {Count} entries.", nameof(csrValues));
         float[] values = GC.AllocateUninitializedArray<float>(csrValues.Length);
-        ReadOnlySpan<int> to = _view.Positions;
-        for (int k = 0; k < to.Length; k++) values[to[k]] = csrValues[k];
-        return new(CsrMatrix.Trusted(Columns, Rows, ColumnOffsets.ToArray(), _rows, values), _view);
+        for (int k = 0; k < _positions.Length; k++) values[_positions[k]] = csrValues[k];
+        return new(this, values);
     }
 
     /// <summary>The transpose: the same arrays, read as rows.</summary>
@@ -91,9 +103,10 @@ public sealed unsafe class CscMatrix : SparseMatrix
 
     private protected override int ReadRow(int row, int* places, float* values)
     {
-        (int from, int to) = (_view.Offsets[row], _view.Offsets[row + 1]);
-        for (int k = from; k < to; k++) (places[k - from], values[k - from]) = (_view.Columns[k], _turned.Values[_view.Positions[k]]);
-        return to - from;
+        int from = _byRow.RowOffsets[row];
+        ReadOnlySpan<int> columns = _byRow.Row(row);
+        for (int k = 0; k < columns.Length; k++) (places[k], values[k]) = (columns[k], _turned.Values[_positions[from + k]]);
+        return columns.Length;
     }
 
     private protected override void Products(float* x, float* scratch, float* y, int from, int to)
@@ -114,39 +127,5 @@ public sealed unsafe class CscMatrix : SparseMatrix
     {
         int at = ascending.BinarySearch(from);
         return at < 0 ? ~at : at;
-    }
-
-    /// <summary>The rows of a matrix whose columns are stored: made once, also for other values.</summary>
-    private sealed class RowView
-    {
-        public RowView(CsrMatrix turned)
-        {
-            int[] rows = turned.ColumnArray();
-            (Offsets, Columns, Positions) = (new int[turned.Columns + 1], new int[rows.Length], new int[rows.Length]);
-            foreach (int row in rows) Offsets[row + 1]++;
-            for (int row = 0; row < turned.Columns; row++)
-            {
-                Longest = Math.Max(Longest, Offsets[row + 1]);
-                Offsets[row + 1] += Offsets[row];
-            }
-
-            int[] next = Offsets[..^1];
-            for (int column = 0; column < turned.Rows; column++)
-            {
-                for (int p = turned.RowOffsets[column]; p < turned.RowOffsets[column + 1]; p++)
-                {
-                    int k = next[rows[p]]++;
-                    (Columns[k], Positions[k]) = (column, p);
-                }
-            }
-        }
-
-        public int[] Offsets { get; }
-
-        public int[] Columns { get; }
-
-        public int[] Positions { get; }
-
-        public int Longest { get; }
     }
 }

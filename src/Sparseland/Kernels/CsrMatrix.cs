@@ -123,6 +123,24 @@ public sealed unsafe class CsrMatrix : ScheduledMatrix
         return to - from;
     }
 
+    private protected override int Width(int vectors) => DenseTile.Width(vectors);
+
+    private protected override void Strips(float* dense, float* result, int width)
+    {
+        (nint m, nint t) = ((nint)dense, (nint)result);
+        EachChunk(width, (from, to) =>
+        {
+            fixed (int* offsets = RowOffsets)
+            fixed (float* v = _values)
+            fixed (ushort* s = _short)
+            fixed (int* l = _long)
+            {
+                if (s != null) CsrStrips.Rows(offsets, s, v, (float*)m, (float*)t, width, from, to);
+                else CsrStrips.Rows(offsets, l, v, (float*)m, (float*)t, width, from, to);
+            }
+        });
+    }
+
     private protected override float Part(float* x, float* scratch, int from, int to)
     {
         fixed (float* v = _values)

@@ -6,8 +6,13 @@ namespace Sparseland.Kernels;
 /// <summary>Products of one dense tile that lies in the fast memory of a core. Every sum runs over ascending columns, one fused multiplication and addition after the other.</summary>
 internal static unsafe class DenseTile
 {
+    /// <summary>Vectors of the narrowest panel: half a register, for half the arithmetic.</summary>
+    public const int Narrow = 8;
     private const int Lanes = 16;
     private const int Together = 8;
+
+    /// <summary>Vectors that are computed for so many wanted: 8 or a multiple of 16.</summary>
+    public static int Width(int vectors) => vectors <= Narrow ? Narrow : (vectors + Lanes - 1) / Lanes * Lanes;
 
     /// <summary>sums += tile panel.</summary>
     /// <param name="tile">[rows, columns], row after row.</param>
@@ -16,13 +21,19 @@ internal static unsafe class DenseTile
     /// <param name="depth">Rows of the panel that there are; at most the columns.</param>
     /// <param name="panel">[depth, width].</param>
     /// <param name="sums">[rows, width].</param>
-    /// <param name="width">A multiple of 16.</param>
+    /// <param name="width">8 or a multiple of 16.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Add(float* tile, int rows, int columns, int depth, float* panel, float* sums, int width)
     {
         for (int r = 0; r < rows; r += Together, tile += Together * columns, sums += Together * width)
         {
             int i = 0;
+            if (width == Narrow)
+            {
+                EightByHalf(tile, columns, depth, panel, sums);
+                continue;
+            }
+
             for (; i + (2 * Lanes) <= width; i += 2 * Lanes) EightByTwo(tile, columns, depth, panel + i, sums + i, width);
             if (i < width) EightByOne(tile, columns, depth, panel + i, sums + i, width);
         }
@@ -38,6 +49,35 @@ internal static unsafe class DenseTile
             for (int k = 0; k < columns; k += Lanes) sum = Vector512.FusedMultiplyAdd(Vector512.Load(tile + k), Vector512.Load(x + k), sum);
             sum.Store(sums);
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void EightByHalf(float* t0, int columns, int depth, float* panel, float* sums)
+    {
+        float* t1 = t0 + columns, t2 = t1 + columns, t3 = t2 + columns, t4 = t3 + columns, t5 = t4 + columns, t6 = t5 + columns, t7 = t6 + columns;
+        Vector256<float> a = Vector256.Load(sums), b = Vector256.Load(sums + Narrow), c = Vector256.Load(sums + (2 * Narrow)), d = Vector256.Load(sums + (3 * Narrow));
+        Vector256<float> e = Vector256.Load(sums + (4 * Narrow)), f = Vector256.Load(sums + (5 * Narrow)), g = Vector256.Load(sums + (6 * Narrow)), h = Vector256.Load(sums + (7 * Narrow));
+        for (int k = 0; k < depth; k++, panel += Narrow)
+        {
+            Vector256<float> p = Vector256.Load(panel);
+            a = Vector256.FusedMultiplyAdd(Vector256.Create(t0[k]), p, a);
+            b = Vector256.FusedMultiplyAdd(Vector256.Create(t1[k]), p, b);
+            c = Vector256.FusedMultiplyAdd(Vector256.Create(t2[k]), p, c);
+            d = Vector256.FusedMultiplyAdd(Vector256.Create(t3[k]), p, d);
+            e = Vector256.FusedMultiplyAdd(Vector256.Create(t4[k]), p, e);
+            f = Vector256.FusedMultiplyAdd(Vector256.Create(t5[k]), p, f);
+            g = Vector256.FusedMultiplyAdd(Vector256.Create(t6[k]), p, g);
+            h = Vector256.FusedMultiplyAdd(Vector256.Create(t7[k]), p, h);
+        }
+
+        a.Store(sums);
+        b.Store(sums + Narrow);
+        c.Store(sums + (2 * Narrow));
+        d.Store(sums + (3 * Narrow));
+        e.Store(sums + (4 * Narrow));
+        f.Store(sums + (5 * Narrow));
+        g.Store(sums + (6 * Narrow));
+        h.Store(sums + (7 * Narrow));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

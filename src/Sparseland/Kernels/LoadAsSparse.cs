@@ -45,7 +45,7 @@ public static unsafe class LoadAsSparse
         matrix.CheckProduct(dense, nameof(dense));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        int n = checked((int)dense.shape[1]), width = (n + 15) / 16 * 16;
+        int n = checked((int)dense.shape[1]), width = DenseTile.Width(n);
         Tensor panel = dense.detach();
         if (width != n)
         {
@@ -59,7 +59,7 @@ public static unsafe class LoadAsSparse
         return result.narrow(1, 0, n).contiguous().MoveToOuterDisposeScope();
     }
 
-    /// <summary>result [rows, width] = A panel, panel [columns, width], width a multiple of 16.</summary>
+    /// <summary>result [rows, width] = A panel, panel [columns, width], width a <see cref="DenseTile.Width"/>.</summary>
     internal static void Run(TileMatrix matrix, float* panel, float* result, int width, int split, int threads)
     {
         if (matrix.Rows == 0) return;

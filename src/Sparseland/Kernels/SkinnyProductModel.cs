@@ -12,11 +12,10 @@ public sealed record SkinnyProductTimes(double LoadAsSparse, double ComputeAsSpa
 /// </summary>
 /// <remarks>
 /// T of loading as sparse = max(bytes / bandwidth, 2 M K N / P) + 4 M K / cache bandwidth, the last for unpacking; of computing as sparse = max(bytes / bandwidth, 2 nnz N / P); dense = max(4 M K / bandwidth,
-/// 2 M K N / P). P is the float rate for whole registers of sixteen vectors; fewer vectors leave lanes idle. Sparse bytes are those of bitmap tiles, dense ones float32.
+/// 2 M K N / P). P is the float rate; the two sparse ways compute 8 vectors or whole registers of 16, so that fewer leave lanes idle. Sparse bytes are those of bitmap tiles, dense ones float32.
 /// </remarks>
 public static class SkinnyProductModel
 {
-    private const int Lanes = 16;
     private const int MostVectors = 1 << 14;
 
     /// <summary>Multiplications and additions for each number of 2 bytes that is moved, dense: M N / (M + N).</summary>
@@ -57,9 +56,9 @@ public static class SkinnyProductModel
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(k);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(n);
         if (valueBytes is not (2 or 4)) throw new ArgumentOutOfRangeException(nameof(valueBytes), valueBytes, "A value takes 2 or 4 bytes.");
-        double weights = (double)m * k, density = Density(sparsity), operations = 2 * weights * ((n + Lanes - 1) / Lanes * Lanes);
+        double weights = (double)m * k, density = Density(sparsity), operations = 2 * weights * DenseTile.Width(n);
         double bytes = weights * ((valueBytes * density) + 0.125), dense = sizeof(float) * weights;
-        return new(limits.LeastSeconds(bytes, operations) + limits.LeastSeconds(dense, cached: true), limits.LeastSeconds(bytes, operations * density), limits.LeastSeconds(dense, operations));
+        return new(limits.LeastSeconds(bytes, operations) + limits.LeastSeconds(dense, cached: true), limits.LeastSeconds(bytes, operations * density), limits.LeastSeconds(dense, 2 * weights * n));
     }
 
     /// <summary>The number of vectors at which loading as sparse is no longer sooner done than the dense product, by the same times.</summary>

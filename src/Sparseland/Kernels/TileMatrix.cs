@@ -58,6 +58,8 @@ public abstract unsafe class TileMatrix : SparseMatrix
 
     private protected override void Prepare(float* x, float* scratch) => new ReadOnlySpan<float>(x, Columns).CopyTo(new(scratch, Columns));
 
+    private protected override int Width(int vectors) => DenseTile.Width(vectors);
+
     private protected override void Strips(float* dense, float* result, int width) => LoadAsSparse.Run(this, dense, result, width, 1, 0);
 
     private protected override void Products(float* x, float* scratch, float* y, int from, int to)
