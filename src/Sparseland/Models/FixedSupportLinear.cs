@@ -125,7 +125,8 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         {
             (Tensor input, Tensor values, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
             using DisposeScope scope = NewDisposeScope();
-            Tensor turned = input.detach().t().contiguous();
+            // What is saved must live until this returns: its scope ends too early.
+            Tensor turned = input.detach().t().contiguous().MoveToOuterDisposeScope();
             ctx.save_for_backward([turned, values, order]);
             ctx.save_data("places", places);
             return SparseProduct.Multiply(places.Rows, values.detach(), turned).t().contiguous().MoveToOuterDisposeScope();

@@ -50,9 +50,9 @@ public class FixedSupportLinearTests
         Support support = Support.FromMask(mask);
         Tensor start = randn([20, 30], dtype: ScalarType.Float64, generator: generator);
         using var layer = new FixedSupportLinear(support, support.Gather(start));
-        Tensor weight = start.clone().requires_grad_();
+        var weight = new Parameter(start.clone());
         using var ours = optim.Adam(layer.parameters(), 0.05);
-        using var theirs = optim.Adam([new Parameter(weight)], 0.05);
+        using var theirs = optim.Adam([weight], 0.05);
         for (int step = 0; step < 30; step++)
         {
             using var inner = NewDisposeScope();
