@@ -31,6 +31,9 @@ public sealed record LoadAsSparseOptions
 /// </summary>
 public static unsafe class LoadAsSparse
 {
+    // So many multiplications are done before another thread has begun.
+    private const long OneThread = 1 << 18;
+
     /// <summary>C = A B. Without a split each number is summed in ascending order of the columns, one fused multiplication and addition after the other: all formats of the same values, and the dense loop, give the same bits.</summary>
     /// <param name="matrix">A [M, K].</param>
     /// <param name="dense">B [K, N], Float32, on the CPU.</param>
@@ -63,6 +66,7 @@ public static unsafe class LoadAsSparse
     internal static void Run(TileMatrix matrix, float* panel, float* result, int width, int split, int threads)
     {
         if (matrix.Rows == 0) return;
+        if ((long)matrix.Rows * matrix.Columns * width <= OneThread) threads = 1;
         long size = (long)matrix.Rows * width;
         using Tensor? parts = split == 1 ? null : empty([split, size], dtype: ScalarType.Float32);
         (nint p, nint t) = ((nint)panel, parts is null ? (nint)result : TensorMemory.StartOf(parts));

@@ -154,6 +154,20 @@ public abstract unsafe class SparseMatrix
         return CsrMatrix.Trusted(Rows, Columns, offsets, [.. columns], [.. kept]);
     }
 
+    /// <summary>Writes the matrix alone as a safetensors file: its arrays under NAME.ARRAY, format and shape as a note.</summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="name">NAME. Default "weight".</param>
+    /// <exception cref="ArgumentException">No path or no name.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void Save(string path, string name = "weight") => SparseMatrixFile.Save(this, path, name);
+
+    /// <summary>Reads a matrix that <see cref="Save"/> wrote, in its format.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="name">NAME. Default "weight".</param>
+    /// <exception cref="ArgumentException">No path or no name.</exception>
+    /// <exception cref="InvalidDataException">The file has no such matrix, or its arrays do not fit together.</exception>
+    public static SparseMatrix Load(string path, string name = "weight") => SparseMatrixFile.Load(path, name);
+
     /// <summary>The dense matrix.</summary>
     /// <returns>Float32 [rows, columns], zero where nothing is stored.</returns>
     public Tensor ToDense()

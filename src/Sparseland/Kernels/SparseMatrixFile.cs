@@ -1,4 +1,7 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Sparseland.IO;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sparseland.Kernels;
@@ -15,6 +18,8 @@ internal static class SparseMatrixFile
 {
     public static SparseDescription Describe(SparseMatrix matrix) => new(matrix.Format, matrix.Rows, matrix.Columns, matrix.Settings);
 
+    private const int Version = 1;
+    private const string Note = "sparse.";
     private const string Known = "csr, csc, sell, bitmap, bitmap_tiles, tiled_csl, nofm, blocks and gqsa are";
 
     /// <summary>Names of the arrays of a format.</summary>
@@ -52,5 +57,46 @@ internal static class SparseMatrixFile
             "gqsa" => GroupSparseQuantMatrix.FromArrays(about.Rows, about.Columns, Setting("bits"), Setting("group_size"), arrays),
             _ => throw new InvalidDataException($"{file.Path}: '{name}' has the format '{about.Format}', which is not known; {Known}."),
         };
+    }
+
+    /// <summary>One matrix as a file of its own.</summary>
+    public static void Save(SparseMatrix matrix, string path, string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        using DisposeScope scope = NewDisposeScope();
+        JsonObject note = new() { ["version"] = Version, ["format"] = matrix.Format, ["rows"] = matrix.Rows, ["columns"] = matrix.Columns };
+        foreach ((string key, int value) in matrix.Settings) note[key] = value;
+        SafeTensors.Save(path, matrix.Arrays().ToDictionary(array => $"{name}.{array.Key}", array => array.Value), new Dictionary<string, string> { [Note + name] = note.ToJsonString() });
+    }
+
+    /// <summary>A matrix from such a file.</summary>
+    /// <exception cref="InvalidDataException">It is not there, of another version, or does not fit.</exception>
+    public static SparseMatrix Load(string path, string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        if (!file.Metadata.TryGetValue(Note + name, out string? text)) throw new InvalidDataException($"{path}: there is no note \"{Note}{name}\" of a compressed matrix.");
+        JsonObject? note;
+        try
+        {
+            note = JsonNode.Parse(text) as JsonObject;
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{path}: the note \"{Note}{name}\" is no JSON: {error.Message}", error);
+        }
+
+        var numbers = new Dictionary<string, int>();
+        foreach ((string key, JsonNode? value) in note ?? [])
+        {
+            if (value is JsonValue number && number.TryGetValue(out int whole)) numbers[key] = whole;
+        }
+
+        if (note?["format"] is not JsonValue format || !format.TryGetValue(out string? kind) || !numbers.Remove("rows", out int rows) || !numbers.Remove("columns", out int columns))
+            throw new InvalidDataException($"{path}: the note \"{Note}{name}\" must say format, rows and columns.");
+        if (!numbers.Remove("version", out int version) || version != Version) throw new InvalidDataException($"{path}: '{name}' is of version {version}; version {Version} is known.");
+        return Read(new(kind, rows, columns, numbers), file, name);
     }
 }

@@ -181,6 +181,38 @@ public class SparseFormatTests
         }
     }
 
+    [Fact]
+    public void A_matrix_is_a_file_of_its_own()
+    {
+        using var scope = NewDisposeScope();
+        Tensor W = Coarse(66, 128, 0.2, 19);
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        try
+        {
+            foreach (SparseMatrix matrix in Formats(W).Append(CsrMatrix.FromDense(W)).Append(BitmapMatrix.FromDense(W)).Append(BlockMatrix.FromDense(W, 2, 4)).Append(NofMMatrix.FromDense(W, 4, 4)))
+            {
+                matrix.Save(path, "layer");
+                SparseMatrix read = SparseMatrix.Load(path, "layer");
+                Assert.Equal(matrix.GetType(), read.GetType());
+                Assert.True(SparseMatrixTests.Same(read.ToDense(), W), matrix.ToString());
+            }
+
+            Assert.Contains("sparse.weight", Assert.Throws<InvalidDataException>(() => SparseMatrix.Load(path)).Message, StringComparison.Ordinal);
+            foreach (string note in new[] { "{", "[]", "{\"format\":\"csr\",\"rows\":66}", "{\"version\":2,\"format\":\"csr\",\"rows\":66,\"columns\":128}", "{\"version\":1,\"format\":\"coo\",\"rows\":66,\"columns\":128}", "{\"version\":1,\"format\":\"csr\",\"rows\":65,\"columns\":128}" })
+            {
+                SafeTensors.Save(path, CsrMatrix.FromDense(W).Arrays().ToDictionary(a => $"w.{a.Key}", a => a.Value), new Dictionary<string, string> { ["sparse.w"] = note });
+                Assert.Throws<InvalidDataException>(() => SparseMatrix.Load(path, "w"));
+            }
+
+            Assert.Throws<ArgumentException>(() => SparseMatrix.Load(path, ""));
+            Assert.Throws<ArgumentException>(() => CsrMatrix.FromDense(W).Save(""));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     internal static void CheckSame(CsrMatrix a, CsrMatrix b)
     {
         Assert.Equal((a.Rows, a.Columns), (b.Rows, b.Columns));
