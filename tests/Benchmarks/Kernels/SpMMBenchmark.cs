@@ -30,7 +30,7 @@ public class SpMMBenchmark : IQuickBenchmark
                 yield return new($"{name}, {chosen}", ours, "libtorch dense mm", SparsePeers.Walk(full, m => m.mm(X).Dispose()), n == 8 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size * n), cold));
                 yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2);
                 yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1.2);
-                foreach (ProductKernel other in new[] { ProductKernel.BitmapTiles, ProductKernel.TiledCsl }) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
+                foreach (ProductKernel other in new[] { ProductKernel.Csr, ProductKernel.BitmapTiles, ProductKernel.TiledCsl }.Where(other => other != chosen)) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
                 foreach (Tensor copy in full) copy.Dispose();
             }
         }

@@ -33,7 +33,7 @@ public class SpMVBenchmark : IQuickBenchmark
                 yield return new($"{name}, {chosen}", ours, "libtorch dense mv", SparsePeers.Walk(full, m => m.mv(x).Dispose()), density <= 0.4 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size), cold));
                 yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2);
                 yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1);
-                foreach (ProductKernel other in new[] { ProductKernel.Csr, ProductKernel.Sell, ProductKernel.BitmapTiles }) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
+                foreach (ProductKernel other in new[] { ProductKernel.Csr, ProductKernel.Bitmap, ProductKernel.Sell, ProductKernel.BitmapTiles }.Where(other => other != chosen)) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
                 foreach (Tensor copy in full) copy.Dispose();
             }
         }
