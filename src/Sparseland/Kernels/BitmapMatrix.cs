@@ -66,6 +66,15 @@ public sealed unsafe class BitmapMatrix : SparseMatrix
         return new(support.Rows, support.Columns, bits, kept);
     }
 
+    /// <summary>Packs a CSR matrix.</summary>
+    /// <param name="matrix">The matrix.</param>
+    public static BitmapMatrix FromCsr(CsrMatrix matrix)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        using DisposeScope scope = NewDisposeScope();
+        return From(matrix.ToSupport(), tensor(matrix.Values.ToArray()));
+    }
+
     /// <summary>Stores the numbers that are not zero.</summary>
     /// <param name="weight">Float32 [rows, columns], on the CPU.</param>
     /// <exception cref="ArgumentException">Another shape, type or device.</exception>
@@ -93,7 +102,7 @@ public sealed unsafe class BitmapMatrix : SparseMatrix
         return new(rows, columns, bits, arrays.Get<float>("values", bits.Sum(word => (long)BitOperations.PopCount(word))));
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         int n = 0, from = _offsets[row];
         for (int w = 0; w < Words; w++)

@@ -43,6 +43,8 @@ public sealed unsafe class BlockMatrix : SparseMatrix
 
     internal override IReadOnlyDictionary<string, int> Settings => new Dictionary<string, int> { ["block_rows"] = BlockRows, ["block_columns"] = BlockColumns };
 
+    private protected override bool Pads => true;
+
     private protected override int RowUnit => BlockRows;
 
     private protected override int LongestRow { get; }
@@ -78,6 +80,18 @@ public sealed unsafe class BlockMatrix : SparseMatrix
         return new(blocks, blockRows, blockColumns, stored);
     }
 
+    /// <summary>Packs a CSR matrix: blocks with at least one entry are stored.</summary>
+    /// <param name="matrix">The matrix.</param>
+    /// <param name="blockRows">Rows of a block; it divides the rows.</param>
+    /// <param name="blockColumns">Columns of a block; it divides the columns.</param>
+    /// <exception cref="ArgumentException">As for <see cref="From"/>.</exception>
+    public static BlockMatrix FromCsr(CsrMatrix matrix, int blockRows, int blockColumns)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        using DisposeScope scope = NewDisposeScope();
+        return From(matrix.ToSupport(), tensor(matrix.Values.ToArray()), blockRows, blockColumns);
+    }
+
     /// <summary>Stores the blocks with a number that is not zero.</summary>
     /// <param name="weight">Float32 [rows, columns], on the CPU.</param>
     /// <param name="blockRows">Rows of a block; it divides the rows.</param>
@@ -111,7 +125,7 @@ public sealed unsafe class BlockMatrix : SparseMatrix
         return new(blocks, blockRows, blockColumns, arrays.Get<float>("values", (long)blocks.Count * blockRows * blockColumns));
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         int n = 0, block = _blocks.RowOffsets[row / BlockRows];
         foreach (int column in _blocks.Row(row / BlockRows))

@@ -104,14 +104,14 @@ public sealed unsafe class CsrMatrix : ScheduledMatrix
         ["values"] = tensor(_values),
     };
 
-    internal static CsrMatrix FromArrays(int rows, int columns, ArrayReader arrays)
+    internal static CsrMatrix FromArrays(int rows, int columns, ArrayReader arrays, string rowOffsets = "row_offsets", string columnIndices = "column_indices")
     {
         float[] values = arrays.Get<float>("values");
-        int[] indices = columns <= ShortColumns ? Array.ConvertAll(arrays.Get<ushort>("column_indices", values.Length), column => (int)column) : arrays.Get<int>("column_indices", values.Length);
-        return new(arrays.Checked(() => new Support(rows, columns, arrays.Get<int>("row_offsets", rows + 1), indices)), values);
+        int[] indices = columns <= ShortColumns ? Array.ConvertAll(arrays.Get<ushort>(columnIndices, values.Length), column => (int)column) : arrays.Get<int>(columnIndices, values.Length);
+        return new(arrays.Checked(() => new Support(rows, columns, arrays.Get<int>(rowOffsets, rows + 1), indices)), values);
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         (int from, int to) = (RowOffsets[row], RowOffsets[row + 1]);
         for (int k = from; k < to; k++)
@@ -121,6 +121,24 @@ public sealed unsafe class CsrMatrix : ScheduledMatrix
         }
 
         return to - from;
+    }
+
+    private protected override int Width(int vectors) => DenseTile.Width(vectors);
+
+    private protected override void Strips(float* dense, float* result, int width)
+    {
+        (nint m, nint t) = ((nint)dense, (nint)result);
+        EachChunk(width, (from, to) =>
+        {
+            fixed (int* offsets = RowOffsets)
+            fixed (float* v = _values)
+            fixed (ushort* s = _short)
+            fixed (int* l = _long)
+            {
+                if (s != null) CsrStrips.Rows(offsets, s, v, (float*)m, (float*)t, width, from, to);
+                else CsrStrips.Rows(offsets, l, v, (float*)m, (float*)t, width, from, to);
+            }
+        });
     }
 
     private protected override float Part(float* x, float* scratch, int from, int to)

@@ -119,7 +119,7 @@ public sealed unsafe class GroupSparseQuantMatrix : ScheduledMatrix
         });
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         int size = Quantizer.GroupSize, n = 0;
         for (int g = RowOffsets[row]; g < RowOffsets[row + 1]; g++)

@@ -38,6 +38,8 @@ public sealed unsafe class NofMMatrix : SparseMatrix
     /// <inheritdoc/>
     public override string Format => "nofm";
 
+    private protected override bool Pads => true;
+
     internal override IReadOnlyDictionary<string, int> Settings => new Dictionary<string, int> { ["n"] = N, ["m"] = M };
 
     private protected override int LongestRow => Columns / M * N;
@@ -82,6 +84,18 @@ public sealed unsafe class NofMMatrix : SparseMatrix
         return new(support.Rows, support.Columns, n, m, packed, positions);
     }
 
+    /// <summary>Packs a CSR matrix.</summary>
+    /// <param name="matrix">The matrix, with at most n entries in every m consecutive columns.</param>
+    /// <param name="n">N, from 1 to m.</param>
+    /// <param name="m">M, from 2 to 256; it divides the columns.</param>
+    /// <exception cref="ArgumentException">As for <see cref="From"/>.</exception>
+    public static NofMMatrix FromCsr(CsrMatrix matrix, int n, int m)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        using DisposeScope scope = NewDisposeScope();
+        return From(matrix.ToSupport(), tensor(matrix.Values.ToArray()), n, m);
+    }
+
     /// <summary>Stores the numbers that are not zero.</summary>
     /// <param name="weight">Float32 [rows, columns], on the CPU, at most n of every m consecutive columns not zero.</param>
     /// <param name="n">N, from 1 to m.</param>
@@ -117,7 +131,7 @@ public sealed unsafe class NofMMatrix : SparseMatrix
         return matrix;
     }
 
-    private protected override int Entries(int row, int* places, float* values)
+    private protected override int ReadRow(int row, int* places, float* values)
     {
         int perRow = LongestRow;
         for (int slot = 0; slot < perRow; slot++)
@@ -142,7 +156,7 @@ public sealed unsafe class NofMMatrix : SparseMatrix
             for (int row = from; row < to; row++)
             {
                 if (places is null) y[row] = TwoOfFour(x, values + ((long)row * perRow), positions + ((long)row * RowBytes), perRow, Path);
-                else y[row] = SparseDots.Gather(x, p, values + ((long)row * perRow), Entries(row, p, c), Path);
+                else y[row] = SparseDots.Gather(x, p, values + ((long)row * perRow), ReadRow(row, p, c), Path);
             }
         }
     }

@@ -42,7 +42,7 @@ public abstract unsafe class SparseMatrix
     /// <summary>Bytes of the arrays that hold the matrix in a file; each format says its formula.</summary>
     public abstract long Bytes { get; }
 
-    /// <summary>Name of the format, as files have it: csr, bitmap, nofm, blocks, gqsa.</summary>
+    /// <summary>Name of the format, as files have it: csr, csc, sell, bitmap, bitmap_tiles, tiled_csl, nofm, blocks, gqsa.</summary>
     public abstract string Format { get; }
 
     /// <summary>Which instructions are used; the widest by default.</summary>
@@ -53,6 +53,9 @@ public abstract unsafe class SparseMatrix
 
     /// <summary>Entries of the longest row.</summary>
     private protected abstract int LongestRow { get; }
+
+    /// <summary>Whether zeros stand in for places that are not stored, so that a stored zero cannot be told from them.</summary>
+    private protected virtual bool Pads => false;
 
     /// <summary>Numbers that <see cref="Prepare"/> makes of x.</summary>
     private protected virtual int ScratchLength => 0;
@@ -101,6 +104,70 @@ public abstract unsafe class SparseMatrix
         return (parts.Count == 1 ? parts[0] : cat(parts, 0)).reshape(shape).MoveToOuterDisposeScope();
     }
 
+    /// <summary>C = W B: the matrix times each column of B. No gradient is recorded.</summary>
+    /// <param name="B">[columns, n], Float32, on the CPU.</param>
+    /// <returns>[rows, n]; each number is summed in ascending order of the columns of W, one fused multiplication and addition after the other.</returns>
+    /// <exception cref="ArgumentException">Another height, type or device.</exception>
+    public Tensor Times(Tensor B)
+    {
+        CheckProduct(B, nameof(B));
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        int n = checked((int)B.shape[1]), width = Width(n);
+        Tensor dense = B.detach();
+        if (width != n)
+        {
+            dense = zeros([Columns, width], dtype: ScalarType.Float32);
+            dense.narrow(1, 0, n).copy_(B);
+        }
+
+        dense = dense.contiguous();
+        Tensor result = empty([Rows, width], dtype: ScalarType.Float32);
+        if (n > 0) Strips((float*)TensorMemory.Address(dense), (float*)TensorMemory.Address(result), width);
+        return result.narrow(1, 0, n).contiguous().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same matrix as compressed sparse rows. Formats that pad (tiled_csl, nofm, blocks) leave zeros out; the others keep stored ones.</summary>
+    public CsrMatrix ToCsr()
+    {
+        if (this is CsrMatrix same) return same;
+        int[] offsets = new int[Rows + 1], places = new int[LongestRow];
+        float[] values = new float[LongestRow];
+        List<int> columns = [];
+        List<float> kept = [];
+        fixed (int* p = places)
+        fixed (float* v = values)
+        {
+            for (int row = 0; row < Rows; row++)
+            {
+                for (int k = 0, n = ReadRow(row, p, v); k < n; k++)
+                {
+                    if (Pads && v[k] == 0) continue;
+                    columns.Add(p[k]);
+                    kept.Add(v[k]);
+                }
+
+                offsets[row + 1] = columns.Count;
+            }
+        }
+
+        return CsrMatrix.Trusted(Rows, Columns, offsets, [.. columns], [.. kept]);
+    }
+
+    /// <summary>Writes the matrix alone as a safetensors file: its arrays under NAME.ARRAY, format and shape as a note.</summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="name">NAME. Default "weight".</param>
+    /// <exception cref="ArgumentException">No path or no name.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void Save(string path, string name = "weight") => SparseMatrixFile.Save(this, path, name);
+
+    /// <summary>Reads a matrix that <see cref="Save"/> wrote, in its format.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="name">NAME. Default "weight".</param>
+    /// <exception cref="ArgumentException">No path or no name.</exception>
+    /// <exception cref="InvalidDataException">The file has no such matrix, or its arrays do not fit together.</exception>
+    public static SparseMatrix Load(string path, string name = "weight") => SparseMatrixFile.Load(path, name);
+
     /// <summary>The dense matrix.</summary>
     /// <returns>Float32 [rows, columns], zero where nothing is stored.</returns>
     public Tensor ToDense()
@@ -116,7 +183,7 @@ public abstract unsafe class SparseMatrix
             for (int row = 0; row < Rows; row++)
             {
                 float* line = start + ((long)row * Columns);
-                for (int k = 0, n = Entries(row, p, v); k < n; k++) line[p[k]] = v[k];
+                for (int k = 0, n = ReadRow(row, p, v); k < n; k++) line[p[k]] = v[k];
             }
         }
 
@@ -133,7 +200,7 @@ public abstract unsafe class SparseMatrix
     internal virtual IReadOnlyDictionary<string, int> Settings => new Dictionary<string, int>();
 
     /// <summary>Places and values of one row, ascending; gives their number.</summary>
-    private protected abstract int Entries(int row, int* places, float* values);
+    private protected abstract int ReadRow(int row, int* places, float* values);
 
     /// <summary>y[from..to] = W[from..to] x.</summary>
     private protected abstract void Products(float* x, float* scratch, float* y, int from, int to);
@@ -183,35 +250,57 @@ public abstract unsafe class SparseMatrix
     /// <summary>All tokens of a panel at once: a row is unpacked once and multiplied with a strip of vectors.</summary>
     private Tensor Panel(Tensor rows)
     {
-        int vectors = (int)rows.shape[0], width = (vectors + Strip - 1) / Strip * Strip;
-        Tensor turned = zeros([Columns, width], dtype: ScalarType.Float32), result = empty([Rows, width], dtype: ScalarType.Float32), start = zeros(width, dtype: ScalarType.Float32);
+        int vectors = (int)rows.shape[0], width = Width(vectors);
+        Tensor turned = zeros([Columns, width], dtype: ScalarType.Float32), result = empty([Rows, width], dtype: ScalarType.Float32);
         turned.narrow(1, 0, vectors).copy_(rows.t());
-        (nint m, nint t, nint s) = (TensorMemory.StartOf(turned), TensorMemory.StartOf(result), TensorMemory.StartOf(start));
-        EachChunk(width, (from, to) =>
-        {
-            int[] places = new int[LongestRow];
-            float[] values = new float[LongestRow];
-            fixed (int* p = places)
-            fixed (float* v = values)
-            {
-                for (int row = from; row < to; row++)
-                    SparseStrips.Row(p, v, Entries(row, p, v), (float*)s, (float*)m, (float*)t + ((long)row * width), width);
-            }
-        });
+        Strips((float*)TensorMemory.Address(turned), (float*)TensorMemory.Address(result), width);
         return result.narrow(1, 0, vectors).t().contiguous();
     }
 
-    private void EachChunk(int width, Action<int, int> work)
+    /// <summary>result [rows, width] = W dense, dense [columns, width], width a <see cref="Width"/>.</summary>
+    private protected virtual void Strips(float* dense, float* result, int width)
     {
-        int units = Rows / RowUnit, chunks = (int)Math.Clamp(Count * width / OneThread, 1, Math.Max(1, Math.Min(MostChunks, units)));
-        int At(int chunk) => (int)((long)units * chunk / chunks) * RowUnit;
+        float[] zero = new float[width];
+        fixed (float* start = zero)
+        {
+            (nint m, nint t, nint s) = ((nint)dense, (nint)result, (nint)start);
+            EachChunk(width, (from, to) =>
+            {
+                int[] places = new int[LongestRow];
+                float[] values = new float[LongestRow];
+                fixed (int* p = places)
+                fixed (float* v = values)
+                {
+                    for (int row = from; row < to; row++)
+                        SparseStrips.Row(p, v, ReadRow(row, p, v), (float*)s, (float*)m, (float*)t + ((long)row * width), width);
+                }
+            });
+        }
+    }
+
+    /// <summary>Vectors that are computed together, for so many wanted: whole registers.</summary>
+    private protected virtual int Width(int vectors) => (vectors + Strip - 1) / Strip * Strip;
+
+    /// <summary>Checks the right side of C = W B.</summary>
+    internal void CheckProduct(Tensor dense, string name)
+    {
+        ArgumentNullException.ThrowIfNull(dense, name);
+        if (dense.dim() != 2 || dense.shape[0] != Columns) throw new ArgumentException($"{name} must be [{Columns}, n], one row per column of the matrix, but is [{string.Join(", ", dense.shape)}].", name);
+        if (dense.dtype != ScalarType.Float32) throw new ArgumentException($"{name} is {dense.dtype}; it must be Float32.", name);
+        if (dense.device_type != DeviceType.CPU) throw new ArgumentException($"{name} is on {dense.device_type}; move it to the CPU first.", name);
+    }
+
+    private protected void EachChunk(int width, Action<int, int> work)
+    {
+        int units = (Rows + RowUnit - 1) / RowUnit, chunks = (int)Math.Clamp(Count * width / OneThread, 1, Math.Max(1, Math.Min(MostChunks, units)));
+        int At(int chunk) => (int)Math.Min(Rows, (long)units * chunk / chunks * RowUnit);
         EachPiece(chunks, c => work(At(c), At(c + 1)));
     }
 
     /// <summary>Pieces of work on as many threads as libtorch has here, so that one setting holds for both.</summary>
-    private protected static void EachPiece(int pieces, Action<int> work)
+    internal static void EachPiece(int pieces, Action<int> work, int threads = 0)
     {
-        int threads = Math.Min(pieces, get_num_threads());
+        threads = Math.Min(pieces, threads == 0 ? get_num_threads() : threads);
         if (threads > 1) Parallel.For(0, pieces, new ParallelOptions { MaxDegreeOfParallelism = threads }, work);
         else for (int piece = 0; piece < pieces; piece++) work(piece);
     }

@@ -1,0 +1,146 @@
+using Sparseland.Kernels;
+using Sparseland.Selection;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.Models;
+
+/// <summary>
+/// A linear layer y = W x + b whose W has entries at fixed places only, to be trained: the stored values are its parameter, and neither the product nor a gradient makes W dense. For inference
+/// <see cref="ToSparse"/> gives a <see cref="SparseLinear"/>.
+/// </summary>
+/// <remarks>
+/// With G = dL/dY: dX = G W by the transposed places, whose values are permuted in O(nnz) and never sorted again; of each stored entry dW[i, j] = sum_t G[t, i] X[t, j]; db = sum_t G[t]. A place that
+/// is not stored has no gradient. Where more than 15 % of the weights are stored <see cref="SparseProduct"/> multiplies dense matrices instead, which is then sooner done; the numbers are the same up to
+/// rounding.
+/// </remarks>
+public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
+{
+    private readonly Parameter _values;
+    private readonly Parameter? _bias;
+    private readonly Tensor _order;
+    private readonly Places _places;
+
+    /// <summary>A layer of given places and values.</summary>
+    /// <param name="support">Places of W [out, in].</param>
+    /// <param name="values">[Count] in the order of <see cref="Support.ColumnIndices"/>, Float32 or Float64, on the CPU; copied.</param>
+    /// <param name="bias">b [out] of the same type; copied. Null, the default, for none.</param>
+    /// <exception cref="ArgumentException">A shape, type or device does not fit.</exception>
+    public FixedSupportLinear(Support support, Tensor values, Tensor? bias = null)
+        : base(nameof(FixedSupportLinear))
+    {
+        ArgumentNullException.ThrowIfNull(support);
+        ArgumentNullException.ThrowIfNull(values);
+        if (values.dtype is not (ScalarType.Float32 or ScalarType.Float64) || values.device_type != DeviceType.CPU)
+            throw new ArgumentException($"values must be Float32 or Float64 on the CPU, but are {values.dtype} on {values.device_type}.", nameof(values));
+        if (values.dim() != 1 || values.shape[0] != support.Count)
+            throw new ArgumentException($"values must be [{support.Count}], one per entry of the support, but are [{string.Join(", ", values.shape)}].", nameof(values));
+        if (bias is not null && (bias.dim() != 1 || bias.shape[0] != support.Rows || bias.dtype != values.dtype))
+            throw new ArgumentException($"bias must be {values.dtype} [{support.Rows}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
+        _places = new(support, support.Transpose(out int[] order));
+        using IDisposable off = no_grad();
+        _values = new Parameter(values.detach().clone().DetachFromDisposeScope());
+        _bias = bias is null ? null : new Parameter(bias.detach().cpu().clone().DetachFromDisposeScope());
+        _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
+        RegisterComponents();
+    }
+
+    /// <summary>Where W has entries.</summary>
+    public Support Support => _places.Rows;
+
+    /// <summary>The stored entries [Count], row after row: the parameter.</summary>
+    public Parameter Values => _values;
+
+    /// <summary>b [out]; null for none.</summary>
+    public Parameter? Bias => _bias;
+
+    /// <summary>A dense layer's weights at some places, with its bias.</summary>
+    /// <param name="linear">The layer; it stays as it is.</param>
+    /// <param name="support">Places of its weight [out, in].</param>
+    /// <exception cref="ArgumentException">The support has another shape.</exception>
+    public static FixedSupportLinear Of(Linear linear, Support support)
+    {
+        ArgumentNullException.ThrowIfNull(linear);
+        ArgumentNullException.ThrowIfNull(support);
+        if (support.Rows != linear.weight.shape[0] || support.Columns != linear.weight.shape[1])
+            throw new ArgumentException($"The support is [{support.Rows}, {support.Columns}], the weight [{string.Join(", ", linear.weight.shape)}].", nameof(support));
+        using DisposeScope scope = NewDisposeScope();
+        return new(support, support.Gather(linear.weight.detach()), linear.bias);
+    }
+
+    /// <summary>W X + b.</summary>
+    /// <param name="input">[..., in], of the values' type, on the CPU.</param>
+    /// <returns>[..., out], with gradients for the input, the values and the bias.</returns>
+    /// <exception cref="ArgumentException">Another width, type or device.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (input.dim() == 0 || input.shape[^1] != Support.Columns) throw new ArgumentException($"input must be [..., {Support.Columns}], but is [{string.Join(", ", input.shape)}].", nameof(input));
+        if (input.dtype != _values.dtype || input.device_type != DeviceType.CPU) throw new ArgumentException($"input is {input.dtype} on {input.device_type}; it must be {_values.dtype} on the CPU.", nameof(input));
+        using DisposeScope scope = NewDisposeScope();
+        long[] shape = [.. input.shape[..^1], Support.Rows];
+        long tokens = 1;
+        foreach (long length in input.shape[..^1]) tokens *= length;
+        Tensor product = Product.apply(input.reshape(tokens, Support.Columns), _values, _order, _places).reshape(shape);
+        return (_bias is null ? product : product + _bias).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same layer for inference.</summary>
+    /// <param name="format">From CSR to the format that is wanted; null, the default, for CSR itself.</param>
+    /// <exception cref="InvalidOperationException">The values are Float64.</exception>
+    public SparseLinear ToSparse(Func<CsrMatrix, SparseMatrix>? format = null)
+    {
+        if (_values.dtype != ScalarType.Float32) throw new InvalidOperationException("Formats for inference hold Float32 values; these are Float64.");
+        CsrMatrix matrix = CsrMatrix.From(Support, _values);
+        return new(format?.Invoke(matrix) ?? matrix, _bias);
+    }
+
+    /// <summary>The same layer with a dense weight, for <see cref="LinearSlots.Merge"/>.</summary>
+    public Linear ToLinear()
+    {
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Linear linear = nn.Linear(Support.Columns, Support.Rows, hasBias: _bias is not null, dtype: _values.dtype);
+        linear.weight!.copy_(SparseProduct.ToDense(Support, _values.detach()));
+        if (_bias is not null) linear.bias!.copy_(_bias);
+        scope.Detach(linear.parameters());
+        return linear;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _order.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private sealed record Places(Support Rows, Support Columns);
+
+    private sealed class Product : autograd.SingleTensorFunction<Product>
+    {
+        public override string Name => nameof(FixedSupportLinear);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            (Tensor input, Tensor values, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
+            using DisposeScope scope = NewDisposeScope();
+            // What is saved must live until this returns: its scope ends too early.
+            Tensor turned = input.detach().t().contiguous().MoveToOuterDisposeScope();
+            ctx.save_for_backward([turned, values, order]);
+            ctx.save_data("places", places);
+            return SparseProduct.Multiply(places.Rows, values.detach(), turned).t().contiguous().MoveToOuterDisposeScope();
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            List<Tensor> saved = ctx.get_saved_variables();
+            var places = (Places)ctx.get_data("places");
+            using DisposeScope scope = NewDisposeScope();
+            Tensor gradient = grad_output.t().contiguous();
+            Tensor input = SparseProduct.Multiply(places.Columns, saved[1].detach().index_select(0, saved[2]), gradient).t().contiguous();
+            Tensor values = SparseProduct.Sampled(places.Rows, gradient, saved[0]);
+            return [input.MoveToOuterDisposeScope(), values.MoveToOuterDisposeScope(), null!, null!];
+        }
+    }
+}
