@@ -1,5 +1,8 @@
+using Sparseland.Models;
+using Sparseland.Models.Language;
 using Sparseland.Tensors;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Sparseland.ActivationSparsity;
@@ -47,6 +50,61 @@ public sealed class BiasRecovery : IDroppedInputs, IDisposable
         if (!rows.isfinite().all().item<bool>()) throw new ArgumentException("dropped holds NaN or infinity.", nameof(dropped));
         Tensor means = count == 1 ? rows.mean([0L], keepdim: true) : Means(rows, count, seed), biases = means.mm(weight.detach().to(ScalarType.Float64).t());
         return new(means.to(weight.dtype).DetachFromDisposeScope(), biases.to(weight.dtype).DetachFromDisposeScope());
+    }
+
+    /// <summary>Means of what the layers of a decoder drop of some texts, when the model is dense before them.</summary>
+    /// <param name="model">The dense decoder; it stays as it is.</param>
+    /// <param name="ids">Token ids [sequences, tokens], int64; at least 256 tokens.</param>
+    /// <param name="table">How much each layer drops.</param>
+    /// <param name="score">What an input is worth.</param>
+    /// <param name="count">Vectors for each layer. Default 1.</param>
+    /// <param name="seed">Seed of k-means. Default 1.</param>
+    /// <param name="cancel">Checked between layers.</param>
+    /// <returns>By path of the layer; dispose them.</returns>
+    /// <exception cref="ArgumentException">A table of another model, too few tokens, or a number out of its range.</exception>
+    public static IReadOnlyDictionary<string, BiasRecovery> Of(
+        LanguageModel model, Tensor ids, SparsityTable table, InputScore score, int count = 1, long seed = 1, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(ids);
+        ArgumentNullException.ThrowIfNull(table);
+        ArgumentNullException.ThrowIfNull(score);
+        ScoreCalibration.RequireTokens(ids);
+        table.RequireFor(model);
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        var inputs = new Dictionary<string, Tensor>();
+        var stop = new List<Action>();
+        try
+        {
+            foreach (LinearSlot slot in LinearSlots.Of(model))
+            {
+                string name = slot.Name;
+                stop.Add(((Linear)slot.Module).register_forward_pre_hook((_, input) =>
+                {
+                    inputs[name] = input.detach().reshape(-1, input.shape[^1]).clone().DetachFromDisposeScope();
+                    return input;
+                }).remove);
+            }
+
+            model.Logits(ids, lastOnly: true);
+        }
+        finally
+        {
+            foreach (Action each in stop) each();
+        }
+
+        var made = new Dictionary<string, BiasRecovery>();
+        foreach (LinearSlot slot in LinearSlots.Of(model))
+        {
+            cancel.ThrowIfCancellationRequested();
+            using DisposeScope one = NewDisposeScope();
+            using Tensor x = inputs[slot.Name];
+            Tensor weight = ((Linear)slot.Module).weight, scores = InputScore.Of(x, score.ScaleOf(slot.Name, weight));
+            made[slot.Name] = Of(weight, x.masked_fill(ActivationBudget.TopK(table[slot.Name]).Choose(scores).ToMask(), 0), count, seed);
+        }
+
+        return made;
     }
 
     /// <inheritdoc/>

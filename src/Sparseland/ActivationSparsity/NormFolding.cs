@@ -15,10 +15,16 @@ public static class NormFolding
     /// <param name="model">The decoder; it stays as it is.</param>
     /// <param name="untie">Whether a head that shares its matrix with the embeddings may get a copy of its own: it takes the last norm, which the embeddings must not. Default false.</param>
     /// <returns>A new decoder of the same type of numbers; dispose it.</returns>
-    /// <exception cref="ArgumentException">A tied head without permission, norms of what blocks add (Gemma 2), or layers that are not linear.</exception>
-    public static TinyLM Fold(TinyLM model, bool untie = false)
+    /// <exception cref="ArgumentException">A tied head without permission, a model with layer norms (GPT-2, Pythia), norms of what blocks add (Gemma 2), or layers that are not linear.</exception>
+    public static TinyLM Fold(LanguageModel model, bool untie = false)
     {
         ArgumentNullException.ThrowIfNull(model);
+        return model is TinyLM llama ? Folded(llama, untie)
+            : throw new ArgumentException($"{model.GetType().Name} has layer norms, which take the mean off and have biases: they do not commute with rotations. Decoders of the Llama family can be folded.", nameof(model));
+    }
+
+    private static TinyLM Folded(TinyLM model, bool untie)
+    {
         if (model.Config.TiedEmbeddings && !untie)
             throw new ArgumentException("The head shares its matrix with the embeddings, and the last norm must go into the head alone; allow it to be untied.", nameof(untie));
         if (model.Config.OutputNorms)

@@ -20,7 +20,7 @@ public static class Rotation
     /// <param name="model">The decoder; it stays as it is.</param>
     /// <param name="untie">Whether a head that shares its matrix with the embeddings may get one of its own. Default false.</param>
     /// <exception cref="ArgumentException">What <see cref="NormFolding.Fold"/> refuses.</exception>
-    public static RotatedModel ColumnOrthogonal(TinyLM model, bool untie = false)
+    public static RotatedModel ColumnOrthogonal(LanguageModel model, bool untie = false)
     {
         TinyLM rotated = NormFolding.Fold(model, untie);
         try

@@ -17,7 +17,7 @@ public sealed class LowRankFactors : IDisposable
     /// <summary>V^T [rank, in], orthonormal rows.</summary>
     public Tensor Right { get; }
 
-    /// <summary>All min(in, out) singular values of the matrix, falling.</summary>
+    /// <summary>All min(in, out) singular values of the matrix, falling; of factors made elsewhere only what they hold.</summary>
     public IReadOnlyList<double> SingularValues { get; }
 
     /// <summary>Rank of the factors.</summary>
@@ -48,6 +48,23 @@ public sealed class LowRankFactors : IDisposable
         long r = rank ?? most;
         Tensor left = (u * s).narrow(1, 0, r).to(weight.dtype).contiguous().to(weight.device), right = vt.narrow(0, 0, r).to(weight.dtype).contiguous().to(weight.device);
         return new(left.DetachFromDisposeScope(), right.DetachFromDisposeScope(), s.contiguous().data<double>().ToArray());
+    }
+
+    /// <summary>Takes factors that were made elsewhere, the strongest rank first.</summary>
+    /// <param name="left">[out, rank]; copied.</param>
+    /// <param name="right">[rank, in], of the same type; copied.</param>
+    /// <returns>Its <see cref="SingularValues"/> are the norms of the columns of left, which they are where the rows of right are orthonormal and the columns of left orthogonal.</returns>
+    /// <exception cref="ArgumentException">Shapes or types do not fit each other.</exception>
+    public static LowRankFactors From(Tensor left, Tensor right)
+    {
+        ArgumentNullException.ThrowIfNull(left);
+        ArgumentNullException.ThrowIfNull(right);
+        if (left.dim() != 2 || right.dim() != 2 || left.shape[1] != right.shape[0] || left.dtype != right.dtype)
+            throw new ArgumentException($"left must be [out, rank] and right [rank, in] of one type, but they are [{string.Join(", ", left.shape)}] of {left.dtype} and [{string.Join(", ", right.shape)}] of {right.dtype}.", nameof(right));
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        double[] norms = left.detach().cpu().to(ScalarType.Float64).square().sum([0L]).sqrt().contiguous().data<double>().ToArray();
+        return new(left.detach().contiguous().clone().DetachFromDisposeScope(), right.detach().contiguous().clone().DetachFromDisposeScope(), norms);
     }
 
     /// <summary>(U S)_r (V_r^T x) of the leading ranks.</summary>
