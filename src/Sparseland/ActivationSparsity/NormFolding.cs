@@ -31,10 +31,12 @@ public static class NormFolding
             throw new ArgumentException("post_attention_layernorm and post_feedforward_layernorm scale what a block adds to the residual stream; their weights cannot go into a matrix before or behind them.", nameof(model));
         _ = SparsityTable.Dense(model);
         using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
+
+        // The model is the caller's, so it is made before the scope of what is only needed here.
         TinyLM folded = new(model.Config with { TiedEmbeddings = false });
         folded.to(model.Embeddings.dtype);
         folded.to(model.Embeddings.device);
+        using DisposeScope scope = NewDisposeScope();
         folded.train(model.training);
         Dictionary<string, Parameter> from = model.named_parameters().ToDictionary(p => p.name, p => p.parameter), to = folded.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         foreach ((string name, Parameter parameter) in to) parameter.copy_(name == "lm_head.weight" && model.Config.TiedEmbeddings ? model.Embeddings : from[name]);
