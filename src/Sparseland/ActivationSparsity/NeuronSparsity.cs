@@ -3,6 +3,7 @@ using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Sparseland.ActivationSparsity;
 
@@ -32,6 +33,7 @@ public sealed record HiddenScore : NeuronScore;
 public sealed class NeuronSparsity : IActivationHook
 {
     private readonly Dictionary<int, float[]> _gates = [];
+    private readonly Dictionary<int, double[]> _sums = [];
     private readonly Dictionary<int, Support> _prompt = [];
     private readonly Dictionary<int, long> _position = [];
     private readonly NeuronScore _score;
@@ -83,7 +85,7 @@ public sealed class NeuronSparsity : IActivationHook
         if (length > 1) _position[site.Layer] = 0;
         long from = _position.GetValueOrDefault(site.Layer), dense = Math.Clamp(SparseFrom - from, 0, length);
         _position[site.Layer] = from + length;
-        Tensor? mask = _score is PromptScore ? OfPrompt(site.Layer, value, dense) : dense == length ? null : OfTokens(site.Layer, value);
+        Tensor? mask = _score is PromptScore ? OfPrompt(site.Layer, value, from, dense) : dense == length ? null : OfTokens(site.Layer, value);
         if (mask is null || dense == length) return null;
         mask = mask.to(value.device).expand(batch, length, width).clone();
         if (dense > 0) mask.narrow(1, 0, dense).fill_(true);
@@ -103,17 +105,22 @@ public sealed class NeuronSparsity : IActivationHook
         return kept.ToMask().view(value.shape);
     }
 
-    private Tensor? OfPrompt(int layer, Tensor value, long prompt)
+    private Tensor OfPrompt(int layer, Tensor value, long from, long prompt)
     {
-        // A prompt of one token is given as several only where it is longer: then what came before decides.
+        int rows = (int)value.shape[0], width = (int)value.shape[2];
         if (prompt > 0)
         {
             Tensor z = value.detach().narrow(1, 0, prompt).to(ScalarType.Float64), unit = z / z.square().sum([2L], keepdim: true).sqrt().clamp_min(double.Epsilon);
-            _prompt[layer] = Select.TopK(unit.square().sum([1L]).sqrt(), Budget.PerRow(Kept((int)value.shape[2], Density)));
+            double[] squares = unit.square().sum([1L]).cpu().contiguous().data<double>().ToArray();
+
+            // A prompt may come token by token.
+            if (from > 0 && _sums.TryGetValue(layer, out double[]? before) && before.Length == squares.Length) TensorPrimitives.Add(squares, before, squares);
+            _sums[layer] = squares;
+            _prompt[layer] = Select.TopK(squares, rows, width, Budget.PerRow(Kept(width, Density)));
         }
 
-        if (!_prompt.TryGetValue(layer, out Support? chosen) || chosen.Rows != value.shape[0])
-            throw new InvalidOperationException($"Block {layer} has seen no prompt of {value.shape[0]} sequences; call the model with the prompt first.");
-        return chosen.ToMask().view(value.shape[0], 1, value.shape[2]);
+        if (!_prompt.TryGetValue(layer, out Support? chosen) || (chosen.Rows, chosen.Columns) != (rows, width))
+            throw new InvalidOperationException($"Block {layer} has seen no prompt of {rows} sequences; call the model with the prompt first.");
+        return chosen.ToMask().view(rows, 1, width);
     }
 }

@@ -49,7 +49,11 @@ public class NeuronSparsityTests
         // A later token that comes alone.
         Tensor next = randn(2, 1, 10, dtype: ScalarType.Float64);
         Assert.True(hook.Visit(new(0, Activation.MlpHidden), next)!.equal(next * units.ToMask().unsqueeze(1)).all().item<bool>());
-        Assert.Throws<InvalidOperationException>(() => hook.Visit(new(1, Activation.MlpHidden), next));
+        Assert.Throws<InvalidOperationException>(() => hook.Visit(new(0, Activation.MlpHidden), next.narrow(0, 0, 1)));
+
+        // The prompt may come token by token.
+        for (int t = 0; t < 4; t++) hook.Visit(new(1, Activation.MlpHidden), hidden.narrow(1, t, 1));
+        Assert.True(hook.Visit(new(1, Activation.MlpHidden), next)!.equal(next * units.ToMask().unsqueeze(1)).all().item<bool>());
     }
 
     [Fact]

@@ -70,7 +70,7 @@ public class RankAwareTests
             }
         }
 
-        Assert.Equal(new RankSplit(115, 2), RankSplit.Budget(256, 512, 0.5, 0.9));
+        Assert.Equal(new RankSplit(115, 8), RankSplit.Budget(256, 512, 0.5, 0.9));
         Assert.Throws<ArgumentOutOfRangeException>(() => RankSplit.Budget(4, 4, 0.5, 1.1));
         Assert.Throws<ArgumentException>(() => RankSplit.Budget(4, 4, 0.9, 1));
     }
