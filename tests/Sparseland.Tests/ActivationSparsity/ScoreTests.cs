@@ -84,7 +84,7 @@ public class ScoreTests
             Assert.Equal(budget.Choose(scores).Row(0).ToArray(), budget.Choose(scores.data<float>().ToArray()));
     }
 
-    /// <summary>numpy.quantile(values, share) of the same numbers: 20,000 draws each; a bin is 1/128 of its value wide.</summary>
+    /// <summary>Quantiles of the sorted numbers themselves, 20,000 draws; a bin is 1/128 of its value wide.</summary>
     [Theory]
     [InlineData(1e-20)]
     [InlineData(1)]
