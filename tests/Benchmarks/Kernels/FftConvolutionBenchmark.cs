@@ -22,7 +22,7 @@ public class FftConvolutionBenchmark : IQuickBenchmark
             foreach (FftPlan plan in new[] { FftPlan.Create(2 * L), FftPlan.Create(2 * L, kernel: FftKernel.Products) })
             {
                 KernelSpectrum own = KernelSpectrum.From(k, plan);
-                yield return new($"{Batch} x {Channels} x {L}, {plan}", () => FftConvolution.Forward(u, own).Dispose(), "libtorch rfft", peer, plan.Kernel == FftKernel.Butterflies ? 1.2 : null);
+                yield return new($"{Batch} x {Channels} x {L}, {plan}", () => FftConvolution.Forward(u, own).Dispose(), "libtorch rfft", peer, plan.Kernel == FftKernel.Butterflies ? 1.2 : 0);
             }
 
             FftPlan sparse = FftPlan.Create(2 * L, [2 * L / 64, 64], FftKernel.Products);
