@@ -68,7 +68,11 @@ internal readonly unsafe record struct PaddedPlanes
                 continue;
             }
 
-            for (int column = 0; column < Width; column++) to[((column + Padding) % Step * PartWidth) + ((column + Padding) / Step)] = from[column];
+            for (int first = 0; first < Step; first++)
+            {
+                float* part = to + ((first + Padding) % Step * PartWidth) + ((first + Padding) / Step);
+                for (int column = first; column < Width; column += Step) *part++ = from[column];
+            }
         }
     }
 }
