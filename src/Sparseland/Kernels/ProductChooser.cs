@@ -39,7 +39,7 @@ public static class ProductChooser
     /// <summary>The table: the first line with enough vectors and no more density than there is.</summary>
     public static IReadOnlyList<ProductRule> Table { get; } =
     [
-        new(3, 0.85, ProductKernel.Dense), new(3, 0.45, ProductKernel.Bitmap), new(3, 0, ProductKernel.Csr),
+        new(3, 0.85, ProductKernel.Dense), new(3, 0.35, ProductKernel.Bitmap), new(3, 0, ProductKernel.Csr),
         new(8, 0.6, ProductKernel.Dense), new(8, 0.4, ProductKernel.BitmapTiles), new(8, 0, ProductKernel.Csr),
         new(int.MaxValue, 0.3, ProductKernel.Dense), new(int.MaxValue, 0, ProductKernel.Csr),
     ];
