@@ -139,7 +139,15 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
         Tensor mask = kept.ToMask(flat.device);
         if (dense > 0) mask.view(-1, length, Inputs).narrow(1, 0, dense).fill_(true);
         Tensor used = flat * mask, output = nn.functional.linear(used, linear.weight, linear.bias);
-        if (Dropped is not null) output = output + Dropped.Outcome(flat - used);
+        if (Dropped is not null)
+        {
+            Tensor made = Dropped.Outcome(flat - used);
+
+            // Tokens before the first sparse one drop nothing, so nothing stands in for it.
+            if (dense > 0) made = made.view(-1, length, Outputs).index_fill(1, arange(dense), 0).view(rows, Outputs);
+            output = output + made;
+        }
+
         Count(kept, length, dense);
         return output;
     }

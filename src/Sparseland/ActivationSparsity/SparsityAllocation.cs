@@ -7,8 +7,11 @@ namespace Sparseland.ActivationSparsity;
 /// <summary>How sparsity is shared out within each block.</summary>
 public sealed record GreedyBlockOptions
 {
-    /// <summary>By how much a raise lifts the sparsity of a block, in (0, 0.5]. Default 0.025.</summary>
-    public double Step { get; init; } = 0.025;
+    /// <summary>
+    /// By how much a raise lifts the sparsity of a block, in (0, 0.5]. Default 0.005. TEAL's step of 0.05 lifts a layer by 0.05 over its weights relative to those of the queries, so the block by
+    /// 0.05 over the sum of these: 0.0056 where that sum is 9. With large steps a small layer goes from dense to nearly nothing at once.
+    /// </summary>
+    public double Step { get; init; } = 0.005;
 
     /// <summary>Share of the positions, the last ones, over which a block's change is measured, in (0, 1]. Default 0.25.</summary>
     public double LastShare { get; init; } = 0.25;
@@ -123,6 +126,7 @@ public static class SparsityAllocation
         private readonly GreedyBlockOptions _options;
         private readonly double[] _at;
         private readonly double _size;
+        private double _error;
 
         public BlockSearch(LanguageModel model, int block, Tensor input, LayerSparsity[] layers, SparseInputs sparse, GreedyBlockOptions options)
         {
@@ -134,10 +138,10 @@ public static class SparsityAllocation
 
         public double Sparsity => _layers.Select((l, p) => l.Weights * _at[p]).Sum() / _layers.Sum(l => (double)l.Weights);
 
-        /// <summary>Raises the layer whose raise changes the output least.</summary>
+        /// <summary>Raises the layer whose raise changes the output least; where one is cut short, for each weight that it saves.</summary>
         public SparsityStep Raise(CancellationToken cancel)
         {
-            (int best, double least) = (-1, double.PositiveInfinity);
+            (int best, double least, double bestError) = (-1, double.PositiveInfinity, 0);
             double all = _layers.Sum(l => (double)l.Weights);
             double Next(int p) => Math.Min(_at[p] + (_options.Step * all / _layers[p].Weights), 1 - (1.0 / _layers[p].Inputs));
             for (int p = 0; p < _layers.Length; p++)
@@ -150,13 +154,15 @@ public static class SparsityAllocation
                 layer.Budget = ActivationBudget.TopK(Next(p));
                 double error = Squared(Last(_model.RunBlock(_block, _input, _options.Hook)) - _dense);
                 layer.Budget = before;
-                if (error < least) (best, least) = (p, error);
+                double rate = (error - _error) / ((Next(p) - _at[p]) * _layers[p].Weights);
+                if (rate < least) (best, least, bestError) = (p, rate, error);
             }
 
             if (best < 0) throw new InvalidOperationException($"No layer of block {_block} can be raised any further: every one is down to one input.");
             _at[best] = Next(best);
             _sparse[_layers[best].Layer].Budget = ActivationBudget.TopK(_at[best]);
-            return new(_block, _layers[best].Layer, _at[best], Sparsity, least / _size);
+            _error = bestError;
+            return new(_block, _layers[best].Layer, _at[best], Sparsity, bestError / _size);
         }
 
         private static double Squared(Tensor t)

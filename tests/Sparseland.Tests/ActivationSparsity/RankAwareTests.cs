@@ -121,6 +121,22 @@ public class RankAwareTests
     }
 
     [Fact]
+    public void Tokens_before_the_first_sparse_one_get_no_mean_of_what_is_dropped()
+    {
+        using var scope = NewDisposeScope();
+        Linear linear = nn.Linear(12, 9);
+        using BiasRecovery mean = BiasRecovery.Of(linear.weight, randn(50, 12) + 2);
+        using var layer = new SparseInputLinear(linear, "layer", new InputMagnitudeScore(), ActivationBudget.TopK(0.5), sparseFrom: 4, dropped: mean);
+        Tensor x = randn(2, 10, 12), dense = linear.call(x).detach();
+        for (int again = 0; again < 2; again++)
+        {
+            Tensor apart = (layer.call(x) - dense).abs();
+            Assert.True(apart.narrow(1, 0, 4).max().item<float>() < 1e-5);
+            Assert.True(apart.narrow(1, 4, 6).max().item<float>() > 1e-2);
+        }
+    }
+
+    [Fact]
     public void A_search_keeps_its_budget_and_finds_no_worse_than_it_began_with()
     {
         using var scope = NewDisposeScope();
