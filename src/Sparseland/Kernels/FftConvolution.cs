@@ -12,6 +12,8 @@ namespace Sparseland.Kernels;
 /// <param name="After">dL/dw [B, H, L], or null without that gate.</param>
 public sealed record FftGradients(Tensor Signal, Tensor Kernel, Tensor? Before, Tensor? After) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(Signal, Kernel, Before, After);
+
     /// <summary>Frees the tensors.</summary>
     public void Dispose()
     {
@@ -19,7 +21,11 @@ public sealed record FftGradients(Tensor Signal, Tensor Kernel, Tensor? Before, 
         Kernel.Dispose();
         Before?.Dispose();
         After?.Dispose();
+        _size.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
 }
 
 /// <summary>
@@ -51,9 +57,9 @@ public static unsafe class FftConvolution
     /// <param name="gradient">dL/dy [B, H, L].</param>
     /// <param name="signal">u.</param>
     /// <param name="kernel">Spectra of the kernels.</param>
-    /// <param name="before">v, if there was one.</param>
-    /// <param name="after">w, if there was one.</param>
-    /// <param name="circular">As in <see cref="Forward"/>.</param>
+    /// <param name="before">v, if there was one. Default: none.</param>
+    /// <param name="after">w, if there was one. Default: none.</param>
+    /// <param name="circular">As in <see cref="Forward"/>. Default false.</param>
     /// <param name="cancel">Checked before each pair of rows.</param>
     /// <returns>The caller disposes it.</returns>
     /// <exception cref="ArgumentException">A shape, type or device does not fit, or the spectra leave frequencies out.</exception>

@@ -9,7 +9,11 @@ namespace Sparseland.Kernels;
 /// <param name="Positions">Numbers of a channel, from one to the next.</param>
 /// <param name="Start">Where the pointer starts: the first number of the first stored weight's channel.</param>
 /// <param name="Differences">From the channel of each stored weight (or block of M) to that of the next, in numbers; the last leads back to the first, so that their sum is 0.</param>
-public sealed record DifferenceStream(int Positions, long Start, IReadOnlyList<int> Differences);
+public sealed record DifferenceStream(int Positions, long Start, IReadOnlyList<int> Differences)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Tensors.Readable.Of(this);
+}
 
 /// <summary>
 /// A 1 x 1 convolution with sparse weights (Elsen, Dukhan, Gale and Simonyan, "Fast sparse ConvNets", CVPR 2020): a sparse matrix [outputs, inputs] times dense activations

@@ -20,7 +20,7 @@ public sealed class GradualMagnitude : IDisposable
     /// <param name="model">The network.</param>
     /// <param name="names">Weights that are pruned.</param>
     /// <param name="schedule">Sparsity by step.</param>
-    /// <param name="every">Steps between two choices; positive.</param>
+    /// <param name="every">Steps between two choices; positive. Default 20.</param>
     /// <param name="pattern">From a sparsity to who competes with whom; null, the default, for <see cref="PruningPattern.PerLayer"/>.</param>
     /// <exception cref="ArgumentException">No names, an unknown or tied parameter, or a number out of its range.</exception>
     public GradualMagnitude(nn.Module model, IReadOnlyList<string> names, SparsitySchedule schedule, int every = 20, Func<double, PruningPattern>? pattern = null)
