@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -173,18 +172,11 @@ public static unsafe class FftConvolution
             return;
         }
 
-        try
+        FirstFailure.Of(() => Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel }, () => new FftWork(plan), (i, _, work) =>
         {
-            Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel }, () => new FftWork(plan), (i, _, work) =>
-            {
-                body(work, i);
-                return work;
-            }, _ => { });
-        }
-        catch (AggregateException error)
-        {
-            ExceptionDispatchInfo.Throw(error.InnerExceptions[0]);
-        }
+            body(work, i);
+            return work;
+        }, _ => { }));
     }
 
     private static Tensor Plain(Tensor x) => x.detach().contiguous();

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Runtime.ExceptionServices;
+using Sparseland.Tensors;
 using TorchSharp;
 
 namespace Sparseland.Kernels;
@@ -47,21 +47,7 @@ public static unsafe class Smash
                 }
             }
 
-            if (threads == 1)
-            {
-                Work(0);
-            }
-            else
-            {
-                try
-                {
-                    Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, Work);
-                }
-                catch (AggregateException error)
-                {
-                    ExceptionDispatchInfo.Throw(error.InnerExceptions[0]);
-                }
-            }
+            FirstFailure.Of(() => SparseMatrix.EachPiece(threads, Work, threads));
         }
 
         long products = windows.Sum(w => w.Products), inserted = tables.Sum(t => t.Insertions);

@@ -1,4 +1,4 @@
-using System.Runtime.ExceptionServices;
+using Sparseland.Tensors;
 using TorchSharp;
 
 namespace Sparseland.Kernels;
@@ -93,18 +93,11 @@ public static unsafe class SpGemm
                     return;
                 }
 
-                try
+                FirstFailure.Of(() => Parallel.For(0, cut.Length - 1, all, () => new Accumulators(right, b.Columns, options.Accumulator), (piece, _, own) =>
                 {
-                    Parallel.For(0, cut.Length - 1, all, () => new Accumulators(right, b.Columns, options.Accumulator), (piece, _, own) =>
-                    {
-                        work(piece)(own);
-                        return own;
-                    }, own => own.Dispose());
-                }
-                catch (AggregateException error)
-                {
-                    ExceptionDispatchInfo.Throw(error.InnerExceptions[0]);
-                }
+                    work(piece)(own);
+                    return own;
+                }, own => own.Dispose()));
             }
         }
     }
