@@ -20,7 +20,7 @@ public abstract class NewWeight
     public virtual bool NeedsGradient => false;
 
     /// <summary>Normal with mean 0: SET and QuickSelection with a deviation of 0.1.</summary>
-    /// <param name="deviation">Standard deviation, positive and finite.</param>
+    /// <param name="deviation">Standard deviation, positive and finite. Default 0.1.</param>
     /// <exception cref="ArgumentOutOfRangeException">Out of its range.</exception>
     public static NewWeight Normal(double deviation = 0.1)
     {

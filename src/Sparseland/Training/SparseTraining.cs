@@ -108,7 +108,7 @@ public static class SparseTraining
     /// <param name="method">How it becomes or stays sparse.</param>
     /// <param name="X">Samples, the first dimension counts them; stays the caller's.</param>
     /// <param name="labels">Class numbers.</param>
-    /// <param name="masks">The masks to begin with; they move with the training and stay the caller's. Null for a dense beginning, and for methods that prune.</param>
+    /// <param name="masks">The masks to begin with; they move with the training and stay the caller's. Null, the default, for a dense beginning and for methods that prune.</param>
     /// <param name="options">Epochs, batches, rates, seed; null, the default, for the record's.</param>
     /// <param name="hooks">Evaluation and callbacks; null, the default, for none.</param>
     /// <param name="progress">Reported after each step.</param>

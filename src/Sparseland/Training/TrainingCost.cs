@@ -8,7 +8,7 @@ public static partial class TrainingCost
 {
     /// <summary>f_S: forward products of the active weights, with layers that have no mask counted whole.</summary>
     /// <param name="layers">The layers with how often each weight is used; see <see cref="LayerShape.Of"/>.</param>
-    /// <param name="masks">The masks; null for the dense network.</param>
+    /// <param name="masks">The masks; null, the default, for the dense network.</param>
     /// <exception cref="ArgumentException">There are no layers.</exception>
     public static long Forward(IReadOnlyList<LayerShape> layers, MaskSet? masks = null)
     {
