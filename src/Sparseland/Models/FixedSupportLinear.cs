@@ -115,7 +115,11 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    private sealed record Places(Support Rows, Support Columns);
+    /// <summary>X W^T with W's stored entries as they are given, and its gradients: what every layer of known places computes.</summary>
+    internal static Tensor Multiply(Tensor input, Tensor values, Tensor order, Places places) => Product.apply(input, values, order, places);
+
+    /// <summary>The places of W row by row, and of its transpose.</summary>
+    internal sealed record Places(Support Rows, Support Columns);
 
     private sealed class Product : autograd.SingleTensorFunction<Product>
     {

@@ -153,6 +153,9 @@ public sealed partial class MaskSet : IDisposable
         Version++;
     }
 
+    /// <summary>Says that masks were written in place.</summary>
+    internal void Touch() => Version++;
+
     /// <summary>Sets all inactive weights to zero.</summary>
     public void Apply()
     {

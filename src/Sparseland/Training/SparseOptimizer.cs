@@ -92,6 +92,9 @@ public sealed class SparseOptimizer : IOptimizer
     /// <summary>The last update; null before the first, and after a resumption.</summary>
     public TopologyReport? LastUpdate { get; private set; }
 
+    /// <summary>Whether the coming step looks at the gradient of inactive weights: where it does not, nobody has to compute it (<see cref="MaskedLinear"/>).</summary>
+    public bool NeedsDenseGradient => Options.Moments == MomentRule.Keep || NeedsAverage || (NeedsGradient && IsDue(Count + 1));
+
     /// <summary>Called after each update; null for nobody.</summary>
     public Action<TopologyReport>? OnUpdate { get; set; }
 
@@ -254,6 +257,7 @@ public sealed class SparseOptimizer : IOptimizer
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
         OptimizerState.CopyInto(State, state, count);
+        Masks.Touch();
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach (string name in Masks.Names)
