@@ -101,6 +101,34 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
         })];
     }
 
+    /// <summary>Puts the layers that these stood for back, with V as their weights: hard zeros where the mask of W as it is now is false.</summary>
+    /// <param name="model">The network.</param>
+    /// <param name="replaced">What <see cref="Attach"/> gave.</param>
+    /// <returns>The masks; dispose them.</returns>
+    internal static MaskSet Harden(nn.Module model, IReadOnlyList<ReplacedLayer> replaced)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        var masks = new Dictionary<string, Tensor>();
+        foreach (ReplacedLayer one in replaced)
+        {
+            var layer = (EffectiveWeight)one.After;
+            Tensor mask = layer.Rule.Mask(layer.Raw);
+            layer.Raw.masked_fill_(mask.logical_not(), 0);
+            masks[one.Slot.Name + ".weight"] = mask;
+        }
+
+        Leave(replaced);
+        return MaskSet.Of(model, masks);
+    }
+
+    /// <summary>Puts the layers that these stood for back.</summary>
+    internal static void Leave(IReadOnlyList<ReplacedLayer> replaced)
+    {
+        LinearSlots.Restore(replaced);
+        foreach (ReplacedLayer one in replaced) ((EffectiveWeight)one.After).Forget();
+    }
+
     /// <summary>V x + b.</summary>
     /// <param name="input">[..., in], or [samples, in, rows, columns].</param>
     public override Tensor forward(Tensor input)
@@ -108,14 +136,29 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
         Tensor mask = _rule.Mask(Raw);
-        Tensor weight = _rule.Effective(Raw, mask);
+        Tensor output = Product(input, mask);
         _mask?.Dispose();
         _mask = mask.DetachFromDisposeScope();
-        return (_kernel is null ? nn.functional.linear(input, weight, Bias) : _kernel.Apply(input, weight, Bias)).MoveToOuterDisposeScope();
+        return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Frees what is the layer's own, when the layer that it stood for has been put back; the parameters stay.</summary>
-    internal void Leave()
+    private Tensor Product(Tensor input, Tensor mask)
+    {
+        if (_rule is not IProductRule products)
+        {
+            Tensor weight = _rule.Effective(Raw, mask);
+            return _kernel is null ? nn.functional.linear(input, weight, Bias) : _kernel.Apply(input, weight, Bias);
+        }
+
+        if (_kernel is null) return products.Linear(input, Raw, Bias, mask);
+
+        // The second convolution is of zeros: it is there for its gradient.
+        Tensor still = input.detach();
+        return _kernel.Apply(still, _rule.Effective(Raw, mask), Bias) + _kernel.Apply(input - still, products.Backward(Raw, mask), null);
+    }
+
+    /// <summary>Frees what is the layer's own; the parameters stay.</summary>
+    private void Forget()
     {
         _mask?.Dispose();
         _mask = null;
@@ -124,7 +167,7 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) Leave();
+        if (disposing) Forget();
         base.Dispose(disposing);
     }
 

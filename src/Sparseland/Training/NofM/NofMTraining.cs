@@ -113,25 +113,18 @@ public sealed class NofMTraining : IDisposable
     {
         ObjectDisposedException.ThrowIf(_left, this);
         if (!force && Stage != Schedule.Final) throw new InvalidOperationException($"The layers are at {Stage}, and the schedule ends at {Schedule.Final}: pruned weights still count. Train on, or harden with force.");
-        using DisposeScope scope = NewDisposeScope();
-        using IDisposable off = no_grad();
         Set(Schedule.Final);
-        var masks = new Dictionary<string, Tensor>();
-        foreach ((string name, EffectiveWeight layer) in Layers)
-        {
-            Tensor mask = layer.Rule.Mask(layer.Raw);
-            layer.Raw.masked_fill_(mask.logical_not(), 0);
-            masks[name + ".weight"] = mask;
-        }
-
-        Leave();
-        return MaskSet.Of(Module, masks);
+        MaskSet masks = EffectiveWeight.Harden(Module, _replaced);
+        Forget();
+        return masks;
     }
 
     /// <summary>Puts the layers back with their dense weights, if the network was not hardened.</summary>
     public void Dispose()
     {
-        if (!_left) Leave();
+        if (_left) return;
+        EffectiveWeight.Leave(_replaced);
+        Forget();
     }
 
     /// <inheritdoc/>
@@ -199,11 +192,9 @@ public sealed class NofMTraining : IDisposable
 
     private string Named(string variant) => variant.Length == 0 ? Schedule.ToString()! : $"{variant}; {Schedule}";
 
-    private void Leave()
+    private void Forget()
     {
         _left = true;
-        LinearSlots.Restore(_replaced);
-        foreach (EffectiveWeight layer in _layers) layer.Leave();
         foreach (Tensor? before in _before) before?.Dispose();
         Array.Clear(_before);
     }
