@@ -28,6 +28,7 @@ public sealed class NofMTraining : IDisposable
     private readonly EffectiveWeight[] _layers;
     private readonly Tensor?[] _before;
     private readonly List<NofMStepReport> _report = [];
+    private long _stayed;
     private bool _left;
 
     private NofMTraining(nn.Module module, IReadOnlyList<ReplacedLayer> replaced, NofMSchedule schedule)
@@ -164,7 +165,7 @@ public sealed class NofMTraining : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         double kept = 0, pruned = 0;
-        long stay = 0, stayed = 0, changed = 0;
+        long stay = 0, changed = 0;
         bool known = true;
         for (int i = 0; i < _layers.Length; i++)
         {
@@ -172,21 +173,18 @@ public sealed class NofMTraining : IDisposable
 
             // Each mini-batch of a step has added the pull.
             if (Stage.Pull > 0 && loop.Options.Accumulate > 1) gradient.add_(where(mask, 0, _layers[i].Raw), alpha: -Stage.Pull * (loop.Options.Accumulate - 1));
-            pruned += where(mask, 0, gradient).square().sum().to(ScalarType.Float64).item<double>();
-            kept += where(mask, gradient, 0).square().sum().to(ScalarType.Float64).item<double>();
-            stay += mask.sum().item<long>();
+            MaskedGradient layer = MaskedGradient.Of(gradient, mask, _before[i]);
+            kept += layer.Kept;
+            pruned += layer.Pruned;
+            stay += layer.Count;
+            changed += layer.Changed;
             known &= _before[i] is not null;
-            if (_before[i] is { } before)
-            {
-                changed += before.ne(mask).sum().item<long>();
-                stayed += before.sum().item<long>();
-                before.Dispose();
-            }
-
+            _before[i]?.Dispose();
             _before[i] = mask.clone().DetachFromDisposeScope();
         }
 
-        double ratio = pruned == 0 ? 0 : Math.Sqrt(pruned / kept), flips = known && stay == stayed && stay > 0 ? changed / 2.0 / stay : double.NaN;
+        double ratio = pruned == 0 ? 0 : Math.Sqrt(pruned / kept), flips = known && stay == _stayed && stay > 0 ? changed / 2.0 / stay : double.NaN;
+        _stayed = stay;
         _report.Add(new(loop.Done, Stage, ratio, flips, Stage.Density));
     }
 
