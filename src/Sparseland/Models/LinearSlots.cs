@@ -71,6 +71,16 @@ public static class LinearSlots
         return slots;
     }
 
+    /// <summary>The places of the two-dimensional convolutions of all Sequentials of a network, in its order; another layer from [samples, in, rows, columns] may stand there.</summary>
+    /// <param name="model">The network.</param>
+    public static IReadOnlyList<LinearSlot> ConvolutionsOf(Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return [.. model.named_modules().Prepend(("", model)).DistinctBy(m => m.Item2, ReferenceEqualityComparer.Instance)
+            .Where(m => m.Item2 is Sequential)
+            .SelectMany(m => m.Item2.named_children().Where(c => c.module is Conv2d).Select(c => InSequential(Join(m.Item1, c.name), (Sequential)m.Item2, (Conv2d)c.module)))];
+    }
+
     /// <summary>The slot of a name.</summary>
     /// <param name="model">The network.</param>
     /// <param name="name">Path of the layer.</param>
@@ -124,12 +134,12 @@ public static class LinearSlots
         return replaced;
     }
 
-    private static LinearSlot InSequential(string name, Sequential owner, Linear linear)
+    private static LinearSlot InSequential(string name, Sequential owner, Module<Tensor, Tensor> layer)
     {
         // TorchSharp's Sequential has no setter; its list of layers is what its forward pass walks.
         if (s_layers?.GetValue(owner) is not List<IModule<Tensor, Tensor>> layers) throw new NotSupportedException("This version of TorchSharp keeps the layers of a Sequential elsewhere; they cannot be replaced.");
-        int at = layers.FindIndex(layer => ReferenceEquals(layer, linear));
-        return new(name, () => (Module<Tensor, Tensor>)layers[at], layer => layers[at] = layer);
+        int at = layers.FindIndex(other => ReferenceEquals(other, layer));
+        return new(name, () => (Module<Tensor, Tensor>)layers[at], other => layers[at] = other);
     }
 
     private static string Join(string path, string name) => path.Length == 0 ? name : $"{path}.{name}";

@@ -11,8 +11,9 @@ public static class SmallClassifiers
     /// <summary>Multi-layer perceptron: fc1, relu1, fc2, ..., head.</summary>
     /// <param name="widths">Inputs, hidden widths, classes; at least two numbers.</param>
     /// <param name="seed">Seed of the weights.</param>
+    /// <param name="batchNorm">Whether a batch norm stands behind each hidden layer: fc1, bn1, relu1, .... Default false.</param>
     /// <exception cref="ArgumentException">Fewer than two widths, or one that is not positive.</exception>
-    public static Sequential Mlp(IReadOnlyList<int> widths, long seed)
+    public static Sequential Mlp(IReadOnlyList<int> widths, long seed, bool batchNorm = false)
     {
         ArgumentNullException.ThrowIfNull(widths);
         if (widths.Count < 2 || widths.Any(w => w < 1))
@@ -22,6 +23,7 @@ public static class SmallClassifiers
         {
             bool last = i == widths.Count - 1;
             layers.Add((last ? "head" : $"fc{i}", Linear(widths[i - 1], widths[i])));
+            if (!last && batchNorm) layers.Add(($"bn{i}", BatchNorm1d(widths[i])));
             if (!last) layers.Add(($"relu{i}", ReLU()));
         }
 

@@ -174,18 +174,14 @@ public sealed class PstModel : IDisposable
 
     private static void CheckSlots(nn.Module module, LinearSlot[] slots)
     {
-        // Who holds which weight: a matrix of two owners would be two matrices afterwards.
-        ILookup<nint, string> owners = module.named_modules().Prepend(("", module)).DistinctBy(m => m.Item2, ReferenceEqualityComparer.Instance)
-            .SelectMany(m => m.Item2.named_parameters(recurse: false).Select(p => (Key: TensorMemory.Identity(p.parameter), Name: $"{m.Item1}.{p.name}".TrimStart('.'))))
-            .ToLookup(p => p.Key, p => p.Name);
+        var owners = new WeightOwners(module);
         var seen = new HashSet<nint>();
         foreach (LinearSlot slot in slots)
         {
             if (slot.Module is LearnedMaskLinear) throw new ArgumentException($"{slot.Name} is a {slot.Module.GetType().Name} already; a layer is converted once.", nameof(slots));
             if (slot.Module is not Linear linear) throw new ArgumentException($"{slot.Name} is a {slot.Module.GetType().Name}, not a linear layer; merge it first.", nameof(slots));
-            nint identity = TensorMemory.Identity(linear.weight!);
-            if (!seen.Add(identity) || owners[identity].Count() > 1)
-                throw new ArgumentException($"{slot.Name} is tied: its weight is also {string.Join(" and ", owners[identity].Where(name => name != slot.Name + ".weight"))}. Leave it out.", nameof(slots));
+            IReadOnlyList<string> others = owners.Others(linear.weight!, slot.Name + ".weight");
+            if (!seen.Add(TensorMemory.Identity(linear.weight!)) || others.Count > 0) throw new ArgumentException($"{slot.Name} is tied: its weight is also {string.Join(" and ", others)}. Leave it out.", nameof(slots));
         }
     }
 }

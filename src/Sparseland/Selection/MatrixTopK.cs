@@ -78,6 +78,28 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return Support.Trusted(rows, columns, offsets, selected);
     }
 
+    /// <summary>The mask of n of m in short runs, without the indices in between.</summary>
+    internal void NofMMask(ReadOnlySpan<T> scores, int columns, NofMBudget budget, byte* mask)
+    {
+        long count = scores.Length, firstNaN = long.MaxValue;
+        int size = ChunkScores / budget.M * budget.M, chunk = size - (size % (budget.M * Vector512<T>.Count));
+        var gate = new Lock();
+        fixed (T* address = scores)
+        {
+            T* source = address;
+            ForChunks((int)((count + chunk - 1) / chunk), 1, (first, last) =>
+            {
+                long from = (long)first * chunk, to = Math.Min(count, (long)last * chunk);
+                if (!ShortRuns<T>.Mask(source, count, from, to, budget, mask, width != SimdWidth.Scalar)) return;
+                long nan = from;
+                while (!T.IsNaN(source[nan])) nan++;
+                lock (gate) firstNaN = Math.Min(firstNaN, nan);
+            });
+        }
+
+        if (firstNaN != long.MaxValue) throw Selection.Select.NaNAt(firstNaN, columns);
+    }
+
     /// <summary>Groups of a row compete in that row alone, so each row goes from its scores to its groups while it is in the cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private Support Groups(ReadOnlySpan<T> scores, int rows, int columns, BlocksBudget budget)

@@ -53,6 +53,29 @@ public static class Select
         return support.Of(scores.shape);
     }
 
+    /// <summary>
+    /// The mask of <see cref="TopK(Tensor, Budget)"/>, for what is chosen anew in every step of a training: n of every m up to 16 take one pass over the scores and no list of indices.
+    /// </summary>
+    /// <param name="scores">As there.</param>
+    /// <param name="budget">What may stay.</param>
+    /// <returns>Bool, of the shape of the scores, on the CPU; true where an entry stays.</returns>
+    /// <exception cref="ArgumentException">As there.</exception>
+    public static unsafe Tensor Mask(Tensor scores, Budget budget)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        if (budget is not NofMBudget { M: <= ShortRuns<float>.MaximumLength } runs || scores.device_type != DeviceType.CPU || scores.dtype is not (ScalarType.Float32 or ScalarType.Float64))
+            return TopK(scores, budget).ToMask();
+        (int rows, int columns) = ShapeOf(scores, nameof(scores));
+        _ = runs.CountFor(rows, columns);
+
+        using DisposeScope scope = NewDisposeScope();
+        Tensor source = scores.detach().contiguous(), mask = empty(scores.shape, dtype: ScalarType.Bool);
+        byte* kept = TensorMemory.Address(mask);
+        if (source.dtype == ScalarType.Float32) MatrixTopK<float>.Widest.NofMMask(TensorMemory.Read<float>(source), columns, runs, kept);
+        else MatrixTopK<double>.Widest.NofMMask(TensorMemory.Read<double>(source), columns, runs, kept);
+        return mask.MoveToOuterDisposeScope();
+    }
+
     /// <summary>Chooses from one row of float32 scores.</summary>
     /// <param name="scores">The row.</param>
     /// <param name="budget">What may stay.</param>

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Sparseland.Selection;
 
@@ -7,11 +8,90 @@ namespace Sparseland.Selection;
 /// Keeps n of every m consecutive entries where m is small, without branches on the scores: comparing each pair once
 /// gives every entry the number of entries that beat it, and it stays when that is less than n.
 /// </summary>
-internal static class ShortRuns<T>
+internal static unsafe class ShortRuns<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     /// <summary>Beyond this the pairs are too many.</summary>
     internal const int MaximumLength = 16;
+
+    /// <summary>Eight bits as eight bytes of 0 or 1.</summary>
+    private static readonly ulong[] s_bytes = [.. Enumerable.Range(0, 256).Select(bits => Enumerable.Range(0, 8).Aggregate(0UL, (sum, i) => sum | ((ulong)((bits >> i) & 1) << (8 * i))))];
+
+    /// <summary>Whether <see cref="Mask"/> has a vector form for runs of this length: whole runs in a vector.</summary>
+    internal static bool IsVector(int length) => length > 1 && Vector512<T>.Count % length == 0;
+
+    /// <summary>
+    /// Writes 1 where an entry stays and 0 elsewhere, for the entries from a run's beginning to a run's end. With a NaN among them the mask is meaningless.
+    /// </summary>
+    /// <param name="scores">All scores, runs without gaps.</param>
+    /// <param name="count">Number of all scores: what lies beyond a part may be read, but not beyond these.</param>
+    /// <param name="from">First score of the part.</param>
+    /// <param name="to">Behind its last.</param>
+    /// <param name="budget">n and m.</param>
+    /// <param name="mask">[count], 0 or 1.</param>
+    /// <param name="vectors">False for the reference: one run after the other.</param>
+    /// <returns>Whether there is a NaN in the part.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static bool Mask(T* scores, long count, long from, long to, NofMBudget budget, byte* mask, bool vectors)
+    {
+        int m = budget.M, lanes = Vector512<T>.Count;
+        bool nan = false;
+        long i = from;
+        if (vectors && IsVector(m))
+        {
+            // A vector reads up to m - 1 places before and behind itself: the first and the last are left to the other form.
+            long first = Math.Max(from, lanes), last = Math.Min(to, count - lanes);
+            nan |= OneByOne(scores, from, Math.Min(first, to), budget, mask);
+            i = Math.Min(first, to);
+            T* places = stackalloc T[2 * MaximumLength * lanes];
+            for (int d = 1; d < m; d++)
+            {
+                for (int lane = 0; lane < lanes; lane++)
+                {
+                    places[(2 * d * lanes) + lane] = lane % m + d < m ? T.One : T.Zero;
+                    places[(((2 * d) + 1) * lanes) + lane] = lane % m >= d ? T.One : T.Zero;
+                }
+            }
+
+            Vector512<T> n = Vector512.Create(T.CreateChecked(budget.N)), unequal = Vector512<T>.Zero;
+            for (; i + lanes <= last; i += lanes)
+            {
+                Vector512<T> x = Vector512.Load(scores + i), beaten = Vector512<T>.Zero;
+                for (int d = 1; d < m; d++)
+                {
+                    // Of equals the earlier one wins.
+                    beaten += Vector512.GreaterThan(Vector512.Load(scores + i + d), x) & Vector512.Load(places + (2 * d * lanes));
+                    beaten += Vector512.GreaterThanOrEqual(Vector512.Load(scores + i - d), x) & Vector512.Load(places + (((2 * d) + 1) * lanes));
+                }
+
+                unequal |= ~Vector512.Equals(x, x);
+                ulong kept = Vector512.LessThan(beaten, n).ExtractMostSignificantBits();
+                for (int part = 0; part < lanes; part += 8) *(ulong*)(mask + i + part) = s_bytes[(kept >> part) & 255];
+            }
+
+            nan |= unequal.ExtractMostSignificantBits() != 0;
+        }
+
+        return nan | OneByOne(scores, i, to, budget, mask);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool OneByOne(T* scores, long from, long to, NofMBudget budget, byte* mask)
+    {
+        bool nan = false;
+        for (long start = from; start < to; start += budget.M)
+        {
+            var run = new ReadOnlySpan<T>(scores + start, budget.M);
+            uint kept = budget.M == 4 ? KeepOfFour(run, budget.N) : Keep(run, budget.N);
+            for (int i = 0; i < run.Length; i++)
+            {
+                nan |= T.IsNaN(run[i]);
+                mask[start + i] = (byte)((kept >> i) & 1);
+            }
+        }
+
+        return nan;
+    }
 
     /// <summary>
     /// Writes the kept indices of a row, ascending. With a NaN in the row they are meaningless, but there are n of

@@ -63,7 +63,7 @@ public sealed partial class MaskSet
 
         try
         {
-            return Select.TopK(ranked, budget).ToMask().reshape(scores.shape);
+            return Select.Mask(ranked, budget).reshape(scores.shape);
         }
         catch (ArgumentException error)
         {

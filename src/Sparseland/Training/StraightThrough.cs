@@ -69,4 +69,59 @@ public static class StraightThrough
         using DisposeScope scope = NewDisposeScope();
         return Mask(MaskSet.Keep(nameof(scores), scores, pattern).to(scores.device), scores).MoveToOuterDisposeScope();
     }
+
+    /// <summary>
+    /// A weight whose pruned entries count less, or not at all: V = (m + beta (1 - m)) W. With G the gradient with respect to V, a kept entry of W gets G and a pruned one G
+    /// (<see cref="GradientFlow.StraightThrough"/>), beta G (<see cref="GradientFlow.Restricted"/>) or 0 (<see cref="GradientFlow.Masked"/>), plus lambda W in either case.
+    /// </summary>
+    /// <remarks>The pull is added in each backward pass, as in SR-STE's (Zhou et al. 2021), so that momentum and clipping see it. With beta = 1 V is W bit for bit; pruned entries of V are +0 with beta = 0.</remarks>
+    /// <param name="raw">W, Float32 or Float64.</param>
+    /// <param name="mask">m, Bool, of the shape of W; true where an entry is kept.</param>
+    /// <param name="prunedFactor">beta, from 0 to 1. Default 0.</param>
+    /// <param name="flow">What reaches pruned entries. Default all.</param>
+    /// <param name="pull">lambda, the pull to zero on pruned entries, finite and not negative. Default 0.</param>
+    /// <exception cref="ArgumentException">A mask of another shape or type, or a number out of its range.</exception>
+    public static Tensor Weight(Tensor raw, Tensor mask, double prunedFactor = 0, GradientFlow flow = GradientFlow.StraightThrough, double pull = 0)
+    {
+        ArgumentNullException.ThrowIfNull(raw);
+        ArgumentNullException.ThrowIfNull(mask);
+        if (mask.dtype != ScalarType.Bool || !mask.shape.SequenceEqual(raw.shape))
+            throw new ArgumentException($"mask must be Bool [{string.Join(", ", raw.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
+        if (!(prunedFactor is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(prunedFactor), prunedFactor, "prunedFactor must be from 0 to 1.");
+        if (!Enum.IsDefined(flow)) throw new ArgumentOutOfRangeException(nameof(flow), flow, "There is no such flow.");
+        if (!(pull >= 0 && double.IsFinite(pull))) throw new ArgumentOutOfRangeException(nameof(pull), pull, "pull must be finite and not negative.");
+        return PrunedWeight.apply(raw, mask, prunedFactor, flow, pull);
+    }
+
+    private static Tensor Scaled(Tensor x, Tensor mask, double factor) => factor switch
+    {
+        1 => x.clone(),
+        0 => where(mask, x, 0),
+        _ => where(mask, x, x.mul(factor)),
+    };
+
+    private sealed class PrunedWeight : autograd.SingleTensorFunction<PrunedWeight>
+    {
+        public override string Name => nameof(PrunedWeight);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            (Tensor raw, Tensor mask, double factor) = ((Tensor)vars[0], (Tensor)vars[1], (double)vars[2]);
+            ctx.save_for_backward([raw, mask]);
+            ctx.save_data("factors", (factor, (GradientFlow)vars[3], (double)vars[4]));
+            using DisposeScope scope = NewDisposeScope();
+            return Scaled(raw.detach(), mask, factor).MoveToOuterDisposeScope();
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            List<Tensor> saved = ctx.get_saved_variables();
+            (double factor, GradientFlow flow, double pull) = ((double, GradientFlow, double))ctx.get_data("factors");
+            (Tensor raw, Tensor mask) = (saved[0].detach(), saved[1]);
+            using DisposeScope scope = NewDisposeScope();
+            Tensor gradient = Scaled(grad_output, mask, flow switch { GradientFlow.StraightThrough => 1, GradientFlow.Restricted => factor, _ => 0 });
+            if (pull > 0) gradient.add_(where(mask, 0, raw), alpha: pull);
+            return [gradient.MoveToOuterDisposeScope(), null!, null!, null!, null!];
+        }
+    }
 }

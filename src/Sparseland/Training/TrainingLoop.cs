@@ -127,6 +127,7 @@ public sealed class TrainingLoop : IDisposable
     {
         cancel.ThrowIfCancellationRequested();
         long start = Stopwatch.GetTimestamp();
+        _hooks.OnBeforeStep?.Invoke(this);
         double rate = Options.RateOf(Done), loss = Gradients();
         if (!double.IsFinite(loss)) throw Diverged($"The loss is {loss}", rate);
         _hooks.OnGradients?.Invoke(this);

@@ -32,6 +32,9 @@ public sealed record TrainingHooks
     /// <summary>A figure of how good the network is (accuracy, held-out loss), computed in evaluation mode and without gradients.</summary>
     public Func<CancellationToken, double>? Evaluate { get; init; }
 
+    /// <summary>Called before the gradients of a step are computed, also of the first one after a checkpoint was taken up: the place to set what a step's number decides.</summary>
+    public Action<TrainingLoop>? OnBeforeStep { get; init; }
+
     /// <summary>Called when the gradients of a step are there, before they are clipped: the place to mask or add to them.</summary>
     public Action<TrainingLoop>? OnGradients { get; init; }
 

@@ -31,6 +31,9 @@ internal static class TrainingData
     public static RegularizedGroups Envelope(Sequential network, int k, double strength)
         => new(GroupSpec.Rows(Fc1(network), "fc1"), new EnvelopeRegularizer(KeepGroups.Count(k), strength));
 
+    /// <summary>Whether two tensors have the same shape and the same values.</summary>
+    public static bool Same(this Tensor a, Tensor b) => a.shape.SequenceEqual(b.shape) && a.eq(b).all().item<bool>();
+
     public static double[] Numbers(Tensor values) => values.to(ScalarType.Float64).contiguous().data<double>().ToArray();
 
     public static double[] Parameters(nn.Module network) => [.. network.parameters().SelectMany(p => Numbers(p.detach()))];
