@@ -15,7 +15,7 @@ internal static class House
         ["Models", "Solvers"],
         ["Training"],
         ["Coding", "Probabilistic", "AssociativeMemory", "Unmixing", "Bayes", "Sketching", "Autoencoders", "Retrieval", "Recommendation", "Pruning",
-            "SparseTraining", "LowRank", "FineTuning", "Attention", "ActivationSparsity"],
+            "FeatureSelection", "LowRank", "FineTuning", "Attention", "ActivationSparsity"],
     ];
 
     /// <summary>Which rooms of one layer use each other: from, to, and the reason.</summary>
