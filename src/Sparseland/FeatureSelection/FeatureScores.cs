@@ -79,7 +79,7 @@ public static class FeatureScores
         using IDisposable off = no_grad();
         Tensor wide = X.detach().cpu().to(ScalarType.Float64), squared = wide.square().sum(1L, keepdim: true);
         Tensor distances = (squared + squared.t() - (2 * wide.mm(wide.t()))).clamp_min(0);
-        distances.fill_diagonal_(double.PositiveInfinity);
+        distances = distances.masked_fill(eye(distances.shape[0], dtype: ScalarType.Bool), double.PositiveInfinity);
         (Tensor nearest, Tensor indices) = distances.topk(neighbours, dim: 1, largest: false);
         Tensor weights = zeros_like(distances).scatter_(1, indices, (-nearest / nearest.mean().clamp_min(double.Epsilon)).exp());
         weights = maximum(weights, weights.t());

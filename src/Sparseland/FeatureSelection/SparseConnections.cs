@@ -104,7 +104,7 @@ public sealed class SparseConnections : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         using IDisposable off = no_grad();
-        _momentum.mul_(options.Momentum).sub_(gradient, alpha: options.LearningRate);
+        _momentum.mul_(options.Momentum).add_(gradient, alpha: -options.LearningRate);
         _values.mul_(1 - options.WeightDecay).add_(_momentum);
     }
 

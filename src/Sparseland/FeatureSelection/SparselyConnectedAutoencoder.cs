@@ -212,7 +212,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
 
     private void StepBias(Tensor bias, Tensor momentum, Tensor gradient)
     {
-        momentum.mul_(Options.Momentum).sub_(gradient, alpha: Options.LearningRate);
+        momentum.mul_(Options.Momentum).add_(gradient, alpha: -Options.LearningRate);
         bias.mul_(1 - Options.WeightDecay).add_(momentum);
     }
 
