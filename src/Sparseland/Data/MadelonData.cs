@@ -10,11 +10,14 @@ namespace Sparseland.Data;
 /// <param name="Relevant">True for the features that are not pure noise.</param>
 public sealed record MadelonSet(Tensor X, Tensor Labels, IReadOnlyList<bool> Relevant) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(X, Labels);
+
     /// <summary>Frees table and labels.</summary>
     public void Dispose()
     {
         X.Dispose();
         Labels.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -9,8 +9,17 @@ namespace Sparseland.FeatureSelection;
 /// <param name="Mean">Mean of each feature.</param>
 /// <param name="Deviation">Population deviation of each feature.</param>
 /// <param name="Constant">Features of one value throughout: 0 in <paramref name="X"/>.</param>
-public sealed record StandardisedFeatures(Tensor X, IReadOnlyList<double> Mean, IReadOnlyList<double> Deviation, IReadOnlyList<int> Constant)
+public sealed record StandardisedFeatures(Tensor X, IReadOnlyList<double> Mean, IReadOnlyList<double> Deviation, IReadOnlyList<int> Constant) : IDisposable
 {
+    private readonly NativeSize _size = NativeSize.Of(X);
+
+    /// <summary>Frees the table.</summary>
+    public void Dispose()
+    {
+        X.Dispose();
+        _size.Dispose();
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
 }

@@ -34,7 +34,7 @@ public static class QuickSelection
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         if (X.dim() == 2 && count > X.shape[1]) throw new ArgumentOutOfRangeException(nameof(count), count, $"There are {X.shape[1]} features to choose from.");
         using DisposeScope scope = NewDisposeScope();
-        StandardisedFeatures table = FeatureScores.Standardise(X);
+        using StandardisedFeatures table = FeatureScores.Standardise(X);
         using SparselyConnectedAutoencoder network = new(checked((int)X.shape[1]), options);
         var trace = new List<IReadOnlyList<double>>();
         IReadOnlyList<double> losses = network.Fit(table.X, epochs, _ => trace.Add(NeuronStrength.Of(network.Encoder)), progress, cancel);

@@ -54,7 +54,7 @@ public sealed class SparseConnections : IDisposable
     /// <param name="epsilon">epsilon; where it asks for more than there are places, all are taken.</param>
     /// <param name="deviation">Of the values.</param>
     /// <param name="seed">Seed of the draw.</param>
-    /// <param name="stream">Which of several matrices.</param>
+    /// <param name="stream">Which of several matrices. Default 0.</param>
     public static SparseConnections Draw(int outputs, int inputs, double epsilon, double deviation, long seed, long stream = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
