@@ -121,6 +121,24 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void What_a_step_begins_with_is_called_before_its_gradients_also_after_a_checkpoint_was_taken_up()
+    {
+        using Sequential network = Noisy(1), resumed = Noisy(1);
+        var order = new List<string>();
+        TrainingHooks Hooks() => new() { OnBeforeStep = l => order.Add($"before {l.Done}"), OnGradients = l => order.Add($"gradients {l.Done}"), OnStep = (l, _) => order.Add($"after {l.Done}") };
+        using (TrainingLoop loop = Loop(network, Short, Hooks()))
+        {
+            loop.Step();
+            loop.Save(Checkpoint);
+        }
+
+        using TrainingLoop again = Loop(resumed, Short, Hooks());
+        again.Load(Checkpoint);
+        again.Step();
+        Assert.Equal(["before 0", "gradients 0", "after 1", "before 1", "gradients 1", "after 2"], order);
+    }
+
+    [Fact]
     public void A_gradient_that_is_not_finite_stops_before_it_spoils_the_parameters()
     {
         using Sequential network = Noisy(1);

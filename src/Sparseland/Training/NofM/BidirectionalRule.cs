@@ -9,7 +9,7 @@ namespace Sparseland.Training.NofM;
 /// <param name="M">Length of a run.</param>
 /// <param name="Products">What is pruned.</param>
 /// <param name="Options">Settings.</param>
-/// <param name="Stream">Which of the network's layers it is, for random masks.</param>
+/// <param name="Stream">Which of the network's layers it is, for random masks. Default 0.</param>
 public sealed record BidirectionalRule(int N, int M, PrunedProducts Products, BidirectionalOptions Options, int Stream = 0) : IProductRule
 {
     /// <inheritdoc/>

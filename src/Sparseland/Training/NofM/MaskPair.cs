@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,6 +12,7 @@ public sealed class MaskPair : IDisposable
 {
     private readonly Tensor _in;
     private readonly Tensor _out;
+    private readonly NativeSize _size;
 
     /// <summary>Chooses both from W, neither from what the other left.</summary>
     /// <param name="weight">W [out, in] or [out, in, kh, kw], without NaN.</param>
@@ -30,6 +32,7 @@ public sealed class MaskPair : IDisposable
         Tensor size = weight.detach().abs();
         _in = NofMLayout.Mask(size, n, m).DetachFromDisposeScope();
         _out = NofMLayout.MaskAlongOutputs(size, n, m).DetachFromDisposeScope();
+        _size = NativeSize.Of(_in, _out);
     }
 
     /// <summary>Kept of a run.</summary>
@@ -89,6 +92,7 @@ public sealed class MaskPair : IDisposable
     {
         _in.Dispose();
         _out.Dispose();
+        _size.Dispose();
     }
 
     /// <inheritdoc/>

@@ -7,7 +7,7 @@ namespace Sparseland.Training.NofM;
 public static class NofMProducts
 {
     /// <summary>W_FF x + b, as one function with the gradients of the scheme: those of x by W_BP and those of W dense, to all of it.</summary>
-    /// <remarks>With W_BP other than W_FF the gradient of x is not that of the value: a bias that the method accepts. There is no second derivative: gradients of these gradients stop here.</remarks>
+    /// <remarks>With W_BP other than W_FF the gradient of x is not that of the value: a bias that the method accepts. There is no second derivative: these gradients have no graph, and asking for their gradient fails.</remarks>
     /// <param name="input">x [..., in].</param>
     /// <param name="weight">W [out, in].</param>
     /// <param name="bias">b [out]; null for none.</param>
@@ -89,6 +89,9 @@ public static class NofMProducts
             (Tensor input, Tensor weight) = (saved[0].detach(), saved[1].detach());
             (Tensor? maskIn, Tensor? maskOut) = (@in < 0 ? null : saved[@in], @out < 0 ? null : saved[@out]);
             using DisposeScope scope = NewDisposeScope();
+
+            // Also where a graph of the gradient is asked for: half of a second derivative would be worse than none.
+            using IDisposable off = no_grad();
             Tensor seen = scheme.Gradient is { } pattern ? PruneGradient(grad_output, pattern.N, pattern.M, scheme.Rescale) : grad_output;
             Tensor inputs = seen.mm(Masked(weight, maskOut)), weights = grad_output.t().mm(input);
             if (scheme.Pull > 0 && maskIn is not null) weights.add_(where(maskIn, 0, weight), alpha: scheme.Pull);

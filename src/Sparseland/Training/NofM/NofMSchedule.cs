@@ -68,7 +68,7 @@ public abstract record NofMSchedule
     /// <summary>MDGF: pruned weights are multiplied with beta, which falls from 1.</summary>
     /// <param name="n">Kept of a run.</param>
     /// <param name="m">Length of a run.</param>
-    /// <param name="decay">Exponential: beta = finalDecay^u. Linear: beta = 1 - u.</param>
+    /// <param name="decay">Exponential: beta = finalDecay^u. Linear: beta = 1 - u. Default exponential.</param>
     /// <param name="finalDecay">beta at the end of the decay, between 0 and 1; of the exponential form only. Default e^-6. A rate eta for each step is e^(-eta (1 - h - a) T).</param>
     /// <param name="dense">a, from 0. Default 0.</param>
     /// <param name="hardening">h, from 0; a + h is below 1. Default 0.1.</param>

@@ -28,6 +28,7 @@ public sealed class NofMTraining : IDisposable
     private readonly EffectiveWeight[] _layers;
     private readonly Tensor?[] _before;
     private readonly List<NofMStepReport> _report = [];
+    private NativeSize? _size;
     private long _stayed;
     private bool _left;
 
@@ -184,6 +185,7 @@ public sealed class NofMTraining : IDisposable
         }
 
         double ratio = pruned == 0 ? 0 : Math.Sqrt(pruned / kept), flips = known && stay == _stayed && stay > 0 ? changed / 2.0 / stay : double.NaN;
+        _size ??= NativeSize.Of(_before);
         _stayed = stay;
         _report.Add(new(loop.Done, Stage, ratio, flips, Stage.Density));
     }
@@ -195,5 +197,6 @@ public sealed class NofMTraining : IDisposable
         _left = true;
         foreach (Tensor? before in _before) before?.Dispose();
         Array.Clear(_before);
+        _size?.Dispose();
     }
 }

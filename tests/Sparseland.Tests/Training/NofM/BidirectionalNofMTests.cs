@@ -128,6 +128,15 @@ public sealed class BidirectionalNofMTests : IDisposable
     }
 
     [Fact]
+    public void There_is_no_second_derivative()
+    {
+        (Tensor x, Tensor W, Tensor b, _) = Layer(ScalarType.Float64);
+        using MaskPair pair = new(W, 2, 8);
+        Tensor slope = autograd.grad([NofMProducts.Linear(x, W, b, pair.In, pair.Out).square().sum()], [x], create_graph: true)[0];
+        Assert.ThrowsAny<Exception>(() => autograd.grad([slope.square().sum()], [W]));
+    }
+
+    [Fact]
     public void Pruned_gradients_keep_N_of_the_outputs_of_each_sample_and_their_sums_when_asked()
     {
         Tensor dy = randn([40, 16], generator: new Generator(8)), pruned = NofMProducts.PruneGradient(dy, 2, 8), rescaled = NofMProducts.PruneGradient(dy, 2, 8, rescale: true);
