@@ -1,4 +1,5 @@
-using FsCheck.Xunit;
+using FsCheck;
+using FsCheck.Fluent;
 using Sparseland.Models;
 using Sparseland.Training;
 using TorchSharp;
@@ -76,14 +77,15 @@ public class Bfloat16GridTests
         Assert.True(left.ne(seen).any().item<bool>());
     }
 
-    [Property(MaxTest = 200)]
-    public void Rounding_moves_by_at_most_half_a_spacing(int bits)
+    [Fact]
+    public void Rounding_moves_by_at_most_half_a_spacing()
     {
-        float value = BitConverter.Int32BitsToSingle(bits);
-        if (!float.IsFinite(value) || Math.Abs(value) > 1e38) return;
-        using Tensor one = tensor(new[] { value }), rounded = Bfloat16Grid.Round(one);
-        Assert.True(Math.Abs((double)value - rounded.item<float>()) <= Bfloat16Grid.Spacing(value) / 2);
-        Assert.True(Bfloat16Grid.Holds(rounded));
+        Gen<float> numbers = Gen.Choose(int.MinValue, int.MaxValue).Select(BitConverter.Int32BitsToSingle).Where(value => Math.Abs(value) < 1e38f);
+        Prop.ForAll(numbers.ToArbitrary(), value =>
+        {
+            using Tensor one = tensor(new[] { value }), rounded = Bfloat16Grid.Round(one);
+            return Math.Abs((double)value - rounded.item<float>()) <= Bfloat16Grid.Spacing(value) / 2 && Bfloat16Grid.Holds(rounded);
+        }).QuickCheckThrowOnFailure();
     }
 
     [Fact]
