@@ -77,7 +77,7 @@ public class UpdateSparsityTests
         Bfloat16Grid.Round(after);
         using UpdateSparsity update = UpdateSparsity.Of(before, after);
         Assert.InRange(update.Sparsity, 0.2, 0.95);
-        Assert.Equal(1, Assert.Single(UpdateRank.Of(before, after)).Share);
+        Assert.InRange(Assert.Single(UpdateRank.Of(before, after)).Share, 0.9, 1);
     }
 
     [Fact]

@@ -20,6 +20,9 @@ public sealed record MentionPrompt(string Heading, IReadOnlyList<int> Tokens, IR
         return Types.Any(type => HasWord(text, type)) ? 1 : 0;
     }
 
+    /// <inheritdoc/>
+    public override string ToString() => $"{Heading}: {string.Join(", ", Types)}";
+
     private static bool HasWord(string text, string word)
     {
         for (int at = text.IndexOf(word, StringComparison.Ordinal); at >= 0; at = text.IndexOf(word, at + 1, StringComparison.Ordinal))
@@ -49,7 +52,7 @@ public sealed record MentionTaskOptions
     /// <summary>Fewest letters of a type that counts. Default 5.</summary>
     public int FewestLetters { get; init; } = 5;
 
-    /// <summary>Types that do not count, being everywhere.</summary>
+    /// <summary>Types that do not count, being everywhere. Default: numbers, strings, Object, Boolean, Func, Action, Guid and Type.</summary>
     public IReadOnlyList<string> Common { get; init; } =
         ["String", "Int16", "Int32", "Int64", "UInt16", "UInt32", "UInt64", "Object", "Boolean", "Double", "Single", "Decimal", "SByte", "IntPtr", "UIntPtr", "Func", "Action", "Guid", "Type"];
 

@@ -11,7 +11,11 @@ namespace Sparseland.Training.Reinforcement;
 /// <param name="Rejected">Tokens of the worse one.</param>
 /// <param name="ReferenceChosen">Summed log-probability of the better one under the model that was sampled.</param>
 /// <param name="ReferenceRejected">Summed log-probability of the worse one.</param>
-public sealed record PreferencePair(IReadOnlyList<int> Prompt, IReadOnlyList<int> Chosen, IReadOnlyList<int> Rejected, double ReferenceChosen, double ReferenceRejected);
+public sealed record PreferencePair(IReadOnlyList<int> Prompt, IReadOnlyList<int> Chosen, IReadOnlyList<int> Rejected, double ReferenceChosen, double ReferenceRejected)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
 
 /// <summary>Pairs of a successful and a failed sample of a model for one prompt: fixed data for trainings that do not sample on their way.</summary>
 public sealed class PreferencePool
