@@ -31,6 +31,7 @@ public sealed class SampleBatches : IBatchSource
     private readonly Tensor _targets;
     private readonly int _batch;
     private readonly long _seed;
+    private readonly bool _whole;
     private (long Epoch, long[] Order) _current = (-1, []);
 
     /// <summary>Batches of samples.</summary>
@@ -38,8 +39,9 @@ public sealed class SampleBatches : IBatchSource
     /// <param name="targets">[samples, ...]; stays the caller's.</param>
     /// <param name="batch">Samples of a mini-batch; the last one of an epoch may be smaller.</param>
     /// <param name="seed">Seed of the order. Default 1.</param>
-    /// <exception cref="ArgumentException">No samples, as many targets as samples not given, or a batch that is not positive.</exception>
-    public SampleBatches(Tensor X, Tensor targets, int batch, long seed = 1)
+    /// <param name="whole">Whether a last mini-batch that would be smaller is left out of its epoch. Default false.</param>
+    /// <exception cref="ArgumentException">No samples, as many targets as samples not given, a batch that is not positive, or fewer samples than one whole batch.</exception>
+    public SampleBatches(Tensor X, Tensor targets, int batch, long seed = 1, bool whole = false)
     {
         ArgumentNullException.ThrowIfNull(X);
         ArgumentNullException.ThrowIfNull(targets);
@@ -47,14 +49,15 @@ public sealed class SampleBatches : IBatchSource
         if (X.dim() < 1 || X.numel() == 0) throw new ArgumentException($"X must be [samples, ...] and not empty, but is [{string.Join(", ", X.shape)}].", nameof(X));
         if (targets.dim() < 1 || targets.shape[0] != X.shape[0])
             throw new ArgumentException($"targets are [{string.Join(", ", targets.shape)}]; they must be [{X.shape[0]}, ...], one per sample.", nameof(targets));
-        (_X, _targets, _batch, _seed) = (X, targets, batch, seed);
+        if (whole && X.shape[0] < batch) throw new ArgumentException($"There are {X.shape[0]} samples, too few for one whole batch of {batch}.", nameof(batch));
+        (_X, _targets, _batch, _seed, _whole) = (X, targets, batch, seed, whole);
     }
 
     /// <summary>Mini-batches of an epoch.</summary>
-    public long PerEpoch => (_X.shape[0] + _batch - 1) / _batch;
+    public long PerEpoch => _whole ? _X.shape[0] / _batch : (_X.shape[0] + _batch - 1) / _batch;
 
     /// <inheritdoc/>
-    public string Description => $"samples [{string.Join(", ", _X.shape)}], {_batch} a batch, seed {_seed}";
+    public string Description => $"samples [{string.Join(", ", _X.shape)}], {_batch} a batch, seed {_seed}{(_whole ? ", whole" : "")}";
 
     /// <inheritdoc/>
     public Batch At(long index)

@@ -106,6 +106,9 @@ public sealed partial class MaskSet : IDisposable
         }
     }
 
+    /// <summary>How often a mask was replaced: who works with the masks sees that another did.</summary>
+    internal long Version { get; private set; }
+
     /// <summary>Names of the masked parameters, in order.</summary>
     public IReadOnlyList<string> Names => [.. _entries.Select(e => e.Name)];
 
@@ -147,6 +150,7 @@ public sealed partial class MaskSet : IDisposable
         Entry entry = Find(name);
         using IDisposable off = no_grad();
         entry.Mask.copy_(Checked(name, entry.Parameter, mask));
+        Version++;
     }
 
     /// <summary>Sets all inactive weights to zero.</summary>

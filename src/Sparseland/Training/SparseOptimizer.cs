@@ -25,17 +25,24 @@ public sealed record TopologyReport(long Step, double Fraction, IReadOnlyDiction
 /// <remarks>
 /// Give <see cref="Hooks"/> to the loop where gradients are clipped: they are masked, and at update steps copied, before clipping. Without it both
 /// happen within the step. Adam's step count is common to all weights: the bias correction of a new weight is off for a few steps, as in every
-/// published code.
+/// published code. In <see cref="UpdateOrder.ReplacesStep"/> the inner rule's own count stays behind by the updates made. Masks that somebody else replaces between two steps are refused at the next
+/// one; <see cref="Adopt"/> takes them over.
 /// </remarks>
 public sealed class SparseOptimizer : IOptimizer
 {
     private readonly IOptimizer _inner;
     private readonly IDropScore? _drop;
     private readonly IGrowScore? _grow;
+    private readonly TopologyScope _scope;
+    private readonly Dictionary<string, (Companion Companion, Parameter Parameter)[]> _companions;
+    private readonly Dictionary<string, Tensor> _averages = [];
+    private readonly Dictionary<string, long> _budgets;
+    private readonly Dictionary<string, long> _active = [];
     private readonly Dictionary<string, Tensor> _gradients = [];
     private readonly Tensor _steps = zeros(1, dtype: ScalarType.Int64).DetachFromDisposeScope();
     private readonly NativeSize _size;
     private long _prepared = -1;
+    private long _version;
 
     /// <summary>Sets it up and applies the masks.</summary>
     /// <param name="inner">The rule that steps the active weights, new; it is disposed with this.</param>
@@ -43,21 +50,31 @@ public sealed class SparseOptimizer : IOptimizer
     /// <param name="options">When and how much; null, the default, for static masks.</param>
     /// <param name="drop">What is dropped; null, the default, for static masks.</param>
     /// <param name="grow">What grows; null, the default, for static masks.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, the inner rule has made steps, or does not step a masked parameter.</exception>
-    public SparseOptimizer(IOptimizer inner, MaskSet masks, TopologyOptions? options = null, IDropScore? drop = null, IGrowScore? grow = null)
+    /// <param name="scope">Where weights may grow, which are never stepped, and what shares their masks; null, the default, for everywhere, none, nothing.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of its range, the inner rule has made steps, or does not step a masked parameter or a companion; a companion has another shape.
+    /// </exception>
+    public SparseOptimizer(IOptimizer inner, MaskSet masks, TopologyOptions? options = null, IDropScore? drop = null, IGrowScore? grow = null, TopologyScope? scope = null)
     {
         ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(masks);
         Options = options ?? new();
         Options.Validate();
         if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
+        _scope = scope ?? new();
+        if (Options.Redistribute && _scope.Allowed is not null) throw new ArgumentException("Budgets cannot move between layers where growth is allowed in some places alone.", nameof(scope));
         HashSet<nint> stepped = [.. inner.Parameters.Select(p => TensorMemory.Identity(p.Parameter))];
         if (masks.Names.FirstOrDefault(name => !stepped.Contains(TensorMemory.Identity(masks.ParameterOf(name)))) is { } strange)
             throw new ArgumentException($"The inner optimizer does not step {strange}, which has a mask.", nameof(masks));
         (_inner, Masks, _drop, _grow) = (inner, masks, options is null ? null : drop, options is null ? null : grow);
-        _size = NativeSize.Of(_steps);
-        Masks.Apply();
+        _companions = CompanionsOf(inner, masks, _scope);
+        _budgets = masks.Names.ToDictionary(name => name, masks.ActiveOf);
+        if (NeedsAverage)
+            foreach (string name in masks.Names) _averages[name] = OptimizerState.Zeros(masks.ParameterOf(name));
+        _size = NativeSize.Of(_averages.Values.Append(_steps));
         Fired = new FiredSet(masks);
+        Apply();
+        Remember();
     }
 
     /// <inheritdoc/>
@@ -94,10 +111,10 @@ public sealed class SparseOptimizer : IOptimizer
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(_inner.Settings)
     {
-        ["Topology"] = IsStatic ? $"static, {Options.Moments}" : string.Create(
+        ["Topology"] = (IsStatic ? $"static, {Options.Moments}" : string.Create(
             CultureInfo.InvariantCulture,
-            $"every {Options.Interval} from {Options.Begin} to {Options.End}, {Options.Schedule} over {Options.Length ?? Options.End}, {Options.Order}, {Options.Moments}, {(Options.RoundUp ? "up" : "down")}, seed {Options.Seed}, drop {_drop!.Name}, grow {_grow!.Name}"),
-        ["Masks"] = string.Join(", ", Masks.Names.Select(name => $"{name} {Masks.ActiveOf(name)}")),
+            $"every {Options.Interval} from {Options.Begin} to {Options.End}, {Options.Schedule} over {Options.Length ?? Options.End}, {Options.Order}, {Options.Moments}, {(Options.RoundUp ? "up" : "down")}, seed {Options.Seed}, drop {_drop!.Name}, grow {_grow!.Name}")) + Extras(),
+        ["Masks"] = string.Join(", ", Masks.Names.Select(name => $"{name} {_budgets[name]}")),
     };
 
     /// <inheritdoc/>
@@ -106,13 +123,14 @@ public sealed class SparseOptimizer : IOptimizer
     /// <inheritdoc/>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
 
-    /// <summary>State of the inner rule ("inner."), masks ("mask."), fired sets ("fired.") and the inner rule's number of steps.</summary>
+    /// <summary>State of the inner rule ("inner."), masks ("mask."), fired sets ("fired."), averaged gradients ("average.") where a rule needs them, and the inner rule's number of steps.</summary>
     public IReadOnlyDictionary<string, Tensor> State
     {
         get
         {
             var state = _inner.State.ToDictionary(s => "inner." + s.Key, s => s.Value);
             foreach (string name in Masks.Names) (state["mask." + name], state["fired." + name]) = (Masks[name], Fired[name]);
+            foreach ((string name, Tensor average) in _averages) state["average." + name] = average;
             _steps.fill_(_inner.Count);
             state["steps"] = _steps;
             return state;
@@ -120,6 +138,10 @@ public sealed class SparseOptimizer : IOptimizer
     }
 
     private bool IsStatic => _drop is null || _grow is null;
+
+    private bool NeedsAverage => !IsStatic && (_drop!.NeedsAverage || _grow!.NeedsAverage || Options.Redistribute);
+
+    private bool NeedsGradient => !IsStatic && (_drop!.NeedsGradient || _grow!.NeedsGradient || Options.NewWeights.NeedsGradient);
 
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
@@ -130,7 +152,7 @@ public sealed class SparseOptimizer : IOptimizer
     {
         if (_prepared == Count + 1) return;
         Forget();
-        if (IsDue(Count + 1) && (_drop!.NeedsGradient || _grow!.NeedsGradient))
+        if ((IsDue(Count + 1) && NeedsGradient) || NeedsAverage)
         {
             using IDisposable off = no_grad();
             foreach (string name in Masks.Names)
@@ -146,15 +168,17 @@ public sealed class SparseOptimizer : IOptimizer
             }
         }
 
-        if (Options.Moments == MomentRule.Reset) Masks.MaskGradients();
+        MaskGradients();
         _prepared = Count + 1;
     }
 
     /// <inheritdoc/>
     public void Step(double rate)
     {
+        Checked();
         Prepare();
         long step = Count + 1;
+        Average();
         if (!IsDue(step))
         {
             InnerStep(rate);
@@ -180,19 +204,49 @@ public sealed class SparseOptimizer : IOptimizer
     {
         if (IsStatic) throw new InvalidOperationException("The masks are static: there is no drop or no growth rule.");
         double fraction = Options.FractionAt(step);
-        var changes = new Dictionary<string, TopologyChange>();
+        var layers = new List<(TopologyContext Layer, long Dropped, long Grown)>();
         foreach (string name in Masks.Names)
         {
-            TopologyContext layer = new()
+            TopologyContext layer = ContextOf(name, step, fraction);
+            long active = Masks.ActiveOf(name), size = layer.Mask.numel();
+            if (active != _active[name]) throw Changed(name);
+            if (Options.SoftBound)
             {
-                Layer = name, Weight = Masks.ParameterOf(name), Mask = Masks[name], Gradient = _gradients.GetValueOrDefault(name), Fired = Fired[name],
-                Step = step, Fraction = fraction, Seed = Options.Seed,
-            };
-            long active = Masks.ActiveOf(name), count = active == Masks[name].numel() ? 0 : _drop!.CountOf(layer, Options.CountOf(fraction, active));
-            if (count > 0) changes[name] = TopologyUpdate.Apply(layer, _drop!, _grow!, count);
+                long grown = step + Options.Interval < Options.End ? Math.Min(Options.CountOf(fraction, _budgets[name]), size - _budgets[name]) : 0;
+                layers.Add((layer, active - _budgets[name], grown));
+                continue;
+            }
+
+            long count = active == size ? 0 : TopologyUpdate.Affordable(layer, _drop!, _drop!.CountOf(layer, Options.CountOf(fraction, active)));
+            layers.Add((layer, count, count));
+        }
+
+        if (Options.Redistribute) layers = Redistribution.Of(layers);
+        var changes = new Dictionary<string, TopologyChange>();
+        foreach ((TopologyContext layer, long dropped, long grown) in layers)
+        {
+            if (dropped > 0 || grown > 0) changes[layer.Layer] = TopologyUpdate.Apply(layer, _drop!, _grow!, dropped, grown);
         }
 
         return new(step, fraction, changes);
+    }
+
+    /// <summary>
+    /// Takes over masks that somebody else has set since the last step: they are applied, moments of inactive weights become zero, and their numbers are the new budgets.
+    /// </summary>
+    public void Adopt()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        foreach (string name in Masks.Names)
+        {
+            _budgets[name] = Masks.ActiveOf(name);
+            if (Options.Moments == MomentRule.Reset) ResetMoments(name, Masks[name].logical_not());
+        }
+
+        Fired.Add(Masks);
+        Apply();
+        Remember();
     }
 
     /// <inheritdoc/>
@@ -204,13 +258,17 @@ public sealed class SparseOptimizer : IOptimizer
         using IDisposable off = no_grad();
         foreach (string name in Masks.Names)
         {
-            if (Masks.ParameterOf(name).ne(0).logical_and(Masks[name].logical_not()).any().item<bool>())
-                throw new InvalidDataException($"{name} has a weight that is not zero where its mask says that it is inactive: masks and weights are not of one moment.");
+            foreach ((string own, Parameter parameter) in Sharing(name))
+            {
+                if (parameter.ne(0).logical_and(Masks[name].logical_not()).any().item<bool>())
+                    throw new InvalidDataException($"{own} has a value that is not zero where its mask says that it is inactive: masks and weights are not of one moment.");
+            }
         }
 
         _inner.Load(_inner.State.Keys.ToDictionary(key => key, key => state["inner." + key]), state["steps"].to(ScalarType.Int64).item<long>());
         Count = count;
         LastUpdate = null;
+        Remember();
         Forget();
     }
 
@@ -218,6 +276,7 @@ public sealed class SparseOptimizer : IOptimizer
     public void Dispose()
     {
         Forget();
+        foreach (Tensor average in _averages.Values) average.Dispose();
         Fired.Dispose();
         _inner.Dispose();
         _steps.Dispose();
@@ -228,8 +287,13 @@ public sealed class SparseOptimizer : IOptimizer
 
     private void InnerStep(double rate)
     {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        List<(Parameter Parameter, Tensor Frozen, Tensor Before)> frozen = [.. Masks.Names.Select(name => (name, Frozen: _scope.Frozen?.Invoke(name))).Where(f => f.Frozen is not null)
+            .SelectMany(f => Sharing(f.name).Select(p => (p.Parameter, f.Frozen!, p.Parameter.detach().clone())))];
         _inner.Step(rate);
-        Masks.Apply();
+        foreach ((Parameter parameter, Tensor places, Tensor before) in frozen) parameter.copy_(before.where(places, parameter));
+        Apply();
     }
 
     /// <summary>Makes the update; false where nothing moved.</summary>
@@ -240,20 +304,118 @@ public sealed class SparseOptimizer : IOptimizer
         using (NewDisposeScope())
         using (no_grad())
         {
+            var begun = report.Changes.ToDictionary(change => change.Key, change => NewValues(change.Key, step, report.Fraction));
             foreach ((string name, TopologyChange change) in report.Changes)
             {
                 Tensor old = Masks[name].clone(), mask = change.Active.ToMask().reshape(old.shape).to(old.device), started = old.logical_and(mask).logical_not();
                 Masks.Set(name, mask);
-                if (Options.Moments != MomentRule.Reset) continue;
-                foreach (Tensor moment in _inner.MomentsOf(name)) moment.masked_fill_(started, 0);
+                if (Options.Moments == MomentRule.Reset) ResetMoments(name, started);
+                Tensor grown = mask.logical_and(old.logical_not());
+                foreach ((Parameter parameter, Tensor values) in begun[name]) parameter.copy_(values.where(grown, parameter));
             }
         }
 
-        Masks.Apply();
+        Apply();
+        Remember();
         Fired.Add(Masks);
         LastUpdate = report;
         OnUpdate?.Invoke(report);
         return report.Changes.Values.Any(change => !change.Grown.Equals(change.Dropped));
+    }
+
+    private TopologyContext ContextOf(string name, long step, double fraction) => new()
+    {
+        Layer = name, Weight = Masks.ParameterOf(name), Mask = Masks[name], Gradient = _gradients.GetValueOrDefault(name), Average = _averages.GetValueOrDefault(name), Fired = Fired[name],
+        Allowed = _scope.Allowed?.Invoke(name), Companions = _companions[name].ToDictionary(c => c.Companion.Parameter, c => (Tensor)c.Parameter), Step = step, Fraction = fraction, Seed = Options.Seed,
+    };
+
+    /// <summary>What new places begin with: the weight's values, and those of what shares its mask. Nothing for zeros.</summary>
+    private List<(Parameter Parameter, Tensor Values)> NewValues(string name, long step, double fraction)
+    {
+        var values = new List<(Parameter, Tensor)>();
+        if (Options.NewWeights.Of(ContextOf(name, step, fraction)) is { } weights) values.Add((Masks.ParameterOf(name), weights));
+        foreach ((Companion companion, Parameter parameter) in _companions[name])
+        {
+            if (companion.Start == CompanionStart.MeanOfActive) values.Add((parameter, parameter.masked_select(Masks[name]).mean().expand(parameter.shape)));
+        }
+
+        return values;
+    }
+
+    private void Average()
+    {
+        using IDisposable off = no_grad();
+        foreach ((string name, Tensor average) in _averages)
+        {
+            if (_gradients.TryGetValue(name, out Tensor? gradient)) average.mul_(Options.AverageDecay).add_(gradient, alpha: 1 - Options.AverageDecay);
+        }
+    }
+
+    private void MaskGradients()
+    {
+        if (Options.Moments != MomentRule.Reset) return;
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        foreach (string name in Masks.Names)
+        {
+            Tensor idle = Masks[name].logical_not();
+            if (_scope.Frozen?.Invoke(name) is { } frozen) idle = idle.logical_or(frozen);
+            foreach ((_, Parameter parameter) in Sharing(name)) parameter.grad?.masked_fill_(idle, 0);
+        }
+    }
+
+    private void ResetMoments(string name, Tensor where)
+    {
+        foreach ((string own, _) in Sharing(name))
+            foreach (Tensor moment in _inner.MomentsOf(own)) moment.masked_fill_(where, 0);
+    }
+
+    private void Apply()
+    {
+        Masks.Apply();
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        foreach ((string name, (Companion Companion, Parameter Parameter)[] companions) in _companions)
+            foreach ((_, Parameter parameter) in companions) parameter.masked_fill_(Masks[name].logical_not(), 0);
+    }
+
+    private IEnumerable<(string Name, Parameter Parameter)> Sharing(string name) => [(name, Masks.ParameterOf(name)), .. _companions[name].Select(c => (c.Companion.Parameter, c.Parameter))];
+
+    private void Remember()
+    {
+        _version = Masks.Version;
+        foreach (string name in Masks.Names) _active[name] = Masks.ActiveOf(name);
+    }
+
+    private void Checked()
+    {
+        if (_version != Masks.Version) throw Changed(string.Join(", ", Masks.Names.Where(name => Masks.ActiveOf(name) != _active[name]).DefaultIfEmpty("a layer")));
+    }
+
+    private static InvalidOperationException Changed(string name) => new($"The mask of {name} was changed by somebody else since the last step; call Adopt to go on with it.");
+
+    private string Extras()
+    {
+        string extras = "";
+        if (Options.NewWeights != NewWeight.Zero) extras += $", new weights {Options.NewWeights.Name}";
+        if (NeedsAverage) extras += string.Create(CultureInfo.InvariantCulture, $", average {Options.AverageDecay:R}");
+        if (Options.SoftBound) extras += ", soft bound";
+        if (Options.Redistribute) extras += ", redistributed";
+        if (_scope.Companions.Count > 0) extras += ", companions " + string.Join(" ", _scope.Companions.SelectMany(c => c.Value.Select(o => $"{o.Parameter} {o.Start}")));
+        return extras;
+    }
+
+    private static Dictionary<string, (Companion Companion, Parameter Parameter)[]> CompanionsOf(IOptimizer inner, MaskSet masks, TopologyScope scope)
+    {
+        ArgumentNullException.ThrowIfNull(scope.Companions, nameof(scope));
+        Dictionary<string, Parameter> all = inner.Parameters.ToDictionary(p => p.Name, p => p.Parameter);
+        if (scope.Companions.Keys.Except(masks.Names).FirstOrDefault() is { } strange) throw new ArgumentException($"{strange} has companions, but no mask.", nameof(scope));
+        return masks.Names.ToDictionary(name => name, name => scope.Companions.TryGetValue(name, out IReadOnlyList<Companion>? companions)
+            ? companions.Select(companion => !all.TryGetValue(companion.Parameter, out Parameter? parameter)
+                ? throw new ArgumentException($"The inner optimizer does not step {companion.Parameter}, a companion of {name}.", nameof(scope))
+                : parameter.shape.SequenceEqual(masks.ParameterOf(name).shape) ? (companion, parameter)
+                : throw new ArgumentException($"{companion.Parameter} is [{string.Join(", ", parameter.shape)}]; it shares the mask of {name}, which is [{string.Join(", ", masks.ParameterOf(name).shape)}].", nameof(scope))).ToArray()
+            : []);
     }
 
     private void Forget()

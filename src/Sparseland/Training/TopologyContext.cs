@@ -21,6 +21,14 @@ public sealed record TopologyContext
     /// </summary>
     public Tensor? Gradient { get; init; }
 
+    /// <summary>
+    /// Running average of the raw gradients at all places (<see cref="TopologyOptions.AverageDecay"/>); null where no rule asks for it.
+    /// </summary>
+    public Tensor? Average { get; init; }
+
+    /// <summary>Values of further parameters that share the mask, by name; null where there are none.</summary>
+    public IReadOnlyDictionary<string, Tensor>? Companions { get; init; }
+
     /// <summary>True where a weight has ever been active; null for the mask.</summary>
     public Tensor? Fired { get; init; }
 
@@ -41,6 +49,22 @@ public sealed record TopologyContext
     /// <exception cref="InvalidOperationException">There is none.</exception>
     public Tensor GradientFor(string rule) =>
         Gradient ?? throw new InvalidOperationException($"The rule {rule} needs the gradient of {Layer} in this step, and there is none: compute it before the update.");
+
+    /// <summary>The average, or a refusal that names who wants it.</summary>
+    /// <param name="rule">Name of the rule.</param>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    public Tensor AverageFor(string rule) =>
+        Average ?? throw new InvalidOperationException($"The rule {rule} needs the running average of the raw gradients of {Layer}, and there is none: keep one over all places from the first step on.");
+
+    /// <summary>Standard normal numbers of the weights' shape: the same for the same seed, step and layer, and others than <see cref="RandomScores()"/> draws.</summary>
+    /// <returns>Float64; the caller disposes it.</returns>
+    public Tensor NormalValues()
+    {
+        var random = new SeededRandom(Seed, (long)SeededRandom.Mix(~NameHash(Layer) ^ SeededRandom.Mix((ulong)Step)));
+        double[] values = new double[Weight.numel()];
+        for (int i = 0; i < values.Length; i++) values[i] = random.NextGaussian();
+        return tensor(values, Weight.shape);
+    }
 
     /// <summary>Uniform numbers from 0 to below 1, of the weights' shape: the same for the same seed, step and layer.</summary>
     /// <returns>Float64; the caller disposes it.</returns>

@@ -50,6 +50,24 @@ public sealed record TopologyOptions
     /// <summary>What becomes of moments. Default <see cref="MomentRule.Reset"/>.</summary>
     public MomentRule Moments { get; init; } = MomentRule.Reset;
 
+    /// <summary>Value of a new weight. Default zero.</summary>
+    public NewWeight NewWeights { get; init; } = NewWeight.Zero;
+
+    /// <summary>Decay of the running average of raw gradients, from 0 to below 1, where a rule asks for one. Default 0.9.</summary>
+    public double AverageDecay { get; init; } = 0.9;
+
+    /// <summary>
+    /// Whether an update grows first, exceeds the budget until the next update, and then drops as many, fresh ones too (MEST's soft memory bound). The last update
+    /// before <see cref="End"/> drops alone. Default false.
+    /// </summary>
+    public bool SoftBound { get; init; }
+
+    /// <summary>
+    /// Whether layers exchange their budgets: what all layers drop grows in proportion to the mean size of the averaged gradient at each layer's active places (SNFS). The total stays, and every layer
+    /// keeps a weight. Default false.
+    /// </summary>
+    public bool Redistribute { get; init; }
+
     /// <summary>Seed of growth at random; what an update draws depends on it, the step and the layer alone. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
@@ -76,6 +94,10 @@ public sealed record TopologyOptions
         ArgumentOutOfRangeException.ThrowIfNegative(End);
         ArgumentNullException.ThrowIfNull(Schedule);
         if (Length is { } length) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length, nameof(Length));
+        ArgumentNullException.ThrowIfNull(NewWeights);
+        if (!(AverageDecay is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(AverageDecay), AverageDecay, "AverageDecay must be from 0 to below 1.");
+        if (SoftBound && Redistribute) throw new ArgumentException("SoftBound and Redistribute both change how many weights a layer has; take one of them.", nameof(SoftBound));
+        if (SoftBound && End == long.MaxValue) throw new ArgumentException("With SoftBound the last update must be known, which gives back what is over the budget: set End.", nameof(End));
         if (!Enum.IsDefined(Order)) throw new ArgumentOutOfRangeException(nameof(Order), Order, "Order is AfterStep or ReplacesStep.");
         if (!Enum.IsDefined(Moments)) throw new ArgumentOutOfRangeException(nameof(Moments), Moments, "Moments is Reset or Keep.");
     }

@@ -11,6 +11,9 @@ public interface IDropScore
     /// <summary>Whether it looks at the gradient.</summary>
     bool NeedsGradient { get; }
 
+    /// <summary>Whether it looks at the running average of the gradients. False unless a rule says otherwise.</summary>
+    bool NeedsAverage => false;
+
     /// <summary>A score for every place, finite where the mask is true; of the weights' shape, Float32 or Float64. The caller disposes it.</summary>
     /// <param name="layer">The layer.</param>
     Tensor Of(TopologyContext layer);
@@ -29,6 +32,9 @@ public interface IGrowScore
 
     /// <summary>Whether it looks at the gradient.</summary>
     bool NeedsGradient { get; }
+
+    /// <summary>Whether it looks at the running average of the gradients. False unless a rule says otherwise.</summary>
+    bool NeedsAverage => false;
 
     /// <summary>A score for every place, finite where a weight may grow; of the weights' shape, Float32 or Float64. The caller disposes it.</summary>
     /// <param name="layer">The layer.</param>

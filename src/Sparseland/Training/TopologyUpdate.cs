@@ -8,7 +8,7 @@ namespace Sparseland.Training;
 /// <summary>What a topology update changes in one layer. Supports over the weights, leading dimensions together as rows.</summary>
 /// <param name="Kept">Active before, and not dropped.</param>
 /// <param name="Dropped">Active before, with the lowest drop scores.</param>
-/// <param name="Grown">As many places outside <paramref name="Kept"/>, with the highest growth scores; some may just have been dropped.</param>
+/// <param name="Grown">Places outside <paramref name="Kept"/> with the highest growth scores, as many as were dropped unless another number was asked for; some may just have been dropped.</param>
 public sealed record TopologyChange(Support Kept, Support Dropped, Support Grown)
 {
     /// <summary>Active afterwards: kept and grown.</summary>
@@ -31,12 +31,13 @@ public static class TopologyUpdate
     /// <param name="layer">The layer.</param>
     /// <param name="drop">Scores of the active weights.</param>
     /// <param name="grow">Scores of all other places, the just dropped among them.</param>
-    /// <param name="count">How many move, from 0 to the number of active weights.</param>
+    /// <param name="count">How many are dropped, from 0 to the number of active weights.</param>
+    /// <param name="grown">How many grow; null, the default, for as many: only then does the number of active weights stay.</param>
     /// <exception cref="ArgumentException">
     /// The count is out of its range, fewer places are allowed than must grow, a shape is another, or a score that is looked at is not finite (it
     /// would win or lose against everything).
     /// </exception>
-    public static TopologyChange Apply(TopologyContext layer, IDropScore drop, IGrowScore grow, long count)
+    public static TopologyChange Apply(TopologyContext layer, IDropScore drop, IGrowScore grow, long count, long? grown = null)
     {
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(drop);
@@ -48,14 +49,39 @@ public static class TopologyUpdate
         if (count < 0 || count > active)
             throw new ArgumentOutOfRangeException(nameof(count), count, $"{layer.Layer} has {active} active weights; from 0 to that many can be dropped.");
 
-        Support kept = Best(layer, drop.Of(layer), layer.Mask, active - count, $"drop score \"{drop.Name}\"");
-        Tensor keptMask = kept.ToMask().reshape(layer.Mask.shape).to(layer.Mask.device), free = keptMask.logical_not();
-        if (layer.Allowed is not null) free = free.logical_and(layer.Allowed);
-        long places = MaskSet.TrueIn(free);
-        if (places < count) throw new ArgumentException($"{count} weights of {layer.Layer} must grow, but only {places} places are allowed.", nameof(layer));
-        Support grown = Best(layer, grow.Of(layer), free, count, $"growth score \"{grow.Name}\"");
-        return new(kept, Support.FromMask(layer.Mask.logical_and(keptMask.logical_not())), grown);
+        if (grown is < 0) throw new ArgumentOutOfRangeException(nameof(grown), grown, "A number of weights to grow is not negative.");
+        Support kept = Kept(layer, drop, active - count);
+        Tensor keptMask = kept.ToMask().reshape(layer.Mask.shape).to(layer.Mask.device), free = Free(layer, keptMask);
+        long places = MaskSet.TrueIn(free), wanted = grown ?? count;
+        if (places < wanted) throw new ArgumentException($"{wanted} weights of {layer.Layer} must grow, but only {places} places are allowed.", nameof(layer));
+        Support chosen = Best(layer, wanted == 0 ? layer.Weight : grow.Of(layer), free, wanted, $"growth score \"{grow.Name}\"");
+        return new(kept, Support.FromMask(layer.Mask.logical_and(keptMask.logical_not())), chosen);
     }
+
+    /// <summary>The largest number not above the planned one that can be dropped and grown again where growth is allowed.</summary>
+    internal static long Affordable(TopologyContext layer, IDropScore drop, long count)
+    {
+        if (layer.Allowed is null) return count;
+        Check(layer);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        long active = MaskSet.TrueIn(layer.Mask);
+
+        // Fewer dropped are fewer candidates: the number falls until both agree, at the latest at 0.
+        while (count > 0)
+        {
+            Tensor kept = Kept(layer, drop, active - count).ToMask().reshape(layer.Mask.shape).to(layer.Mask.device);
+            long places = MaskSet.TrueIn(Free(layer, kept));
+            if (places >= count) break;
+            count = places;
+        }
+
+        return count;
+    }
+
+    private static Support Kept(TopologyContext layer, IDropScore drop, long count) => Best(layer, drop.Of(layer), layer.Mask, count, $"drop score \"{drop.Name}\"");
+
+    private static Tensor Free(TopologyContext layer, Tensor kept) => layer.Allowed is null ? kept.logical_not() : kept.logical_not().logical_and(layer.Allowed);
 
     private static Support Best(TopologyContext layer, Tensor scores, Tensor among, long count, string what)
     {
@@ -69,7 +95,7 @@ public static class TopologyUpdate
     private static void Check(TopologyContext layer)
     {
         ArgumentNullException.ThrowIfNull(layer.Weight, nameof(layer));
-        foreach ((string name, Tensor? value) in new[] { ("Mask", layer.Mask), ("Gradient", layer.Gradient), ("Fired", layer.Fired), ("Allowed", layer.Allowed) })
+        foreach ((string name, Tensor? value) in new[] { ("Mask", layer.Mask), ("Gradient", layer.Gradient), ("Average", layer.Average), ("Fired", layer.Fired), ("Allowed", layer.Allowed) })
         {
             if (value is not null && !value.shape.SequenceEqual(layer.Weight.shape))
                 throw new ArgumentException($"{name} of {layer.Layer} is [{string.Join(", ", value.shape)}], the weights are [{string.Join(", ", layer.Weight.shape)}].", nameof(layer));
