@@ -55,6 +55,10 @@ public sealed class PerTask<TModule> : nn.Module<Tensor, Tensor>, IPerTask
     public void Add()
     {
         TModule module = _make(Count);
+
+        // The module lives as long as this, whatever scope it was made in.
+        foreach (TorchSharp.Modules.Parameter parameter in module.parameters()) parameter.DetachFromDisposeScope();
+        foreach (Tensor buffer in module.buffers()) buffer.DetachFromDisposeScope();
         register_module($"{Count}", module);
         module.train(training);
         _modules.Add(module);
