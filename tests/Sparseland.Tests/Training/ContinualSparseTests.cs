@@ -162,9 +162,9 @@ public class ContinualSparseTests
             Assert.Equal(learner.Ownership.FreeShare, read.FreeShare);
             foreach (string name in learner.Ownership.Names)
             {
-                Assert.True(read.ValuesOf(name).equal(learner.Ownership.ValuesOf(name)));
-                Assert.True(read.UsedOf(name).equal(learner.Ownership.UsedOf(name)));
-                Assert.All(read.Tasks, task => Assert.True(read.MaskOf(task, name).equal(learner.Ownership.MaskOf(task, name))));
+                Assert.True(read.ValuesOf(name).eq(learner.Ownership.ValuesOf(name)).all().item<bool>());
+                Assert.True(read.UsedOf(name).eq(learner.Ownership.UsedOf(name)).all().item<bool>());
+                Assert.All(read.Tasks, task => Assert.True(read.MaskOf(task, name).eq(learner.Ownership.MaskOf(task, name)).all().item<bool>()));
             }
 
             using MaskSet masks = MaskSet.Random(network, 0.5, 1, [.. read.Names]);
