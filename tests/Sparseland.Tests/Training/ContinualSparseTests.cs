@@ -1,3 +1,4 @@
+using Sparseland.Tests.Training.Reinforcement;
 using Sparseland.Training;
 using Sparseland.Training.Continual;
 using TorchSharp;
@@ -242,6 +243,31 @@ public class ContinualSparseTests
         Assert.Contains("exhausted", full.Message, StringComparison.Ordinal);
         Assert.Equal(before, learner.Evaluate("a", task.TestX, task.TestLabels));
         Assert.Equal(["a"], learner.Tasks);
+    }
+
+    [Fact]
+    public void A_task_that_was_cancelled_can_be_learned_as_if_it_had_never_begun()
+    {
+        using var scope = NewDisposeScope();
+        using ContinualTask task = DigitTasks.Dihedral(1, 40, 10)[0];
+        double[] Learned(bool cancelled)
+        {
+            using nn.Module<Tensor, Tensor> network = DigitTasks.Network(2);
+            using var learner = new ContinualSparse(network, new() { Training = s_training with { Steps = 6 }, Topology = s_moves });
+            var batches = new SampleBatches(task.X, task.Labels, 20);
+            learner.LearnTask("a", batches);
+            if (cancelled)
+            {
+                using var stop = new CancellationTokenSource();
+                Assert.ThrowsAny<OperationCanceledException>(() => learner.LearnTask("b", batches, new AtStep(3, stop), stop.Token));
+                Assert.Equal(["a"], learner.Tasks);
+            }
+
+            learner.LearnTask("b", batches);
+            return [.. TrainingData.Numbers(learner.Logits("a", task.TestX)), .. TrainingData.Numbers(learner.Logits("b", task.TestX))];
+        }
+
+        Assert.Equal(Learned(false), Learned(true));
     }
 
     private static ContinualOptions Options(bool moves, bool byGradient, GrowthCandidates candidates) => new()

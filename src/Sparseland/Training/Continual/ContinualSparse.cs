@@ -37,6 +37,7 @@ public sealed class ContinualSparse : IDisposable
     private readonly (string Name, Parameter Parameter)[] _weights;
     private readonly Dictionary<string, Tensor> _first;
     private readonly NativeSize _size;
+    private int _begun = -1;
 
     /// <summary>Sets it up; the network's weights now are its first values.</summary>
     /// <param name="network">
@@ -87,7 +88,7 @@ public sealed class ContinualSparse : IDisposable
     /// <param name="task">Its name, new.</param>
     /// <param name="batches">Its training data.</param>
     /// <param name="progress">Reported after each step.</param>
-    /// <param name="cancel">Checked before each step; a task that was cancelled is not learned.</param>
+    /// <param name="cancel">Checked before each step; a task that was cancelled is not learned, and can be begun anew.</param>
     /// <exception cref="ArgumentException">A name that stands already.</exception>
     /// <exception cref="InvalidOperationException">No weight of the mask is free: the capacity is exhausted. Tasks learned before can still be tested.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -103,8 +104,12 @@ public sealed class ContinualSparse : IDisposable
         {
             while (part.Count <= number) part.Add();
             part.Current = number;
+
+            // What a task that was given up left in them.
+            if (_begun == number) part.Renew();
         }
 
+        _begun = number;
         Begin();
         TopologyOptions? topology = Options.Topology is { } moves
             ? moves with { Seed = SeedOf(number, 2), NewWeights = Options.AsPublished ? NewWeight.Zero : NewWeight.Stored("stored", layer => Ownership.ValuesOf(layer.Layer)) } : null;

@@ -15,6 +15,9 @@ public interface IPerTask
 
     /// <summary>Makes one for the next task, which is then in use.</summary>
     void Add();
+
+    /// <summary>Gives the current one its first values again: those of a new one.</summary>
+    void Renew();
 }
 
 /// <summary>A module for each task; what passes goes through that of the current one. It begins with one, for the first task.</summary>
@@ -63,6 +66,16 @@ public sealed class PerTask<TModule> : nn.Module<Tensor, Tensor>, IPerTask
         module.train(training);
         _modules.Add(module);
         _current = Count - 1;
+    }
+
+    /// <inheritdoc/>
+    public void Renew()
+    {
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using TModule fresh = _make(_current);
+        foreach ((Tensor old, Tensor first) in _modules[_current].parameters().Zip(fresh.parameters())) old.copy_(first);
+        foreach ((Tensor old, Tensor first) in _modules[_current].buffers().Zip(fresh.buffers())) old.copy_(first);
     }
 
     /// <inheritdoc/>
