@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -41,6 +42,7 @@ public static class Bfloat16Grid
     /// <param name="values">Float32 or BFloat16, CPU, any shape and finite.</param>
     /// <returns>Float32, of the same shape.</returns>
     /// <exception cref="ArgumentException">Another type or device, or a value that is not finite.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Tensor Spacing(Tensor values)
     {
         Check(values, nameof(values));
