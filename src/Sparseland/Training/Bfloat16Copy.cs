@@ -7,7 +7,8 @@ namespace Sparseland.Training;
 /// <summary>
 /// Mixed precision (Micikevicius et al. 2018): a copy of a network in bfloat16 computes losses and gradients, the network itself stays in
 /// float32 and is what the optimizer steps. A processor with bfloat16 products (AVX-512 BF16, AMX) trains about twice as fast so; on others
-/// it is slower.
+/// it is slower. There the copy can hold the rounded weights as float32 and compute with them in float32: what the rounding of weights does is
+/// the same.
 /// </summary>
 public sealed class Bfloat16Copy<TModel> : IDisposable
     where TModel : nn.Module<Tensor, Tensor>
@@ -16,14 +17,18 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
 
     /// <summary>Makes the copy.</summary>
     /// <param name="model">The network, float32.</param>
-    /// <param name="another">Makes a network of the same structure; called while bfloat16 is the type of new tensors.</param>
-    /// <exception cref="ArgumentException">The two do not have the same parameters.</exception>
-    public Bfloat16Copy(TModel model, Func<TModel> another)
+    /// <param name="another">Makes a network of the same structure; called while the copy's type is the type of new tensors.</param>
+    /// <param name="arithmetic">
+    /// Type that the copy holds its weights in and computes with, BFloat16 or Float32; the weights are rounded to bfloat16 in both. Default BFloat16.
+    /// </param>
+    /// <exception cref="ArgumentException">The two do not have the same parameters, or another arithmetic.</exception>
+    public Bfloat16Copy(TModel model, Func<TModel> another, ScalarType arithmetic = ScalarType.BFloat16)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(another);
+        if (arithmetic is not (ScalarType.BFloat16 or ScalarType.Float32)) throw new ArgumentException($"arithmetic is {arithmetic}; it must be BFloat16 or Float32.", nameof(arithmetic));
         ScalarType before = get_default_dtype();
-        set_default_dtype(ScalarType.BFloat16);
+        set_default_dtype(arithmetic);
         try
         {
             Model = another();
@@ -34,9 +39,9 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
         }
 
         Dictionary<string, Parameter> own = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
-        _pairs = [.. Model.named_parameters().Select(p => own.TryGetValue(p.name, out Parameter? match) && match.shape.SequenceEqual(p.parameter.shape) && p.parameter.dtype == ScalarType.BFloat16
+        _pairs = [.. Model.named_parameters().Select(p => own.TryGetValue(p.name, out Parameter? match) && match.shape.SequenceEqual(p.parameter.shape) && p.parameter.dtype == arithmetic
             ? (match, p.parameter)
-            : throw new ArgumentException($"The copy has {p.name} of {p.parameter.dtype} and shape [{string.Join(", ", p.parameter.shape)}]; the network must have it too, and new tensors must be bfloat16.", nameof(another)))];
+            : throw new ArgumentException($"The copy has {p.name} of {p.parameter.dtype} and shape [{string.Join(", ", p.parameter.shape)}]; the network must have it too, and new tensors must be {arithmetic}.", nameof(another)))];
         if (_pairs.Length != own.Count) throw new ArgumentException($"The network has {own.Count} parameters, but the copy {_pairs.Length}.", nameof(another));
         if (Model.named_buffers().Any()) throw new ArgumentException("The network has buffers (batch norm): the copy's would change, and not the network's.", nameof(another));
     }
@@ -48,7 +53,11 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
     public void Follow()
     {
         using IDisposable off = no_grad();
-        foreach ((Parameter own, Parameter copy) in _pairs) copy.copy_(own);
+        foreach ((Parameter own, Parameter copy) in _pairs)
+        {
+            using Tensor rounded = own.to(ScalarType.BFloat16);
+            copy.copy_(rounded);
+        }
     }
 
     /// <summary>Mean cross entropy by the copy, from float32 logits; see <see cref="Losses.CrossEntropy"/>.</summary>
@@ -67,7 +76,7 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
         foreach ((Parameter own, Parameter copy) in _pairs)
         {
             if (copy.grad is not { } gradient) continue;
-            own.grad = gradient.to(ScalarType.Float32);
+            own.grad = gradient.to(ScalarType.Float32, copy: true);
             gradient.zero_();
         }
     }

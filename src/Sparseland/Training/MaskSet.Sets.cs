@@ -18,6 +18,15 @@ public sealed record MaskOverlap(long Both, long First, long Second, long Size)
     /// <summary>|A and B| / |A or B|; NaN where both keep nothing.</summary>
     public double Jaccard => (double)Both / (First + Second - Both);
 
+    /// <summary>|A and B| / |A| and |A and B| / |B|: the share of each set that the other has too; NaN for a set that keeps nothing.</summary>
+    public (double First, double Second) OneSided => ((double)Both / First, (double)Both / Second);
+
+    /// <summary>What <see cref="OneSided"/> is in expectation for independent sets: the density of the other, |B| / n and |A| / n.</summary>
+    public (double First, double Second) OneSidedByChance => ((double)Second / Size, (double)First / Size);
+
+    /// <summary>Weights that one keeps and the other does not.</summary>
+    public long Different => First + Second - (2 * Both);
+
     /// <summary>The cosine that two independent masks of these densities have in expectation: sqrt(d1 d2), which is the density of both where they are equal.</summary>
     public double CosineByChance => Math.Sqrt((double)First / Size * Second / Size);
 
@@ -51,6 +60,11 @@ public sealed partial class MaskSet
 
         return Of(model, masks);
     }
+
+    /// <summary>The same masks on another network of the same structure.</summary>
+    /// <param name="model">The network; nothing in it changes before <see cref="Apply"/>.</param>
+    /// <exception cref="ArgumentException">It lacks a masked parameter, or has it in another shape.</exception>
+    public MaskSet For(nn.Module model) => Of(model, _entries.ToDictionary(e => e.Name, e => e.Mask));
 
     /// <summary>Weights that both sets keep.</summary>
     /// <param name="other">Masks of the same parameters.</param>

@@ -25,7 +25,7 @@ public class TensorOwnerTests
         [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(AutoencoderTrainer), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
 
     // They grow and shrink while they are used; their memory is the caller's to bound.
-    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector), typeof(GradualMagnitude)];
+    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector), typeof(GradualMagnitude), typeof(Sparseland.Training.Continual.TaskOwnership)];
 
     [Fact]
     public void Every_owner_of_tensors_is_disposable()
