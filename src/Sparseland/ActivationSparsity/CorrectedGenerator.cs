@@ -3,6 +3,7 @@ using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Sparseland.ActivationSparsity;
 
@@ -137,8 +138,13 @@ internal readonly struct LogitRows
         _values = TensorMemory.Read<float>(logits.detach().to(ScalarType.Float32).cpu().contiguous()).ToArray();
     }
 
-    /// <summary>The most likely token behind a node; NaN is refused.</summary>
-    public int Best(int row) => (int)Select.TopK(Row(row), Budget.Global(1)).ColumnIndices[0];
+    /// <summary>The most likely token behind a node, of equals the first; NaN is refused.</summary>
+    public int Best(int row)
+    {
+        ReadOnlySpan<float> logits = Row(row);
+        int best = TensorPrimitives.IndexOfMax(logits);
+        return float.IsNaN(logits[best]) ? throw new ArgumentException($"The logit of token {best} is NaN.") : best;
+    }
 
     /// <summary>The most likely tokens, ascending by id.</summary>
     public int[] Best(int row, int count) => Select.TopK(Row(row), Budget.Global(count)).ColumnIndices.ToArray();

@@ -106,7 +106,7 @@ public sealed class CorrectedRun : IDisposable
             List<(int Parent, int Token, double Log)> candidates = [];
             for (int row = 0; row < front.Count; row++)
             {
-                foreach (int token in rows.Best(row, _options.TreeWidth))
+                foreach (int token in _options.TreeWidth == 1 ? [rows.Best(row)] : rows.Best(row, _options.TreeWidth))
                     candidates.Add((front[row].Node, token, _options.TreeWidth == 1 ? 0 : front[row].Log + rows.LogLikelihood(row, token, 1)));
             }
 

@@ -30,7 +30,9 @@ internal sealed unsafe class NeuronBlock : IDisposable
     private readonly Linear _gate, _up, _down;
     private readonly NeuronScore _score;
     private readonly int _layer, _kept, _width, _units;
-    private Tensor? _turned;
+    private Held? _gateRows, _upRows, _downColumns;
+    private Tensor? _of;
+    private float[] _x = [];
     private int[]? _ofPrompt;
     private int[][] _chosen = [];
 
@@ -57,24 +59,26 @@ internal sealed unsafe class NeuronBlock : IDisposable
     {
         Tokens = input.numel() / _width;
         if (Pass != NeuronPass.Draft) return Whole(_gate, input);
-        if (!input.isfinite().all().item<bool>()) throw new ArgumentException($"The MLP's input of block {_layer} has a value that is NaN or infinite.", nameof(input));
         int rows = (int)Tokens;
+        float[] x = Values(input);
+        if (!Array.TrueForAll(x, float.IsFinite)) throw new ArgumentException($"The MLP's input of block {_layer} has a value that is NaN or infinite.", nameof(input));
+        (_of, _x) = (input, x);
         if (_score is not GateScore gate)
         {
             int[] units = _ofPrompt ?? throw new InvalidOperationException($"Block {_layer} has seen no prompt: read the prompt first.");
             _chosen = [.. Enumerable.Repeat(units, rows)];
-            return Rows(_gate, input);
+            return Rows(_gate, ref _gateRows, input);
         }
 
         Tensor value = Whole(_gate, input), open = gate.Gate == GateActivation.Silu ? nn.functional.silu(value) : nn.functional.gelu(value, TorchSharp.Modules.GELU.Approximate.tanh);
-        Tensor scores = open.abs().to(ScalarType.Float32).cpu().contiguous();
-        Support kept = Select.TopK(TensorMemory.Read<float>(scores), rows, _units, Budget.PerRow(_kept));
+        float[] scores = Values(open.abs());
+        Support kept = Select.TopK(scores, rows, _units, Budget.PerRow(_kept));
         _chosen = [.. Enumerable.Range(0, rows).Select(r => kept.Row(r).ToArray())];
         return value;
     }
 
     /// <summary>The other factor; zero where a unit was not chosen.</summary>
-    public Tensor Up(Tensor input) => Pass == NeuronPass.Draft ? Rows(_up, input) : Whole(_up, input);
+    public Tensor Up(Tensor input) => Pass == NeuronPass.Draft ? Rows(_up, ref _upRows, input) : Whole(_up, input);
 
     /// <summary>The output of the MLP from its hidden layer.</summary>
     public Tensor Down(Tensor hidden)
@@ -87,23 +91,36 @@ internal sealed unsafe class NeuronBlock : IDisposable
 
         if (Pass != NeuronPass.Draft) return Whole(_down, hidden);
         if (!Skips(hidden)) return Whole(_down, hidden * Mask(hidden));
-        _turned ??= _down.weight.detach().t().contiguous().DetachFromDisposeScope();
-        Tensor from = hidden.reshape(-1, _units).contiguous(), to = zeros([from.shape[0], _width], dtype: ScalarType.Float32);
-        float* z = (float*)TensorMemory.Address(from), y = (float*)TensorMemory.Address(to);
-        for (int row = 0; row < _chosen.Length; row++)
+        _downColumns ??= new(_down.weight.detach().t());
+        float[] z = Values(hidden), to = new float[_chosen.Length * _width];
+        fixed (float* from = z, y = to)
         {
-            fixed (int* units = _chosen[row])
-                SparseColumns.Run((float*)TensorMemory.Address(_turned), z + ((long)row * _units), units, _chosen[row].Length, y + ((long)row * _width), _width, KernelPaths.Widest);
+            for (int row = 0; row < _chosen.Length; row++)
+            {
+                fixed (int* units = _chosen[row])
+                    SparseColumns.Run(_downColumns.Address, from + ((long)row * _units), units, _chosen[row].Length, y + ((long)row * _width), _width, KernelPaths.Widest);
+            }
         }
 
         Read += Union() * _width;
-        if (_down.bias is not null) to = to + _down.bias.detach();
-        return to.reshape([.. hidden.shape[..^1], _width]);
+        Tensor output = tensor(to, [.. hidden.shape[..^1], _width]);
+        return _down.bias is null ? output : output + _down.bias.detach();
     }
 
-    public void Dispose() => _turned?.Dispose();
+    public void Dispose()
+    {
+        _gateRows?.Dispose();
+        _upRows?.Dispose();
+        _downColumns?.Dispose();
+    }
 
     private static bool Skips(Tensor input) => input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU;
+
+    private static float[] Values(Tensor tensor)
+    {
+        if (!Skips(tensor)) tensor = tensor.to(ScalarType.Float32).cpu();
+        return TensorMemory.Read<float>(tensor.is_contiguous() ? tensor : tensor.contiguous()).ToArray();
+    }
 
     private Tensor Whole(Linear linear, Tensor input)
     {
@@ -111,21 +128,26 @@ internal sealed unsafe class NeuronBlock : IDisposable
         return nn.functional.linear(input, linear.weight, linear.bias);
     }
 
-    private Tensor Rows(Linear linear, Tensor input)
+    private Tensor Rows(Linear linear, ref Held? rows, Tensor input)
     {
         if (!Skips(input)) return Whole(linear, input).mul(Mask(input));
-        Tensor from = input.reshape(-1, _width).contiguous(), to = zeros([from.shape[0], _units], dtype: ScalarType.Float32), weight = linear.weight.detach().contiguous();
-        float* w = (float*)TensorMemory.Address(weight), x = (float*)TensorMemory.Address(from), y = (float*)TensorMemory.Address(to);
-        ReadOnlySpan<float> bias = linear.bias is null ? default : TensorMemory.Read<float>(linear.bias.detach().contiguous());
-        for (int row = 0; row < _chosen.Length; row++)
+        rows ??= new(linear.weight.detach());
+
+        // Gate and up read the same input.
+        float[] x = ReferenceEquals(input, _of) ? _x : Values(input), to = new float[_chosen.Length * _units];
+        float[]? bias = linear.bias is null ? null : Values(linear.bias.detach());
+        fixed (float* from = x, y = to)
         {
-            float* own = y + ((long)row * _units);
-            fixed (int* units = _chosen[row]) SparseRows.Run(w, x + ((long)row * _width), units, _chosen[row].Length, own, _width, KernelPaths.Widest);
-            if (!bias.IsEmpty) foreach (int unit in _chosen[row]) own[unit] += bias[unit];
+            for (int row = 0; row < _chosen.Length; row++)
+            {
+                float* own = y + ((long)row * _units);
+                fixed (int* units = _chosen[row]) SparseRows.Run(rows.Address, from + ((long)row * _width), units, _chosen[row].Length, own, _width, KernelPaths.Widest);
+                if (bias is not null) foreach (int unit in _chosen[row]) own[unit] += bias[unit];
+            }
         }
 
         Read += Union() * _width;
-        return to.reshape([.. input.shape[..^1], _units]);
+        return tensor(to, [.. input.shape[..^1], _units]);
     }
 
     /// <summary>Units that some row uses: tokens that come together read a unit's weights once.</summary>
@@ -142,6 +164,22 @@ internal sealed unsafe class NeuronBlock : IDisposable
         bool[] mask = new bool[_chosen.Length * _units];
         for (int row = 0; row < _chosen.Length; row++) foreach (int unit in _chosen[row]) mask[(row * _units) + unit] = true;
         return tensor(mask).view([.. like.shape[..^1], _units]).to(like.device);
+    }
+
+    /// <summary>A matrix held contiguous, with its address. A contiguous weight is shared and not copied.</summary>
+    private sealed class Held : IDisposable
+    {
+        private readonly Tensor _matrix;
+
+        public Held(Tensor matrix)
+        {
+            _matrix = matrix.contiguous().DetachFromDisposeScope();
+            Address = (float*)TensorMemory.Address(_matrix);
+        }
+
+        public float* Address { get; }
+
+        public void Dispose() => _matrix.Dispose();
     }
 }
 
