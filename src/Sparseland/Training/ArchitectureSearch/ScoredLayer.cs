@@ -21,8 +21,8 @@ public abstract class ScoredLayer : nn.Module<Tensor, Tensor>
         double bound = 1 / Math.Sqrt(FanIn);
         using DisposeScope scope = NewDisposeScope();
         Tensor start = rand(shape, dtype: ScalarType.Float32, generator: generator).mul(2 * bound).sub(bound);
-        _weight = nn.Parameter(start.DetachFromDisposeScope());
         _scores = nn.Parameter(start.clone().DetachFromDisposeScope());
+        _weight = nn.Parameter(start.DetachFromDisposeScope());
         register_parameter("weight", _weight);
         register_parameter("scores", _scores);
         Kept = (int)_weight.numel();
