@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Training.ArchitectureSearch;
 
 /// <summary>On what the shares of operations are trained.</summary>
@@ -64,4 +66,8 @@ public sealed record SearchOptions
 /// <param name="Alpha">Shares softmax(alpha) before the first round and after each, [rounds + 1][layers][operations].</param>
 /// <param name="ValidationLoss">Loss of the validation batch of each round.</param>
 /// <param name="Seconds">Time.</param>
-public sealed record SearchResult(Genotype Genotype, IReadOnlyList<double[][]> Alpha, IReadOnlyList<double> ValidationLoss, double Seconds);
+public sealed record SearchResult(Genotype Genotype, IReadOnlyList<double[][]> Alpha, IReadOnlyList<double> ValidationLoss, double Seconds)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+}
