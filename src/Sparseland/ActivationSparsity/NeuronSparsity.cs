@@ -29,14 +29,19 @@ public sealed record HiddenScore : NeuronScore;
 /// Uses some hidden units of the gated MLPs only, chosen token by token or by the prompt, as a hook: the values of the others become zero, so that what is said by the model is what it would say without
 /// reading their rows of gate and up and their columns of down.
 /// </summary>
-/// <remarks>A call of several tokens begins sequences, a call of one token goes on with the last. One model and one call at a time.</remarks>
+/// <remarks>
+/// Positions are those of the model's call and follow its cache, also one that was cut back. Where values are given without a model, several tokens begin sequences and one token goes on with the last.
+/// One model and one call at a time. Zeros are put in place and all weights are read; <see cref="SparseNeurons"/> skips reads.
+/// </remarks>
 public sealed class NeuronSparsity : IActivationHook
 {
     private readonly Dictionary<int, float[]> _gates = [];
     private readonly Dictionary<int, double[]> _sums = [];
     private readonly Dictionary<int, Support> _prompt = [];
+    private readonly Dictionary<int, long> _seen = [];
     private readonly Dictionary<int, long> _position = [];
     private readonly NeuronScore _score;
+    private long? _told;
     private long _units, _kept;
 
     /// <summary>A hook for all blocks.</summary>
@@ -66,6 +71,9 @@ public sealed class NeuronSparsity : IActivationHook
     public bool Wants(ActivationSite site) => site.Activation == Models.Language.Activation.MlpHidden || (_score is GateScore && site.Activation == Models.Language.Activation.MlpGate);
 
     /// <inheritdoc/>
+    public void Begin(int position) => _told = position;
+
+    /// <inheritdoc/>
     public Tensor? Visit(ActivationSite site, Tensor value)
     {
         ArgumentNullException.ThrowIfNull(value);
@@ -82,7 +90,8 @@ public sealed class NeuronSparsity : IActivationHook
         if (!value.isfinite().all().item<bool>()) throw new ArgumentException($"The hidden layer of block {site.Layer} has a value that is NaN or infinite.", nameof(value));
         long batch = value.shape[0], length = value.shape[1];
         int width = (int)value.shape[2];
-        if (length > 1) _position[site.Layer] = 0;
+        if (_told is { } told) _position[site.Layer] = told;
+        else if (length > 1) _position[site.Layer] = 0;
         long from = _position.GetValueOrDefault(site.Layer), dense = Math.Clamp(SparseFrom - from, 0, length);
         _position[site.Layer] = from + length;
         Tensor? mask = _score is PromptScore ? OfPrompt(site.Layer, value, from, dense) : dense == length ? null : OfTokens(site.Layer, value);
@@ -97,6 +106,16 @@ public sealed class NeuronSparsity : IActivationHook
     /// <summary>Units used of a number at a density.</summary>
     internal static int Kept(int units, double density) => density is > 0 and <= 1 ? Math.Max(1, (int)Math.Floor((units * density) + 1e-6)) : throw new ArgumentOutOfRangeException(nameof(density), density, "density must lie in (0, 1].");
 
+    /// <summary>Sums over tokens of z_j^2 / |z|^2, whose order is that of the prompt's statistic.</summary>
+    /// <param name="hidden">[batch, tokens, units].</param>
+    /// <returns>Row-major [batch, units].</returns>
+    internal static double[] Shares(Tensor hidden)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor z = hidden.detach().to(ScalarType.Float64), unit = z / z.square().sum([2L], keepdim: true).sqrt().clamp_min(double.Epsilon);
+        return unit.square().sum([1L]).cpu().contiguous().data<double>().ToArray();
+    }
+
     private Tensor OfTokens(int layer, Tensor value)
     {
         int rows = (int)(value.shape[0] * value.shape[1]), width = (int)value.shape[2];
@@ -110,10 +129,12 @@ public sealed class NeuronSparsity : IActivationHook
         int rows = (int)value.shape[0], width = (int)value.shape[2];
         if (prompt > 0)
         {
-            Tensor z = value.detach().narrow(1, 0, prompt).to(ScalarType.Float64), unit = z / z.square().sum([2L], keepdim: true).sqrt().clamp_min(double.Epsilon);
-            double[] squares = unit.square().sum([1L]).cpu().contiguous().data<double>().ToArray();
+            double[] squares = Shares(value.detach().narrow(1, 0, prompt));
 
             // A prompt may come token by token.
+            if (from > 0 && from != _seen.GetValueOrDefault(layer))
+                throw new InvalidOperationException($"The prompt goes on at {from}, but {_seen.GetValueOrDefault(layer)} of its tokens have been seen: a cache that was cut back into the prompt needs the prompt anew.");
+            _seen[layer] = from + prompt;
             if (from > 0 && _sums.TryGetValue(layer, out double[]? before) && before.Length == squares.Length) TensorPrimitives.Add(squares, before, squares);
             _sums[layer] = squares;
             _prompt[layer] = Select.TopK(squares, rows, width, Budget.PerRow(Kept(width, Density)));

@@ -28,8 +28,8 @@ public sealed record LayerReads(string Layer, int Inputs, int Outputs, long Toke
 /// several at once are multiplied with zeros in place, which costs a dense product. For inference: no gradient is recorded.
 /// </summary>
 /// <remarks>
-/// A call of several tokens [batch, tokens, in] begins sequences; a call of one token goes on with the last, as decoding with a key-value cache does. Tokens before
-/// <see cref="SparseFrom"/> are dense. The layer borrows W and b from the linear layer, which must live as long.
+/// In a model (<see cref="SparseInputs"/>) positions are those of the model's call: they follow its cache, also one that was cut back. By itself, a call of several tokens [batch, tokens, in] begins
+/// sequences and a call of one token goes on with the last. Tokens before <see cref="SparseFrom"/> are dense. The layer borrows W and b from the linear layer, which must live as long.
 /// </remarks>
 public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
 {
@@ -38,6 +38,7 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
     private readonly float[]? _factors;
     private readonly Tensor? _scale;
     private Tensor? _turned;
+    private long? _told;
     private long _position, _tokens, _sparse, _kept, _nothing, _needed, _skipped;
 
     /// <summary>A layer that uses some of the inputs of a linear one.</summary>
@@ -93,6 +94,9 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
     /// <summary>Sets the counters to zero.</summary>
     public void ResetReads() => (_tokens, _sparse, _kept, _nothing, _needed, _skipped) = (0, 0, 0, 0, 0, 0);
 
+    /// <summary>Says at which position the next call begins.</summary>
+    internal void Begin(int position) => _told = position;
+
     /// <summary>W (m x) + b, with what is made of (1 - m) x.</summary>
     /// <param name="input">[..., in]; [batch, tokens, in] where positions count.</param>
     /// <returns>[..., out].</returns>
@@ -104,7 +108,8 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         long length = input.dim() > 1 ? input.shape[^2] : 1, rows = input.numel() / Inputs;
-        if (length > 1) _position = 0;
+        if (_told is { } told) (_position, _told) = (told, null);
+        else if (length > 1) _position = 0;
         long dense = Math.Clamp(SparseFrom - _position, 0, length);
         Tensor flat = input.detach().reshape(rows, Inputs);
         Tensor output = rows == 1 && dense == 0 && flat.dtype == ScalarType.Float32 && flat.device_type == DeviceType.CPU ? Alone(flat) : Together(flat, length, dense);

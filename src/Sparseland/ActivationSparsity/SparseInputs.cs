@@ -44,7 +44,11 @@ public sealed class SparseInputs : IDisposable
     private readonly IReadOnlyList<ReplacedLayer> _replaced;
     private bool _done;
 
-    private SparseInputs(LanguageModel model, SparsityTable table, IReadOnlyList<ReplacedLayer> replaced) => (Model, Table, _replaced) = (model, table, replaced);
+    private SparseInputs(LanguageModel model, SparsityTable table, IReadOnlyList<ReplacedLayer> replaced)
+    {
+        (Model, Table, _replaced) = (model, table, replaced);
+        model.Begins += Begin;
+    }
 
     /// <summary>The model.</summary>
     public LanguageModel Model { get; }
@@ -103,8 +107,14 @@ public sealed class SparseInputs : IDisposable
     {
         if (_done) return;
         _done = true;
+        Model.Begins -= Begin;
         LinearSlots.Restore(_replaced);
         foreach (ReplacedLayer layer in _replaced) layer.After.Dispose();
+    }
+
+    private void Begin(int position)
+    {
+        foreach (SparseInputLinear layer in Layers) layer.Begin(position);
     }
 
     /// <summary>The sparse layer of a path.</summary>

@@ -17,7 +17,7 @@ public class TensorOwnerTests
     private static readonly Type[] Borrowers =
         [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
             typeof(CodeContext), typeof(TopologyContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
-            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext), typeof(Sparseland.Pruning.FolderPruningOptions), typeof(Sparseland.Pruning.Unlearning.SampleGradients), typeof(Sparseland.Pruning.UntrainedLoss), typeof(Sparseland.Pruning.ShortTraining), typeof(Sparseland.Pruning.BlockContext), typeof(Sparseland.Pruning.BlockTraining), typeof(Sparseland.ActivationSparsity.RankAwareInputs)];
+            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext), typeof(Sparseland.Pruning.FolderPruningOptions), typeof(Sparseland.Pruning.Unlearning.SampleGradients), typeof(Sparseland.Pruning.UntrainedLoss), typeof(Sparseland.Pruning.ShortTraining), typeof(Sparseland.Pruning.BlockContext), typeof(Sparseland.Pruning.BlockTraining), typeof(Sparseland.ActivationSparsity.RankAwareInputs), typeof(Sparseland.ActivationSparsity.CorrectedGenerator)];
 
     // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
     // a caller's dictionary in place or managed memory (DenseMap).

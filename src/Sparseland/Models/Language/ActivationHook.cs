@@ -67,6 +67,12 @@ public interface IActivationHook
     /// </summary>
     IReadOnlyCollection<ActivationSite>? Named => null;
 
+    /// <summary>Called before each call of a model. Default: nothing is done.</summary>
+    /// <param name="position">Position of the call's first token: as many tokens stand in the cache, 0 where there is none. A cache that was cut back says so here.</param>
+    void Begin(int position)
+    {
+    }
+
     /// <summary>Called with the value at a wanted place.</summary>
     /// <param name="site">The place.</param>
     /// <param name="value">Its value; it and all tensors made here live until the call of the model ends; keep clone().DetachFromDisposeScope(), or use an <see cref="ActivationRecorder"/>.</param>
@@ -153,6 +159,8 @@ public static class ActivationHook
         public IActivationHook[] Hooks { get; } = hooks;
 
         public bool Wants(ActivationSite site) => Array.Exists(Hooks, h => h.Wants(site));
+
+        public void Begin(int position) => Array.ForEach(Hooks, h => h.Begin(position));
 
         public Tensor? Visit(ActivationSite site, Tensor value)
         {

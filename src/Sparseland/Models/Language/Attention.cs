@@ -7,7 +7,8 @@ namespace Sparseland.Models.Language;
 /// <param name="Scale">Factor of the products; null for 1 / sqrt(headDim).</param>
 /// <param name="Cap">Scores become cap * tanh(score / cap) before the mask; null for as they are.</param>
 /// <param name="Window">Keys that a token sees, its own included; null for all.</param>
-internal readonly record struct AttentionRule(double? Scale = null, double? Cap = null, int? Window = null);
+/// <param name="Hidden">[tokens, keys]: what tokens do not see, in place of later keys; null for those.</param>
+internal readonly record struct AttentionRule(double? Scale = null, double? Cap = null, int? Window = null, Tensor? Hidden = null);
 
 /// <summary>Causal attention of several query heads per key and value head (Vaswani et al. 2017; Ainslie et al. 2023).</summary>
 internal static class Attention
@@ -27,7 +28,7 @@ internal static class Attention
         long tokens = q.shape[2], keys = k.shape[2], width = q.shape[3], shared = q.shape[1] / k.shape[1];
         if (rule.Scale is { } scale && scale != 1 / Math.Sqrt(width)) q = q.mul(scale * Math.Sqrt(width));
         bool patternWanted = hook is not null && hook.Wants(new(layer, Activation.AttentionPattern));
-        if (tokens == 1 && rule.Cap is null && !patternWanted)
+        if (tokens == 1 && rule.Cap is null && rule.Hidden is null && !patternWanted)
         {
             if (rule.Window is { } seen && seen < keys) (k, v) = (k.narrow(2, keys - seen, seen), v.narrow(2, keys - seen, seen));
 
@@ -42,12 +43,12 @@ internal static class Attention
             v = v.repeat_interleave(shared, 1);
         }
 
-        Tensor output = (patternWanted, rule.Cap, tokens == keys && !(rule.Window < keys)) switch
+        Tensor output = (patternWanted, rule.Cap, tokens == keys && !(rule.Window < keys) && rule.Hidden is null) switch
         {
             (true, _, _) => Explicit(q, k, v, layer, hook, rule),
             (_, not null, _) => Pieces(q, k, v, layer, rule),
             (_, _, true) => nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true),
-            _ => nn.functional.scaled_dot_product_attention(q, k, v, Hidden(tokens, keys, rule.Window, q.device).logical_not()),
+            _ => nn.functional.scaled_dot_product_attention(q, k, v, (rule.Hidden ?? Hidden(tokens, keys, rule.Window, q.device)).logical_not()),
         };
         return hook.At(layer, Activation.HeadOutputs, output);
     }
@@ -58,7 +59,7 @@ internal static class Attention
         long tokens = q.shape[2], keys = k.shape[2];
         Tensor scores = q.flatten(0, 1).bmm(k.flatten(0, 1).transpose(1, 2)).div(Math.Sqrt(q.shape[3])).view(q.shape[0], q.shape[1], tokens, keys);
         if (rule.Cap is { } cap) scores = scores.div(cap).tanh().mul(cap);
-        if (tokens > 1 || rule.Window < keys) scores = scores.masked_fill(Hidden(tokens, keys, rule.Window, q.device), double.NegativeInfinity);
+        if (tokens > 1 || rule.Window < keys || rule.Hidden is not null) scores = scores.masked_fill(rule.Hidden ?? Hidden(tokens, keys, rule.Window, q.device), double.NegativeInfinity);
         Tensor pattern = hook.At(layer, Activation.AttentionPattern, scores.softmax(-1));
         return pattern.flatten(0, 1).bmm(v.flatten(0, 1)).view(q.shape);
     }

@@ -49,6 +49,47 @@ public sealed class KeyValueCache : IDisposable
         Count = count;
     }
 
+    /// <summary>Of the tokens from a place on keeps some and forgets the others; those kept move up. So a path of a <see cref="TokenTree"/> becomes a text.</summary>
+    /// <param name="start">Tokens before, which stay.</param>
+    /// <param name="kept">Places behind them, from 0, strictly ascending.</param>
+    /// <exception cref="ArgumentException">A place is out of range or order.</exception>
+    public void Keep(int start, IReadOnlyList<int> kept)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Count);
+        ArgumentNullException.ThrowIfNull(kept);
+        for (int i = 0; i < kept.Count; i++)
+        {
+            if (kept[i] < (i == 0 ? 0 : kept[i - 1] + 1) || kept[i] >= Count - start)
+                throw new ArgumentException($"kept has {kept[i]} at {i}: places ascend strictly within 0 to {Count - start - 1}.", nameof(kept));
+        }
+
+        if (kept.Count > 0 && kept[^1] != kept.Count - 1)
+        {
+            using IDisposable off = no_grad();
+            foreach (Tensor held in _keys.Concat(_values))
+            {
+                using DisposeScope scope = NewDisposeScope();
+                Tensor places = tensor(kept.Select(k => (long)(start + k)).ToArray(), device: held.device);
+                held.narrow(2, start, kept.Count).copy_(held.index_select(2, places));
+            }
+        }
+
+        Count = start + kept.Count;
+    }
+
+    /// <summary>A copy of a block's keys, positions applied.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <returns>[batch, heads, <see cref="Count"/>, headDim].</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
+    public Tensor KeysOf(int layer) => Copy(_keys, layer);
+
+    /// <summary>A copy of a block's values.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <returns>[batch, heads, <see cref="Count"/>, headDim].</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
+    public Tensor ValuesOf(int layer) => Copy(_values, layer);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -70,6 +111,13 @@ public sealed class KeyValueCache : IDisposable
     internal (Tensor Keys, Tensor Values) Extend(int layer, Tensor keys, Tensor values) => (Extend(ref _keys[layer], keys), Extend(ref _values[layer], values));
 
     internal void Advance(int tokens) => Count += tokens;
+
+    private Tensor Copy(Tensor[] from, int layer)
+    {
+        if (layer < 0 || layer >= from.Length) throw new ArgumentOutOfRangeException(nameof(layer), layer, $"The cache has blocks 0 to {from.Length - 1}.");
+        using Tensor part = from[layer].narrow(2, 0, Count);
+        return part.clone();
+    }
 
     private Tensor Extend(ref Tensor held, Tensor added)
     {

@@ -42,6 +42,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>What else was read of the model.</summary>
     internal KeptFiles Companions { get; set; } = KeptFiles.None;
 
+    /// <summary>Raised before each call, with the position of its first token: for layers that count positions.</summary>
+    internal event Action<int>? Begins;
+
     /// <summary>Key and value heads of a block, and how wide each is.</summary>
     private protected abstract (int Heads, int HeadDim) KeyValueShape { get; }
 
@@ -105,6 +108,8 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
             throw new ArgumentException($"residual must be [batch, tokens, {Width}] and not empty, but is [{string.Join(", ", residual.shape)}].", nameof(residual));
         if (residual.shape[1] > Context) throw new ArgumentException($"{residual.shape[1]} tokens are more than the context of {Context}.", nameof(residual));
         using var scope = NewDisposeScope();
+        hook?.Begin(0);
+        Begins?.Invoke(0);
         Tensor before = hook.At(layer, Activation.ResidualBefore, residual);
         Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual), hook, null));
         return ReferenceEquals(after, residual) ? after : scope.MoveToOuter(after);
@@ -163,14 +168,16 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>The residual stream after some blocks.</summary>
-    private Tensor Run(Tensor ids, IActivationHook? hook, KeyValueCache? cache, int layers)
+    private Tensor Run(Tensor ids, IActivationHook? hook, KeyValueCache? cache, int layers, TokenTree? tree = null)
     {
         CheckIds(ids, cache?.Count ?? 0);
         hook.Check(Layers, Serves);
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
-        Rotation? rotation = Rotate(cache?.Count ?? 0, x);
+        Rotation? rotation = tree is null ? Rotate(cache?.Count ?? 0, x) : Rotate(tree, x);
+        hook?.Begin(cache?.Count ?? 0);
+        Begins?.Invoke(cache?.Count ?? 0);
         for (int layer = 0; layer < layers; layer++)
         {
             using var inner = NewDisposeScope();
@@ -195,6 +202,20 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>How queries and keys are turned at the positions of a residual stream [batch, tokens, dModel]; null where positions are learned.</summary>
     private protected virtual Rotation? Rotate(int from, Tensor x) => null;
+
+    /// <summary>The same for the last nodes of a tree, with what they do not see.</summary>
+    private protected virtual Rotation? Rotate(TokenTree tree, Tensor x) => throw new NotSupportedException($"{GetName()} reads no trees.");
+
+    /// <summary>Logits of the nodes of a tree that are not in the cache yet.</summary>
+    private protected Tensor LogitsOf(TokenTree tree, IActivationHook? hook, KeyValueCache cache)
+    {
+        using var scope = NewDisposeScope();
+        int first = cache.Count - tree.Start;
+        Tensor ids = tensor(tree.Ids.Skip(first).Select(t => (long)t).ToArray(), [1, tree.Count - first]);
+        Tensor x = Run(ids, hook, cache, Layers, tree);
+        cache.Advance(tree.Count - first);
+        return scope.MoveToOuter(Scores(LastNorm(x)));
+    }
 
     /// <summary>Whether the blocks have a place; a gate only where the MLP is gated.</summary>
     private protected virtual bool Serves(Activation activation) => activation != Activation.MlpGate && Enum.IsDefined(activation);

@@ -98,7 +98,8 @@ internal sealed class RotaryPositions : IDisposable
 /// <param name="Cos">Cosines [tokens, turned], each pair's twice.</param>
 /// <param name="Sin">Sines [tokens, turned], negative for the first of each pair.</param>
 /// <param name="Turned">Leading entries of a head that are turned.</param>
-internal readonly record struct Rotation(Tensor Cos, Tensor Sin, int Turned)
+/// <param name="Hidden">[tokens, keys]: what the tokens do not see, where it is not just what comes later; else null.</param>
+internal readonly record struct Rotation(Tensor Cos, Tensor Sin, int Turned, Tensor? Hidden = null)
 {
     /// <summary>Turns the heads.</summary>
     /// <param name="x">[batch, heads, tokens, headDim].</param>

@@ -66,6 +66,23 @@ public sealed class TinyLM : LanguageModel
     /// <summary>The blocks.</summary>
     public IReadOnlyList<LlamaBlock> Blocks => _blocks;
 
+    /// <summary>Logits of the next token behind each node of a tree that is not in the cache yet; the cache takes these nodes in, in their order.</summary>
+    /// <param name="tree">The tree; its text and its first nodes, or none of them, stand in the cache.</param>
+    /// <param name="cache">Holds the text before the tree and the nodes read before.</param>
+    /// <param name="hook">Reads and replaces activations; null for none.</param>
+    /// <returns>[1, nodes read, vocabulary].</returns>
+    /// <exception cref="ArgumentException">The cache does not fit the tree, the tree leaves the context, or the model's attention has windows, caps or dynamic positions.</exception>
+    public Tensor TreeLogits(TokenTree tree, KeyValueCache cache, IActivationHook? hook = null)
+    {
+        ArgumentNullException.ThrowIfNull(tree);
+        ArgumentNullException.ThrowIfNull(cache);
+        if (Config.AttentionCap is not null || Config.Scaling?.Kind == RotaryScalingKind.Dynamic || Enumerable.Range(0, Layers).Any(l => Config.WindowOf(l) is not null))
+            throw new ArgumentException("Trees are read by models without windows, caps of the attention and dynamic positions.", nameof(tree));
+        if (cache.Count < tree.Start || cache.Count >= tree.Start + tree.Count)
+            throw new ArgumentException($"The cache holds {cache.Count} tokens; it must hold the {tree.Start} before the tree, and not yet all of its {tree.Count} nodes.", nameof(cache));
+        return LogitsOf(tree, hook, cache);
+    }
+
     internal override WeightLayout Layout => LlamaLayout.Of(Config);
 
     internal override string ConfigJson => Config.ToJson();
@@ -85,6 +102,14 @@ public sealed class TinyLM : LanguageModel
     private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
 
     private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
+
+    private protected override Rotation? Rotate(TokenTree tree, Tensor x)
+    {
+        int first = tree.Count - (int)x.shape[1];
+        Rotation all = _positions.At(tree.Start, tree.Depths.Max() + 1, x.dtype, x.device);
+        Tensor depths = tensor(tree.Depths.Skip(first).Select(d => (long)d).ToArray(), device: x.device);
+        return new(all.Cos.index_select(0, depths), all.Sin.index_select(0, depths), all.Turned, tree.Hidden(first, x.device));
+    }
 
     private protected override Tensor LastNorm(Tensor x) => _norm.call(x);
 
@@ -208,6 +233,6 @@ public sealed class LlamaBlock : Module, ILinearPlaces
         Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Normed(KeyNorm, Split(_key, _config.KeyValueHeads))));
         Tensor v = hook.At(layer, Activation.Values, Split(_value, _config.KeyValueHeads));
         if (cache is not null) (k, v) = cache.Extend(layer, k, v);
-        return Attention.Causal(q, k, v, layer, hook, _rule);
+        return Attention.Causal(q, k, v, layer, hook, rotation.Hidden is null ? _rule : _rule with { Hidden = rotation.Hidden });
     }
 }
