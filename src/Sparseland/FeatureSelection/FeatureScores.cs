@@ -7,7 +7,7 @@ namespace Sparseland.FeatureSelection;
 /// <summary>A table whose features have mean 0 and variance 1.</summary>
 /// <param name="X">[samples, features], Float32; the caller's.</param>
 /// <param name="Mean">Mean of each feature.</param>
-/// <param name="Deviation">Population deviation of each feature.</param>
+/// <param name="Deviation">Population deviation of each feature; 1 for a constant one, so that others can be scaled alike.</param>
 /// <param name="Constant">Features of one value throughout: 0 in <paramref name="X"/>.</param>
 public sealed record StandardisedFeatures(Tensor X, IReadOnlyList<double> Mean, IReadOnlyList<double> Deviation, IReadOnlyList<int> Constant) : IDisposable
 {
@@ -42,7 +42,7 @@ public static class FeatureScores
         Tensor scaled = (centred / deviation.masked_fill(constant, 1)).masked_fill(constant, 0).to(ScalarType.Float32);
         bool[] still = TensorMemory.Read<bool>(constant).ToArray();
         return new(
-            scaled.MoveToOuterDisposeScope(), TensorMemory.Read<double>(mean).ToArray(), TensorMemory.Read<double>(deviation).ToArray(), [.. Enumerable.Range(0, still.Length).Where(i => still[i])]);
+            scaled.MoveToOuterDisposeScope(), TensorMemory.Read<double>(mean).ToArray(), TensorMemory.Read<double>(deviation.masked_fill(constant, 1)).ToArray(), [.. Enumerable.Range(0, still.Length).Where(i => still[i])]);
     }
 
     /// <summary>Variance of each feature, of the table before any scaling.</summary>

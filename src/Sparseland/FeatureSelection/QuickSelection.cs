@@ -9,7 +9,7 @@ namespace Sparseland.FeatureSelection;
 /// <param name="Strength">Strength of every feature.</param>
 /// <param name="Trace">Strengths after each epoch.</param>
 /// <param name="Losses">Mean squared error of each epoch.</param>
-/// <param name="Constant">Features that had one value throughout: they carry nothing.</param>
+/// <param name="Constant">Features that had one value throughout: they carry nothing and are never chosen, though noise on the input lets them keep some strength.</param>
 public sealed record FeatureRanking(IReadOnlyList<int> Indices, IReadOnlyList<double> Strength, IReadOnlyList<IReadOnlyList<double>> Trace, IReadOnlyList<double> Losses, IReadOnlyList<int> Constant)
 {
     /// <inheritdoc/>
@@ -35,9 +35,13 @@ public static class QuickSelection
         if (X.dim() == 2 && count > X.shape[1]) throw new ArgumentOutOfRangeException(nameof(count), count, $"There are {X.shape[1]} features to choose from.");
         using DisposeScope scope = NewDisposeScope();
         using StandardisedFeatures table = FeatureScores.Standardise(X);
+        if (count > X.shape[1] - table.Constant.Count)
+            throw new ArgumentOutOfRangeException(nameof(count), count, $"{table.Constant.Count} of the {X.shape[1]} features have one value throughout; only the others can be chosen.");
         using SparselyConnectedAutoencoder network = new(checked((int)X.shape[1]), options);
         var trace = new List<IReadOnlyList<double>>();
         IReadOnlyList<double> losses = network.Fit(table.X, epochs, _ => trace.Add(NeuronStrength.Of(network.Encoder)), progress, cancel);
-        return new(FeatureScores.Best(trace[^1], count), trace[^1], trace, losses, table.Constant);
+        double[] ranks = [.. trace[^1]];
+        foreach (int still in table.Constant) ranks[still] = -1;
+        return new(FeatureScores.Best(ranks, count), trace[^1], trace, losses, table.Constant);
     }
 }

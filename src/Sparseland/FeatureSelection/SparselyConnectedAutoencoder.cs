@@ -51,7 +51,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
     /// <summary>Evolutions done.</summary>
     public long Evolutions { get; private set; }
 
-    /// <summary>Inputs without a connection: allowed, and never chosen.</summary>
+    /// <summary>Inputs without a connection, whose strength is 0.</summary>
     public int Unconnected => NeuronStrength.Degree(Encoder).Count(degree => degree == 0);
 
     /// <summary>Mean number of two-step paths from an input to its own output: h p1 p2 at the start. Where it is below about two, an input cannot be copied.</summary>
@@ -131,7 +131,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         for (int epoch = 1; epoch <= epochs; epoch++)
         {
             long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
-            new SeededRandom(Options.Seed, 5_400 + Steps).Shuffle(order.AsSpan());
+            new SeededRandom(Options.Seed, 1_000_000_000L + Steps).Shuffle(order.AsSpan());
             double sum = 0;
             for (int b = 0; b < batches; b++)
             {
@@ -197,7 +197,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
     private Tensor? DropoutMask(long batch)
     {
         if (Options.Dropout == 0) return null;
-        var random = new SeededRandom(Options.Seed, 900_000 + Steps);
+        var random = new SeededRandom(Options.Seed, 2_000_000_000L + Steps);
         float[] mask = new float[Options.Hidden * batch];
         for (int i = 0; i < mask.Length; i++) mask[i] = random.NextDouble() < Options.Dropout ? 0 : 1;
         return tensor(mask, [Options.Hidden, batch]);

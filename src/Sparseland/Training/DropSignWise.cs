@@ -23,14 +23,15 @@ public sealed class DropSignWise : IDropScore
         return positive.Count + negative.Count;
     }
 
-    /// <summary>0 for what goes, 1 for what stays: the ranks are those of each sign by itself.</summary>
+    /// <summary>Below 1 for what goes, the smallest lowest, and 1 for what stays: the ranks are those of each sign by itself.</summary>
     /// <param name="layer">The layer; <see cref="TopologyContext.Fraction"/> is the share of each sign.</param>
     public Tensor Of(TopologyContext layer)
     {
         (Support positive, Support negative) = Dropped(layer);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        return positive.Union(negative).ToMask().logical_not().to(ScalarType.Float32).reshape(layer.Weight.shape).to(layer.Weight.device).MoveToOuterDisposeScope();
+        Tensor size = layer.Weight.abs().to(ScalarType.Float64), goes = positive.Union(negative).ToMask().reshape(size.shape).to(size.device);
+        return ones_like(size).where(goes.logical_not(), size / (size + 1)).MoveToOuterDisposeScope();
     }
 
     private static (Support Positive, Support Negative) Dropped(TopologyContext layer)

@@ -27,7 +27,7 @@ public static class LotteryTicket
 
     /// <summary>Sets a network to the values of another moment, and to zero what the masks do not keep.</summary>
     /// <param name="model">A network of the same make.</param>
-    /// <param name="moment">Parameters and buffers of that moment: step 0 for the original ticket, a later one for rewinding; its own masks do not count.</param>
+    /// <param name="moment">Parameters and buffers of that moment: step 0 for the original ticket, a later one for rewinding; what masks of its own leave out is zero.</param>
     /// <param name="masks">Masks of any network of this make.</param>
     /// <returns>The masks, bound to this network; the caller's to dispose.</returns>
     /// <exception cref="ArgumentException">The moment or the masks are of another network.</exception>

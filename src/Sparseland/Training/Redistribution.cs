@@ -15,8 +15,7 @@ internal static class Redistribution
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         long left = layers.Sum(l => l.Dropped);
-        double[] weights = [.. layers.Select(l => l.Dropped == 0 && MaskSet.TrueIn(l.Mask()) == l.Mask().numel() ? 0
-            : l.Layer.AverageFor("redistribution").abs().masked_select(l.Mask()).to(ScalarType.Float64).mean().item<double>())];
+        double[] weights = [.. layers.Select(l => Size(l.Layer))];
         long[] rooms = [.. layers.Select(l => MaskSet.TrueIn(Room(l.Layer)) + l.Dropped)];
         long[] grown = [.. layers.Select((l, i) => Math.Min(rooms[i], MaskSet.TrueIn(l.Mask()) == l.Dropped ? 1 : 0))];
         left -= grown.Sum();
@@ -28,9 +27,8 @@ internal static class Redistribution
             long[] more = [.. open.Select((i, at) => Math.Min(rooms[i] - grown[i], (long)Math.Floor(shares[at])))];
             if (more.Sum() == 0)
             {
-                // Single ones are left: by the largest share, the earlier layer where equal.
-                int at = Enumerable.Range(0, open.Length).MaxBy(j => shares[j]);
-                more[at] = 1;
+                // Fewer are left than layers: one each, the largest shares first, the earlier layer where equal.
+                foreach (int at in Enumerable.Range(0, open.Length).OrderByDescending(j => shares[j]).Take((int)Math.Min(left, open.Length))) more[at] = 1;
             }
 
             for (int at = 0; at < open.Length; at++) grown[open[at]] += more[at];
@@ -38,6 +36,12 @@ internal static class Redistribution
         }
 
         return [.. layers.Select((l, i) => (l.Layer, l.Dropped, grown[i]))];
+    }
+
+    private static double Size(TopologyContext layer)
+    {
+        Tensor active = layer.AverageFor("redistribution").abs().masked_select(layer.Mask);
+        return active.numel() == 0 ? 0 : active.to(ScalarType.Float64).mean().item<double>();
     }
 
     private static Tensor Mask(this (TopologyContext Layer, long Dropped, long Grown) layer) => layer.Layer.Mask;

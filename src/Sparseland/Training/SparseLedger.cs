@@ -59,7 +59,7 @@ public sealed record LedgerRun
     public override string ToString() => Readable.Of(this);
 }
 
-/// <summary>The runs of a comparison of sparse trainings: what each had and cost, and differences only between runs that hold something equal.</summary>
+/// <summary>The runs of a comparison of sparse trainings: what each had and cost, and differences only between runs that hold something equal. For one thread: collect the runs of parallel trials first.</summary>
 public sealed class SparseLedger
 {
     private readonly List<LedgerRun> _runs = [];
@@ -88,8 +88,9 @@ public sealed class SparseLedger
     public void Add(LedgerRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
+        if (!(run.Accuracy is >= 0 and <= 1)) throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"The accuracy of {run.Method} is {run.Accuracy}; it is a share from 0 to 1."), nameof(run));
         if (_runs.Any(other => other.Method == run.Method && other.Seed == run.Seed)) throw new ArgumentException($"{run.Method} has a run with seed {run.Seed} already.", nameof(run));
-        if (!(run.Density is > 0 and <= 1 && run.PeakDensity >= run.Density - 1e-9 && run.AverageDensity <= run.PeakDensity + 1e-9))
+        if (!(run.Density is > 0 and <= 1 && run.PeakDensity <= 1 + 1e-9 && run.PeakDensity >= run.Density - 1e-9 && run.AverageDensity <= run.PeakDensity + 1e-9))
         {
             throw new ArgumentException(string.Create(
                 CultureInfo.InvariantCulture, $"Densities of {run.Method}: {run.Density} at the end, {run.PeakDensity} at most, {run.AverageDensity} on average; the end and the average cannot exceed the peak."), nameof(run));

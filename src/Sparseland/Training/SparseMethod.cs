@@ -27,11 +27,11 @@ public sealed record SparseMethod(string Name)
     /// <summary>Whether it needs masks to begin with.</summary>
     public bool NeedsMasks => Topology is not null;
 
-    /// <summary>Whether the gradient of an update is taken at all weights.</summary>
-    public bool NeedsDenseGradient => Topology is not null && (Drop?.NeedsGradient == true || Grow?.NeedsGradient == true || Topology.NewWeights.NeedsGradient);
+    /// <summary>Whether the gradient of an update is taken at all weights. What is dropped is active: a drop rule asks for no more than a step computes anyway.</summary>
+    public bool NeedsDenseGradient => Topology is not null && (Grow?.NeedsGradient == true || Topology.NewWeights.NeedsGradient);
 
     /// <summary>Whether the gradient of every step is taken at all weights.</summary>
-    public bool NeedsAverage => Topology is not null && (Drop?.NeedsAverage == true || Grow?.NeedsAverage == true || Topology.Redistribute);
+    public bool NeedsDenseGradients => Topology is not null && (Drop?.NeedsAverage == true || Grow?.NeedsAverage == true || Topology.Redistribute || Topology.Moments == MomentRule.Keep);
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

@@ -37,6 +37,7 @@ public sealed class SparseOptimizer : IOptimizer
     private readonly Dictionary<string, (Companion Companion, Parameter Parameter)[]> _companions;
     private readonly Dictionary<string, Tensor> _averages = [];
     private readonly Dictionary<string, long> _budgets;
+    private readonly string _begun;
     private readonly Dictionary<string, long> _active = [];
     private readonly Dictionary<string, Tensor> _gradients = [];
     private readonly Tensor _steps = zeros(1, dtype: ScalarType.Int64).DetachFromDisposeScope();
@@ -62,6 +63,8 @@ public sealed class SparseOptimizer : IOptimizer
         Options.Validate();
         if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
         _scope = scope ?? new();
+        if (Options.SoftBound && (_scope.Allowed is not null || drop is DropSignWise))
+            throw new ArgumentException("SoftBound grows a number that is known before what is dropped is: not where growth is allowed in some places alone, nor with a rule that counts by itself.", nameof(options));
         if (Options.Redistribute && _scope.Allowed is not null) throw new ArgumentException("Budgets cannot move between layers where growth is allowed in some places alone.", nameof(scope));
         HashSet<nint> stepped = [.. inner.Parameters.Select(p => TensorMemory.Identity(p.Parameter))];
         if (masks.Names.FirstOrDefault(name => !stepped.Contains(TensorMemory.Identity(masks.ParameterOf(name)))) is { } strange)
@@ -69,6 +72,7 @@ public sealed class SparseOptimizer : IOptimizer
         (_inner, Masks, _drop, _grow) = (inner, masks, options is null ? null : drop, options is null ? null : grow);
         _companions = CompanionsOf(inner, masks, _scope);
         _budgets = masks.Names.ToDictionary(name => name, masks.ActiveOf);
+        _begun = string.Join(", ", masks.Names.Select(name => $"{name} {_budgets[name]}"));
         if (NeedsAverage)
             foreach (string name in masks.Names) _averages[name] = OptimizerState.Zeros(masks.ParameterOf(name));
         _size = NativeSize.Of(_averages.Values.Append(_steps));
@@ -93,7 +97,7 @@ public sealed class SparseOptimizer : IOptimizer
     public TopologyReport? LastUpdate { get; private set; }
 
     /// <summary>Whether the coming step looks at the gradient of inactive weights: where it does not, nobody has to compute it (<see cref="MaskedLinear"/>).</summary>
-    public bool NeedsDenseGradient => Options.Moments == MomentRule.Keep || NeedsAverage || (NeedsGradient && IsDue(Count + 1));
+    public bool NeedsDenseGradient => Options.Moments == MomentRule.Keep || NeedsAverage || (IsDue(Count + 1) && (_grow!.NeedsGradient || Options.NewWeights.NeedsGradient));
 
     /// <summary>Called after each update; null for nobody.</summary>
     public Action<TopologyReport>? OnUpdate { get; set; }
@@ -117,7 +121,7 @@ public sealed class SparseOptimizer : IOptimizer
         ["Topology"] = (IsStatic ? $"static, {Options.Moments}" : string.Create(
             CultureInfo.InvariantCulture,
             $"every {Options.Interval} from {Options.Begin} to {Options.End}, {Options.Schedule} over {Options.Length ?? Options.End}, {Options.Order}, {Options.Moments}, {(Options.RoundUp ? "up" : "down")}, seed {Options.Seed}, drop {_drop!.Name}, grow {_grow!.Name}")) + Extras(),
-        ["Masks"] = string.Join(", ", Masks.Names.Select(name => $"{name} {_budgets[name]}")),
+        ["Masks"] = _begun,
     };
 
     /// <inheritdoc/>
@@ -220,7 +224,7 @@ public sealed class SparseOptimizer : IOptimizer
                 continue;
             }
 
-            long count = active == size ? 0 : TopologyUpdate.Affordable(layer, _drop!, _drop!.CountOf(layer, Options.CountOf(fraction, active)));
+            long count = active == size && !Options.Redistribute ? 0 : TopologyUpdate.Affordable(layer, _drop!, _drop!.CountOf(layer, Options.CountOf(fraction, active)));
             layers.Add((layer, count, count));
         }
 
@@ -256,23 +260,29 @@ public sealed class SparseOptimizer : IOptimizer
     /// <exception cref="InvalidDataException">A mask of the state is false where a weight of the network is not zero.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        OptimizerState.CopyInto(State, state, count);
-        Masks.Touch();
+        ArgumentNullException.ThrowIfNull(state);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
+
+        // Before anything is taken over: a refusal leaves the optimizer as it was.
         foreach (string name in Masks.Names)
         {
+            if (!state.TryGetValue("mask." + name, out Tensor? mask) || !mask.shape.SequenceEqual(Masks[name].shape)) continue;
             foreach ((string own, Parameter parameter) in Sharing(name))
             {
-                if (parameter.ne(0).logical_and(Masks[name].logical_not()).any().item<bool>())
+                if (parameter.ne(0).logical_and(mask.to(ScalarType.Bool).to(parameter.device).logical_not()).any().item<bool>())
                     throw new InvalidDataException($"{own} has a value that is not zero where its mask says that it is inactive: masks and weights are not of one moment.");
             }
         }
 
+        OptimizerState.CopyInto(State, state, count);
+        Masks.Touch();
         _inner.Load(_inner.State.Keys.ToDictionary(key => key, key => state["inner." + key]), state["steps"].to(ScalarType.Int64).item<long>());
         Count = count;
         LastUpdate = null;
         Remember();
+        if (!Options.SoftBound)
+            foreach (string name in Masks.Names) _budgets[name] = _active[name];
         Forget();
     }
 

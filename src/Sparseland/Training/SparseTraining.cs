@@ -129,11 +129,13 @@ public static class SparseTraining
         if (method.Pruning is not null && masks is not null) throw new ArgumentException($"{method.Name} begins dense and makes its masks by itself.", nameof(masks));
         if (method.Topology is { } topology && topology.Interval > steps)
             throw new ArgumentException($"{method.Name} moves masks every {topology.Interval} steps, and the training has only {steps}.", nameof(method));
+        if (method.Topology is { End: < long.MaxValue } ends && ends.End > steps)
+            throw new ArgumentException($"{method.Name} would move masks until step {ends.End}, and the training has only {steps}: its weights would never settle.", nameof(method));
+        if (ReferenceEquals(method, Dense) && masks is not null) throw new ArgumentException("A dense training has no masks; with masks that stay it is the static one.", nameof(masks));
+        if (ReferenceEquals(method, Static) && masks is null) throw new ArgumentNullException(nameof(masks), "A static training has masks; draw some by MaskSet.Random.");
         if (method.Pruning is { } pruning && pruning.End > steps)
             throw new ArgumentException($"{method.Name} would prune until step {pruning.End}, and the training has only {steps}: the network would end too dense.", nameof(method));
-        AdamWOptimizer inner = new(model, options.WeightDecay, 0.9, 0.999);
-        using IOptimizer optimizer = method.Pruning is not null ? new GradualPruning(inner, model, method.Pruning, method.PruningInterval, null, method.Pattern)
-            : masks is not null ? new SparseOptimizer(inner, masks, method.Topology, method.Drop, method.Grow) : inner;
+        using IOptimizer optimizer = OptimizerFor(model, method, masks, options);
         MaskSet? now = (optimizer as GradualPruning)?.Masks ?? masks;
         Ledger ledger = new(model, method, X, now, optimizer as SparseOptimizer);
         TrainingHooks plan = (hooks ?? new()) with
@@ -149,6 +151,21 @@ public static class SparseTraining
         using TrainingLoop training = new(model, batches, Losses.CrossEntropy(model), options.ForLoop(steps), plan, optimizer);
         TrainingResult result = training.Run(progress, cancel);
         return ledger.Close(result, now?.Copy(), steps);
+    }
+
+    private static IOptimizer OptimizerFor(nn.Module model, SparseMethod method, MaskSet? masks, SparseTrainingOptions options)
+    {
+        AdamWOptimizer inner = new(model, options.WeightDecay, 0.9, 0.999);
+        try
+        {
+            return method.Pruning is not null ? new GradualPruning(inner, model, method.Pruning, method.PruningInterval, null, method.Pattern)
+                : masks is not null ? new SparseOptimizer(inner, masks, method.Topology, method.Drop, method.Grow) : inner;
+        }
+        catch
+        {
+            inner.Dispose();
+            throw;
+        }
     }
 
     private static TopologyOptions Cosine(long steps, long interval, double alpha, long seed, UpdateOrder order) => new()
@@ -197,7 +214,7 @@ public static class SparseTraining
         public void After(long step)
         {
             // A step costs what was active in it: what it changed counts from the next one on.
-            bool dense = _method.NeedsAverage || (_method.NeedsDenseGradient && _method.Topology!.IsDue(step));
+            bool dense = _method.NeedsDenseGradients || (_method.NeedsDenseGradient && _method.Topology!.IsDue(step));
             _cost += dense ? TrainingCost.DenseGradient(_forward, _dense) : TrainingCost.Sparse(_forward);
             _densities += _density;
             _peak = Math.Max(_peak, _density);

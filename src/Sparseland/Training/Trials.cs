@@ -8,7 +8,7 @@ public static class Trials
 {
     /// <summary>
     /// Makes every trial, seed after seed, as many at a time as libtorch has threads, each on one thread. A trial depends on its method and seed alone, so results
-    /// are the same at any number of threads.
+    /// are the same at any number of threads, but for networks that draw in their forward pass (dropout): those share libtorch's one generator and must not train at the same time.
     /// </summary>
     /// <typeparam name="T">What a trial leaves behind: figures, not tensors, where there are many.</typeparam>
     /// <param name="methods">Names, all different.</param>

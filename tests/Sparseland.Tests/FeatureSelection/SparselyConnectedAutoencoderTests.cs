@@ -165,6 +165,8 @@ public sealed class SparselyConnectedAutoencoderTests : IDisposable
         still[.., 4] = 1e6;
         FeatureRanking ranking = QuickSelection.Select(still, 5, 1, Small);
         Assert.Equal([4], ranking.Constant);
+        Assert.DoesNotContain(4, QuickSelection.Select(still, 24, 1, Small).Indices);
+        Assert.Throws<ArgumentOutOfRangeException>("count", () => QuickSelection.Select(still, 25, 1, Small));
         using CancellationTokenSource stop = new();
         stop.Cancel();
         Assert.Throws<OperationCanceledException>(() => QuickSelection.Select(X, 5, 1, Small, cancel: stop.Token));

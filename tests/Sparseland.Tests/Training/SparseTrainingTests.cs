@@ -75,6 +75,10 @@ public sealed class SparseTrainingTests : IDisposable
         using Sequential network = TrainingData.Mlp();
         using MaskSet masks = MaskSet.Random(network, 0.25, 2);
         double density = masks.Density;
+        using (Sequential third = TrainingData.Mlp())
+        using (MaskSet moved = MaskSet.Random(third, 0.25, 2))
+        using (SparseTrainingResult mest = SparseTraining.Run(third, SparseTraining.Mest(Steps, 5), _X, _labels, moved, Short))
+            Assert.Equal(density, mest.RelativeCost, 1e-12);
         using SparseTrainingResult rigl = SparseTraining.Run(network, SparseTraining.RigL(Steps, 5), _X, _labels, masks, Short);
 
         // Updates at 5, 10, ..., 40; each has one dense gradient in place of a sparse one.
@@ -357,6 +361,10 @@ public sealed class SparseTrainingTests : IDisposable
         Assert.Throws<ArgumentOutOfRangeException>("epoch", () => SparseTraining.Set2018(Steps, 100));
         Assert.Throws<ArgumentException>("method", () => SparseTraining.Run(network, SparseTraining.RigL(200, 100), _X, _labels, masks, Short));
         Assert.Throws<ArgumentException>("method", () => SparseTraining.Run(network, SparseTraining.Gmp(0.1, 200), _X, _labels, null, Short));
+        Assert.Throws<ArgumentException>("method", () => SparseTraining.Run(network, SparseTraining.RigL(200, 20), _X, _labels, masks, Short));
+        Assert.Throws<ArgumentException>("masks", () => SparseTraining.Run(network, SparseTraining.Dense, _X, _labels, masks, Short));
+        Assert.Throws<ArgumentNullException>("masks", () => SparseTraining.Run(network, SparseTraining.Static, _X, _labels, null, Short));
+        Assert.Throws<ArgumentException>("options", () => new SparseOptimizer(new SgdOptimizer(network), masks, new() { SoftBound = true, End = 9 }, new DropSignWise(), new GrowRandom()));
         Assert.Throws<ArgumentException>("samples", () => SparseTraining.Run(network, SparseTraining.Static, _X, _labels, masks, Short with { BatchSize = 61 }));
         Assert.Throws<ArgumentOutOfRangeException>("density", () => SparseTraining.Gmp(0, Steps));
         Assert.Throws<ArgumentException>("batch", () => new SampleBatches(_X, _labels, 61, whole: true));
@@ -419,6 +427,7 @@ public sealed class SparseTrainingTests : IDisposable
         Assert.Throws<ArgumentException>("run", () => ledger.Add(run));
         Assert.Throws<ArgumentException>("run", () => ledger.Add(run with { Seed = 3, PeakDensity = 0.05 }));
         Assert.Throws<ArgumentException>("run", () => ledger.Add(run with { Seed = 3, Steps = 0 }));
+        Assert.Throws<ArgumentException>("run", () => ledger.Add(run with { Seed = 3, Accuracy = 90 }));
     }
 
     [Fact]
