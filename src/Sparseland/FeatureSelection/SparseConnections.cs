@@ -147,7 +147,7 @@ public sealed class SparseConnections : IDisposable
     {
         TopologyContext layer = new() { Layer = "connections", Weight = _values, Mask = ones_like(_values, dtype: ScalarType.Bool), Fraction = share };
         using DisposeScope scope = NewDisposeScope();
-        return new DropSignWise().Of(layer).to(ScalarType.Bool).MoveToOuterDisposeScope();
+        return new DropSignWise().Of(layer).eq(1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Values and places as a matrix that others read.</summary>

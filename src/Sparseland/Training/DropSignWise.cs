@@ -31,7 +31,7 @@ public sealed class DropSignWise : IDropScore
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor size = layer.Weight.abs().to(ScalarType.Float64), goes = positive.Union(negative).ToMask().reshape(size.shape).to(size.device);
-        return ones_like(size).where(goes.logical_not(), size / (size + 1)).MoveToOuterDisposeScope();
+        return ones_like(size).where(goes.logical_not(), 0.5 * size / (size + 1)).MoveToOuterDisposeScope();
     }
 
     private static (Support Positive, Support Negative) Dropped(TopologyContext layer)

@@ -42,7 +42,7 @@ public static class DifferentiableSearch
         SampleBatches ofTrain = Batches(X, labels, train, options.Batch, options.Seed), ofValidation = Batches(X, labels, validation, options.Batch, options.Seed + 1);
         foreach (ScoredLayer layer in supernet.Scored) layer.Keep(layer.Count);
         supernet.train();
-        using var alphas = new ParameterPhase(supernet, ParameterPhase.Alphas(supernet), n => new AdamWOptimizer(n, 1e-3, 0.5, 0.999, decayAll: true));
+        using var alphas = new ParameterPhase(supernet, ParameterPhase.Alphas(supernet), n => new AdamWOptimizer(n, 0, 0.5, 0.999, decayAll: true), decay: 1e-3);
         using ParameterPhase? scores = sparse ? new(supernet, ParameterPhase.Scores(supernet), n => new SgdOptimizer(n, 0.9)) : null;
         using var weights = new ParameterPhase(supernet, ParameterPhase.Weights(supernet), n => new SgdOptimizer(n, 0.9, 3e-4), 5);
         TrainingOptions schedule = new() { Steps = options.Pretrain + options.Rounds, LearningRate = options.WeightRate, FinalRate = 0.04 };

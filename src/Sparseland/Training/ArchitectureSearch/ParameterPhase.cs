@@ -12,11 +12,12 @@ internal sealed class ParameterPhase : IDisposable
     private readonly SearchNetwork _network;
     private readonly Parameter[] _trained;
     private readonly double _clip;
+    private readonly double _decay;
 
     /// <summary>Chooses the parameters and makes their optimizer.</summary>
-    public ParameterPhase(SearchNetwork network, IEnumerable<Parameter> trained, Func<nn.Module, IOptimizer> optimizer, double clip = double.PositiveInfinity)
+    public ParameterPhase(SearchNetwork network, IEnumerable<Parameter> trained, Func<nn.Module, IOptimizer> optimizer, double clip = double.PositiveInfinity, double decay = 0)
     {
-        (_network, _trained, _clip) = (network, [.. trained], clip);
+        (_network, _trained, _clip, _decay) = (network, [.. trained], clip, decay);
         Only();
         Optimizer = optimizer(network);
     }
@@ -48,6 +49,7 @@ internal sealed class ParameterPhase : IDisposable
         if (!double.IsFinite(value)) throw new DivergenceException($"The loss of {what} is {value}; take a lower rate.");
         _network.zero_grad();
         loss.backward();
+        if (_decay > 0) AddDecay();
         if (double.IsFinite(_clip)) GradientNorm.Clip(_trained, _clip);
         Optimizer.Step(rate);
         batch.Input.Dispose();
@@ -60,6 +62,17 @@ internal sealed class ParameterPhase : IDisposable
     {
         HashSet<nint> own = [.. _trained.Select(p => TensorMemory.Identity(p))];
         foreach (Parameter parameter in _network.parameters()) parameter.requires_grad = own.Contains(TensorMemory.Identity(parameter));
+    }
+
+    /// <summary>Decay as a term of the gradient, which Adam then scales like the rest: DARTS's form, and another than AdamW's.</summary>
+    private void AddDecay()
+    {
+        using IDisposable off = no_grad();
+        foreach (Parameter parameter in _trained)
+        {
+            using Tensor? gradient = parameter.grad;
+            gradient?.add_(parameter, alpha: _decay);
+        }
     }
 
     public void Dispose()
