@@ -54,6 +54,26 @@ internal static class OptimizerState
         return zeros_like(like).DetachFromDisposeScope();
     }
 
+    /// <summary>State of a rule that another one wraps ("inner."), with its number of steps, which is not the wrapper's.</summary>
+    public static Dictionary<string, Tensor> OfInner(IOptimizer inner, Tensor steps)
+    {
+        var state = inner.State.ToDictionary(s => "inner." + s.Key, s => s.Value);
+        steps.fill_(inner.Count);
+        state["steps"] = steps;
+        return state;
+    }
+
+    /// <summary>Steps of the wrapped rule in a state of <see cref="OfInner"/>.</summary>
+    public static long InnerSteps(IReadOnlyDictionary<string, Tensor> state)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return state["steps"].to(ScalarType.Int64).item<long>();
+    }
+
+    /// <summary>Hands the wrapped rule its part of such a state.</summary>
+    public static void LoadInner(IOptimizer inner, IReadOnlyDictionary<string, Tensor> state) =>
+        inner.Load(inner.State.Keys.ToDictionary(key => key, key => state["inner." + key]), InnerSteps(state));
+
     /// <summary>Checks that a state has everything in the right shape, then copies it.</summary>
     public static void CopyInto(IReadOnlyDictionary<string, Tensor> own, IReadOnlyDictionary<string, Tensor> state, long count)
     {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Training;
 
 /// <summary>
-/// Lottery tickets (Frankle and Carbin 2019): the mask of a trained network, with the kept weights set back to an early moment. What is in a ticket only its controls tell: the same mask with fresh values, and the
+/// Lottery tickets (Frankle and Carbin 2019): the mask of a trained network, with the kept weights set back to an early moment. What is in a ticket only its controls tell: the same mask with fresh values (<see cref="MaskSet.For"/>), and the
 /// same number of weights of each layer at other places.
 /// </summary>
 public static class LotteryTicket
@@ -34,7 +34,8 @@ public static class LotteryTicket
     public static MaskSet Rewind(nn.Module model, SparseSnapshot moment, MaskSet masks)
     {
         ArgumentNullException.ThrowIfNull(moment);
-        MaskSet own = Bind(model, masks);
+        ArgumentNullException.ThrowIfNull(masks);
+        MaskSet own = masks.For(model);
         try
         {
             moment.CopyTo(model)?.Dispose();
@@ -46,17 +47,6 @@ public static class LotteryTicket
             own.Dispose();
             throw;
         }
-    }
-
-    /// <summary>The same masks for another network of the same make, whose values stay: the control with fresh values.</summary>
-    /// <param name="model">The network.</param>
-    /// <param name="masks">The masks.</param>
-    /// <returns>Masks bound to this network, not applied; the caller's to dispose.</returns>
-    /// <exception cref="ArgumentException">The masks are of another network.</exception>
-    public static MaskSet Bind(nn.Module model, MaskSet masks)
-    {
-        ArgumentNullException.ThrowIfNull(masks);
-        return MaskSet.Of(model, masks.Names.ToDictionary(name => name, name => masks[name]));
     }
 
     /// <summary>As many weights in each layer, at places drawn at random: the control without the places.</summary>

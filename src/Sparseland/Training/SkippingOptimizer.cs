@@ -41,16 +41,7 @@ public sealed class SkippingOptimizer : IOptimizer
     public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
 
     /// <summary>State of the inner rule ("inner.") and its number of steps.</summary>
-    public IReadOnlyDictionary<string, Tensor> State
-    {
-        get
-        {
-            var state = _inner.State.ToDictionary(s => "inner." + s.Key, s => s.Value);
-            _steps.fill_(_inner.Count);
-            state["steps"] = _steps;
-            return state;
-        }
-    }
+    public IReadOnlyDictionary<string, Tensor> State => OptimizerState.OfInner(_inner, _steps);
 
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
@@ -72,10 +63,9 @@ public sealed class SkippingOptimizer : IOptimizer
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
         OptimizerState.CopyInto(State, state, count);
-        using DisposeScope scope = NewDisposeScope();
-        long steps = state["steps"].to(ScalarType.Int64).item<long>();
+        long steps = OptimizerState.InnerSteps(state);
         if (steps < 0 || steps > count) throw new ArgumentException($"The state has made {steps} steps of {count}.", nameof(state));
-        _inner.Load(_inner.State.Keys.ToDictionary(key => key, key => state["inner." + key]), steps);
+        OptimizerState.LoadInner(_inner, state);
         Count = count;
     }
 

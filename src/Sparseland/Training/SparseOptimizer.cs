@@ -135,11 +135,9 @@ public sealed class SparseOptimizer : IOptimizer
     {
         get
         {
-            var state = _inner.State.ToDictionary(s => "inner." + s.Key, s => s.Value);
+            Dictionary<string, Tensor> state = OptimizerState.OfInner(_inner, _steps);
             foreach (string name in Masks.Names) (state["mask." + name], state["fired." + name]) = (Masks[name], Fired[name]);
             foreach ((string name, Tensor average) in _averages) state["average." + name] = average;
-            _steps.fill_(_inner.Count);
-            state["steps"] = _steps;
             return state;
         }
     }
@@ -277,7 +275,7 @@ public sealed class SparseOptimizer : IOptimizer
 
         OptimizerState.CopyInto(State, state, count);
         Masks.Touch();
-        _inner.Load(_inner.State.Keys.ToDictionary(key => key, key => state["inner." + key]), state["steps"].to(ScalarType.Int64).item<long>());
+        OptimizerState.LoadInner(_inner, state);
         Count = count;
         LastUpdate = null;
         Remember();

@@ -333,7 +333,7 @@ public sealed class SparseTrainingTests : IDisposable
         using Sequential network = TrainingData.Mlp(hidden: 40), fresh = TrainingData.Mlp(hidden: 40);
         using SparseSnapshot start = SparseSnapshot.Of(network);
         SparseTraining.Run(network, SparseTraining.Dense, _X, _labels, null, Short).Dispose();
-        using MaskSet drawn = LotteryTicket.Draw(network, 0.2), ticket = LotteryTicket.Rewind(network, start, drawn), shuffled = LotteryTicket.Shuffled(fresh, drawn, 3), bound = LotteryTicket.Bind(fresh, drawn);
+        using MaskSet drawn = LotteryTicket.Draw(network, 0.2), ticket = LotteryTicket.Rewind(network, start, drawn), shuffled = LotteryTicket.Shuffled(fresh, drawn, 3), bound = drawn.For(fresh);
         Assert.Equal(drawn.Names.Select(drawn.ActiveOf), shuffled.Names.Select(shuffled.ActiveOf));
         Assert.NotEqual(Places(drawn, "fc1.weight"), Places(shuffled, "fc1.weight"));
         Assert.Equal(Places(drawn, "fc1.weight"), Places(bound, "fc1.weight"));
@@ -345,7 +345,7 @@ public sealed class SparseTrainingTests : IDisposable
         }
 
         using Sequential other = TrainingData.Mlp(hidden: 41);
-        Assert.Throws<ArgumentException>(() => LotteryTicket.Bind(other, drawn));
+        Assert.Throws<ArgumentException>(() => drawn.For(other));
         Assert.Throws<ArgumentOutOfRangeException>("density", () => LotteryTicket.Draw(network, 0));
     }
 

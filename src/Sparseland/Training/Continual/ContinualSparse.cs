@@ -176,8 +176,7 @@ public sealed class ContinualSparse : IDisposable
     public MaskSet DrawMasks(int number)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(number);
-        LayerDensities densities = Options.Allocation.Solve([.. _weights.Select(w => new LayerShape(w.Name, w.Parameter.shape))], Options.Density);
-        return MaskSet.Random(_network, densities, SeedOf(number, 1));
+        return MaskSet.Random(_network, Densities(), SeedOf(number, 1));
     }
 
     /// <summary>
@@ -187,8 +186,8 @@ public sealed class ContinualSparse : IDisposable
     public double ExpectedFree(int tasks)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(tasks);
-        using MaskSet drawn = DrawMasks(0);
-        return _weights.Sum(w => w.Parameter.numel() * Math.Pow(1 - ((double)drawn.ActiveOf(w.Name) / w.Parameter.numel()), tasks)) / drawn.Size;
+        LayerDensities densities = Densities();
+        return densities.Layers.Sum(l => l.Size * Math.Pow(1 - ((double)densities.Counts[l.Name] / l.Size), tasks)) / densities.Size;
     }
 
     /// <summary>Share of the mask of a task that static random masks share with earlier ones, in expectation: in layer l it is 1 - (1 - d_l)^t.</summary>
@@ -196,8 +195,8 @@ public sealed class ContinualSparse : IDisposable
     public double ExpectedShared(int earlier)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(earlier);
-        using MaskSet drawn = DrawMasks(0);
-        return _weights.Sum(w => drawn.ActiveOf(w.Name) * (1 - Math.Pow(1 - ((double)drawn.ActiveOf(w.Name) / w.Parameter.numel()), earlier))) / drawn.Active;
+        LayerDensities densities = Densities();
+        return densities.Layers.Sum(l => densities.Counts[l.Name] * (1 - Math.Pow(1 - ((double)densities.Counts[l.Name] / l.Size), earlier))) / densities.Kept;
     }
 
     /// <summary>Frees what is stored; the network stays, set to whatever task it was.</summary>
@@ -210,6 +209,8 @@ public sealed class ContinualSparse : IDisposable
 
     /// <inheritdoc/>
     public override string ToString() => Ownership.ToString();
+
+    private LayerDensities Densities() => Options.Allocation.Solve([.. _weights.Select(w => new LayerShape(w.Name, w.Parameter.shape))], Options.Density);
 
     /// <summary>Stored values where somebody owns a weight, first values elsewhere.</summary>
     private void Begin()
