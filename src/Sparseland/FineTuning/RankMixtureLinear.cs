@@ -1,0 +1,225 @@
+using System.Globalization;
+using Sparseland.IO;
+using Sparseland.Models;
+using Sparseland.Selection;
+using Sparseland.Tensors;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.FineTuning;
+
+/// <summary>Settings of <see cref="RankMixtureLinear"/> (MoRA, Lu et al. 2025).</summary>
+public sealed record RankMixtureOptions
+{
+    /// <summary>Ranks that each task adds. Default 16.</summary>
+    public int Rank { get; init; } = 16;
+
+    /// <summary>k, the ranks that a token uses; null, the default, for <see cref="Rank"/>.</summary>
+    public int? ActiveRanks { get; init; }
+
+    /// <summary>tau, in units of the normalised activations, which lie in [-1, 1]: at 0.01 a difference of 0.05 is a factor e^5. Above 0. Default 0.01.</summary>
+    public double Temperature { get; init; } = 0.01;
+
+    /// <summary>delta: a rank whose activation is below this is silent, without the others being raised; from 0, which switches the gate off, to below 1. Default 0.2.</summary>
+    public double Threshold { get; init; } = 0.2;
+
+    /// <summary>Whether the gate counts in training too. Default false: in evaluation mode alone.</summary>
+    public bool GateWhileTraining { get; init; }
+
+    /// <summary>Constant before the update of the task that is learned; folded into its values when it ends. Default 1.</summary>
+    public double Scale { get; init; } = 1;
+
+    /// <summary>Throws when a value is outside its range.</summary>
+    /// <exception cref="ArgumentException">A value is outside its range.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Rank);
+        if (ActiveRanks is { } k && (k < 1 || k > Rank)) throw new ArgumentOutOfRangeException(nameof(ActiveRanks), k, $"ActiveRanks must be from 1 to the {Rank} ranks of the first task.");
+        if (!(Temperature > 0 && double.IsFinite(Temperature))) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
+        if (!(Threshold is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Threshold), Threshold, "Threshold must be from 0 to below 1.");
+        if (!(Scale != 0 && double.IsFinite(Scale))) throw new ArgumentOutOfRangeException(nameof(Scale), Scale, "Scale must be finite and not 0.");
+    }
+}
+
+/// <summary>
+/// MoRA's layer (Lu et al. 2025): a frozen W0 and the rank-one pieces B_i A_i of all tasks so far, each of which decides for itself whether it takes part. With z = A x and s = z / |z| the k largest signed s
+/// are kept, w is their softmax at the temperature tau, pieces with s below delta fall silent (in evaluation; w is not normalised again), and y = W0 x + B (w z) + b.
+/// </summary>
+/// <remarks>Frozen weights are not a frozen function: new ranks enter the norm and compete in the selection, so that old outputs move even while the new values are 0. It cannot be merged: the update depends on the input.</remarks>
+public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLayer
+{
+    private readonly Parameter _base;
+    private readonly Parameter? _bias;
+    private Tensor? _oldKeys, _oldValues;
+    private Parameter? _keys, _values;
+
+    /// <summary>A layer without any task yet.</summary>
+    /// <param name="linear">Gives W0 and the bias, which stay its own memory and are frozen here.</param>
+    /// <param name="options">Ranks, temperature, gate; null for the defaults of the record.</param>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    public RankMixtureLinear(Linear linear, RankMixtureOptions? options = null)
+        : base(nameof(RankMixtureLinear))
+    {
+        ArgumentNullException.ThrowIfNull(linear);
+        Options = options ?? new();
+        Options.Validate();
+        _base = LinearOf.Shared(linear.weight!);
+        _bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
+        register_parameter("weight", _base);
+        if (_bias is not null) register_parameter("bias", _bias);
+    }
+
+    /// <summary>Settings.</summary>
+    public RankMixtureOptions Options { get; }
+
+    /// <summary>W0 [out, in].</summary>
+    public Tensor Base => _base;
+
+    /// <inheritdoc/>
+    public nn.Module<Tensor, Tensor> Layer => this;
+
+    /// <inheritdoc/>
+    public int Tasks { get; private set; }
+
+    /// <summary>Ranks of all tasks.</summary>
+    public int Ranks => (int)((_oldKeys?.shape[0] ?? 0) + (_keys?.shape[0] ?? 0));
+
+    /// <summary>Whether a task has begun and not ended.</summary>
+    public bool IsLearning => _keys is not null;
+
+    /// <summary>A [ranks, in] of all tasks, the present one last; the caller disposes it.</summary>
+    public Tensor Keys() => Joined(_oldKeys, _keys, 0, 1);
+
+    /// <summary>B [out, ranks] of all tasks, the scale of the present one in it; the caller disposes it.</summary>
+    public Tensor Values() => Joined(_oldValues, _values, 1, Options.Scale);
+
+    /// <summary>Numbers that the layer holds.</summary>
+    public long ParameterCount => _base.numel() + (_bias?.numel() ?? 0) + ((long)Ranks * (_base.shape[0] + _base.shape[1]));
+
+    /// <summary>Multiply-adds for one token, out in + ranks (in + out): they grow with the tasks, though k ranks alone take part.</summary>
+    public long MacsPerToken => _base.numel() + ((long)Ranks * (_base.shape[0] + _base.shape[1]));
+
+    /// <summary>Appends ranks of a new task: keys uniform in +-1/sqrt(in), values 0.</summary>
+    /// <param name="seed">Seed of the keys.</param>
+    /// <exception cref="InvalidOperationException">The task before has not ended: there would be two groups that train.</exception>
+    public void BeginTask(long seed)
+    {
+        if (IsLearning) throw new InvalidOperationException($"Task {Tasks} has not ended; freeze it before ranks are appended.");
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x304a));
+        double bound = 1 / Math.Sqrt(_base.shape[1]);
+        _keys = LinearOf.Owned(((rand([Options.Rank, _base.shape[1]], generator: generator) * (2 * bound)) - bound).to(_base.dtype));
+        _values = LinearOf.Owned(zeros([_base.shape[0], Options.Rank], dtype: _base.dtype));
+        register_parameter("keys", _keys);
+        register_parameter("values", _values);
+        Tasks++;
+    }
+
+    /// <summary>Freezes the present task, its scale folded into its values: the function stays the same.</summary>
+    /// <exception cref="InvalidOperationException">No task has begun.</exception>
+    public void EndTask()
+    {
+        if (!IsLearning) throw new InvalidOperationException("No task has begun that could be frozen.");
+        using IDisposable off = no_grad();
+        Tensor keys = Keys().DetachFromDisposeScope(), values = Values().DetachFromDisposeScope();
+        _oldKeys?.Dispose();
+        _oldValues?.Dispose();
+        (_oldKeys, _oldValues) = (keys, values);
+        register_buffer("old_keys", _oldKeys);
+        register_buffer("old_values", _oldValues);
+        register_parameter("keys", null!);
+        register_parameter("values", null!);
+        _keys!.Dispose();
+        _values!.Dispose();
+        (_keys, _values) = (null, null);
+    }
+
+    /// <summary>w, what each rank counts for each token, under the gate as in evaluation.</summary>
+    /// <param name="x">[..., in].</param>
+    /// <returns>[tokens, ranks].</returns>
+    /// <exception cref="InvalidOperationException">There is no task yet.</exception>
+    public Tensor Weights(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        if (Ranks == 0) throw new InvalidOperationException("There is no task yet, so no rank.");
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return Mixed(nn.functional.linear(x.reshape(-1, _base.shape[1]), Keys()), gated: true).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>W0 x + B (w z) + b.</summary>
+    /// <param name="input">[..., in].</param>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor y = nn.functional.linear(input, _base, _bias);
+        if (Ranks == 0) return y.MoveToOuterDisposeScope();
+        Tensor z = nn.functional.linear(input.reshape(-1, _base.shape[1]), Keys()), w = Mixed(z, !training || Options.GateWhileTraining);
+        return y.add(nn.functional.linear(w * z, Values()).reshape(y.shape)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>It cannot be merged.</summary>
+    /// <exception cref="NotSupportedException">Always: which ranks take part depends on the input, so no one matrix does what the layer does.</exception>
+    public Linear Merge() => throw new NotSupportedException("A mixture of ranks cannot be merged: which ranks take part depends on the input, so no one matrix does what the layer does.");
+
+    /// <summary>Writes keys and values of all tasks, which must have ended.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="InvalidOperationException">A task has not ended, or there is none.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public void Save(string path)
+    {
+        if (IsLearning || _oldKeys is null) throw new InvalidOperationException("Only tasks that have ended are written; end the present one, or learn one first.");
+        SafeTensors.Save(path, new Dictionary<string, Tensor> { ["keys"] = _oldKeys, ["values"] = _oldValues! }, new Dictionary<string, string>
+        {
+            ["kind"] = "sparseland.rankmixture.1", ["tasks"] = Tasks.ToString(CultureInfo.InvariantCulture), ["rank"] = Options.Rank.ToString(CultureInfo.InvariantCulture),
+        });
+    }
+
+    /// <summary>Reads tasks into a layer that has none yet.</summary>
+    /// <param name="path">From <see cref="Save"/>.</param>
+    /// <param name="tasks">How many tasks the file must have; null, the default, for any number.</param>
+    /// <exception cref="InvalidOperationException">The layer has a task.</exception>
+    /// <exception cref="InvalidDataException">Another kind of file, number of tasks, rank or shape; it is named.</exception>
+    public void Load(string path, int? tasks = null)
+    {
+        if (Ranks > 0) throw new InvalidOperationException($"The layer has {Tasks} tasks; a file is read into one that has none.");
+        using SafeTensorsFile file = SafeTensors.Open(path);
+        using DisposeScope scope = NewDisposeScope();
+        string Note(string key) => file.Metadata.TryGetValue(key, out string? text) ? text : throw new InvalidDataException($"'{path}' holds no mixture of ranks: its notes have no '{key}'.");
+        if (Note("kind") != "sparseland.rankmixture.1") throw new InvalidDataException($"'{path}' is of the kind '{Note("kind")}'; known is 'sparseland.rankmixture.1'.");
+        if (!int.TryParse(Note("tasks"), NumberStyles.None, CultureInfo.InvariantCulture, out int count) || count < 1) throw new InvalidDataException($"'{path}' says '{Note("tasks")}' tasks.");
+        if (tasks is { } wanted && wanted != count) throw new InvalidDataException($"'{path}' holds {count} tasks, not {wanted}.");
+        if (Note("rank") != Options.Rank.ToString(CultureInfo.InvariantCulture)) throw new InvalidDataException($"'{path}' has {Note("rank")} ranks a task; this layer has {Options.Rank}.");
+        Dictionary<string, Tensor> all = file.LoadAll();
+        Tensor Part(string name, long rows, long columns) => all.TryGetValue(name, out Tensor? value) && value.shape.SequenceEqual([rows, columns]) && value.dtype == _base.dtype
+            ? value : throw new InvalidDataException($"'{path}' has no {name} [{rows}, {columns}] of {_base.dtype}.");
+        long ranks = (long)count * Options.Rank;
+        (_oldKeys, _oldValues) = (Part("keys", ranks, _base.shape[1]).DetachFromDisposeScope(), Part("values", _base.shape[0], ranks).DetachFromDisposeScope());
+        register_buffer("old_keys", _oldKeys);
+        register_buffer("old_values", _oldValues);
+        Tasks = count;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"RankMixtureLinear([{_base.shape[0]}, {_base.shape[1]}], {Tasks} tasks of {Options.Rank} ranks)";
+
+    private static Tensor Joined(Tensor? old, Parameter? now, long dimension, double scale)
+    {
+        if (now is null) return old?.alias() ?? throw new InvalidOperationException("There is no task yet, so no rank.");
+        using DisposeScope scope = NewDisposeScope();
+        Tensor scaled = scale == 1 ? now.alias() : now * scale;
+        return (old is null ? scaled : cat([old, scaled], dimension)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Mixed(Tensor z, bool gated)
+    {
+        int k = Math.Min(Options.ActiveRanks ?? Options.Rank, Ranks);
+        Tensor s = z / z.square().sum(-1, keepdim: true).clamp_min(1e-30).sqrt();
+        Tensor kept = Select.Mask(s.detach(), Budget.PerRow(k));
+        Tensor w = (s / Options.Temperature).masked_fill(kept.logical_not(), double.NegativeInfinity).softmax(-1);
+        return gated && Options.Threshold > 0 ? w * s.detach().ge(Options.Threshold) : w;
+    }
+}
