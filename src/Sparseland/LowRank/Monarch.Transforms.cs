@@ -54,24 +54,30 @@ public static partial class Monarch
         MonarchShape shape = MonarchShape.ForSquare(n);
         int m = shape.InputBlocks;
         using DisposeScope scope = NewDisposeScope();
-        var right = new Complex[n * m];
-        var left = new Complex[n * m];
+        // In two halves: libtorch's tensor of an array of Complex lives in the array's own memory, which the collector takes back.
+        double[] right = new double[2 * n * m], left = new double[2 * n * m];
         for (int a = 0, at = 0; a < m; a++)
         {
             for (int b = 0; b < m; b++)
             {
                 for (int c = 0; c < m; c++, at++)
                 {
-                    right[at] = Root((long)m * b * c);      // [k, j, i]
-                    left[at] = Root((long)c * ((b * m) + a));       // [j, l, k]
+                    Root(right, at, (long)m * b * c);      // [k, j, i]
+                    Root(left, at, (long)c * ((b * m) + a));       // [j, l, k]
                 }
             }
         }
 
-        return new(shape, tensor(right).reshape(m, m, m), tensor(left).reshape(m, m, m));
+        return new(shape, Joined(right), Joined(left));
 
         // The exponent is reduced first: a large angle would lose digits.
-        Complex Root(long power) => Complex.FromPolarCoordinates(1, -2 * Math.PI * (power % n) / n);
+        void Root(double[] halves, int at, long power) => (halves[n * m + at], halves[at]) = Math.SinCos(-2 * Math.PI * (power % n) / n);
+
+        Tensor Joined(double[] halves)
+        {
+            Tensor both = tensor(halves, 2, m, m, m);
+            return complex(both[0], both[1]);
+        }
     }
 
     /// <summary>A circular convolution as the product of two Monarch matrices: C = A B^* with A = conj(M) D / n and B = conj(M), M of <see cref="Fourier"/> and D the kernel's transform in stride order.</summary>
@@ -90,7 +96,7 @@ public static partial class Monarch
         using MonarchMatrix fourier = Fourier(n);
         (MonarchShape shape, int m) = (fourier.Shape, fourier.Shape.InputBlocks);
         // Scaling the columns of M scales the inputs of its right factor.
-        Tensor spectrum = new StridePermutation(m, m).Apply(fft.fft(h)).view(m, 1, m) / n;
+        Tensor spectrum = new StridePermutation(m, m).Apply(fft.fft_(h)).view(m, 1, m) / n;
         Tensor conjugate = fourier.Right.conj().resolve_conj(), left = fourier.Left.conj().resolve_conj();
         return new(new(shape, conjugate * spectrum, left.clone()), new(shape, conjugate.clone(), left.clone()));
     }
