@@ -22,9 +22,10 @@ public static partial class Monarch
         using DisposeScope scope = NewDisposeScope();
         Tensor rows = Rows(x, shape.Inputs, shape.PaddedInputs);
         long tokens = rows.shape[0];
-        // y[k, t, (r, j)], then z[j, t, (k, r)], then [j, t, l].
+        // y[k, t, (r, j)], then z[j, t, (k, r)], then [j, t, l]. z is made contiguous: of a view with far strides a batched product is several times slower than the copy.
         Tensor y = rows.view(tokens, shape.InputBlocks, shape.InputBlockSize).transpose(0, 1).bmm(right.transpose(1, 2));
-        Tensor z = y.view(shape.InputBlocks, tokens, shape.BlockRank, shape.OutputBlocks).permute(3, 1, 0, 2).reshape(shape.OutputBlocks, tokens, (long)shape.InputBlocks * shape.BlockRank);
+        Tensor z = y.view(shape.InputBlocks, tokens, shape.BlockRank, shape.OutputBlocks).permute(3, 1, 0, 2).contiguous()
+            .view(shape.OutputBlocks, tokens, (long)shape.InputBlocks * shape.BlockRank);
         Tensor result = z.bmm(left.transpose(1, 2)).permute(1, 2, 0).reshape(tokens, shape.PaddedOutputs);
         return Cut(result, x, shape.Outputs).MoveToOuterDisposeScope();
     }
@@ -43,7 +44,8 @@ public static partial class Monarch
         Tensor rows = Rows(y, shape.Outputs, shape.PaddedOutputs);
         long tokens = rows.shape[0];
         Tensor z = rows.view(tokens, shape.OutputBlockSize, shape.OutputBlocks).permute(2, 0, 1).bmm(left.conj().resolve_conj());
-        Tensor back = z.view(shape.OutputBlocks, tokens, shape.InputBlocks, shape.BlockRank).permute(2, 1, 3, 0).reshape(shape.InputBlocks, tokens, (long)shape.BlockRank * shape.OutputBlocks);
+        Tensor back = z.view(shape.OutputBlocks, tokens, shape.InputBlocks, shape.BlockRank).permute(2, 1, 3, 0).contiguous()
+            .view(shape.InputBlocks, tokens, (long)shape.BlockRank * shape.OutputBlocks);
         Tensor result = back.bmm(right.conj().resolve_conj()).transpose(0, 1).reshape(tokens, shape.PaddedInputs);
         return Cut(result, y, shape.Inputs).MoveToOuterDisposeScope();
     }
