@@ -1,3 +1,5 @@
+using Sparseland.Models;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -8,7 +10,7 @@ namespace Sparseland.LowRank;
 /// A linear layer y = W x + b whose W is block-diagonal: N blocks of neighbouring inputs and outputs that know nothing of each other. What a Monarch layer is without its second factor, and the control
 /// for what the mixing between blocks is worth.
 /// </summary>
-public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>
+public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     private readonly Parameter blocks;
     private readonly Parameter? bias;
@@ -46,10 +48,10 @@ public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>
     /// <summary>Width of the output.</summary>
     public int Outputs => (int)(blocks.shape[0] * blocks.shape[1]);
 
-    /// <summary>Numbers that are trained: the blocks and the bias.</summary>
+    /// <inheritdoc/>
     public long ParameterCount => blocks.numel() + (bias?.numel() ?? 0);
 
-    /// <summary>Multiply-adds per token, without the bias.</summary>
+    /// <inheritdoc/>
     public long MacsPerToken => blocks.numel();
 
     /// <summary>The diagonal blocks of a dense layer, with its bias: the nearest layer of this kind.</summary>
@@ -83,7 +85,7 @@ public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
     }
 
-    /// <summary>W [out, in], without a gradient.</summary>
+    /// <inheritdoc/>
     public Tensor EffectiveWeight()
     {
         using IDisposable off = no_grad();
@@ -91,16 +93,11 @@ public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>
         return block_diag([.. blocks.detach().unbind(0)]).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The dense layer of the same function, for <see cref="Models.LinearSlots.Merge"/>.</summary>
+    /// <inheritdoc/>
     public Linear Merge()
     {
-        using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
-        Linear linear = nn.Linear(Inputs, Outputs, hasBias: bias is not null, dtype: blocks.dtype, device: blocks.device);
-        linear.weight!.copy_(EffectiveWeight());
-        if (bias is not null) linear.bias!.copy_(bias);
-        scope.Detach(linear.parameters());
-        return linear;
+        using Tensor weight = EffectiveWeight();
+        return LinearOf.Weight(weight, bias);
     }
 
     /// <inheritdoc/>
@@ -117,8 +114,13 @@ public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>
     private static (Tensor, Tensor?) Start(int inputs, int outputs, int blocks, long seed, bool hasBias, ScalarType dtype)
     {
         CheckSizes(inputs, outputs, blocks);
-        UniformStart.CheckType(dtype);
-        double bound = 1 / Math.Sqrt(inputs / blocks);
-        return (UniformStart.Of([blocks, outputs / blocks, inputs / blocks], bound, seed, 0, dtype), hasBias ? UniformStart.Of([outputs], bound, seed, 1, dtype) : null);
+        if (dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"dtype is {dtype}; it must be Float32 or Float64.", nameof(dtype));
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0xb10c));
+        int width = inputs / blocks;
+        Tensor first = Factors.Uniform(width, [blocks, outputs / blocks, width], generator).to(dtype);
+        Tensor? b = hasBias ? Factors.Uniform(width, [outputs], generator).to(dtype) : null;
+        return (first.DetachFromDisposeScope(), b?.DetachFromDisposeScope());
     }
 }

@@ -1,3 +1,5 @@
+using Sparseland.Models;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -6,10 +8,10 @@ namespace Sparseland.LowRank;
 
 /// <summary>
 /// A linear layer y = M x + b whose M is a Monarch matrix, trained by its factors: two batched products of small dense matrices. In a network it takes a linear layer's place by
-/// <see cref="Models.LinearSlots.Replace"/>; <see cref="Merge"/> makes it dense again, to go on with all directions free (reverse sparsification).
+/// <see cref="LinearSlots.Replace"/>; <see cref="Merge"/> makes it dense again, to go on with all directions free (reverse sparsification).
 /// </summary>
 /// <remarks>It starts as the published layer does, each factor uniform in +-1/sqrt(its last dimension), so that an entry of M has variance 1/(9 in), a third of a default linear layer's.</remarks>
-public sealed class MonarchLinear : nn.Module<Tensor, Tensor>
+public sealed class MonarchLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     private readonly Parameter right, left;
     private readonly Parameter? bias;
@@ -47,10 +49,10 @@ public sealed class MonarchLinear : nn.Module<Tensor, Tensor>
     /// <summary>b [out]; null for none.</summary>
     public Parameter? Bias => bias;
 
-    /// <summary>Numbers that are trained: both factors and the bias.</summary>
+    /// <inheritdoc/>
     public long ParameterCount => Shape.ParameterCount + (bias is null ? 0 : Shape.Outputs);
 
-    /// <summary>Multiply-adds per token, without the bias.</summary>
+    /// <inheritdoc/>
     public long MacsPerToken => Shape.ParameterCount;
 
     /// <summary>The layer of given factors.</summary>
@@ -91,23 +93,18 @@ public sealed class MonarchLinear : nn.Module<Tensor, Tensor>
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
     }
 
-    /// <summary>M [out, in], without a gradient.</summary>
+    /// <inheritdoc/>
     public Tensor EffectiveWeight()
     {
         using IDisposable off = no_grad();
         return Monarch.Dense(right, left, Shape);
     }
 
-    /// <summary>The dense layer of the same function, for <see cref="Models.LinearSlots.Merge"/>.</summary>
+    /// <inheritdoc/>
     public Linear Merge()
     {
-        using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
-        Linear linear = nn.Linear(Shape.Inputs, Shape.Outputs, hasBias: bias is not null, dtype: right.dtype, device: right.device);
-        linear.weight!.copy_(EffectiveWeight());
-        if (bias is not null) linear.bias!.copy_(bias);
-        scope.Detach(linear.parameters());
-        return linear;
+        using Tensor weight = EffectiveWeight();
+        return LinearOf.Weight(weight, bias);
     }
 
     /// <inheritdoc/>
@@ -116,12 +113,13 @@ public sealed class MonarchLinear : nn.Module<Tensor, Tensor>
     private static (Tensor, Tensor, Tensor?) Start(MonarchShape shape, long seed, bool hasBias, bool matchDense, ScalarType dtype)
     {
         ArgumentNullException.ThrowIfNull(shape);
-        UniformStart.CheckType(dtype);
+        if (dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"dtype is {dtype}; it must be Float32 or Float64.", nameof(dtype));
+        using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        double grow = matchDense ? Math.Sqrt(3) : 1;
-        Tensor r = UniformStart.Of(shape.RightShape, grow / Math.Sqrt(shape.InputBlockSize), seed, 0, dtype);
-        Tensor l = UniformStart.Of(shape.LeftShape, 1 / Math.Sqrt(shape.InputBlocks * shape.BlockRank), seed, 1, dtype);
-        Tensor? b = hasBias ? UniformStart.Of([shape.Outputs], 1 / Math.Sqrt(shape.Inputs), seed, 2, dtype) : null;
-        return (r.DetachFromDisposeScope(), l.DetachFromDisposeScope(), b?.DetachFromDisposeScope());
+        using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x3a2c));
+        Tensor r = Factors.Uniform(shape.InputBlockSize, shape.RightShape, generator) * (matchDense ? Math.Sqrt(3) : 1);
+        Tensor l = Factors.Uniform((long)shape.InputBlocks * shape.BlockRank, shape.LeftShape, generator);
+        Tensor? b = hasBias ? Factors.Uniform(shape.Inputs, [shape.Outputs], generator).to(dtype) : null;
+        return (r.to(dtype).DetachFromDisposeScope(), l.to(dtype).DetachFromDisposeScope(), b?.DetachFromDisposeScope());
     }
 }
