@@ -18,6 +18,11 @@ namespace Sparseland.LowRank;
 /// </remarks>
 public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
+    private readonly Parameter lora_A, lora_B;
+    private readonly Parameter? values, bias;
+    private readonly Tensor channels;
+
     /// <summary>A layer from a dense start.</summary>
     /// <param name="start">W0 and the bias; it stays as it is.</param>
     /// <param name="options">Rank, channels, gamma and activation.</param>
@@ -36,17 +41,13 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         (Tensor u, Tensor s, Tensor vt) = Decomposition.Svd(wide, nameof(start), name);
         (u, vt) = SingularSigns.Fix(u, vt);
         Tensor root = s.narrow(0, 0, options.Rank).sqrt();
-        B = Trained(u.narrow(1, 0, options.Rank) * root);
-        A = Trained(vt.narrow(0, 0, options.Rank) * root.unsqueeze(1));
-        int[] channels = Choose(s, vt, (int)weight.shape[1], options);
-        ChannelIndices = tensor(channels, dtype: ScalarType.Int64, device: weight.device).DetachFromDisposeScope();
-        Values = channels.Length == 0 ? null : Trained(weight.index_select(1, ChannelIndices));
-        Bias = start.bias is null ? null : Trained(start.bias.detach().clone());
-        register_parameter("lora_A", A);
-        register_parameter("lora_B", B);
-        if (Values is not null) register_parameter("values", Values);
-        if (Bias is not null) register_parameter("bias", Bias);
-        register_buffer("channels", ChannelIndices);
+        lora_B = Trained(u.narrow(1, 0, options.Rank) * root);
+        lora_A = Trained(vt.narrow(0, 0, options.Rank) * root.unsqueeze(1));
+        int[] chosen = Choose(s, vt, (int)weight.shape[1], options);
+        channels = tensor(chosen, dtype: ScalarType.Int64, device: weight.device).DetachFromDisposeScope();
+        values = chosen.Length == 0 ? null : Trained(weight.index_select(1, channels));
+        bias = start.bias is null ? null : Trained(start.bias.detach().clone());
+        RegisterComponents();
 
         Parameter Trained(Tensor value) => new(value.to(weight.dtype).contiguous().to(weight.device).DetachFromDisposeScope());
     }
@@ -55,27 +56,25 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     public LostOptions Options { get; }
 
     /// <summary>A [r, in].</summary>
-    public Parameter A { get; }
+    public Parameter A => lora_A;
 
     /// <summary>B [out, r].</summary>
-    public Parameter B { get; }
+    public Parameter B => lora_B;
 
     /// <summary>V [out, n], the kept columns in the order of <see cref="Channels"/>; null where there are none.</summary>
-    public Parameter? Values { get; }
+    public Parameter? Values => values;
 
     /// <summary>b [out]; null for none.</summary>
-    public Parameter? Bias { get; }
+    public Parameter? Bias => bias;
 
     /// <summary>C, the kept input channels, rising.</summary>
-    public IReadOnlyList<long> Channels => ChannelIndices.data<long>().ToArray();
+    public IReadOnlyList<long> Channels => channels.data<long>().ToArray();
 
     /// <inheritdoc/>
     public long ParameterCount => A.numel() + B.numel() + (Values?.numel() ?? 0) + (Bias?.numel() ?? 0);
 
     /// <summary>r (in + out) + n out.</summary>
     public long MacsPerToken => A.numel() + B.numel() + (Values?.numel() ?? 0);
-
-    private Tensor ChannelIndices { get; }
 
     /// <summary>gamma B f(A x) + (1 - gamma) V x[C] + b.</summary>
     /// <param name="input">[..., in], of the parameters' type.</param>
@@ -90,7 +89,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         Tensor thin = nn.functional.linear(input, A);
         if (Options.Activation == InnerActivation.Silu) thin = nn.functional.silu(thin);
         Tensor result = nn.functional.linear(thin * Options.Gamma, B, Bias);
-        if (Values is not null) result = result + nn.functional.linear(input.index_select(-1, ChannelIndices) * (1 - Options.Gamma), Values);
+        if (Values is not null) result = result + nn.functional.linear(input.index_select(-1, channels) * (1 - Options.Gamma), Values);
         return result.MoveToOuterDisposeScope();
     }
 
@@ -103,7 +102,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor weight = B.mm(A) * Options.Gamma;
-        if (Values is not null) weight = weight.index_add(1, ChannelIndices, Values * (1 - Options.Gamma), 1);
+        if (Values is not null) weight = weight.index_add(1, channels, Values * (1 - Options.Gamma), 1);
         return weight.MoveToOuterDisposeScope();
     }
 
@@ -116,7 +115,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"LowRankChannelLinear([{B.shape[0]}, {A.shape[1]}], rank {A.shape[0]}, {ChannelIndices.shape[0]} channels, {Options.Activation})";
+    public override string ToString() => $"LowRankChannelLinear([{B.shape[0]}, {A.shape[1]}], rank {A.shape[0]}, {channels.shape[0]} channels, {Options.Activation})";
 
     private static int[] Choose(Tensor s, Tensor vt, int inputs, LostOptions options)
     {
