@@ -118,6 +118,8 @@ public static class SaraTraining
 
         public void Step(double rate) => inner.Step(Rate = rateOf(inner.Count));
 
+        public void Reset(string parameter) => inner.Reset(parameter);
+
         public void Load(IReadOnlyDictionary<string, Tensor> state, long count) => inner.Load(state, count);
 
         public void Dispose() => inner.Dispose();
