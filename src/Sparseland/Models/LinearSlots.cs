@@ -111,6 +111,16 @@ public static class LinearSlots
         return ReplaceAny(model, (name, layer) => layer is Linear ? null : merge(name, layer));
     }
 
+    /// <summary>Makes every replaced layer that knows how (<see cref="IMergeableLinear"/>) a linear one again.</summary>
+    /// <param name="model">The network.</param>
+    /// <returns>What was replaced; the layers before belong to the caller now.</returns>
+    /// <exception cref="ArgumentException">There is no such layer: nothing would change.</exception>
+    public static IReadOnlyList<ReplacedLayer> MergeAll(Module model)
+    {
+        IReadOnlyList<ReplacedLayer> merged = Merge(model, (_, layer) => (layer as IMergeableLinear)?.Merge());
+        return merged.Count > 0 ? merged : throw new ArgumentException("No linear layer of the network has been replaced by one that merges; nothing would change.", nameof(model));
+    }
+
     /// <summary>Puts back what stood in the places; what had replaced it stays alive and belongs to the caller.</summary>
     /// <param name="replaced">What <see cref="Replace"/> gave.</param>
     public static void Restore(IEnumerable<ReplacedLayer> replaced)

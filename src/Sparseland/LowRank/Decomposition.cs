@@ -1,0 +1,59 @@
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.LowRank;
+
+/// <summary>Singular value decompositions as all of this room takes them: in float64, of finite matrices, with the matrix named where one fails.</summary>
+internal static class Decomposition
+{
+    /// <summary>A checked copy in float64 on the CPU.</summary>
+    public static Tensor Wide(Tensor matrix, string name, string? label = null)
+    {
+        ArgumentNullException.ThrowIfNull(matrix, name);
+        string what = label is null ? name : $"{name} ({label})";
+        if (matrix.dim() != 2 || matrix.numel() == 0) throw new ArgumentException($"{what} must be a matrix that is not empty, but is [{string.Join(", ", matrix.shape)}].", name);
+        if (matrix.dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 or ScalarType.Float16))
+            throw new ArgumentException($"{what} is {matrix.dtype}; it must be of floating point.", name);
+        Tensor wide = matrix.detach().cpu().to(ScalarType.Float64).contiguous();
+        if (!double.IsFinite(TensorInput.LargestMagnitude(wide)))
+            throw new ArgumentException($"{what} holds NaN or infinity, so it has no singular values; the usual cause is a training that diverged.", name);
+        return wide;
+    }
+
+    /// <summary>U [out, m], S [m], V^T [m, in] of a float64 matrix, m = min(out, in).</summary>
+    public static (Tensor U, Tensor S, Tensor Vt) Svd(Tensor wide, string name, string? label = null)
+    {
+        using DisposeScope scope = NewDisposeScope();
+
+        // Scaled, so that neither squares nor sums overflow; a scale by a power of two is exact.
+        double largest = TensorInput.LargestMagnitude(wide), scale = largest > 0 ? Math.ScaleB(1, Math.ILogB(largest)) : 1;
+        try
+        {
+            (Tensor u, Tensor s, Tensor vt) = linalg.svd(scale == 1 ? wide : wide / scale, fullMatrices: false);
+            return (u.MoveToOuterDisposeScope(), s.mul_(scale).MoveToOuterDisposeScope(), vt.MoveToOuterDisposeScope());
+        }
+        catch (System.Runtime.InteropServices.ExternalException error)
+        {
+            throw new ArgumentException($"The singular value decomposition of {label ?? name} did not converge.", name, error);
+        }
+    }
+
+    /// <summary>Checks a rank.</summary>
+    public static void CheckRank(int rank, Tensor matrix, string name = "rank") => CheckRank(rank, matrix.shape[0], matrix.shape[1], name);
+
+    /// <summary>Checks a rank.</summary>
+    public static void CheckRank(int rank, long outputs, long inputs, string name = "rank")
+    {
+        long most = Math.Min(outputs, inputs);
+        if (rank < 1 || rank > most) throw new ArgumentOutOfRangeException(name, rank, $"The rank of a matrix [{outputs}, {inputs}] must be from 1 to {most}.");
+    }
+
+    /// <summary>Sum of squares of a tail.</summary>
+    public static double TailEnergy(ReadOnlySpan<double> singular, int from)
+    {
+        double sum = 0;
+        for (int i = singular.Length - 1; i >= from; i--) sum += singular[i] * singular[i];
+        return sum;
+    }
+}

@@ -1,0 +1,121 @@
+using System.Globalization;
+using Sparseland.Models;
+using Sparseland.Tensors;
+using Sparseland.Training;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.LowRank;
+
+/// <summary>When ReLoRA merges.</summary>
+public sealed record ReLoraSchedule
+{
+    /// <summary>Steps between two merges. Default 50.</summary>
+    public long Every { get; init; } = 50;
+
+    /// <summary>Steps after a merge over which the rate of ALL parameters climbs to the schedule's again; 0 for at once. Default 5.</summary>
+    public long WarmUp { get; init; } = 5;
+
+    /// <summary>What a step's rate is multiplied by: min(1, (steps since the merge + 1) / warm-up), 1 before the first.</summary>
+    /// <param name="step">Steps done before it, from 0.</param>
+    public double FactorOf(long step) => Rewarmed.Factor(step, Every, WarmUp);
+
+    /// <summary>Throws when a value is outside its range.</summary>
+    /// <exception cref="ArgumentException">A value is outside its range.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Every);
+        if (WarmUp < 0 || WarmUp >= Every) throw new ArgumentOutOfRangeException(nameof(WarmUp), WarmUp, $"WarmUp must be from 0 to below Every, {Every}: the rate would never be the schedule's.");
+    }
+}
+
+/// <summary>Rates that climb anew after each restart of a method.</summary>
+internal static class Rewarmed
+{
+    /// <summary>min(1, (steps since the last restart + 1) / warm-up); 1 before the first restart, which the schedule's own warm-up serves.</summary>
+    public static double Factor(long step, long every, long warmUp) => step < every || warmUp == 0 ? 1 : Math.Min(1, ((step % every) + 1.0) / warmUp);
+}
+
+/// <summary>
+/// ReLoRA without its dense warm start (Lialin et al. 2023): an optimizer under which the adapters of a network are merged into their frozen weights every few steps, drawn anew, their moments forgotten and
+/// the rate warmed up again. After k merges the rank of W - W0 is at most k r.
+/// </summary>
+public sealed class ReLoraOptimizer : IOptimizer
+{
+    private readonly (string Name, LoraLinear Layer)[] _layers;
+    private readonly IOptimizer _inner;
+
+    /// <summary>Wraps a rule.</summary>
+    /// <param name="inner">A new optimizer of the network; it is disposed with this.</param>
+    /// <param name="model">The network, with <see cref="LoraLinear"/> layers.</param>
+    /// <param name="schedule">When it merges; null, the default, for the defaults of the record.</param>
+    /// <exception cref="ArgumentException">The network has no adapter, an option is out of its range, or the inner rule has made steps or does not step an adapter.</exception>
+    public ReLoraOptimizer(IOptimizer inner, nn.Module model, ReLoraSchedule? schedule = null)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        ArgumentNullException.ThrowIfNull(model);
+        Schedule = schedule ?? new();
+        Schedule.Validate();
+        if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
+        _inner = inner;
+        _layers = [.. model.named_modules().Where(m => m.module is LoraLinear).Select(m => (m.name, (LoraLinear)m.module))];
+        if (_layers.Length == 0) throw new ArgumentException("The network has no LoraLinear; attach adapters first.", nameof(model));
+        HashSet<string> stepped = [.. inner.Parameters.Select(p => p.Name)];
+        foreach (string name in Adapted)
+        {
+            if (!stepped.Contains(name)) throw new ArgumentException($"The inner optimizer does not step {name}.", nameof(inner));
+        }
+    }
+
+    /// <summary>When it merges.</summary>
+    public ReLoraSchedule Schedule { get; }
+
+    /// <summary>Merges made.</summary>
+    public long Merges => Count / Schedule.Every;
+
+    /// <inheritdoc/>
+    public string Name => "relora-" + _inner.Name;
+
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(_inner.Settings)
+    {
+        ["MergeEvery"] = Schedule.Every.ToString(CultureInfo.InvariantCulture), ["MergeWarmUp"] = Schedule.WarmUp.ToString(CultureInfo.InvariantCulture),
+    };
+
+    /// <inheritdoc/>
+    public long Count => _inner.Count;
+
+    /// <inheritdoc/>
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
+
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, Tensor> State => _inner.State;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
+
+    /// <inheritdoc/>
+    public void Reset(string parameter) => _inner.Reset(parameter);
+
+    /// <inheritdoc/>
+    public void Step(double rate)
+    {
+        _inner.Step(rate * Schedule.FactorOf(Count));
+        if (Count % Schedule.Every != 0) return;
+        foreach ((_, LoraLinear layer) in _layers) layer.Restart();
+        foreach (string name in Adapted) _inner.Reset(name);
+    }
+
+    /// <inheritdoc/>
+    public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        _inner.Load(state, count);
+        foreach ((_, LoraLinear layer) in _layers) layer.Draws = (int)Merges;
+    }
+
+    /// <summary>Frees the inner rule; the network stays.</summary>
+    public void Dispose() => _inner.Dispose();
+
+    private IEnumerable<string> Adapted => _layers.SelectMany(l => new[] { l.Name + ".lora_A", l.Name + ".lora_B" });
+}
