@@ -24,7 +24,11 @@ public sealed class CoupledStructure
     private readonly Part[] _parts;
     private readonly int _headsPerUnit;
 
-    private CoupledStructure(string name, int count, int headsPerUnit, IEnumerable<Part> parts) => (Name, Count, _headsPerUnit, _parts) = (name, count, headsPerUnit, [.. parts]);
+    private CoupledStructure(string name, int count, int headsPerUnit, IEnumerable<Part> parts)
+    {
+        (Name, Count, _headsPerUnit, _parts) = (name, count, headsPerUnit, [.. parts]);
+        foreach (Part part in _parts) part.Values();
+    }
 
     /// <summary>What it is: "channels" or "groups of heads".</summary>
     public string Name { get; }
@@ -41,7 +45,7 @@ public sealed class CoupledStructure
     public static CoupledStructure Mlp(LlamaBlock block)
     {
         ArgumentNullException.ThrowIfNull(block);
-        return new("channels", block.Config.MlpWidth, 1, [new(block.Gate.weight, 0, 1, false), new(block.Gate.bias, 0, 1, false), new(block.Up.weight, 0, 1, false), new(block.Up.bias, 0, 1, false), new(block.Down.weight, 1, 1, false)]);
+        return new("channels", block.Config.MlpWidth, 1, [new(() => block.Gate.weight, 0, 1, false), new(() => block.Gate.bias, 0, 1, false), new(() => block.Up.weight, 0, 1, false), new(() => block.Up.bias, 0, 1, false), new(() => block.Down.weight, 1, 1, false)]);
     }
 
     /// <summary>The groups of heads of a block's attention.</summary>
@@ -53,8 +57,8 @@ public sealed class CoupledStructure
         int width = block.Config.HeadDim;
         return new("groups of heads", block.Config.KeyValueHeads, block.Config.Heads / block.Config.KeyValueHeads,
         [
-            new(block.Query.weight, 0, width, true), new(block.Query.bias, 0, width, true), new(block.Key.weight, 0, width, false), new(block.Key.bias, 0, width, false),
-            new(block.Value.weight, 0, width, false), new(block.Value.bias, 0, width, false), new(block.Output.weight, 1, width, true),
+            new(() => block.Query.weight, 0, width, true), new(() => block.Query.bias, 0, width, true), new(() => block.Key.weight, 0, width, false), new(() => block.Key.bias, 0, width, false),
+            new(() => block.Value.weight, 0, width, false), new(() => block.Value.bias, 0, width, false), new(() => block.Output.weight, 1, width, true),
         ]);
     }
 
@@ -118,7 +122,7 @@ public sealed class CoupledStructure
         using IDisposable off = no_grad();
         foreach (Part part in _parts)
         {
-            if (part.Values is not { } values) continue;
+            if (part.Values() is not { } values) continue;
             long[] places = [.. (part.PerHead ? heads : units).SelectMany(unit => Enumerable.Range(0, part.Width).Select(i => (long)(unit * part.Width) + i))];
             values.copy_(values.index_select(part.Dimension, tensor(places)));
         }
@@ -136,5 +140,5 @@ public sealed class CoupledStructure
         }
     }
 
-    private sealed record Part(TorchSharp.Modules.Parameter? Values, int Dimension, int Width, bool PerHead);
+    private sealed record Part(Func<TorchSharp.Modules.Parameter?> Values, int Dimension, int Width, bool PerHead);
 }

@@ -82,7 +82,7 @@ public sealed class S2FTModel : IDisposable
     public IReadOnlyList<SlicedLayer> Layers { get; }
 
     /// <summary>Numbers that are trained.</summary>
-    public long TrainableParameters => Layers.Sum(l => l.Layer.ParameterCount);
+    public long TrainableParameters => Layers.Sum(l => l.Layer.TrainedCount);
 
     /// <summary>Numbers per token that are kept for the gradients of the slices, over all layers.</summary>
     public long SavedActivationsPerToken => Layers.Sum(l => l.Layer.SavedActivationsPerToken);

@@ -1,3 +1,4 @@
+using Sparseland.Models;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -9,7 +10,7 @@ namespace Sparseland.FineTuning;
 /// kept for the backward pass. Of outputs: y[S] += x D^T with D [|S|, in], so that dD = dY[S]^T x. The gradient to the input is that of the whole weight.
 /// </summary>
 /// <remarks>W and the bias are those of the layer that it stands for, not copies. D begins at zero. Weight decay on D decays the change, not the weight.</remarks>
-public sealed class SliceLinear : nn.Module<Tensor, Tensor>
+public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     private readonly int[] _indices;
     private readonly Tensor _index;
@@ -61,13 +62,16 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>
     /// <summary>S, ascending.</summary>
     public IReadOnlyList<int> Indices => _indices;
 
+    /// <inheritdoc/>
+    public long ParameterCount => Weight.numel() + Delta.numel() + (Bias?.numel() ?? 0);
+
     /// <summary>Numbers that are trained.</summary>
-    public long ParameterCount => Delta.numel();
+    public long TrainedCount => Delta.numel();
 
     /// <summary>Numbers per token that are kept for the gradient of D: |S| of inputs, all inputs for a slice of outputs.</summary>
     public long SavedActivationsPerToken => Side == SliceSide.Input ? _indices.Length : Weight.shape[1];
 
-    /// <summary>Multiply-adds per token in the forward pass.</summary>
+    /// <inheritdoc/>
     public long MacsPerToken => Weight.numel() + Delta.numel();
 
     /// <summary>W with D in its place [out, in]; a copy without gradient.</summary>
@@ -84,11 +88,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>
     public Linear Merge()
     {
         using DisposeScope scope = NewDisposeScope();
-        using IDisposable off = no_grad();
-        Linear merged = nn.Linear(Weight.shape[1], Weight.shape[0], hasBias: Bias is not null, dtype: Weight.dtype, device: Weight.device);
-        merged.weight.copy_(EffectiveWeight());
-        if (Bias is not null) merged.bias!.copy_(Bias);
-        return merged;
+        return LinearOf.Weight(EffectiveWeight(), Bias);
     }
 
     /// <summary>The layer's output.</summary>

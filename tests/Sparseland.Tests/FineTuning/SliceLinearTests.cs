@@ -39,7 +39,8 @@ public class SliceLinearTests
         using Linear merged = slice.Merge();
         Assert.InRange(TuneData.Farthest(merged.call(x), y), 0, 1e-12);
         Assert.Equal(side == SliceSide.Input ? 3 : 6, slice.SavedActivationsPerToken);
-        Assert.Equal(side == SliceSide.Input ? 15 : 12, slice.ParameterCount);
+        Assert.Equal(side == SliceSide.Input ? 15 : 12, slice.TrainedCount);
+        Assert.Equal(35 + slice.TrainedCount, slice.ParameterCount);
     }
 
     [Theory]
