@@ -52,8 +52,7 @@ public static class S2FT
         }
         catch
         {
-            // Only what is their own: weights and biases belong to the layers that stand in the network.
-            foreach (SliceLinear layer in made.Values) layer.Delta.Dispose();
+            foreach (SliceLinear layer in made.Values) layer.Dispose();
             throw;
         }
 
@@ -117,7 +116,7 @@ public sealed class S2FTModel : IDisposable
         _ended = true;
         LinearSlots.Restore(_replaced);
         _only.Dispose();
-        foreach (SlicedLayer one in Layers) one.Layer.Delta.Dispose();
+        foreach (SlicedLayer one in Layers) one.Layer.Dispose();
     }
 
     /// <inheritdoc/>

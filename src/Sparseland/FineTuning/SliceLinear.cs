@@ -9,7 +9,7 @@ namespace Sparseland.FineTuning;
 /// A linear layer of which a slice is trained (S2FT, section 3.2), as an addition D to the frozen W. Of inputs: y = x W^T + b + x[S] D^T with D [out, |S|], so that dD = dY^T x[S] and only the |S| inputs are
 /// kept for the backward pass. Of outputs: y[S] += x D^T with D [|S|, in], so that dD = dY[S]^T x. The gradient to the input is that of the whole weight.
 /// </summary>
-/// <remarks>W and the bias are those of the layer that it stands for, not copies. D begins at zero. Weight decay on D decays the change, not the weight.</remarks>
+/// <remarks>W and the bias are the memory of the layer that it stands for, not copies, and frozen here alone. D begins at zero. Weight decay on D decays the change, not the weight.</remarks>
 public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     private readonly int[] _indices;
@@ -17,7 +17,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly bool _contiguous;
 
     /// <summary>A layer in place of a linear one.</summary>
-    /// <param name="layer">It keeps its parameters, which are used here too.</param>
+    /// <param name="layer">It keeps its parameters, whose memory is used here too.</param>
     /// <param name="side">Columns (inputs) or rows (outputs).</param>
     /// <param name="indices">S, in any order, each once; at least one.</param>
     /// <param name="name">What messages call the layer. Default "layer".</param>
@@ -28,7 +28,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(indices);
         if (!Enum.IsDefined(side)) throw new ArgumentOutOfRangeException(nameof(side), side, "side is Input or Output.");
-        (Weight, Bias, Side) = (layer.weight, layer.bias, side);
+        (Weight, Bias, Side) = (LinearOf.Shared(layer.weight), layer.bias is null ? null : LinearOf.Shared(layer.bias), side);
         int length = (int)Weight.shape[side == SliceSide.Input ? 1 : 0];
         _indices = [.. indices.Order()];
         if (_indices.Length == 0) throw new ArgumentException($"{name}: no index is selected; there is nothing to train.", nameof(indices));

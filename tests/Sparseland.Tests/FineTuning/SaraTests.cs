@@ -171,6 +171,24 @@ public sealed class SaraTests : IDisposable
     }
 
     [Fact]
+    public void A_cancelled_training_leaves_whole_steps()
+    {
+        using Sequential network = Network();
+        using var delta = SparseDelta.Attach(network, new SaraSelection());
+        using var source = new CancellationTokenSource();
+        var seen = new List<long>();
+        Assert.Throws<OperationCanceledException>(() => SaraTraining.Run(network, delta, TuneData.Samples(), Losses.CrossEntropy(network), s_plain with { ProgressiveStep = 2 }, new()
+        {
+            OnStep = (_, report) =>
+            {
+                seen.Add(report.Step);
+                if (report.Step == 4) source.Cancel();
+            },
+        }, cancel: source.Token));
+        Assert.Equal([1, 2, 3, 4], seen);
+    }
+
+    [Fact]
     public void The_rule_for_the_rate()
     {
         using Sequential network = Network();
