@@ -14,12 +14,12 @@ internal static class Factors
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0xfac7));
-        Tensor Made(Tensor value) => value.to(type).to(device ?? CPU).MoveToOuterDisposeScope();
-        if (start == FactorStart.Zero) return (new(Made(Uniform(inputs, [rank, inputs], generator))), new(Made(zeros([outputs, rank]))));
+        Parameter Made(Tensor value) => Models.LinearOf.Owned(value.to(type).to(device ?? CPU));
+        if (start == FactorStart.Zero) return (Made(Uniform(inputs, [rank, inputs], generator)), Made(zeros([outputs, rank])));
 
         // The entries of B A have the variance r std^4 = w^2, w^2 = 1 / (3 in) that of a default linear layer.
         double deviation = Math.Pow(1.0 / (3.0 * inputs) / rank, 0.25) / Math.Sqrt(Math.Abs(scale));
-        return (new(Made(randn([rank, inputs], generator: generator) * deviation)), new(Made(randn([outputs, rank], generator: generator) * (deviation * Math.Sign(scale)))));
+        return (Made(randn([rank, inputs], generator: generator) * deviation), Made(randn([outputs, rank], generator: generator) * (deviation * Math.Sign(scale))));
     }
 
     /// <summary>Uniform in +-1/sqrt(in): Kaiming's with a = sqrt 5.</summary>

@@ -38,7 +38,7 @@ public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         Decomposition.CheckRank(rank, outputs, inputs);
         Scale = Factors.CheckScale(scale);
         (A, B) = Factors.Start(inputs, outputs, rank, seed, scale, start, type);
-        Bias = bias ? new Parameter(zeros(outputs, dtype: type)) : null;
+        Bias = bias ? LinearOf.Owned(zeros(outputs, dtype: type)) : null;
         Register();
     }
 
@@ -91,7 +91,7 @@ public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(pair);
         if (bias is not null && (bias.dim() != 1 || bias.shape[0] != pair.B.shape[0])) throw new ArgumentException($"bias must be [{pair.B.shape[0]}], but is [{string.Join(", ", bias.shape)}].", nameof(bias));
         using IDisposable off = no_grad();
-        return new(new(pair.A.clone()), new(pair.B.clone()), 1, bias is null ? null : new Parameter(bias.detach().clone()));
+        return new(LinearOf.Owned(pair.A.clone()), LinearOf.Owned(pair.B.clone()), 1, bias is null ? null : LinearOf.Owned(bias.detach().clone()));
     }
 
     /// <summary>scale (x A^T) B^T + b.</summary>

@@ -20,8 +20,8 @@ public sealed record NumberSizes(int Parameter = 2, int Gradient = 0, int Moment
 /// <param name="Parameters">Parameters, frozen ones too.</param>
 /// <param name="Trained">Parameters that have a gradient.</param>
 /// <param name="Moments">Numbers in BOTH moments of Adam.</param>
-/// <param name="Indices">Indices.</param>
-/// <param name="Projectors">Numbers of projectors.</param>
+/// <param name="Indices">Indices. Default 0.</param>
+/// <param name="Projectors">Numbers of projectors. Default 0.</param>
 public sealed record MemoryGroup(string Name, long Parameters, long Trained, long Moments, long Indices = 0, long Projectors = 0)
 {
     /// <summary>Bytes.</summary>

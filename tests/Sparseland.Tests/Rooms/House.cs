@@ -21,6 +21,7 @@ internal static class House
     /// <summary>Which rooms of one layer use each other: from, to, and the reason.</summary>
     public static readonly (string From, string To, string Why)[] Pairs =
     [
+        ("FineTuning", "LowRank", "adapters are factored layers, and updates are measured by their spectra"),
     ];
 
     /// <summary>The layer of a room; the root namespace (Checked, ProgressReport) is below all.</summary>
