@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.LowRank;
 using Sparseland.Models;
 using Sparseland.Tensors;
 using Sparseland.Training;
@@ -125,6 +126,16 @@ public sealed class SparseDelta : IDisposable
         Tensor places = tensor(layer.Selected);
         update.view(-1).index_copy_(0, places, WeightOf(name).view(-1).index_select(0, places).sub(layer.Base));
         return update.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The singular values of what the training has added to a weight, with all measures of rank; of a convolution those of [out, in kh kw].</summary>
+    /// <param name="name">Name of the weight.</param>
+    /// <exception cref="ArgumentException">There is no such weight.</exception>
+    public SpectrumReport SpectrumOf(string name)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor update = UpdateOf(name);
+        return SpectrumReport.Of(update.view(update.shape[0], -1), name);
     }
 
     /// <summary>P * M: the trained entries at their values, zeros elsewhere.</summary>

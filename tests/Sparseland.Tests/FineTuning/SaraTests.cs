@@ -142,7 +142,10 @@ public sealed class SaraTests : IDisposable
         using var delta = SparseDelta.Attach(network, new SaraSelection { Share = 0.2, Filter = name => name.StartsWith("conv", StringComparison.Ordinal) });
         Assert.Equal(["conv1.weight", "conv2.weight"], delta.Names);
         SaraTraining.Run(network, delta, new SampleBatches(x, tensor(new long[] { 0, 1, 2, 0, 1 }), 5), Losses.CrossEntropy(network), s_plain with { Training = s_plain.Training with { Steps = 3 } });
-        Assert.True(delta.UpdateOf("conv2.weight").ne(0).sum().item<long>() > 0);
+        Tensor update = delta.UpdateOf("conv2.weight").view(6, -1).to(ScalarType.Float64);
+        Assert.True(update.ne(0).sum().item<long>() > 0);
+        Assert.Equal(update.square().sum().item<double>(), delta.SpectrumOf("conv2.weight").Energy, 1e-9);
+        Assert.InRange(delta.SpectrumOf("conv2.weight").EntropyRank, 1, 6);
     }
 
     [Fact]
