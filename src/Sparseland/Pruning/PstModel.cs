@@ -1,6 +1,7 @@
 using System.Globalization;
 using Sparseland.Models;
 using Sparseland.Tensors;
+using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

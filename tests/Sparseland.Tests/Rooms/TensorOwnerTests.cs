@@ -15,7 +15,7 @@ public class TensorOwnerTests
 {
     // These hold tensors of others: an argument's, a caller's samples, the parameters of a network.
     private static readonly Type[] Borrowers =
-        [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
+        [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(DiffusionBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
             typeof(CodeContext), typeof(TopologyContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
             typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext), typeof(Sparseland.Pruning.FolderPruningOptions), typeof(Sparseland.Pruning.Unlearning.SampleGradients), typeof(Sparseland.Pruning.UntrainedLoss), typeof(Sparseland.Pruning.ShortTraining), typeof(Sparseland.Pruning.BlockContext), typeof(Sparseland.Pruning.BlockTraining), typeof(Sparseland.ActivationSparsity.RankAwareInputs), typeof(Sparseland.ActivationSparsity.CorrectedGenerator)];
 

@@ -167,6 +167,9 @@ public sealed class LlamaBlock : Module, ILinearPlaces
         register_module("mlp", NamedModules.Of([("gate_proj", _gate), ("up_proj", _up), ("down_proj", _down)]));
     }
 
+    /// <summary>Sizes of the decoder that the block belongs to.</summary>
+    public LlamaConfig Config => _config;
+
     /// <summary>Matrix of the queries [heads * headDim, dModel].</summary>
     public Linear Query => _query.Linear;
 

@@ -1,0 +1,116 @@
+using Sparseland.Models;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Sparseland.FineTuning;
+
+/// <summary>
+/// A linear layer of which a slice is trained (S2FT, section 3.2), as an addition D to the frozen W. Of inputs: y = x W^T + b + x[S] D^T with D [out, |S|], so that dD = dY^T x[S] and only the |S| inputs are
+/// kept for the backward pass. Of outputs: y[S] += x D^T with D [|S|, in], so that dD = dY[S]^T x. The gradient to the input is that of the whole weight.
+/// </summary>
+/// <remarks>W and the bias are the memory of the layer that it stands for, not copies, and frozen here alone. D begins at zero. Weight decay on D decays the change, not the weight.</remarks>
+public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
+{
+    private readonly int[] _indices;
+    private readonly Tensor _index;
+    private readonly bool _contiguous;
+
+    /// <summary>A layer in place of a linear one.</summary>
+    /// <param name="layer">It keeps its parameters, whose memory is used here too.</param>
+    /// <param name="side">Columns (inputs) or rows (outputs).</param>
+    /// <param name="indices">S, in any order, each once; at least one.</param>
+    /// <param name="name">What messages call the layer. Default "layer".</param>
+    /// <exception cref="ArgumentException">An index that there is not, one that stands twice, or none.</exception>
+    public SliceLinear(Linear layer, SliceSide side, IReadOnlyList<int> indices, string name = "layer")
+        : base(nameof(SliceLinear))
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ArgumentNullException.ThrowIfNull(indices);
+        if (!Enum.IsDefined(side)) throw new ArgumentOutOfRangeException(nameof(side), side, "side is Input or Output.");
+        (Weight, Bias, Side) = (LinearOf.Shared(layer.weight), layer.bias is null ? null : LinearOf.Shared(layer.bias), side);
+        int length = (int)Weight.shape[side == SliceSide.Input ? 1 : 0];
+        _indices = [.. indices.Order()];
+        if (_indices.Length == 0) throw new ArgumentException($"{name}: no index is selected; there is nothing to train.", nameof(indices));
+        for (int i = 0; i < _indices.Length; i++)
+        {
+            if (_indices[i] < 0 || _indices[i] >= length) throw new ArgumentException($"{name}: {_indices[i]} is no {(side == SliceSide.Input ? "input" : "output")} of a layer that has {length}.", nameof(indices));
+            if (i > 0 && _indices[i] == _indices[i - 1]) throw new ArgumentException($"{name}: index {_indices[i]} stands twice.", nameof(indices));
+        }
+
+        _contiguous = _indices[^1] - _indices[0] == _indices.Length - 1;
+        using IDisposable off = no_grad();
+        _index = tensor(Array.ConvertAll(_indices, i => (long)i), device: Weight.device).DetachFromDisposeScope();
+        Delta = new Parameter(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device).DetachFromDisposeScope());
+        register_parameter("weight", Weight);
+        if (Bias is not null) register_parameter("bias", Bias);
+        register_parameter("delta", Delta);
+    }
+
+    /// <summary>W [out, in], frozen.</summary>
+    public Parameter Weight { get; }
+
+    /// <summary>b [out], frozen; null for none.</summary>
+    public Parameter? Bias { get; }
+
+    /// <summary>D: [out, |S|] of inputs, [|S|, in] of outputs. What is trained.</summary>
+    public Parameter Delta { get; }
+
+    /// <summary>The side that the slice is cut from.</summary>
+    public SliceSide Side { get; }
+
+    /// <summary>S, ascending.</summary>
+    public IReadOnlyList<int> Indices => _indices;
+
+    /// <inheritdoc/>
+    public long ParameterCount => Weight.numel() + Delta.numel() + (Bias?.numel() ?? 0);
+
+    /// <summary>Numbers that are trained.</summary>
+    public long TrainedCount => Delta.numel();
+
+    /// <summary>Numbers per token that are kept for the gradient of D: |S| of inputs, all inputs for a slice of outputs.</summary>
+    public long SavedActivationsPerToken => Side == SliceSide.Input ? _indices.Length : Weight.shape[1];
+
+    /// <inheritdoc/>
+    public long MacsPerToken => Weight.numel() + Delta.numel();
+
+    /// <summary>W with D in its place [out, in]; a copy without gradient.</summary>
+    public Tensor EffectiveWeight()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor whole = Weight.detach().clone();
+        SliceAdapter.Add(whole, Side, _index, Delta);
+        return whole.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>An ordinary layer with the effective weight and a copy of the bias; this one stays as it is.</summary>
+    public Linear Merge()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return LinearOf.Weight(EffectiveWeight(), Bias);
+    }
+
+    /// <summary>The layer's output.</summary>
+    /// <param name="input">[..., in].</param>
+    /// <returns>[..., out].</returns>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor output = nn.functional.linear(input, Weight, Bias);
+        if (Side == SliceSide.Input) return output.add(nn.functional.linear(Selected(input), Delta)).MoveToOuterDisposeScope();
+        return output.index_add(output.dim() - 1, _index, nn.functional.linear(input, Delta), 1).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>x[S], a copy: a view would keep the whole input alive until the backward pass.</summary>
+    private Tensor Selected(Tensor input) =>
+        _contiguous ? input.narrow(-1, _indices[0], _indices.Length).contiguous() : input.index_select(input.dim() - 1, _index);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _index.Dispose();
+        base.Dispose(disposing);
+    }
+}
