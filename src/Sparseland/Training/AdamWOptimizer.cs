@@ -14,6 +14,7 @@ public sealed class AdamWOptimizer : IOptimizer
 {
     private readonly Slot[] _slots;
     private readonly bool _decayAll;
+    private readonly Tensor _since;
     private readonly NativeSize _size;
 
     /// <summary>Prepares the moments, all zero.</summary>
@@ -25,16 +26,34 @@ public sealed class AdamWOptimizer : IOptimizer
     /// <param name="decayAll">Whether norms, biases and embeddings decay too; see <see cref="TrainingOptions.DecayAll"/>. Default false.</param>
     /// <exception cref="ArgumentException">The model has no parameter that requires a gradient.</exception>
     public AdamWOptimizer(nn.Module model, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
+        : this(Named(model), weightDecay, beta1, beta2, epsilon, decayAll, Embeddings(model))
     {
-        ArgumentNullException.ThrowIfNull(model);
+    }
+
+    /// <summary>Prepares the moments for some parameters of a network, or for tensors of one's own; the rest is not stepped.</summary>
+    /// <param name="parameters">Names, each once, and parameters; weights of more than one dimension decay, others only with <paramref name="decayAll"/>.</param>
+    /// <param name="weightDecay">lambda. Default 0.01.</param>
+    /// <param name="beta1">Decay of m. Default 0.9.</param>
+    /// <param name="beta2">Decay of v. Default 0.999.</param>
+    /// <param name="epsilon">eps. Default 1e-8.</param>
+    /// <param name="decayAll">Whether parameters of one dimension decay too. Default false.</param>
+    /// <exception cref="ArgumentException">No parameter, a name or parameter twice, or one that requires no gradient.</exception>
+    public AdamWOptimizer(
+        IEnumerable<(string Name, Parameter Parameter)> parameters, double weightDecay = 0.01, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8, bool decayAll = false)
+        : this(OptimizerState.Checked(parameters), weightDecay, beta1, beta2, epsilon, decayAll, [])
+    {
+    }
+
+    private AdamWOptimizer(
+        (string Name, Parameter Parameter)[] parameters, double weightDecay, double beta1, double beta2, double epsilon, bool decayAll, HashSet<string> embeddings)
+    {
         new TrainingOptions { WeightDecay = weightDecay, Beta1 = beta1, Beta2 = beta2, Epsilon = epsilon }.Validate();
         (WeightDecay, Beta1, Beta2, Epsilon) = (weightDecay, beta1, beta2, epsilon);
-        HashSet<string> embeddings = [.. model.named_modules().Where(m => m.module is Embedding).Select(m => m.name + ".weight")];
         _decayAll = decayAll;
-        _slots = [.. OptimizerState.Trainable(model).Select(p => new Slot(
+        _slots = [.. parameters.Select(p => new Slot(
             p.Name, p.Parameter, decayAll || (p.Parameter.dim() > 1 && !embeddings.Contains(p.Name)), OptimizerState.Zeros(p.Parameter), OptimizerState.Zeros(p.Parameter)))];
-        if (_slots.Length == 0) throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
-        _size = NativeSize.Of(_slots.SelectMany(slot => new[] { slot.First, slot.Second }));
+        _since = zeros(_slots.Length, dtype: ScalarType.Int64).DetachFromDisposeScope();
+        _size = NativeSize.Of(_slots.SelectMany(slot => new[] { slot.First, slot.Second }).Append(_since));
     }
 
     /// <inheritdoc/>
@@ -67,21 +86,38 @@ public sealed class AdamWOptimizer : IOptimizer
     /// <summary>Names of the parameters that decay.</summary>
     public IEnumerable<string> Decaying => _slots.Where(s => s.Decays).Select(s => s.Name);
 
-    /// <summary>The moments by name: "first.NAME" is m of a parameter, "second.NAME" its v. They belong to the optimizer.</summary>
+    /// <summary>
+    /// The moments by name: "first.NAME" is m of a parameter, "second.NAME" its v; "since" holds for each parameter the step of its last <see cref="Reset"/>, 0 where there was none.
+    /// They belong to the optimizer.
+    /// </summary>
     public IReadOnlyDictionary<string, Tensor> State =>
-        _slots.SelectMany(s => new[] { ("first." + s.Name, s.First), ("second." + s.Name, s.Second) }).ToDictionary(p => p.Item1, p => p.Item2);
+        _slots.SelectMany(s => new[] { ("first." + s.Name, s.First), ("second." + s.Name, s.Second) }).Append(("since", _since)).ToDictionary(p => p.Item1, p => p.Item2);
 
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => [.. _slots.Where(s => s.Name == parameter).SelectMany(s => new[] { s.First, s.Second })];
+
+    /// <summary>Forgets the moments of one parameter, and counts the steps of its bias correction anew.</summary>
+    /// <param name="parameter">Name as in <see cref="Parameters"/>.</param>
+    /// <exception cref="ArgumentException">It does not step such a parameter.</exception>
+    public void Reset(string parameter)
+    {
+        int at = Array.FindIndex(_slots, s => s.Name == parameter);
+        if (at < 0) throw OptimizerState.Unknown(parameter, Parameters);
+        using IDisposable off = no_grad();
+        _slots[at].First.zero_();
+        _slots[at].Second.zero_();
+        _since.data<long>()[at] = _slots[at].Since = Count;
+    }
 
     /// <inheritdoc/>
     public void Step(double rate)
     {
         using IDisposable off = no_grad();
         Count++;
-        double first = 1 - Math.Pow(Beta1, Count), second = Math.Sqrt(1 - Math.Pow(Beta2, Count));
         foreach (Slot slot in _slots)
         {
+            long t = Count - slot.Since;
+            double first = 1 - Math.Pow(Beta1, t), second = Math.Sqrt(1 - Math.Pow(Beta2, t));
             using Tensor? gradient = slot.Parameter.grad;
             if (gradient is null) continue;
             if (AdamStep.Serves(slot.Parameter, gradient))
@@ -102,7 +138,10 @@ public sealed class AdamWOptimizer : IOptimizer
     /// <inheritdoc/>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
+        OptimizerState.CheckSince(state, count);
         OptimizerState.CopyInto(State, state, count);
+        long[] since = _since.data<long>().ToArray();
+        for (int i = 0; i < since.Length; i++) _slots[i].Since = since[i];
         Count = count;
     }
 
@@ -115,10 +154,24 @@ public sealed class AdamWOptimizer : IOptimizer
             slot.Second.Dispose();
         }
 
+        _since.Dispose();
         _size.Dispose();
     }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
 
-    private sealed record Slot(string Name, Parameter Parameter, bool Decays, Tensor First, Tensor Second);
+    private static (string Name, Parameter Parameter)[] Named(nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        (string, Parameter)[] parameters = OptimizerState.Trainable(model);
+        return parameters.Length > 0 ? parameters : throw new ArgumentException("The model has no parameter that requires a gradient; there is nothing to train.", nameof(model));
+    }
+
+    private static HashSet<string> Embeddings(nn.Module model) => [.. model.named_modules().Where(m => m.module is Embedding).Select(m => m.name + ".weight")];
+
+    private sealed record Slot(string Name, Parameter Parameter, bool Decays, Tensor First, Tensor Second)
+    {
+        /// <summary>Steps done at the last reset.</summary>
+        public long Since { get; set; }
+    }
 }

@@ -78,6 +78,9 @@ public sealed class GradualPruning : IOptimizer
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
 
+    /// <inheritdoc/>
+    public void Reset(string parameter) => _inner.Reset(parameter);
+
     /// <summary>Whether a step prunes.</summary>
     /// <param name="step">Counted from 1.</param>
     public bool IsDue(long step) => step >= Schedule.Begin && (step == Schedule.End || (step < Schedule.End && (step - Schedule.Begin) % Interval == 0));

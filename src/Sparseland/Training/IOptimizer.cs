@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -29,6 +30,11 @@ public interface IOptimizer : IDisposable
     /// <param name="parameter">Name as in <see cref="Parameters"/>.</param>
     IReadOnlyList<Tensor> MomentsOf(string parameter);
 
+    /// <summary>Forgets what it knows of one parameter: its moments, and where there is a bias correction the steps that it counts for it.</summary>
+    /// <param name="parameter">Name as in <see cref="Parameters"/>.</param>
+    /// <exception cref="ArgumentException">It does not step such a parameter.</exception>
+    void Reset(string parameter);
+
     /// <summary>One step with the gradients that the parameters hold; a parameter without one stays, unless the rule says otherwise.</summary>
     /// <param name="rate">Learning rate, finite and not negative.</param>
     void Step(double rate);
@@ -46,6 +52,51 @@ internal static class OptimizerState
     /// <summary>The parameters of a model that require a gradient, with their names.</summary>
     public static (string Name, Parameter Parameter)[] Trainable(nn.Module model) =>
         [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
+
+    /// <summary>Parameters that a caller named, each once.</summary>
+    public static (string Name, Parameter Parameter)[] Checked(IEnumerable<(string Name, Parameter Parameter)> parameters)
+    {
+        ArgumentNullException.ThrowIfNull(parameters);
+        (string Name, Parameter Parameter)[] all = [.. parameters];
+        if (all.Length == 0) throw new ArgumentException("There is no parameter; there is nothing to train.", nameof(parameters));
+        HashSet<string> names = [];
+        HashSet<nint> tensors = [];
+        foreach ((string name, Parameter parameter) in all)
+        {
+            ArgumentNullException.ThrowIfNull(parameter, nameof(parameters));
+            if (string.IsNullOrEmpty(name)) throw new ArgumentException("A parameter has no name.", nameof(parameters));
+            if (!names.Add(name)) throw new ArgumentException($"There are two parameters {name}.", nameof(parameters));
+            if (!tensors.Add(TensorMemory.Identity(parameter))) throw new ArgumentException($"{name} is a parameter that stands here under another name too; it would be stepped twice.", nameof(parameters));
+            if (!parameter.requires_grad) throw new ArgumentException($"{name} requires no gradient, so there is nothing to step it by.", nameof(parameters));
+        }
+
+        return all;
+    }
+
+    /// <summary>The error for a name that an optimizer does not step.</summary>
+    public static ArgumentException Unknown(string parameter, IEnumerable<(string Name, Parameter Parameter)> parameters) =>
+        new($"There is no parameter \"{parameter}\"; there are {string.Join(", ", parameters.Select(p => p.Name))}.", nameof(parameter));
+
+    /// <summary>Zeros the moments of one parameter.</summary>
+    public static void Forget(IOptimizer optimizer, string parameter)
+    {
+        IReadOnlyList<Tensor> moments = optimizer.MomentsOf(parameter);
+        if (moments.Count == 0) throw Unknown(parameter, optimizer.Parameters);
+        using IDisposable off = no_grad();
+        foreach (Tensor moment in moments) moment.zero_();
+    }
+
+    /// <summary>Checks the steps of resets in a state before it is taken over.</summary>
+    public static void CheckSince(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (!state.TryGetValue("since", out Tensor? since)) return;
+        using DisposeScope scope = NewDisposeScope();
+        foreach (long step in since.to(ScalarType.Int64).contiguous().data<long>())
+        {
+            if (step < 0 || step > count) throw new ArgumentException($"The state was reset in step {step} of {count}.", nameof(state));
+        }
+    }
 
     /// <summary>Zeros like a parameter that no scope disposes.</summary>
     public static Tensor Zeros(Parameter like)
@@ -77,6 +128,14 @@ internal static class OptimizerState
     /// <summary>Checks that a state has everything in the right shape, then copies it.</summary>
     public static void CopyInto(IReadOnlyDictionary<string, Tensor> own, IReadOnlyDictionary<string, Tensor> state, long count)
     {
+        CheckShapes(own, state, count);
+        using IDisposable off = no_grad();
+        foreach ((string name, Tensor value) in own) value.copy_(state[name]);
+    }
+
+    /// <summary>Checks that a state has everything in the right shape.</summary>
+    public static void CheckShapes(IReadOnlyDictionary<string, Tensor> own, IReadOnlyDictionary<string, Tensor> state, long count)
+    {
         ArgumentNullException.ThrowIfNull(state);
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         foreach ((string name, Tensor value) in own)
@@ -84,8 +143,5 @@ internal static class OptimizerState
             if (!state.TryGetValue(name, out Tensor? other) || !other.shape.SequenceEqual(value.shape))
                 throw new ArgumentException($"The state has no {name} of shape [{string.Join(", ", value.shape)}].", nameof(state));
         }
-
-        using IDisposable off = no_grad();
-        foreach ((string name, Tensor value) in own) value.copy_(state[name]);
     }
 }

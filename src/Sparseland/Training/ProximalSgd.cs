@@ -76,6 +76,9 @@ public sealed class ProximalSgd : IOptimizer
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _gradient.MomentsOf(parameter);
 
+    /// <inheritdoc/>
+    public void Reset(string parameter) => _gradient.Reset(parameter);
+
     /// <summary>Gradient step, then prox.</summary>
     /// <param name="rate">eta, not negative.</param>
     /// <exception cref="DivergenceException">A parameter is not finite after the gradient step; the message names it. No prox was made.</exception>

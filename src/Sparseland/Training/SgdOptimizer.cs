@@ -64,6 +64,9 @@ public sealed class SgdOptimizer : IOptimizer
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => [.. _slots.Where(s => s.Name == parameter).Select(s => s.Momentum)];
 
     /// <inheritdoc/>
+    public void Reset(string parameter) => OptimizerState.Forget(this, parameter);
+
+    /// <inheritdoc/>
     public void Step(double rate)
     {
         using IDisposable off = no_grad();

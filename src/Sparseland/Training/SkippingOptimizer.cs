@@ -47,6 +47,9 @@ public sealed class SkippingOptimizer : IOptimizer
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
 
     /// <inheritdoc/>
+    public void Reset(string parameter) => _inner.Reset(parameter);
+
+    /// <inheritdoc/>
     public void Step(double rate)
     {
         if (_inner.Parameters.Any(p => HasGradient(p.Parameter))) _inner.Step(rate);

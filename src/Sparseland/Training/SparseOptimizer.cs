@@ -151,6 +151,9 @@ public sealed class SparseOptimizer : IOptimizer
     /// <inheritdoc/>
     public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
 
+    /// <inheritdoc/>
+    public void Reset(string parameter) => _inner.Reset(parameter);
+
     /// <summary>Masks the gradients of the coming step, and keeps a copy of what they were where it has an update. Once for each step; the step calls it where nobody did.</summary>
     /// <exception cref="DivergenceException">A gradient that an update needs is not finite: it would win the growth. Nothing has changed.</exception>
     public void Prepare()
