@@ -78,7 +78,7 @@ public sealed class RemovalCriterionTests : IDisposable
         Tensor mu = tensor(new[] { 1e200, -1e-200, 0, 5, 1e30 }), sigma = tensor(new[] { 1e-200, 1e-200, 0, 0, 1e30 });
         double[] mean = FoldedNormal.Mean(mu, sigma).data<double>().ToArray(), variance = FoldedNormal.Variance(mu, sigma).data<double>().ToArray();
         Assert.Equal(1e200, mean[0]);
-        Assert.Equal(1.1666306996e-200, mean[1], 1e-209);
+        Assert.Equal(1.1666309411753726e-200, mean[1], 1e-214);
         Assert.Equal([0.0, 5.0], mean[2..4]);
         Assert.Equal(0, variance[3]);
         Assert.All(mean.Concat(variance), value => Assert.True(double.IsFinite(value)));
