@@ -181,6 +181,33 @@ public sealed class SsviTests : IDisposable
     }
 
     [Fact]
+    public void Calls_leave_no_tensor_behind()
+    {
+        using Sequential bayes = BayesNetwork.Convert(TrainingData.Mlp(), 0.05);
+        using MaskSet masks = MaskSet.Random(bayes, 0.3, 2, Weights);
+        var calls = new Dictionary<string, Action>
+        {
+            ["criteria"] = () =>
+            {
+                foreach (RemovalCriterion each in new[] { RemovalCriterion.Mean, RemovalCriterion.Snr, RemovalCriterion.ExpectedAbs, RemovalCriterion.SnrAbs, RemovalCriterion.Certainty, RemovalCriterion.ExpAbs(), RemovalCriterion.SnrExpAbs() })
+                    each.Of(_X, _X.abs()).Dispose();
+            },
+            ["divergence"] = () => BayesNetwork.Kl(bayes, 0.3).Dispose(),
+            ["quantiles"] = () => BayesNetwork.Quantiles(bayes),
+            ["forward"] = () => bayes.call(_X).Dispose(),
+            ["prediction"] = () => PosteriorPredictive.Of(bayes, _X, draws: 3).Dispose(),
+            ["mean network"] = () => PosteriorPredictive.OfMean(bayes, _X).Dispose(),
+            ["training"] = () => Ssvi.Run(bayes, _X, _labels, masks, Short with { Epochs = 2 }).Dispose(),
+        };
+        foreach ((string name, Action call) in calls)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            call();
+            Assert.True(scope.DisposablesCount == 0, $"{name} leaves {scope.DisposablesCount}");
+        }
+    }
+
+    [Fact]
     public void Bad_input_is_named_before_anything_moves()
     {
         Sequential bayes = BayesNetwork.Convert(TrainingData.Mlp(), 0.05), plain = TrainingData.Mlp();
