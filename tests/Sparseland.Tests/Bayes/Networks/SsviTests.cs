@@ -185,12 +185,13 @@ public sealed class SsviTests : IDisposable
     {
         using Sequential bayes = BayesNetwork.Convert(TrainingData.Mlp(), 0.05);
         using MaskSet masks = MaskSet.Random(bayes, 0.3, 2, Weights);
+        Tensor sigma = _X.abs();
         var calls = new Dictionary<string, Action>
         {
             ["criteria"] = () =>
             {
                 foreach (RemovalCriterion each in new[] { RemovalCriterion.Mean, RemovalCriterion.Snr, RemovalCriterion.ExpectedAbs, RemovalCriterion.SnrAbs, RemovalCriterion.Certainty, RemovalCriterion.ExpAbs(), RemovalCriterion.SnrExpAbs() })
-                    each.Of(_X, _X.abs()).Dispose();
+                    each.Of(_X, sigma).Dispose();
             },
             ["divergence"] = () => BayesNetwork.Kl(bayes, 0.3).Dispose(),
             ["quantiles"] = () => BayesNetwork.Quantiles(bayes),

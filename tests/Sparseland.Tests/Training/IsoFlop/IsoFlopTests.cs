@@ -128,7 +128,7 @@ public sealed class IsoFlopTests : IDisposable
     {
         (Tensor X, Tensor labels) = TrainingData.Blobs(80, 40, 5, 1);
         using IsoFlopNetwork network = IsoFlopNetwork.Mlp([40, 30, 5], new SparseParallel(0.75, inner), 2);
-        IsoFlopTraining.Run(network, X, labels, new() { Epochs = 3, BatchSize = 10, Interval = 4 });
+        IsoFlopTraining.Run(network, X, labels, new() { Epochs = 3, BatchSize = 10, Search = MaskSearch.Static });
         network.Model.eval();
         ParallelLinear layer = network.Model.Layer<ParallelLinear>("fc1");
         Linear folded = layer.Fold();
@@ -199,7 +199,7 @@ public sealed class IsoFlopTests : IDisposable
         Assert.Throws<ArgumentException>(() => IsoFlopSolver.Density(layers, 100, ["a", "head"]));
         Assert.Throws<ArgumentException>(() => IsoFlopNetwork.Mlp([4, 4], null, 1));
         Assert.Throws<ArgumentException>(() => IsoFlopNetwork.Mlp([2, 2, 10], new SparseWide(0.9), 1));
-        Assert.Throws<ArgumentException>(() => new IsoFlopTrainingOptions { Interval = 0 }.Validate());
+        Assert.Throws<ArgumentOutOfRangeException>(() => new IsoFlopTrainingOptions { Interval = 0 }.Validate());
         Assert.Throws<ArgumentOutOfRangeException>(() => new IsoFlopTrainingOptions { Alpha = 1.5 }.Validate());
         Assert.Throws<ArgumentOutOfRangeException>(() => new IsoFlopTrainingOptions { Momentum = 0 }.Validate());
         using IsoFlopNetwork network = IsoFlopNetwork.Mlp(Widths, new SparseWide(0.5), 1);
