@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Bayes.Networks;
 
 /// <summary>
-/// How much a weight that is a normal distribution matters, from its mean and deviation: the weights of the lowest scores are removed (Li et al. 2024, section 4). Pure functions, in Float64.
+/// How much a weight that is a normal distribution matters, from its mean and deviation: the weights of the lowest scores are removed (Li et al. 2024). Pure functions, in Float64.
 /// </summary>
 public sealed record RemovalCriterion
 {
