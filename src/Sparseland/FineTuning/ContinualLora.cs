@@ -22,10 +22,9 @@ public enum ContinualRule
 /// <summary>The baselines of continual learning with adapters of low rank around one frozen layer.</summary>
 public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
 {
-    private readonly Parameter _base;
-    private readonly Parameter? _bias;
-    private readonly List<(Parameter A, Parameter B)> _adapters = [];
-    private Parameter? _router;
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device. Those of tasks are asked for by name.
+    private readonly Parameter weight;
+    private readonly Parameter? bias;
     private bool _learning;
 
     /// <summary>A layer without any task yet.</summary>
@@ -40,10 +39,10 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
         if (!Enum.IsDefined(rule)) throw new ArgumentOutOfRangeException(nameof(rule), rule, "No such rule.");
         long most = Math.Min(linear.weight!.shape[0], linear.weight.shape[1]);
         if (rank < 1 || rank > most) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"rank must be from 1 to {most}.");
-        (Rule, Rank, _base) = (rule, rank, LinearOf.Shared(linear.weight));
-        _bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
-        register_parameter("weight", _base);
-        if (_bias is not null) register_parameter("bias", _bias);
+        (Rule, Rank, weight) = (rule, rank, LinearOf.Shared(linear.weight));
+        bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
+        register_parameter("weight", weight);
+        if (bias is not null) register_parameter("bias", bias);
     }
 
     /// <summary>What becomes of a new task.</summary>
@@ -67,37 +66,27 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x104a));
         Tensor Uniform(long rows)
         {
-            double bound = 1 / Math.Sqrt(_base.shape[1]);
-            return ((rand([rows, _base.shape[1]], generator: generator) * (2 * bound)) - bound).to(_base.dtype);
+            double bound = 1 / Math.Sqrt(weight.shape[1]);
+            return ((rand([rows, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype);
         }
 
         if (Rule != ContinualRule.Sequential || Tasks == 0)
         {
-            (Parameter A, Parameter B) pair = (LinearOf.Owned(Uniform(Rank)), LinearOf.Owned(zeros([_base.shape[0], Rank], dtype: _base.dtype)));
-            _adapters.Add(pair);
-            register_parameter($"A{Tasks}", pair.A);
-            register_parameter($"B{Tasks}", pair.B);
-        }
-        else (_adapters[0].A.requires_grad, _adapters[0].B.requires_grad) = (true, true);
-        if (Rule == ContinualRule.Routed)
-        {
-            // A row for the new adapter; the rows before are trained on.
-            Tensor rows = _router is null ? Uniform(1) : cat([_router, Uniform(1)], 0);
-            Parameter? before = _router;
-            _router = LinearOf.Owned(rows.clone());
-            register_parameter("router", _router);
-            before?.Dispose();
+            register_parameter($"A{Tasks}", LinearOf.Owned(Uniform(Rank)));
+            register_parameter($"B{Tasks}", LinearOf.Owned(zeros([weight.shape[0], Rank], dtype: weight.dtype, device: weight.device)));
         }
 
+        // A row of the router for the new adapter; the rows before are trained on.
+        if (Rule == ContinualRule.Routed) register_parameter($"router{Tasks}", LinearOf.Owned(Uniform(1)));
         (_learning, Tasks) = (true, Tasks + 1);
+        foreach (Parameter own in Learned()) own.requires_grad = true;
     }
 
     /// <inheritdoc/>
     public void EndTask()
     {
         if (!_learning) throw new InvalidOperationException("No task has begun that could be frozen.");
-        foreach ((Parameter a, Parameter b) in _adapters) (a.requires_grad, b.requires_grad) = (false, false);
-        if (_router is not null) _router.requires_grad = false;
+        foreach (Parameter own in Learned()) own.requires_grad = false;
         _learning = false;
     }
 
@@ -107,24 +96,33 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
     {
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
-        Tensor y = nn.functional.linear(input, _base, _bias);
-        if (_adapters.Count == 0) return y.MoveToOuterDisposeScope();
+        Tensor y = nn.functional.linear(input, weight, bias);
+        if (Tasks == 0) return y.MoveToOuterDisposeScope();
         Tensor? share = null;
-        if (_router is not null)
+        if (Rule == ContinualRule.Routed)
         {
-            Tensor scores = nn.functional.linear(input, _router);
+            Tensor scores = nn.functional.linear(input, cat([.. Enumerable.Range(0, Tasks).Select(t => (Tensor)Named($"router{t}"))], 0));
             share = training ? scores.softmax(-1) : scores.eq(scores.amax([-1L], keepdim: true)).to(scores.dtype);
         }
 
-        for (int i = 0; i < _adapters.Count; i++)
+        for (int i = 0; i < (Rule == ContinualRule.Sequential ? 1 : Tasks); i++)
         {
-            Tensor part = nn.functional.linear(nn.functional.linear(input, _adapters[i].A), _adapters[i].B);
+            Tensor part = nn.functional.linear(nn.functional.linear(input, Named($"A{i}")), Named($"B{i}"));
             y = y + (share is null ? part : part * share.narrow(-1, i, 1));
         }
 
         return y.MoveToOuterDisposeScope();
     }
 
+    /// <summary>What the present task trains.</summary>
+    private IEnumerable<Parameter> Learned()
+    {
+        int adapter = Rule == ContinualRule.Sequential ? 0 : Tasks - 1;
+        return new[] { $"A{adapter}", $"B{adapter}" }.Concat(Rule == ContinualRule.Routed ? Enumerable.Range(0, Tasks).Select(t => $"router{t}") : []).Select(Named);
+    }
+
     /// <inheritdoc/>
     public override string ToString() => $"ContinualLora({Rule}, rank {Rank}, {Tasks} tasks)";
+
+    private Parameter Named(string name) => get_parameter(name) ?? throw new InvalidOperationException($"The layer has no {name}.");
 }

@@ -49,10 +49,9 @@ public sealed record RankMixtureOptions
 /// <remarks>Frozen weights are not a frozen function: new ranks enter the norm and compete in the selection, so that old outputs move even while the new values are 0. It cannot be merged: the update depends on the input.</remarks>
 public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLayer
 {
-    private readonly Parameter _base;
-    private readonly Parameter? _bias;
-    private Tensor? _oldKeys, _oldValues;
-    private Parameter? _keys, _values;
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device. Those of tasks are asked for by name.
+    private readonly Parameter weight;
+    private readonly Parameter? bias;
 
     /// <summary>A layer without any task yet.</summary>
     /// <param name="linear">Gives W0 and the bias, which stay its own memory and are frozen here.</param>
@@ -64,17 +63,17 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         ArgumentNullException.ThrowIfNull(linear);
         Options = options ?? new();
         Options.Validate();
-        _base = LinearOf.Shared(linear.weight!);
-        _bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
-        register_parameter("weight", _base);
-        if (_bias is not null) register_parameter("bias", _bias);
+        weight = LinearOf.Shared(linear.weight!);
+        bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
+        register_parameter("weight", weight);
+        if (bias is not null) register_parameter("bias", bias);
     }
 
     /// <summary>Settings.</summary>
     public RankMixtureOptions Options { get; }
 
     /// <summary>W0 [out, in].</summary>
-    public Tensor Base => _base;
+    public Tensor Base => weight;
 
     /// <inheritdoc/>
     public nn.Module<Tensor, Tensor> Layer => this;
@@ -83,22 +82,22 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     public int Tasks { get; private set; }
 
     /// <summary>Ranks of all tasks.</summary>
-    public int Ranks => (int)((_oldKeys?.shape[0] ?? 0) + (_keys?.shape[0] ?? 0));
+    public int Ranks => Tasks * Options.Rank;
 
     /// <summary>Whether a task has begun and not ended.</summary>
-    public bool IsLearning => _keys is not null;
+    public bool IsLearning { get; private set; }
 
     /// <summary>A [ranks, in] of all tasks, the present one last; the caller disposes it.</summary>
-    public Tensor Keys() => Joined(_oldKeys, _keys, 0, 1);
+    public Tensor Keys() => Joined("keys", 0);
 
     /// <summary>B [out, ranks] of all tasks, the scale of the present one in it; the caller disposes it.</summary>
-    public Tensor Values() => Joined(_oldValues, _values, 1, Options.Scale);
+    public Tensor Values() => Joined("values", 1);
 
     /// <summary>Numbers that the layer holds.</summary>
-    public long ParameterCount => _base.numel() + (_bias?.numel() ?? 0) + ((long)Ranks * (_base.shape[0] + _base.shape[1]));
+    public long ParameterCount => weight.numel() + (bias?.numel() ?? 0) + ((long)Ranks * (weight.shape[0] + weight.shape[1]));
 
     /// <summary>Multiply-adds for one token, out in + ranks (in + out): they grow with the tasks, though k ranks alone take part.</summary>
-    public long MacsPerToken => _base.numel() + ((long)Ranks * (_base.shape[0] + _base.shape[1]));
+    public long MacsPerToken => weight.numel() + ((long)Ranks * (weight.shape[0] + weight.shape[1]));
 
     /// <summary>Appends ranks of a new task: keys uniform in +-1/sqrt(in), values 0.</summary>
     /// <param name="seed">Seed of the keys.</param>
@@ -109,12 +108,10 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x304a));
-        double bound = 1 / Math.Sqrt(_base.shape[1]);
-        _keys = LinearOf.Owned(((rand([Options.Rank, _base.shape[1]], generator: generator) * (2 * bound)) - bound).to(_base.dtype));
-        _values = LinearOf.Owned(zeros([_base.shape[0], Options.Rank], dtype: _base.dtype));
-        register_parameter("keys", _keys);
-        register_parameter("values", _values);
-        Tasks++;
+        double bound = 1 / Math.Sqrt(weight.shape[1]);
+        Tensor keys = ((rand([Options.Rank, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype).to(weight.device);
+        Add(keys, zeros([weight.shape[0], Options.Rank], dtype: weight.dtype, device: weight.device), trained: true);
+        IsLearning = true;
     }
 
     /// <summary>Freezes the present task, its scale folded into its values: the function stays the same.</summary>
@@ -123,17 +120,9 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     {
         if (!IsLearning) throw new InvalidOperationException("No task has begun that could be frozen.");
         using IDisposable off = no_grad();
-        Tensor keys = Keys().DetachFromDisposeScope(), values = Values().DetachFromDisposeScope();
-        _oldKeys?.Dispose();
-        _oldValues?.Dispose();
-        (_oldKeys, _oldValues) = (keys, values);
-        register_buffer("old_keys", _oldKeys);
-        register_buffer("old_values", _oldValues);
-        register_parameter("keys", null!);
-        register_parameter("values", null!);
-        _keys!.Dispose();
-        _values!.Dispose();
-        (_keys, _values) = (null, null);
+        Parameter keys = Named($"keys{Tasks - 1}"), values = Named($"values{Tasks - 1}");
+        if (Options.Scale != 1) values.mul_(Options.Scale);
+        (keys.requires_grad, values.requires_grad, IsLearning) = (false, false, false);
     }
 
     /// <summary>w, what each rank counts for each token, under the gate as in evaluation.</summary>
@@ -146,7 +135,7 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         if (Ranks == 0) throw new InvalidOperationException("There is no task yet, so no rank.");
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        return Mixed(nn.functional.linear(x.reshape(-1, _base.shape[1]), Keys()), gated: true).MoveToOuterDisposeScope();
+        return Mixed(nn.functional.linear(x.reshape(-1, weight.shape[1]), Keys()), gated: true).MoveToOuterDisposeScope();
     }
 
     /// <summary>W0 x + B (w z) + b.</summary>
@@ -155,9 +144,9 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     {
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
-        Tensor y = nn.functional.linear(input, _base, _bias);
+        Tensor y = nn.functional.linear(input, weight, bias);
         if (Ranks == 0) return y.MoveToOuterDisposeScope();
-        Tensor z = nn.functional.linear(input.reshape(-1, _base.shape[1]), Keys()), w = Mixed(z, !training || Options.GateWhileTraining);
+        Tensor z = nn.functional.linear(input.reshape(-1, weight.shape[1]), Keys()), w = Mixed(z, !training || Options.GateWhileTraining);
         return y.add(nn.functional.linear(w * z, Values()).reshape(y.shape)).MoveToOuterDisposeScope();
     }
 
@@ -171,8 +160,10 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     /// <exception cref="IOException">The file cannot be written.</exception>
     public void Save(string path)
     {
-        if (IsLearning || _oldKeys is null) throw new InvalidOperationException("Only tasks that have ended are written; end the present one, or learn one first.");
-        SafeTensors.Save(path, new Dictionary<string, Tensor> { ["keys"] = _oldKeys, ["values"] = _oldValues! }, new Dictionary<string, string>
+        if (IsLearning || Tasks == 0) throw new InvalidOperationException("Only tasks that have ended are written; end the present one, or learn one first.");
+        using IDisposable off = no_grad();
+        using Tensor keys = Keys(), values = Values();
+        SafeTensors.Save(path, new Dictionary<string, Tensor> { ["keys"] = keys, ["values"] = values }, new Dictionary<string, string>
         {
             ["kind"] = "sparseland.rankmixture.1", ["tasks"] = Tasks.ToString(CultureInfo.InvariantCulture), ["rank"] = Options.Rank.ToString(CultureInfo.InvariantCulture),
         });
@@ -194,24 +185,31 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         if (tasks is { } wanted && wanted != count) throw new InvalidDataException($"'{path}' holds {count} tasks, not {wanted}.");
         if (Note("rank") != Options.Rank.ToString(CultureInfo.InvariantCulture)) throw new InvalidDataException($"'{path}' has {Note("rank")} ranks a task; this layer has {Options.Rank}.");
         Dictionary<string, Tensor> all = file.LoadAll();
-        Tensor Part(string name, long rows, long columns) => all.TryGetValue(name, out Tensor? value) && value.shape.SequenceEqual([rows, columns]) && value.dtype == _base.dtype
-            ? value : throw new InvalidDataException($"'{path}' has no {name} [{rows}, {columns}] of {_base.dtype}.");
+        Tensor Part(string name, long rows, long columns) => all.TryGetValue(name, out Tensor? value) && value.shape.SequenceEqual([rows, columns]) && value.dtype == weight.dtype
+            ? value : throw new InvalidDataException($"'{path}' has no {name} [{rows}, {columns}] of {weight.dtype}.");
         long ranks = (long)count * Options.Rank;
-        (_oldKeys, _oldValues) = (Part("keys", ranks, _base.shape[1]).DetachFromDisposeScope(), Part("values", _base.shape[0], ranks).DetachFromDisposeScope());
-        register_buffer("old_keys", _oldKeys);
-        register_buffer("old_values", _oldValues);
-        Tasks = count;
+        Tensor allKeys = Part("keys", ranks, weight.shape[1]), allValues = Part("values", weight.shape[0], ranks);
+        for (int t = 0; t < count; t++) Add(allKeys.narrow(0, t * Options.Rank, Options.Rank).clone(), allValues.narrow(1, t * Options.Rank, Options.Rank).clone(), trained: false);
     }
 
     /// <inheritdoc/>
-    public override string ToString() => $"RankMixtureLinear([{_base.shape[0]}, {_base.shape[1]}], {Tasks} tasks of {Options.Rank} ranks)";
+    public override string ToString() => $"RankMixtureLinear([{weight.shape[0]}, {weight.shape[1]}], {Tasks} tasks of {Options.Rank} ranks)";
 
-    private static Tensor Joined(Tensor? old, Parameter? now, long dimension, double scale)
+    private void Add(Tensor keys, Tensor values, bool trained)
     {
-        if (now is null) return old?.alias() ?? throw new InvalidOperationException("There is no task yet, so no rank.");
+        register_parameter($"keys{Tasks}", LinearOf.Owned(keys, trained));
+        register_parameter($"values{Tasks}", LinearOf.Owned(values, trained));
+        Tasks++;
+    }
+
+    /// <summary>Keys or values of all tasks; of the present one the values with its scale, which the others have in them.</summary>
+    private Tensor Joined(string name, long dimension)
+    {
+        if (Tasks == 0) throw new InvalidOperationException("There is no task yet, so no rank.");
         using DisposeScope scope = NewDisposeScope();
-        Tensor scaled = scale == 1 ? now.alias() : now * scale;
-        return (old is null ? scaled : cat([old, scaled], dimension)).MoveToOuterDisposeScope();
+        Tensor[] all = [.. Enumerable.Range(0, Tasks).Select(t => (Tensor)Named(name + t))];
+        if (IsLearning && name == "values" && Options.Scale != 1) all[^1] = all[^1] * Options.Scale;
+        return cat(all, dimension).MoveToOuterDisposeScope();
     }
 
     private Tensor Mixed(Tensor z, bool gated)
@@ -222,4 +220,6 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         Tensor w = (s / Options.Temperature).masked_fill(kept.logical_not(), double.NegativeInfinity).softmax(-1);
         return gated && Options.Threshold > 0 ? w * s.detach().ge(Options.Threshold) : w;
     }
+
+    private Parameter Named(string name) => get_parameter(name) ?? throw new InvalidOperationException($"The layer has no {name}.");
 }

@@ -13,6 +13,9 @@ namespace Sparseland.LowRank;
 /// <remarks>W0 and the bias are the memory of the layer that this stands for, not copies, and frozen here alone.</remarks>
 public sealed class LoraLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
+    private readonly Parameter weight, lora_A, lora_B;
+    private readonly Parameter? bias;
     private readonly long _seed;
     private int _draws;
 
@@ -26,12 +29,12 @@ public sealed class LoraLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         : base(nameof(LoraLinear))
     {
         ArgumentNullException.ThrowIfNull(linear);
-        Parameter weight = linear.weight!;
-        Decomposition.CheckRank(rank, weight.shape[0], weight.shape[1]);
+        Parameter own = linear.weight!;
+        Decomposition.CheckRank(rank, own.shape[0], own.shape[1]);
         (Scale, _seed) = (Factors.CheckScale(scale), seed);
-        Base = LinearOf.Shared(weight);
-        Bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
-        (A, B) = Factors.Start(weight.shape[1], weight.shape[0], rank, seed, scale, FactorStart.Zero, weight.dtype, weight.device);
+        weight = LinearOf.Shared(own);
+        bias = linear.bias is null ? null : LinearOf.Shared(linear.bias);
+        (lora_A, lora_B) = Factors.Start(weight.shape[1], weight.shape[0], rank, seed, scale, FactorStart.Zero, weight.dtype, weight.device);
         register_parameter("weight", Base);
         register_parameter("lora_A", A);
         register_parameter("lora_B", B);
@@ -39,16 +42,16 @@ public sealed class LoraLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>W0 [out, in], frozen.</summary>
-    public Parameter Base { get; }
+    public Parameter Base => weight;
 
     /// <summary>A [r, in].</summary>
-    public Parameter A { get; }
+    public Parameter A => lora_A;
 
     /// <summary>B [out, r].</summary>
-    public Parameter B { get; }
+    public Parameter B => lora_B;
 
     /// <summary>b [out], frozen; null for none.</summary>
-    public Parameter? Bias { get; }
+    public Parameter? Bias => bias;
 
     /// <summary>Constant before the product.</summary>
     public double Scale { get; }

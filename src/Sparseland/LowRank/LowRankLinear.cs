@@ -19,6 +19,10 @@ public enum FactorStart
 /// <summary>A linear layer of low rank, y = scale (x A^T) B^T + b: W is never formed.</summary>
 public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
+    private readonly Parameter lora_A, lora_B;
+    private readonly Parameter? bias;
+
     /// <summary>A layer with random factors.</summary>
     /// <param name="inputs">in.</param>
     /// <param name="outputs">out.</param>
@@ -37,26 +41,26 @@ public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         Decomposition.CheckRank(rank, outputs, inputs);
         Scale = Factors.CheckScale(scale);
-        (A, B) = Factors.Start(inputs, outputs, rank, seed, scale, start, type);
-        Bias = bias ? LinearOf.Owned(zeros(outputs, dtype: type)) : null;
+        (lora_A, lora_B) = Factors.Start(inputs, outputs, rank, seed, scale, start, type);
+        this.bias = bias ? LinearOf.Owned(zeros(outputs, dtype: type)) : null;
         Register();
     }
 
-    private LowRankLinear(Parameter a, Parameter b, double scale, Parameter? bias)
+    private LowRankLinear(Parameter a, Parameter b, double scale, Parameter? c)
         : base(nameof(LowRankLinear))
     {
-        (A, B, Scale, Bias) = (a, b, scale, bias);
+        (lora_A, lora_B, Scale, bias) = (a, b, scale, c);
         Register();
     }
 
     /// <summary>A [r, in].</summary>
-    public Parameter A { get; }
+    public Parameter A => lora_A;
 
     /// <summary>B [out, r].</summary>
-    public Parameter B { get; }
+    public Parameter B => lora_B;
 
     /// <summary>b [out]; null for none.</summary>
-    public Parameter? Bias { get; }
+    public Parameter? Bias => bias;
 
     /// <summary>Constant before the product.</summary>
     public double Scale { get; }

@@ -73,6 +73,9 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
     /// <summary>Dense multiply-adds for which <see cref="ForwardMode.Auto"/> takes a sparse one.</summary>
     public const double SparseCost = 8;
 
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
+    private readonly Parameter values;
+    private readonly Parameter? lora_A, lora_B, bias;
     private readonly Tensor _order;
     private readonly Plan _plan;
 
@@ -109,9 +112,9 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
         using (NewDisposeScope())
         {
             using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)options.Seed) ^ 0x51));
-            Values = LinearOf.Owned(Factors.Uniform(support.Columns, [support.Count], generator).to(type));
-            if (options.Rank > 0) (A, B) = Factors.Start(support.Columns, support.Rows, options.Rank, options.Seed, Scale, FactorStart.Zero, type);
-            Bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
+            values = LinearOf.Owned(Factors.Uniform(support.Columns, [support.Count], generator).to(type));
+            if (options.Rank > 0) (lora_A, lora_B) = Factors.Start(support.Columns, support.Rows, options.Rank, options.Seed, Scale, FactorStart.Zero, type);
+            this.bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
             _order = tensor(OrderOf(support, out Support columns), dtype: ScalarType.Int64).DetachFromDisposeScope();
             _plan = new(support, columns, Scale);
         }
@@ -123,16 +126,16 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
     }
 
     /// <summary>A [r, in]; null where the rank is 0.</summary>
-    public Parameter? A { get; }
+    public Parameter? A => lora_A;
 
     /// <summary>B [out, r]; null where the rank is 0.</summary>
-    public Parameter? B { get; }
+    public Parameter? B => lora_B;
 
     /// <summary>Values of S [Count], row after row.</summary>
-    public Parameter Values { get; }
+    public Parameter Values => values;
 
     /// <summary>b [out]; null for none.</summary>
-    public Parameter? Bias { get; }
+    public Parameter? Bias => bias;
 
     /// <summary>Places of S [out, in].</summary>
     public Support Support { get; }

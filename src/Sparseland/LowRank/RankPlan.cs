@@ -65,7 +65,7 @@ public sealed record RankPlan(string Method, double Threshold, IReadOnlyList<Ran
             if (top > least) return s.SingularValues.Select(v => (v - least) / (top - least)).ToArray();
             return keepConstant ? [.. s.SingularValues.Select(_ => 1.0)] : throw new ArgumentException($"All singular values of {s.Name} are {top}: their normalisation is undefined.", nameof(spectra));
         })];
-        double threshold = Least(normalised, reduction);
+        double threshold = Least(normalised, reduction, spectra.Sum(s => s.Full));
         int at = 0;
         return Of("threshold", threshold, spectra, _ => normalised[at++].Count(z => z >= threshold));
     }
@@ -90,25 +90,27 @@ public sealed record RankPlan(string Method, double Threshold, IReadOnlyList<Ran
         return At(low);
     }
 
-    /// <summary>The globally smallest singular values go, as they are.</summary>
+    /// <summary>The globally smallest singular values go, as they are; the largest of each matrix stays.</summary>
     /// <param name="spectra">The matrices.</param>
     /// <param name="reduction">From 0 to below 1.</param>
     /// <exception cref="ArgumentException">No matrix, a name twice, or a reduction out of its range.</exception>
     public static RankPlan Pooled(IReadOnlyList<SpectrumReport> spectra, double reduction)
     {
         Check(spectra, reduction);
-        double threshold = Least([.. spectra.Select(s => s.SingularValues.ToArray())], reduction);
-        return Of("pooled", threshold, spectra, s => Math.Max(1, s.SingularValues.Count(v => v >= threshold)));
+
+        // The largest value of each matrix stays, so that no matrix vanishes.
+        double threshold = Least([.. spectra.Select(s => s.SingularValues.Skip(1).ToArray())], reduction, spectra.Sum(s => s.Full));
+        return Of("pooled", threshold, spectra, s => 1 + s.SingularValues.Skip(1).Count(v => v >= threshold));
     }
 
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant($"{Method}: rank reduced by {Reduction:P1}, {ParameterShare:P1} of the numbers stay");
 
     /// <summary>The least threshold below which at least the wanted share of all values lies.</summary>
-    private static double Least(double[][] values, double reduction)
+    private static double Least(double[][] values, double reduction, int total)
     {
         double[] all = [.. values.SelectMany(v => v).Order()];
-        int fall = (int)Math.Ceiling((reduction * all.Length) - 1e-9);
+        int fall = Math.Min(all.Length, (int)Math.Ceiling((reduction * total) - 1e-9));
         return fall == 0 ? 0 : Math.BitIncrement(all[fall - 1]);
     }
 

@@ -28,9 +28,6 @@ public sealed record WeLoreOptions
     /// <summary>Whether all but the factors of the low-rank components is frozen, in the factored form. Default true.</summary>
     public bool FreezeRest { get; init; } = true;
 
-    /// <summary>Gram matrices of the layers' inputs by name, for <see cref="ActivationAwareSvd"/>; null, the default, for the plain decomposition.</summary>
-    public IReadOnlyDictionary<string, Tensor>? Grams { get; init; }
-
     /// <summary>Damping of the Gram matrices. Default 1e-6.</summary>
     public double Damping { get; init; } = 1e-6;
 
@@ -66,16 +63,17 @@ public static class WeLore
     /// <param name="model">The network whose linear layers the plan names.</param>
     /// <param name="plan">Which rank each keeps.</param>
     /// <param name="options">Ratio, form, kind of decomposition; null for the defaults of the record.</param>
+    /// <param name="grams">Gram matrices of the layers' inputs by name, for <see cref="ActivationAwareSvd"/>; null, the default, for the plain decomposition.</param>
     /// <param name="progress">Matrices done.</param>
     /// <param name="cancel">Checked between matrices, before anything is replaced.</param>
     /// <exception cref="ArgumentException">A matrix of the plan is no linear layer of the model, has another shape or no Gram matrix, is tied, or no matrix is a low-rank component. Nothing has changed.</exception>
-    public static WeLoreResult Apply(nn.Module model, RankPlan plan, WeLoreOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    public static WeLoreResult Apply(nn.Module model, RankPlan plan, WeLoreOptions? options = null, IReadOnlyDictionary<string, Tensor>? grams = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(plan);
         options ??= new();
         options.Validate();
-        Dictionary<string, Linear> layers = Layers(model, plan, options);
+        Dictionary<string, Linear> layers = Layers(model, plan, grams);
         string[] low = [.. plan.Matrices.Where(m => m.Reduction > options.MinimumRatio).Select(m => m.Name)];
         if (options.Form == CutForm.Factored && low.Length == 0)
             throw new ArgumentException($"With the threshold {plan.Threshold:G3} no matrix gives up more than {options.MinimumRatio:P0} of its rank; nothing would be factored or trained.", nameof(plan));
@@ -84,7 +82,7 @@ public static class WeLore
         foreach (RankPlan.Matrix matrix in plan.Matrices)
         {
             cancel.ThrowIfCancellationRequested();
-            if (options.Form == CutForm.Factored ? components.Contains(matrix.Name) : matrix.Kept < matrix.Full) made[matrix.Name] = Cut(layers[matrix.Name], matrix, options);
+            if (options.Form == CutForm.Factored ? components.Contains(matrix.Name) : matrix.Kept < matrix.Full) made[matrix.Name] = Cut(layers[matrix.Name], matrix, options, grams?[matrix.Name]);
             progress?.Report(new(made.Count, plan.Matrices.Count, matrix.Name));
         }
 
@@ -97,17 +95,17 @@ public static class WeLore
         return new(plan, low, [.. plan.Matrices.Select(m => m.Name).Except(low)], replaced, model.parameters().Where(p => p.requires_grad).Sum(p => p.numel()));
     }
 
-    private static nn.Module<Tensor, Tensor> Cut(Linear linear, RankPlan.Matrix matrix, WeLoreOptions options)
+    private static nn.Module<Tensor, Tensor> Cut(Linear linear, RankPlan.Matrix matrix, WeLoreOptions options, Tensor? gram)
     {
         using IDisposable off = no_grad();
-        using FactorPair pair = options.Grams is null
-            ? TruncatedSvd.Of(linear.weight!, matrix.Kept, matrix.Name) : ActivationAwareSvd.Of(linear.weight!, options.Grams[matrix.Name], matrix.Kept, options.Damping, matrix.Name);
+        using FactorPair pair = gram is null
+            ? TruncatedSvd.Of(linear.weight!, matrix.Kept, matrix.Name) : ActivationAwareSvd.Of(linear.weight!, gram, matrix.Kept, options.Damping, matrix.Name);
         if (options.Form == CutForm.Factored) return LowRankLinear.FromFactors(pair, linear.bias);
         using Tensor product = pair.Product();
         return LinearOf.Weight(product, linear.bias);
     }
 
-    private static Dictionary<string, Linear> Layers(nn.Module model, RankPlan plan, WeLoreOptions options)
+    private static Dictionary<string, Linear> Layers(nn.Module model, RankPlan plan, IReadOnlyDictionary<string, Tensor>? grams)
     {
         Dictionary<string, Linear> layers = LinearSlots.Of(model).Where(s => s.Module is Linear).ToDictionary(s => s.Name, s => (Linear)s.Module, StringComparer.Ordinal);
         var owners = new WeightOwners(model);
@@ -117,7 +115,7 @@ public static class WeLore
             if (linear.weight!.shape[0] != matrix.Rows || linear.weight.shape[1] != matrix.Columns)
                 throw new ArgumentException($"{matrix.Name} is [{string.Join(", ", linear.weight.shape)}], in the plan [{matrix.Rows}, {matrix.Columns}].", nameof(plan));
             if (owners.Others(linear.weight, matrix.Name + ".weight") is { Count: > 0 } others) throw new ArgumentException($"{matrix.Name} is tied: its weight is also {string.Join(" and ", others)}. Leave it out.", nameof(plan));
-            if (options.Grams is not null && !options.Grams.ContainsKey(matrix.Name)) throw new ArgumentException($"There is no Gram matrix of {matrix.Name}.", nameof(options));
+            if (grams is not null && !grams.ContainsKey(matrix.Name)) throw new ArgumentException($"There is no Gram matrix of {matrix.Name}.", nameof(grams));
         }
 
         return layers;

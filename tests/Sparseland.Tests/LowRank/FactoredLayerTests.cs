@@ -135,6 +135,24 @@ public class FactoredLayerTests
     }
 
     [Fact]
+    public void Layers_that_change_their_type_compute_in_it()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = LowRankData.Gaussian(3, 8, 1);
+        foreach (Func<nn.Module<Tensor, Tensor>> make in new Func<nn.Module<Tensor, Tensor>>[]
+        {
+            () => new LowRankLinear(8, 6, 2, 1, bias: true), () => new LoraLinear(nn.Linear(8, 6), 2, 1), () => new LowRankSparseLinear(8, 6, new() { Rank = 2, Density = 0.3 }, bias: true),
+        })
+        {
+            using nn.Module<Tensor, Tensor> layer = make();
+            Tensor before = layer.call(x.to(ScalarType.Float32)).detach();
+            layer.to(ScalarType.Float64);
+            Assert.True(LowRankData.Distance(layer.call(x).detach(), before) < 1e-5);
+            Assert.Equal(ScalarType.Float64, ((IMergeableLinear)layer).EffectiveWeight().dtype);
+        }
+    }
+
+    [Fact]
     public void Bad_settings_are_refused()
     {
         using var scope = NewDisposeScope();

@@ -127,7 +127,7 @@ public class WeLoreTests
         RankPlan plan = RankPlan.Uniform(SpectrumReport.Of(model), 0.75);
         Assert.Contains("m0", Assert.Throws<ArgumentException>(() => WeLore.Apply(model, RankPlan.Uniform(s_spectra, 0.9))).Message, StringComparison.Ordinal);
         Assert.Contains("nothing would be factored", Assert.Throws<ArgumentException>(() => WeLore.Apply(model, RankPlan.Uniform(SpectrumReport.Of(model), 0.3))).Message, StringComparison.Ordinal);
-        Assert.Contains("Gram", Assert.Throws<ArgumentException>(() => WeLore.Apply(model, plan, new() { Grams = new Dictionary<string, Tensor>() })).Message, StringComparison.Ordinal);
+        Assert.Contains("Gram", Assert.Throws<ArgumentException>(() => WeLore.Apply(model, plan, grams: new Dictionary<string, Tensor>())).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => WeLore.Apply(model, plan, new() { MinimumRatio = 1 }));
         Assert.All(LinearSlots.Of(model), s => Assert.IsType<Linear>(s.Module));
     }
