@@ -67,7 +67,7 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
         Tensor Uniform(long rows)
         {
             double bound = 1 / Math.Sqrt(weight.shape[1]);
-            return ((rand([rows, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype);
+            return ((rand([rows, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype).to(weight.device);
         }
 
         if (Rule != ContinualRule.Sequential || Tasks == 0)
@@ -102,7 +102,7 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
         if (Rule == ContinualRule.Routed)
         {
             Tensor scores = nn.functional.linear(input, cat([.. Enumerable.Range(0, Tasks).Select(t => (Tensor)Named($"router{t}"))], 0));
-            share = training ? scores.softmax(-1) : scores.eq(scores.amax([-1L], keepdim: true)).to(scores.dtype);
+            share = training ? scores.softmax(-1) : nn.functional.one_hot(scores.argmax(-1), Tasks).to(scores.dtype);
         }
 
         for (int i = 0; i < (Rule == ContinualRule.Sequential ? 1 : Tasks); i++)

@@ -36,10 +36,19 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
         else if (raw.device_type == DeviceType.CPU && raw.is_contiguous() && raw.dtype == ScalarType.Float64) Write((double*)TensorMemory.Address(raw), (double*)TensorMemory.Address(Values));
         else
         {
-            using IDisposable off = no_grad();
-            using Tensor flat = raw.detach().view(-1);
-            flat.index_copy_(0, _places, Values.detach());
+            using DisposeScope scope = NewDisposeScope();
+            Restore(raw, _places.to(raw.device), Values.detach().to(raw.device));
         }
+    }
+
+    /// <summary>Writes values into a weight of any strides.</summary>
+    internal static void Restore(Tensor raw, Tensor places, Tensor values)
+    {
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor own = raw.detach(), flat = own.contiguous().view(-1);
+        flat.index_copy_(0, places, values);
+        if (!own.is_contiguous()) own.copy_(flat.view(own.shape));
     }
 
     /// <summary>The entries of a tensor of the weight's shape at the places of p.</summary>

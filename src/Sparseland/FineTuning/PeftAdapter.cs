@@ -72,6 +72,7 @@ public sealed class PeftAdapter : IDisposable
         }
 
         if (strange.Count > 0) throw new InvalidDataException($"'{tensors}' holds tensors that are no factors of an adapter and of no module in modules_to_save: {string.Join(", ", strange)}.");
+        if (saved.FirstOrDefault(t => !t.Value.isfinite().all().item<bool>()) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{tensors}' holds NaN or infinity.");
         string[] alone = [.. a.Keys.Except(b.Keys).Select(n => n + ".lora_B"), .. b.Keys.Except(a.Keys).Select(n => n + ".lora_A")];
         if (alone.Length > 0) throw new InvalidDataException($"'{tensors}' has no {string.Join(", ", alone)}, though it has the other factor.");
         if (a.Count == 0) throw new InvalidDataException($"'{tensors}' holds no factors of an adapter.");
@@ -126,10 +127,12 @@ public sealed class PeftAdapter : IDisposable
     /// <summary>Puts the adapter around the layers of a model, where it can be trained on; all else of the model is frozen, and modules that were saved whole take its values.</summary>
     /// <param name="model">The model that it was trained on.</param>
     /// <returns>What was replaced, for <see cref="LinearSlots.Restore"/>.</returns>
+    /// <exception cref="InvalidOperationException">It has been merged into this model before.</exception>
     /// <exception cref="ArgumentException">A tensor of the adapter fits no layer, or a layer that the config targets has none; all are listed, and nothing has changed.</exception>
     public IReadOnlyList<ReplacedLayer> Attach(nn.Module model)
     {
         Dictionary<string, string> places = Places(model);
+        if (_merged.TryGetValue(model, out _)) throw new InvalidOperationException("This adapter has been merged into this model before; attached too it would add its update again.");
         foreach (Parameter parameter in model.parameters()) parameter.requires_grad = false;
         TakeSaved(model);
         using IDisposable off = no_grad();
@@ -201,6 +204,7 @@ public sealed class PeftAdapter : IDisposable
             if (fitting.Length != 1) wrong.Add(fitting.Length == 0 ? $"{module} (no such layer)" : $"{module} (fits {string.Join(" and ", fitting.Select(f => f.Name))})");
             else if (fitting[0].Module is not Linear linear) wrong.Add($"{module} (a {fitting[0].Module.GetType().Name} stands there)");
             else if (linear.weight!.shape[0] != B.shape[0] || linear.weight.shape[1] != A.shape[1]) wrong.Add($"{module} ([{B.shape[0]}, {A.shape[1]}], the layer is [{string.Join(", ", linear.weight.shape)}])");
+            else if (A.shape[0] > Math.Min(B.shape[0], A.shape[1])) wrong.Add($"{module} (rank {A.shape[0]} of a layer [{B.shape[0]}, {A.shape[1]}])");
             else if (!places.TryAdd(fitting[0].Name, module)) wrong.Add($"{module} (the layer {fitting[0].Name} has an adapter already)");
         }
 

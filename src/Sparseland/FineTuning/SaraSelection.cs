@@ -45,6 +45,8 @@ public sealed record SaraSelection
         double theta = Threshold ?? Quantile(all, Share ?? 0.1);
         Dictionary<string, Tensor> masks = chosen.ToDictionary(p => p.Name, p => p.Parameter.detach().abs().to(ScalarType.Float64).lt(theta));
         long count = masks.Values.Sum(MaskSet.TrueIn);
+        if (count == 0 && Threshold is null)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"At a share of {Share ?? 0.1} theta is {theta:G4}, and no weight is smaller: too many are equal (a pruned network has zeros). Give a Threshold, or leave such weights out."), nameof(Share));
         if (count == 0) throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"No weight is smaller than theta = {theta:G4}; the smallest magnitude is {all.min().item<double>():G4}."), nameof(Threshold));
         double share = (double)count / all.numel();
         string? warning = share > 0.5 ? string.Create(CultureInfo.InvariantCulture, $"{share:P0} of the weights are trained: this is hardly sparse any more.") : null;

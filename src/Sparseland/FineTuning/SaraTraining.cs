@@ -34,12 +34,13 @@ public static class SaraTraining
         ArgumentNullException.ThrowIfNull(loss);
         options ??= new();
         options.Validate();
+        delta.CheckAttached(model);
         if (options.ProgressiveStep > 0 && delta.Threshold is null) throw new ArgumentException("The delta was made of given masks and has no threshold; a second selection needs one.", nameof(options));
         bool finite = delta.Threshold is { } theta && double.IsFinite(theta);
         double rate = options.LearningRate ?? (finite ? 1e-3 * Math.Exp(-350 * delta.Threshold!.Value) : options.Training.LearningRate);
         TrainingOptions whole = options.Training with { LearningRate = rate };
         whole.Validate();
-        long steps = whole.Steps, change = options.ProgressiveStep ?? (delta.Threshold is null ? 0 : steps / 2), selected = delta.Count;
+        long steps = whole.Steps, change = options.ProgressiveStep ?? (finite ? steps / 2 : 0), selected = delta.Count;
         var penalty = new Penalty(delta, options);
         var history = new List<StepReport>();
         double seconds = 0;

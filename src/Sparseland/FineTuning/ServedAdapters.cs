@@ -13,6 +13,7 @@ namespace Sparseland.FineTuning;
 public sealed class ServedAdapters : IDisposable
 {
     private readonly IReadOnlyList<ReplacedLayer> _replaced;
+    private bool _ended;
     private readonly Routes _routes;
 
     private ServedAdapters(IReadOnlyList<ReplacedLayer> replaced, Routes routes) => (_replaced, _routes) = (replaced, routes);
@@ -60,6 +61,8 @@ public sealed class ServedAdapters : IDisposable
     /// <summary>Puts the layers of before back.</summary>
     public void Dispose()
     {
+        if (_ended) return;
+        _ended = true;
         LinearSlots.Restore(_replaced);
         foreach (ReplacedLayer one in _replaced) ((ServedLinear)one.After).Forget();
     }

@@ -69,10 +69,18 @@ public sealed class SliceAdapter : IDisposable
     public void Remove(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        if (!_kept.Remove(model, out Tensor[]? kept)) throw new ArgumentException("The adapter is not applied to this network.", nameof(model));
+        if (!_kept.TryGetValue(model, out Tensor[]? kept)) throw new ArgumentException("The adapter is not applied to this network.", nameof(model));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Dictionary<string, Parameter> all = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        for (int i = 0; i < kept.Length; i++)
+        {
+            SparseUpdate update = Updates[i];
+            if (!all.TryGetValue(update.Parameter, out Parameter? now) || !now.shape.SequenceEqual(update.Shape) || now.dtype != kept[i].dtype)
+                throw new ArgumentException($"The network has changed since: it has no {update.Parameter} of {kept[i].dtype} [{string.Join(", ", update.Shape)}] any more. Nothing has been put back.", nameof(model));
+        }
+
+        _kept.Remove(model);
         for (int i = 0; i < kept.Length; i++)
         {
             Parameter parameter = all[Updates[i].Parameter];
@@ -113,7 +121,8 @@ public sealed class SliceAdapter : IDisposable
         CheckPair(first, second);
         HashSet<(string, long)> one = Places(first), other = Places(second);
         int both = one.Count(other.Contains);
-        return (double)both / (one.Count + other.Count - both);
+        int either = one.Count + other.Count - both;
+        return either == 0 ? 0 : (double)both / either;
 
         static HashSet<(string, long)> Places(SliceAdapter adapter) => [.. adapter.Updates.SelectMany(u => u.Indices.Select(i => (u.Parameter, i)))];
     }

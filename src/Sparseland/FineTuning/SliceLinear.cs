@@ -12,8 +12,11 @@ namespace Sparseland.FineTuning;
 /// <remarks>W and the bias are the memory of the layer that it stands for, not copies, and frozen here alone. D begins at zero. Weight decay on D decays the change, not the weight.</remarks>
 public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
+    // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
+    private readonly Parameter weight, delta;
+    private readonly Parameter? bias;
+    private readonly Tensor index;
     private readonly int[] _indices;
-    private readonly Tensor _index;
     private readonly bool _contiguous;
 
     /// <summary>A layer in place of a linear one.</summary>
@@ -28,7 +31,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(indices);
         if (!Enum.IsDefined(side)) throw new ArgumentOutOfRangeException(nameof(side), side, "side is Input or Output.");
-        (Weight, Bias, Side) = (LinearOf.Shared(layer.weight), layer.bias is null ? null : LinearOf.Shared(layer.bias), side);
+        (weight, bias, Side) = (LinearOf.Shared(layer.weight), layer.bias is null ? null : LinearOf.Shared(layer.bias), side);
         int length = (int)Weight.shape[side == SliceSide.Input ? 1 : 0];
         _indices = [.. indices.Order()];
         if (_indices.Length == 0) throw new ArgumentException($"{name}: no index is selected; there is nothing to train.", nameof(indices));
@@ -40,21 +43,22 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 
         _contiguous = _indices[^1] - _indices[0] == _indices.Length - 1;
         using IDisposable off = no_grad();
-        _index = tensor(Array.ConvertAll(_indices, i => (long)i), device: Weight.device).DetachFromDisposeScope();
-        Delta = new Parameter(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device).DetachFromDisposeScope());
+        index = tensor(Array.ConvertAll(_indices, i => (long)i), device: Weight.device).DetachFromDisposeScope();
+        delta = LinearOf.Owned(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device));
         register_parameter("weight", Weight);
         if (Bias is not null) register_parameter("bias", Bias);
         register_parameter("delta", Delta);
+        register_buffer("index", index);
     }
 
     /// <summary>W [out, in], frozen.</summary>
-    public Parameter Weight { get; }
+    public Parameter Weight => weight;
 
     /// <summary>b [out], frozen; null for none.</summary>
-    public Parameter? Bias { get; }
+    public Parameter? Bias => bias;
 
     /// <summary>D: [out, |S|] of inputs, [|S|, in] of outputs. What is trained.</summary>
-    public Parameter Delta { get; }
+    public Parameter Delta => delta;
 
     /// <summary>The side that the slice is cut from.</summary>
     public SliceSide Side { get; }
@@ -80,7 +84,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor whole = Weight.detach().clone();
-        SliceAdapter.Add(whole, Side, _index, Delta);
+        SliceAdapter.Add(whole, Side, index, Delta);
         return whole.MoveToOuterDisposeScope();
     }
 
@@ -100,17 +104,10 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         using DisposeScope scope = NewDisposeScope();
         Tensor output = nn.functional.linear(input, Weight, Bias);
         if (Side == SliceSide.Input) return output.add(nn.functional.linear(Selected(input), Delta)).MoveToOuterDisposeScope();
-        return output.index_add(output.dim() - 1, _index, nn.functional.linear(input, Delta), 1).MoveToOuterDisposeScope();
+        return output.index_add(output.dim() - 1, index, nn.functional.linear(input, Delta), 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>x[S], a copy: a view would keep the whole input alive until the backward pass.</summary>
     private Tensor Selected(Tensor input) =>
-        _contiguous ? input.narrow(-1, _indices[0], _indices.Length).contiguous() : input.index_select(input.dim() - 1, _index);
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing) _index.Dispose();
-        base.Dispose(disposing);
-    }
+        _contiguous ? input.narrow(-1, _indices[0], _indices.Length).contiguous() : input.index_select(input.dim() - 1, index);
 }

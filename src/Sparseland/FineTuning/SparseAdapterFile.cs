@@ -105,6 +105,7 @@ public sealed class SparseAdapterFile : IDisposable
         {
             if (!all.TryGetValue(update.Parameter, out Parameter? parameter)) throw new ArgumentException($"The network has no parameter {update.Parameter}.", nameof(model));
             if (!parameter.shape.SequenceEqual(update.Shape)) throw new ArgumentException($"{update.Parameter} is [{string.Join(", ", parameter.shape)}] in the network and [{string.Join(", ", update.Shape)}] in the adapter.", nameof(model));
+            if (parameter.dtype != update.Values.dtype) throw new ArgumentException($"{update.Parameter} is {parameter.dtype} in the network and {update.Values.dtype} in the adapter.", nameof(model));
             if (owners.Others(parameter, update.Parameter) is { Count: > 0 } others) throw new ArgumentException($"{update.Parameter} is tied: it is also {string.Join(" and ", others)}.", nameof(model));
             if (SparseUpdate.HashOf(parameter) != update.BaseHash)
                 throw new ArgumentException($"{update.Parameter} is not the weight that the adapter was trained on (another hash): the network is another one, was fine-tuned since, or has an adapter applied already.", nameof(model));

@@ -28,6 +28,9 @@ public sealed class SparseDelta : IDisposable
         if (names.Length == 0) throw new ArgumentException("The masks select nothing.", nameof(masks));
         HashSet<string> known = [.. LinearSlots.Of(model).Concat(LinearSlots.ConvolutionsOf(model)).Where(s => s.Module is Linear or Conv2d).Select(s => s.Name + ".weight")];
         if (names.FirstOrDefault(name => !known.Contains(name)) is { } strange) throw new ArgumentException($"{strange} is not the weight of a linear layer or convolution that can be trained in part.", nameof(masks));
+        Dictionary<string, Parameter> own = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        if (names.FirstOrDefault(name => !own.TryGetValue(name, out Parameter? p) || TensorMemory.Identity(p) != TensorMemory.Identity(masks.ParameterOf(name))) is { } foreign)
+            throw new ArgumentException($"The masks are of another network: their {foreign} is not this network's. MaskSet.For makes masks of this one.", nameof(masks));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Total = masks.Size;
@@ -36,7 +39,7 @@ public sealed class SparseDelta : IDisposable
         {
             Parameter weight = masks.ParameterOf(name);
             long[] places = masks[name].reshape(-1).nonzero().view(-1).data<long>().ToArray();
-            Tensor values = weight.detach().reshape(-1).index_select(0, tensor(places));
+            Tensor values = weight.detach().reshape(-1).index_select(0, tensor(places, device: weight.device));
             rules[name] = new(new Parameter(values.clone().DetachFromDisposeScope()), places);
             _layers.Add(new(name, weight, rules[name], places, values.DetachFromDisposeScope(), SparseUpdate.HashOf(weight)));
         }
@@ -245,12 +248,19 @@ public sealed class SparseDelta : IDisposable
         if (_ended) return;
         using (DisposeScope scope = NewDisposeScope())
         using (IDisposable off = no_grad())
-            foreach (Layer layer in _layers) layer.Weight.detach().view(-1).index_copy_(0, tensor(layer.Selected, device: layer.Weight.device), layer.Base);
+            foreach (Layer layer in _layers) LeafWeight.Restore(layer.Weight, tensor(layer.Selected, device: layer.Weight.device), layer.Base);
         End();
     }
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"SparseDelta of {_layers.Count} weights: {Count} of {Total} entries trained ({(double)Count / Total:0.###%})");
+
+    /// <summary>Throws where the delta has ended or is another network's.</summary>
+    internal void CheckAttached(nn.Module model)
+    {
+        ObjectDisposedException.ThrowIf(_ended, this);
+        if (!ReferenceEquals(model, _model)) throw new ArgumentException("The entries are attached to another network.", nameof(model));
+    }
 
     internal Tensor GatherFrom(string name, Tensor full) => Find(name).Rule.Gather(full);
 

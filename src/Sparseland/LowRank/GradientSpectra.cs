@@ -16,7 +16,7 @@ namespace Sparseland.LowRank;
 public sealed record GradientSpectra(
     string Name, IReadOnlyList<SpectrumReport> Spectra, SpectrumReport MeanGradient, IReadOnlyList<double> Cosines, IReadOnlyList<double> Overlaps)
 {
-    /// <summary>Gradients of all linear layers of a network, at its weights as they are.</summary>
+    /// <summary>Gradients of all linear layers of a network, at its weights as they are; gradients that it held are gone afterwards.</summary>
     /// <param name="model">The network.</param>
     /// <param name="loss">From a mini-batch to its loss.</param>
     /// <param name="batches">The mini-batches, at least one.</param>

@@ -68,7 +68,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     public Parameter? Bias => bias;
 
     /// <summary>C, the kept input channels, rising.</summary>
-    public IReadOnlyList<long> Channels => channels.data<long>().ToArray();
+    public IReadOnlyList<long> Channels => channels.cpu().data<long>().ToArray();
 
     /// <inheritdoc/>
     public long ParameterCount => A.numel() + B.numel() + (Values?.numel() ?? 0) + (Bias?.numel() ?? 0);

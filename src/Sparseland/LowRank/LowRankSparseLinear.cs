@@ -104,6 +104,7 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
         ArgumentNullException.ThrowIfNull(options);
         if (support.Count == 0) throw new ArgumentException("The support is empty; take a LowRankLinear.", nameof(support));
         (options with { Density = 0.5 }).Validate(support.Rows, support.Columns);
+        if ((long)support.Rows * support.Columns > int.MaxValue) throw new ArgumentException($"[{support.Rows}, {support.Columns}] has more places than 32-bit indices reach.", nameof(support));
         if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The layer is Float32 or Float64, not {type}.", nameof(type));
         if (bias is not null && (bias.dim() != 1 || bias.shape[0] != support.Rows || bias.dtype != type))
             throw new ArgumentException($"bias must be {type} [{support.Rows}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
@@ -302,7 +303,8 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
         long count = all.TryGetValue("values", out Tensor? values) && values.dim() == 1 ? values.shape[0] : throw new InvalidDataException($"'{path}' has no values.");
         Support support = Places(Part("indices", count), rows, columns, path);
         if (support.Hash() != Note("support")) throw new InvalidDataException($"The indices of '{path}' are not those that its values were trained at: their hash differs from the note.");
-        long rank = all.TryGetValue("lora_A", out Tensor? a) && a.dim() == 2 ? a.shape[0] : 0;
+        if (all.ContainsKey("lora_A") != all.ContainsKey("lora_B") || (all.TryGetValue("lora_A", out Tensor? a) && a.dim() != 2)) throw new InvalidDataException($"'{path}' does not have both factors, lora_A and lora_B, as matrices.");
+        long rank = a?.shape[0] ?? 0;
         if (values.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new InvalidDataException($"The values of '{path}' are {values.dtype}; they must be Float32 or Float64.");
         if (rank > Math.Min(rows, columns)) throw new InvalidDataException($"'{path}' has the rank {rank} of a matrix [{rows}, {columns}].");
         var layer = new LowRankSparseLinear(support, new() { Rank = (int)rank, Alpha = rank == 0 ? null : scale * rank }, all.ContainsKey("bias") ? Part("bias", rows) : null, values.dtype);

@@ -80,7 +80,7 @@ public sealed class TrialResult : IDisposable
     /// <summary>Parameters that were trained.</summary>
     public long Trained { get; }
 
-    /// <summary>Time of all steps, without evaluations.</summary>
+    /// <summary>Time of all steps and evaluations.</summary>
     public double Seconds { get; }
 
     /// <summary>The network, in evaluation mode. It belongs to the result.</summary>

@@ -10,14 +10,14 @@ namespace Sparseland.LowRank;
 /// </summary>
 public static class RandomizedSvd
 {
-    /// <summary>Factors of a matrix; products in its own type, the small decomposition in float64.</summary>
+    /// <summary>Factors of a matrix, computed in float64.</summary>
     /// <param name="W">[out, in], of floating point, finite.</param>
     /// <param name="rank">r, from 1 to min(out, in).</param>
     /// <param name="seed">Seed of Omega.</param>
     /// <param name="oversampling">Columns of Omega beyond r, not negative. Default 10.</param>
     /// <param name="powerIterations">q, not negative. Default 2; more where the spectrum falls slowly.</param>
     /// <param name="name">Name of the matrix in messages; null, the default, for none.</param>
-    /// <returns>Balanced factors, the leading singular values (r + oversampling of them), and the squared error of B A, which is measured; dispose it.</returns>
+    /// <returns>Balanced factors, the leading singular values (r + oversampling of them), and the squared error of B A, as the difference of both energies; dispose it.</returns>
     /// <exception cref="ArgumentException">Another shape or type, NaN or infinity, or a number out of its range.</exception>
     public static FactorPair Of(Tensor W, int rank, long seed, int oversampling = 10, int powerIterations = 2, string? name = null)
     {

@@ -46,7 +46,7 @@ public sealed record RankPlan(string Method, double Threshold, IReadOnlyList<Ran
     public static RankPlan Uniform(IReadOnlyList<SpectrumReport> spectra, double reduction)
     {
         Check(spectra, reduction);
-        return Of("uniform", double.NaN, spectra, s => s.Full - (int)(reduction * s.Full));
+        return Of("uniform", double.NaN, spectra, s => s.Full - (int)((reduction * s.Full) + 1e-9));
     }
 
     /// <summary>
@@ -63,11 +63,11 @@ public sealed record RankPlan(string Method, double Threshold, IReadOnlyList<Ran
         {
             double top = s.SingularValues[0], least = s.SingularValues[^1];
             if (top > least) return s.SingularValues.Select(v => (v - least) / (top - least)).ToArray();
-            return keepConstant ? [.. s.SingularValues.Select(_ => 1.0)] : throw new ArgumentException($"All singular values of {s.Name} are {top}: their normalisation is undefined.", nameof(spectra));
+            return keepConstant ? [] : throw new ArgumentException($"All singular values of {s.Name} are {top}: their normalisation is undefined.", nameof(spectra));
         })];
         double threshold = Least(normalised, reduction, spectra.Sum(s => s.Full));
         int at = 0;
-        return Of("threshold", threshold, spectra, _ => normalised[at++].Count(z => z >= threshold));
+        return Of("threshold", threshold, spectra, s => normalised[at++] is { Length: > 0 } z ? z.Count(v => v >= threshold) : s.Full);
     }
 
     /// <summary>The same share of the energy everywhere: each matrix keeps the smallest rank with a common share of its sum of s^2.</summary>

@@ -20,6 +20,18 @@ public sealed record SpectrumReport(string Name, int Rows, int Columns, IReadOnl
 {
     private readonly double[] _unit = Unit(SingularValues);
 
+    /// <summary>All min(out, in) singular values, falling.</summary>
+    public IReadOnlyList<double> SingularValues
+    {
+        get;
+        init
+        {
+            field = [.. value];
+            _unit = Unit(value);
+        }
+    }
+    = SingularValues;
+
     /// <summary>min(out, in).</summary>
     public int Full => SingularValues.Count;
 

@@ -79,11 +79,12 @@ public static class WeLore
             throw new ArgumentException($"With the threshold {plan.Threshold:G3} no matrix gives up more than {options.MinimumRatio:P0} of its rank; nothing would be factored or trained.", nameof(plan));
         var made = new Dictionary<string, nn.Module<Tensor, Tensor>>(StringComparer.Ordinal);
         HashSet<string> components = [.. low];
+        int done = 0;
         foreach (RankPlan.Matrix matrix in plan.Matrices)
         {
             cancel.ThrowIfCancellationRequested();
             if (options.Form == CutForm.Factored ? components.Contains(matrix.Name) : matrix.Kept < matrix.Full) made[matrix.Name] = Cut(layers[matrix.Name], matrix, options, grams?[matrix.Name]);
-            progress?.Report(new(made.Count, plan.Matrices.Count, matrix.Name));
+            progress?.Report(new(++done, plan.Matrices.Count, matrix.Name));
         }
 
         if (options.Form == CutForm.Factored && options.FreezeRest)
@@ -92,6 +93,14 @@ public static class WeLore
         }
 
         IReadOnlyList<ReplacedLayer> replaced = LinearSlots.Replace(model, (name, _) => made.GetValueOrDefault(name));
+        if (options.Form == CutForm.Factored && options.FreezeRest)
+        {
+            foreach (ReplacedLayer one in replaced)
+            {
+                if (one.After is LowRankLinear { Bias: { } bias }) bias.requires_grad = false;
+            }
+        }
+
         return new(plan, low, [.. plan.Matrices.Select(m => m.Name).Except(low)], replaced, model.parameters().Where(p => p.requires_grad).Sum(p => p.numel()));
     }
 

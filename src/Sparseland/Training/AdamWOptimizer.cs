@@ -44,6 +44,10 @@ public sealed class AdamWOptimizer : IOptimizer
     {
     }
 
+    /// <summary>For some parameters of a network, with its embeddings kept from decaying.</summary>
+    internal static AdamWOptimizer Of(nn.Module model, (string Name, Parameter Parameter)[] parameters, GaLoreOptions options) =>
+        new(parameters, options.WeightDecay, options.Beta1, options.Beta2, options.Epsilon, false, Embeddings(model));
+
     private AdamWOptimizer(
         (string Name, Parameter Parameter)[] parameters, double weightDecay, double beta1, double beta2, double epsilon, bool decayAll, HashSet<string> embeddings)
     {

@@ -92,7 +92,7 @@ public sealed class GaLoreOptimizer : IOptimizer
         if (wanted.Count == 0) throw new ArgumentException("The network has no matrix to project.", nameof(names));
         _slots = [.. all.Where(p => wanted.Contains(p.Name)).Select(p => Slot.Of(p.Name, p.Parameter, Options.Rank))];
         (string Name, Parameter Parameter)[] rest = [.. all.Where(p => !wanted.Contains(p.Name))];
-        _rest = rest.Length == 0 ? null : new AdamWOptimizer(rest, Options.WeightDecay, Options.Beta1, Options.Beta2, Options.Epsilon);
+        _rest = rest.Length == 0 ? null : AdamWOptimizer.Of(model, rest, Options);
         _since = zeros(_slots.Length, dtype: ScalarType.Int64).DetachFromDisposeScope();
         _size = NativeSize.Of(_slots.SelectMany(s => new[] { s.First, s.Second, s.Projector }).Append(_since));
     }
@@ -165,6 +165,16 @@ public sealed class GaLoreOptimizer : IOptimizer
     {
         using IDisposable off = no_grad();
         bool due = Count % Options.Gap == 0;
+
+        // Before anything is stepped: a projector cannot be made of NaN, and half a step is none.
+        foreach (Slot slot in _slots)
+        {
+            using Tensor? gradient = slot.Parameter.grad;
+            if (gradient is null || !(due || !slot.IsSet)) continue;
+            using Tensor finite = gradient.isfinite().all();
+            if (!finite.item<bool>()) throw new ArgumentException($"The gradient of {slot.Name} is not finite, so it has no singular vectors.", nameof(rate));
+        }
+
         foreach (Slot slot in _slots)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -230,7 +240,6 @@ public sealed class GaLoreOptimizer : IOptimizer
     {
         Tensor wide = G.to(ScalarType.Float64), scale = wide.abs().max();
         double largest = scale.item<double>();
-        if (!double.IsFinite(largest)) throw new ArgumentException($"The gradient of {slot.Name} is not finite, so it has no singular vectors.", nameof(G));
         if (largest == 0) return;
 
         // The leading right singular vectors of G are the last eigenvectors of the product of its shorter side: orthonormal to rounding, at a fraction of the cost.

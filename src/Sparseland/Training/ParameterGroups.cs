@@ -49,7 +49,7 @@ public sealed class ParameterGroups : IOptimizer
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, string> Settings => _groups.SelectMany(g => g.Optimizer.Settings.Select(s => KeyValuePair.Create($"{g.Name}.{s.Key}", s.Value))
         .Append(KeyValuePair.Create($"{g.Name}.{nameof(g.RateFactor)}", g.RateFactor.ToString("R", CultureInfo.InvariantCulture)))
-        .Append(KeyValuePair.Create($"{g.Name}.Rule", g.Optimizer.Name))).ToDictionary();
+        .Append(KeyValuePair.Create($"{g.Name}.Optimizer", g.Optimizer.Name))).ToDictionary();
 
     /// <inheritdoc/>
     public long Count { get; private set; }

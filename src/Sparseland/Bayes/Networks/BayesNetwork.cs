@@ -29,7 +29,18 @@ public static class BayesNetwork
         ArgumentNullException.ThrowIfNull(network);
         PosteriorInput.Positive(sigma, nameof(sigma));
         List<(LinearSlot Slot, BayesLayer Layer)> made = [];
-        foreach (LinearSlot slot in LinearSlots.Of(network).Concat(LinearSlots.ConvolutionsOf(network)))
+        LinearSlot[] slots = [.. LinearSlots.Of(network).Concat(LinearSlots.ConvolutionsOf(network))];
+        var owners = new WeightOwners(network);
+        HashSet<nn.Module> seen = new(ReferenceEqualityComparer.Instance);
+        foreach (LinearSlot slot in slots)
+        {
+            Parameter? weight = slot.Module switch { Linear linear => linear.weight, Conv2d convolution => convolution.weight, _ => null };
+            if (weight is null) continue;
+            if (!seen.Add(slot.Module)) throw new ArgumentException($"{slot.Name} is a layer that stands in another place too; each must have its own.", nameof(network));
+            if (owners.Others(weight, slot.Name + ".weight") is { Count: > 0 } others) throw new ArgumentException($"{slot.Name} is tied: its weight is also {string.Join(" and ", others)}.", nameof(network));
+        }
+
+        foreach (LinearSlot slot in slots)
         {
             if (slot.Module is Linear linear) made.Add((slot, new BayesLinear(linear, sigma)));
             else if (slot.Module is Conv2d convolution) made.Add((slot, new BayesConv2d(convolution, sigma)));

@@ -19,7 +19,7 @@ public sealed record RemovalCriterion
     /// <summary>
     /// |mu| / sigma. It chooses the same weights as <see cref="SnrAbs"/>, which is a rising function of it, and has no flat place where rounding would choose.
     /// </summary>
-    public static RemovalCriterion Snr { get; } = new("|mu|/sigma", (mu, sigma) => mu.to(ScalarType.Float64).abs() / sigma.to(ScalarType.Float64));
+    public static RemovalCriterion Snr { get; } = new("|mu|/sigma", (mu, sigma) => (mu.to(ScalarType.Float64).abs() / sigma.to(ScalarType.Float64)).nan_to_num(0, double.PositiveInfinity));
 
     /// <summary>E|theta|.</summary>
     public static RemovalCriterion ExpectedAbs { get; } = new("E|theta|", FoldedNormal.Mean);
@@ -46,7 +46,9 @@ public sealed record RemovalCriterion
         new($"SNR of exp({Text(PosteriorInput.Positive(lambda, nameof(lambda)))} |theta|)", (mu, sigma) =>
         {
             Tensor first = FoldedNormal.Exponential(mu, sigma, lambda);
-            return first / (FoldedNormal.Exponential(mu, sigma, 2 * lambda) - first.square()).sqrt();
+
+            // For a tiny lambda sigma the difference is lost in rounding: it is then less than any that can be told from 0.
+            return first / (FoldedNormal.Exponential(mu, sigma, 2 * lambda) - first.square()).clamp_min(double.Epsilon).sqrt();
         });
 
     /// <summary>The scores.</summary>

@@ -47,7 +47,8 @@ public sealed class DiffusionSchedule
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(times);
         ArgumentNullException.ThrowIfNull(noise);
-        if (x.dim() != 2 || x.shape[0] != times.Count) throw new ArgumentException($"x must be [{times.Count}, values], but is [{string.Join(", ", x.shape)}].", nameof(x));
+        CheckSamples(x);
+        if (x.shape[0] != times.Count) throw new ArgumentException($"x must be [{times.Count}, values], but is [{string.Join(", ", x.shape)}].", nameof(x));
         if (!noise.shape.SequenceEqual(x.shape)) throw new ArgumentException($"noise is [{string.Join(", ", noise.shape)}] and x [{string.Join(", ", x.shape)}].", nameof(noise));
         CheckTimes(times);
         using DisposeScope scope = NewDisposeScope();
@@ -64,7 +65,7 @@ public sealed class DiffusionSchedule
     public (Tensor Noisy, IReadOnlyList<int> Times, Tensor Noise) Draw(Tensor x, long seed, long stream = 0)
     {
         ArgumentNullException.ThrowIfNull(x);
-        if (x.dim() != 2) throw new ArgumentException($"x must be [n, values], but is [{string.Join(", ", x.shape)}].", nameof(x));
+        CheckSamples(x);
         var random = new SeededRandom(seed, stream);
         var times = new int[x.shape[0]];
         for (int i = 0; i < times.Length; i++) times[i] = random.NextInt(Steps);
@@ -127,6 +128,14 @@ public sealed class DiffusionSchedule
 
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant($"DiffusionSchedule of {Steps} steps, beta {_betas[0]} to {_betas[^1]}");
+
+    private static void CheckSamples(Tensor x)
+    {
+        if (x.dim() != 2 || x.shape[0] == 0) throw new ArgumentException($"x must be [n, values] with at least one sample, but is [{string.Join(", ", x.shape)}].", nameof(x));
+        if (x.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"x is {x.dtype}; samples are Float32 or Float64.", nameof(x));
+        using Tensor finite = x.isfinite().all();
+        if (!finite.item<bool>()) throw new ArgumentException("x holds NaN or infinity.", nameof(x));
+    }
 
     private void CheckTimes(IReadOnlyList<int> times)
     {

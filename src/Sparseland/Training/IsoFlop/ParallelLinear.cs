@@ -22,6 +22,7 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(branches);
+        if (!Enum.IsDefined(inner)) throw new ArgumentOutOfRangeException(nameof(inner), inner, "No such activation.");
         (Inner, Outputs) = (inner, outputs);
         using DisposeScope scope = NewDisposeScope();
         _branches = [.. Enumerable.Range(0, branches).Select(_ => nn.Parameter(zeros(outputs, inputs).DetachFromDisposeScope()))];
@@ -63,14 +64,15 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
         if (Inner == InnerActivation.NormAndRelu) throw new InvalidOperationException("Each branch has a ReLU before the sum; such branches cannot be folded into one matrix.");
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor scale = ones(_branches.Length * Outputs), shift = zeros(_branches.Length * Outputs);
+        Parameter first = _branches[0];
+        Tensor scale = ones(_branches.Length * Outputs, dtype: first.dtype, device: first.device), shift = zeros(_branches.Length * Outputs, dtype: first.dtype, device: first.device);
         if (_norm is not null)
         {
             scale = _norm.weight! / (_norm.running_var! + _norm.eps).sqrt();
             shift = _norm.bias! - (_norm.running_mean! * scale);
         }
 
-        Linear folded = nn.Linear(_branches[0].shape[1], Outputs);
+        Linear folded = nn.Linear(first.shape[1], Outputs, dtype: first.dtype, device: first.device);
         folded.weight!.copy_((cat([.. _branches]) * scale.unsqueeze(1)).reshape(_branches.Length, Outputs, -1).sum(0L));
         folded.bias!.copy_(shift.reshape(_branches.Length, Outputs).sum(0L));
         scope.Detach(folded.parameters());
