@@ -63,7 +63,7 @@ public static class LinearSlots
             {
                 foreach ((string child, Module layer) in sequential.named_children())
                 {
-                    if (layer is Linear linear) slots.Add(InSequential(Join(name, child), sequential, linear));
+                    if (layer is Linear _ or IMergeableLinear) slots.Add(InSequential(Join(name, child), sequential, (Module<Tensor, Tensor>)layer));
                 }
             }
         }
