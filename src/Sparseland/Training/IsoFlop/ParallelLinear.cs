@@ -7,7 +7,7 @@ namespace Sparseland.Training.IsoFlop;
 /// <summary>Sparse Parallel's layer: the sum over branches of W_j x, of norm(W_j x) or of ReLU(norm(W_j x)). Each branch has its own weight, "branch1", "branch2", ..., and so its own mask.</summary>
 public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
 {
-    private readonly Parameter[] _branches;
+    private readonly int _count;
     private readonly BatchNorm1d? _norm;
 
     /// <summary>Branches of zeros.</summary>
@@ -25,8 +25,8 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
         if (!Enum.IsDefined(inner)) throw new ArgumentOutOfRangeException(nameof(inner), inner, "No such activation.");
         (Inner, Outputs) = (inner, outputs);
         using DisposeScope scope = NewDisposeScope();
-        _branches = [.. Enumerable.Range(0, branches).Select(_ => nn.Parameter(zeros(outputs, inputs).DetachFromDisposeScope()))];
-        for (int j = 0; j < branches; j++) register_parameter($"branch{j + 1}", _branches[j]);
+        _count = branches;
+        for (int j = 0; j < branches; j++) register_parameter($"branch{j + 1}", nn.Parameter(zeros(outputs, inputs).DetachFromDisposeScope()));
         // One norm over all outputs of all branches is a norm for each branch.
         _norm = inner == InnerActivation.None ? null : nn.BatchNorm1d((long)outputs * branches);
         if (_norm is not null)
@@ -43,17 +43,18 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
     public int Outputs { get; }
 
     /// <summary>The branches' weights [outputs, inputs].</summary>
-    public IReadOnlyList<Parameter> Branches => _branches;
+    /// <remarks>Asked for by name: a module that changes its type gives its parameters new tensors.</remarks>
+    public IReadOnlyList<Parameter> Branches => [.. Enumerable.Range(1, _count).Select(j => get_parameter($"branch{j}")!)];
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
-        Tensor each = nn.functional.linear(input, _branches.Length == 1 ? _branches[0] : cat([.. _branches]));
+        Tensor each = nn.functional.linear(input, _count == 1 ? Branches[0] : cat([.. Branches]));
         if (_norm is not null) each = _norm.call(each);
         if (Inner == InnerActivation.NormAndRelu) each = nn.functional.relu(each);
-        return (_branches.Length == 1 ? each : each.reshape(each.shape[0], _branches.Length, Outputs).sum(1L)).MoveToOuterDisposeScope();
+        return (_count == 1 ? each : each.reshape(each.shape[0], _count, Outputs).sum(1L)).MoveToOuterDisposeScope();
     }
 
     /// <summary>One linear layer that computes the same at inference, the norms' scales and shifts folded in. k masks of density 1 - s leave it a density of about 1 - s^k: smaller than the branches.</summary>
@@ -64,8 +65,8 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
         if (Inner == InnerActivation.NormAndRelu) throw new InvalidOperationException("Each branch has a ReLU before the sum; such branches cannot be folded into one matrix.");
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Parameter first = _branches[0];
-        Tensor scale = ones(_branches.Length * Outputs, dtype: first.dtype, device: first.device), shift = zeros(_branches.Length * Outputs, dtype: first.dtype, device: first.device);
+        Parameter first = Branches[0];
+        Tensor scale = ones(_count * Outputs, dtype: first.dtype, device: first.device), shift = zeros(_count * Outputs, dtype: first.dtype, device: first.device);
         if (_norm is not null)
         {
             scale = _norm.weight! / (_norm.running_var! + _norm.eps).sqrt();
@@ -73,8 +74,8 @@ public sealed class ParallelLinear : nn.Module<Tensor, Tensor>
         }
 
         Linear folded = nn.Linear(first.shape[1], Outputs, dtype: first.dtype, device: first.device);
-        folded.weight!.copy_((cat([.. _branches]) * scale.unsqueeze(1)).reshape(_branches.Length, Outputs, -1).sum(0L));
-        folded.bias!.copy_(shift.reshape(_branches.Length, Outputs).sum(0L));
+        folded.weight!.copy_((cat([.. Branches]) * scale.unsqueeze(1)).reshape(_count, Outputs, -1).sum(0L));
+        folded.bias!.copy_(shift.reshape(_count, Outputs).sum(0L));
         scope.Detach(folded.parameters());
         return folded;
     }
