@@ -1,3 +1,4 @@
+using Sparseland.LowRank;
 using Sparseland.Models;
 using Sparseland.Tensors;
 using TorchSharp;
@@ -64,11 +65,7 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x104a));
-        Tensor Uniform(long rows)
-        {
-            double bound = 1 / Math.Sqrt(weight.shape[1]);
-            return ((rand([rows, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype).to(weight.device);
-        }
+        Tensor Uniform(long rows) => Factors.Uniform(weight.shape[1], [rows, weight.shape[1]], generator).to(weight.dtype).to(weight.device);
 
         if (Rule != ContinualRule.Sequential || Tasks == 0)
         {

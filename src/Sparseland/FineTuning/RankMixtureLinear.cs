@@ -1,5 +1,6 @@
 using System.Globalization;
 using Sparseland.IO;
+using Sparseland.LowRank;
 using Sparseland.Models;
 using Sparseland.Selection;
 using Sparseland.Tensors;
@@ -108,8 +109,7 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x304a));
-        double bound = 1 / Math.Sqrt(weight.shape[1]);
-        Tensor keys = ((rand([Options.Rank, weight.shape[1]], generator: generator) * (2 * bound)) - bound).to(weight.dtype).to(weight.device);
+        Tensor keys = Factors.Uniform(weight.shape[1], [Options.Rank, weight.shape[1]], generator).to(weight.dtype).to(weight.device);
         Add(keys, zeros([weight.shape[0], Options.Rank], dtype: weight.dtype, device: weight.device), trained: true);
         IsLearning = true;
     }

@@ -25,13 +25,31 @@ internal static class Decomposition
     public static (Tensor U, Tensor S, Tensor Vt) Svd(Tensor wide, string name, string? label = null)
     {
         using DisposeScope scope = NewDisposeScope();
+        (Tensor scaled, double scale) = ToUnit(wide);
+        (Tensor u, Tensor s, Tensor vt) = Converged(() => linalg.svd(scaled, fullMatrices: false), name, label);
+        return (u.MoveToOuterDisposeScope(), s.mul_(scale).MoveToOuterDisposeScope(), vt.MoveToOuterDisposeScope());
+    }
 
-        // Scaled, so that neither squares nor sums overflow; a scale by a power of two is exact.
-        double largest = TensorInput.LargestMagnitude(wide), scale = largest > 0 ? Math.ScaleB(1, Math.ILogB(largest)) : 1;
+    /// <summary>S [m] alone, falling.</summary>
+    public static double[] SingularValues(Tensor wide, string name, string? label = null)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor scaled, double scale) = ToUnit(wide);
+        return [.. Converged(() => linalg.svdvals(scaled), name, label).mul_(scale).data<double>()];
+    }
+
+    /// <summary>A matrix over the power of two of its largest magnitude, so that neither squares nor sums overflow, and that power: exact both ways.</summary>
+    public static (Tensor Scaled, double Scale) ToUnit(Tensor wide)
+    {
+        PowerOfTwoScale scale = PowerOfTwoScale.Of(TensorInput.LargestMagnitude(wide));
+        return (scale.Down(wide), scale.Up(1));
+    }
+
+    private static T Converged<T>(Func<T> decompose, string name, string? label)
+    {
         try
         {
-            (Tensor u, Tensor s, Tensor vt) = linalg.svd(scale == 1 ? wide : wide / scale, fullMatrices: false);
-            return (u.MoveToOuterDisposeScope(), s.mul_(scale).MoveToOuterDisposeScope(), vt.MoveToOuterDisposeScope());
+            return decompose();
         }
         catch (System.Runtime.InteropServices.ExternalException error)
         {
@@ -43,7 +61,7 @@ internal static class Decomposition
     public static void CheckRank(int rank, Tensor matrix, string name = "rank") => CheckRank(rank, matrix.shape[0], matrix.shape[1], name);
 
     /// <summary>Checks a rank.</summary>
-    public static void CheckRank(int rank, long outputs, long inputs, string name = "rank")
+    public static void CheckRank(long rank, long outputs, long inputs, string name = "rank")
     {
         long most = Math.Min(outputs, inputs);
         if (rank < 1 || rank > most) throw new ArgumentOutOfRangeException(name, rank, $"The rank of a matrix [{outputs}, {inputs}] must be from 1 to {most}.");

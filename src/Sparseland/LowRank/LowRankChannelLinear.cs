@@ -40,16 +40,13 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         Tensor weight = start.weight.detach(), wide = Decomposition.Wide(weight, nameof(start), name);
         (Tensor u, Tensor s, Tensor vt) = Decomposition.Svd(wide, nameof(start), name);
         (u, vt) = SingularSigns.Fix(u, vt);
-        Tensor root = s.narrow(0, 0, options.Rank).sqrt();
-        lora_B = Trained(u.narrow(1, 0, options.Rank) * root);
-        lora_A = Trained(vt.narrow(0, 0, options.Rank) * root.unsqueeze(1));
+        using FactorPair pair = TruncatedSvd.Split(u, s, vt, options.Rank, weight);
+        (lora_B, lora_A) = (LinearOf.Owned(pair.B.clone()), LinearOf.Owned(pair.A.clone()));
         int[] chosen = Choose(s, vt, (int)weight.shape[1], options);
         channels = tensor(chosen, dtype: ScalarType.Int64, device: weight.device).DetachFromDisposeScope();
-        values = chosen.Length == 0 ? null : Trained(weight.index_select(1, channels));
-        bias = start.bias is null ? null : Trained(start.bias.detach().clone());
+        values = chosen.Length == 0 ? null : LinearOf.Owned(weight.index_select(1, channels));
+        bias = start.bias is null ? null : LinearOf.Owned(start.bias.detach().clone());
         RegisterComponents();
-
-        Parameter Trained(Tensor value) => new(value.to(weight.dtype).contiguous().to(weight.device).DetachFromDisposeScope());
     }
 
     /// <summary>What it was made with.</summary>

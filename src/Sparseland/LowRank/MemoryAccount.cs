@@ -113,7 +113,7 @@ public sealed record MemoryGroup(string Name, long Parameters, long Trained, lon
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
-        if (rank < 1 || rank > Math.Min(outputs, inputs)) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"The rank of a matrix [{outputs}, {inputs}] must be from 1 to {Math.Min(outputs, inputs)}.");
+        Decomposition.CheckRank(rank, outputs, inputs);
         return checked(outputs * inputs);
     }
 }

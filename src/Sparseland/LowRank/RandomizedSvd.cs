@@ -27,8 +27,7 @@ public static class RandomizedSvd
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Decomposition.Wide(W, nameof(W), name);
         Decomposition.CheckRank(rank, wide);
-        double largest = TensorInput.LargestMagnitude(wide), scale = largest > 0 ? Math.ScaleB(1, Math.ILogB(largest)) : 1;
-        Tensor scaled = wide / scale;
+        (Tensor scaled, double scale) = Decomposition.ToUnit(wide);
         int columns = (int)Math.Min(rank + (long)oversampling, Math.Min(W.shape[0], W.shape[1]));
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed)));
         Tensor q = Orthonormal(scaled.mm(randn([W.shape[1], columns], generator: generator, dtype: ScalarType.Float64)));

@@ -19,7 +19,7 @@ public sealed record ReLoraSchedule
 
     /// <summary>What a step's rate is multiplied by: min(1, (steps since the merge + 1) / warm-up), 1 before the first.</summary>
     /// <param name="step">Steps done before it, from 0.</param>
-    public double FactorOf(long step) => Rewarmed.Factor(step, Every, WarmUp);
+    public double FactorOf(long step) => step < Every || WarmUp == 0 ? 1 : Math.Min(1, ((step % Every) + 1.0) / WarmUp);
 
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
@@ -28,13 +28,6 @@ public sealed record ReLoraSchedule
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Every);
         if (WarmUp < 0 || WarmUp >= Every) throw new ArgumentOutOfRangeException(nameof(WarmUp), WarmUp, $"WarmUp must be from 0 to below Every, {Every}: the rate would never be the schedule's.");
     }
-}
-
-/// <summary>Rates that climb anew after each restart of a method.</summary>
-internal static class Rewarmed
-{
-    /// <summary>min(1, (steps since the last restart + 1) / warm-up); 1 before the first restart, which the schedule's own warm-up serves.</summary>
-    public static double Factor(long step, long every, long warmUp) => step < every || warmUp == 0 ? 1 : Math.Min(1, ((step % every) + 1.0) / warmUp);
 }
 
 /// <summary>

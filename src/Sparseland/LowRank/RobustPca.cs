@@ -85,9 +85,8 @@ public static class RobustPca
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Decomposition.Wide(M, nameof(M));
-        double largest = TensorInput.LargestMagnitude(wide), scale = largest > 0 ? Math.ScaleB(1, Math.ILogB(largest)) : 1;
-        if (largest == 0) return new(zeros_like(M), zeros_like(M), 0, [], true);
-        wide = wide / scale;
+        if (TensorInput.LargestMagnitude(wide) == 0) return new(zeros_like(M), zeros_like(M), 0, [], true);
+        (wide, double scale) = Decomposition.ToUnit(wide);
         double lambda = options.Lambda ?? 1 / Math.Sqrt(Math.Max(M.shape[0], M.shape[1]));
         double spectral = linalg.svdvals(wide).max().item<double>(), frobenius = wide.norm().item<double>(), mu = 1.25 / spectral, cap = 1e7 * mu;
         Tensor Y = wide / Math.Max(spectral, TensorInput.LargestMagnitude(wide) / lambda), L = zeros_like(wide), S = zeros_like(wide);

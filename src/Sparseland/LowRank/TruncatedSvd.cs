@@ -32,8 +32,7 @@ public static class TruncatedSvd
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Decomposition.Wide(W, nameof(W), name);
-        double largest = Tensors.TensorInput.LargestMagnitude(wide), scale = largest > 0 ? Math.ScaleB(1, Math.ILogB(largest)) : 1;
-        return [.. linalg.svdvals(wide / scale).mul_(scale).data<double>()];
+        return Decomposition.SingularValues(wide, nameof(W), name);
     }
 
     /// <summary>Balanced factors in the type of a matrix.</summary>
