@@ -97,6 +97,6 @@ public class AttentionBenchmark : IQuickBenchmark
         long begun = System.Diagnostics.Stopwatch.GetTimestamp();
         work();
         double rate = AttentionCost.Flops(cells, Heads, HeadDim) / System.Diagnostics.Stopwatch.GetElapsedTime(begun).TotalSeconds / 1e9;
-        return string.Create(CultureInfo.InvariantCulture, $"{rate:F0} thousand million operations a second over the causal cells; a dense product here does {MachineLimits.Measure().Gflops:F0}");
+        return string.Create(CultureInfo.InvariantCulture, $"{rate:F0} thousand million operations a second over the causal cells; the machine does {MachineLimits.Measure().FloatRate / 1e9:F0}");
     }
 }

@@ -17,7 +17,8 @@ public class TensorOwnerTests
     private static readonly Type[] Borrowers =
         [typeof(UnmixingOptions), typeof(UnmixingSweep), typeof(Batch), typeof(SampleBatches), typeof(DiffusionBatches), typeof(GroupSlice), typeof(GroupSpec), typeof(RegularizedGroups),
             typeof(CodeContext), typeof(TopologyContext), typeof(ActivationRows), typeof(TensorActivations), typeof(FrozenTermScorer),
-            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext), typeof(Sparseland.Pruning.FolderPruningOptions), typeof(Sparseland.Pruning.Unlearning.SampleGradients), typeof(Sparseland.Pruning.UntrainedLoss), typeof(Sparseland.Pruning.ShortTraining), typeof(Sparseland.Pruning.BlockContext), typeof(Sparseland.Pruning.BlockTraining), typeof(Sparseland.ActivationSparsity.RankAwareInputs), typeof(Sparseland.ActivationSparsity.CorrectedGenerator)];
+            typeof(Sparseland.Retrieval.Feedback.FeedbackPipeline), typeof(Sparseland.Pruning.LayerContext), typeof(Sparseland.Pruning.FolderPruningOptions), typeof(Sparseland.Pruning.Unlearning.SampleGradients), typeof(Sparseland.Pruning.UntrainedLoss), typeof(Sparseland.Pruning.ShortTraining), typeof(Sparseland.Pruning.BlockContext), typeof(Sparseland.Pruning.BlockTraining), typeof(Sparseland.ActivationSparsity.RankAwareInputs), typeof(Sparseland.ActivationSparsity.CorrectedGenerator),
+            typeof(Sparseland.Models.Language.AttentionCall), typeof(Sparseland.Attention.PatternCall)];
 
     // These own something, but no tensor of their own that the collector does not see: parameters of a network, moments of an optimizer inside,
     // a caller's dictionary in place or managed memory (DenseMap).
@@ -25,7 +26,8 @@ public class TensorOwnerTests
         [typeof(Bfloat16Copy<>), typeof(ProximalSgd), typeof(TrainingLoop), typeof(AutoencoderTrainer), typeof(DenseMap), typeof(Sparseland.Data.GlyphDigitSet)];
 
     // They grow and shrink while they are used; their memory is the caller's to bound.
-    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector), typeof(GradualMagnitude), typeof(Sparseland.Training.Continual.TaskOwnership)];
+    private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector), typeof(GradualMagnitude), typeof(Sparseland.Training.Continual.TaskOwnership),
+        typeof(Sparseland.Attention.OnlineSoftmax), typeof(Sparseland.Attention.Caching.PrunedKeyValueCache)];
 
     [Fact]
     public void Every_owner_of_tensors_is_disposable()

@@ -75,7 +75,7 @@ public static class PatternSearch
 
     /// <summary>The best candidate of each head.</summary>
     /// <param name="scores">What <see cref="Try"/> found, of all blocks together.</param>
-    /// <param name="criterion">By what.</param>
+    /// <param name="criterion">By what. Default the error of the output.</param>
     /// <returns>The map; among equals the first candidate wins.</returns>
     /// <exception cref="ArgumentException">Blocks or heads are missing.</exception>
     public static HeadPatternMap Choose(IReadOnlyList<PatternScore> scores, SearchCriterion criterion = SearchCriterion.OutputError)

@@ -26,7 +26,12 @@ internal static class CausalAttention
     public static Tensor Of(Tensor q, Tensor k, Tensor v, int layer, ModelCall call, AttentionRule rule = default)
     {
         IActivationHook? hook = call.Hook;
-        if (call.Cache is not null) (k, v) = call.Cache.Extend(layer, k, v);
+        if (call.Cache is not null)
+        {
+            if (call.Cache.Attend(layer, q, k, v, rule.Scale ?? 1 / Math.Sqrt(q.shape[3])) is { } own) return hook.At(layer, Activation.HeadOutputs, own);
+            (k, v) = call.Cache.Extend(layer, k, v);
+        }
+
         if (call.Attention.Of(new(layer, rule.Scale ?? 1 / Math.Sqrt(q.shape[3]), Causal: true), q, k, v, hook) is { } output) return hook.At(layer, Activation.HeadOutputs, output);
         return Of(q, k, v, layer, hook, rule);
     }

@@ -7,7 +7,7 @@ namespace Sparseland.Models.Language;
 /// Keys and values of the tokens that a decoder has seen, so that each new token costs one step. Memory doubles when it is full, up to
 /// the context, so most steps copy nothing but their own keys and values.
 /// </summary>
-public sealed class KeyValueCache : IDisposable
+public class KeyValueCache : IDisposable
 {
     private const int FirstTokens = 256;
     private readonly Tensor[] _keys;
@@ -26,7 +26,7 @@ public sealed class KeyValueCache : IDisposable
     {
         foreach ((string name, long value) in new[] { (nameof(layers), layers), (nameof(batch), batch), (nameof(heads), heads), (nameof(context), context), (nameof(headDim), headDim) })
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
-        Tensor New() => empty([batch, heads, Math.Min(context, FirstTokens), headDim], dtype: type, device: device).DetachFromDisposeScope();
+        Tensor New() => empty([batch, heads, Math.Min(context, GetType() == typeof(KeyValueCache) ? FirstTokens : 1), headDim], dtype: type, device: device).DetachFromDisposeScope();
         (_keys, _values, Context) = ([.. Enumerable.Range(0, layers).Select(_ => New())], [.. Enumerable.Range(0, layers).Select(_ => New())], context);
     }
 
@@ -42,7 +42,7 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>Forgets all tokens from a place on; the memory stays.</summary>
     /// <param name="count">Tokens to keep, at most <see cref="Count"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">More tokens than there are.</exception>
-    public void Truncate(int count)
+    public virtual void Truncate(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Count);
@@ -53,7 +53,7 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="start">Tokens before, which stay.</param>
     /// <param name="kept">Places behind them, from 0, strictly ascending.</param>
     /// <exception cref="ArgumentException">A place is out of range or order.</exception>
-    public void Keep(int start, IReadOnlyList<int> kept)
+    public virtual void Keep(int start, IReadOnlyList<int> kept)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(start);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Count);
@@ -82,17 +82,26 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="layer">Block, from 0.</param>
     /// <returns>[batch, heads, <see cref="Count"/>, headDim].</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
-    public Tensor KeysOf(int layer) => Copy(_keys, layer);
+    public virtual Tensor KeysOf(int layer) => Copy(_keys, layer);
 
     /// <summary>A copy of a block's values.</summary>
     /// <param name="layer">Block, from 0.</param>
     /// <returns>[batch, heads, <see cref="Count"/>, headDim].</returns>
     /// <exception cref="ArgumentOutOfRangeException">There is no such block.</exception>
-    public Tensor ValuesOf(int layer) => Copy(_values, layer);
+    public virtual Tensor ValuesOf(int layer) => Copy(_values, layer);
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees the tensors.</summary>
+    /// <param name="disposing">Whether <see cref="Dispose()"/> calls.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing) return;
         foreach (Tensor tensor in _keys.Concat(_values)) tensor.Dispose();
     }
 
@@ -106,6 +115,9 @@ public sealed class KeyValueCache : IDisposable
                 $"The cache is for {_keys.Length} blocks, {shape[0]} sequences and {shape[1]} heads of {shape[3]}; {layers} blocks, {batch} sequences and {heads} heads of {headDim} are needed.", "cache");
         }
     }
+
+    /// <summary>Takes the new tokens of a block in and computes their attention by itself: caches that do not hold keys and values as tensors. Null where <see cref="Extend(int, Tensor, Tensor)"/> is to be called.</summary>
+    internal virtual Tensor? Attend(int layer, Tensor q, Tensor k, Tensor v, double scale) => null;
 
     /// <summary>Stores the new tokens of a block and returns all keys and values up to them.</summary>
     internal (Tensor Keys, Tensor Values) Extend(int layer, Tensor keys, Tensor values) => (Extend(ref _keys[layer], keys), Extend(ref _values[layer], values));

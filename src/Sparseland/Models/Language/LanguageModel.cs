@@ -45,6 +45,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>Raised before each call, with the position of its first token: for layers that count positions.</summary>
     internal event Action<int>? Begins;
 
+    /// <summary>Key and value heads of a block, and how wide each is: what a cache must hold.</summary>
+    internal (int Heads, int HeadDim) CacheShape => KeyValueShape;
+
     /// <summary>Key and value heads of a block, and how wide each is.</summary>
     private protected abstract (int Heads, int HeadDim) KeyValueShape { get; }
 
@@ -174,7 +177,10 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         (IActivationHook? hook, KeyValueCache? cache, IAttentionMethod? attention) = call;
         CheckIds(ids, cache?.Count ?? 0);
         hook.Check(Layers, Serves);
-        if (attention is not null) CheckPlainAttention((cache?.Count ?? 0) + ids.shape[1]);
+        bool own = cache is not null && cache.GetType() != typeof(KeyValueCache);
+        if (attention is not null || own) CheckPlainAttention((cache?.Count ?? 0) + ids.shape[1]);
+        if (own && (attention is not null || tree is not null)) throw new ArgumentException($"A {cache!.GetType().Name} computes the attention by itself; it takes no other method and no tree.", nameof(cache));
+        if (own && hook is not null && Enumerable.Range(0, Layers).Any(l => hook.Wants(new(l, Activation.AttentionPattern)))) throw new ArgumentException($"A hook wants the pattern of an attention, which a {cache!.GetType().Name} computes without one.", nameof(hook));
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
