@@ -95,43 +95,69 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     /// <returns>[batch, heads, tokens, headDim].</returns>
     public override Tensor ValuesOf(int layer) => Unpacked(layer, keys: false);
 
+    /// <summary>Takes keys and values of a block in without an attention, as if they were a prompt: for experiments without a model.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <param name="keys">[batch, heads, tokens, headDim], Float32 on the CPU.</param>
+    /// <param name="values">The same shape.</param>
+    /// <exception cref="ArgumentException">Another shape, NaN or infinity, more tokens than the context, or tokens in the block already.</exception>
+    public void Fill(int layer, Tensor keys, Tensor values)
+    {
+        CheckLayer(layer);
+        AttentionShape shape = AttentionShape.Of(keys, keys, values, causal: true);
+        if (shape.Batch * shape.Heads != _heads[layer].Length || shape.HeadDim != _headDim || shape.ValueDim != _headDim || keys.dtype != ScalarType.Float32)
+            throw new ArgumentException($"keys are {keys.dtype} [{string.Join(", ", keys.shape)}]; the cache has {_heads[layer].Length / _keyValueHeads} sequences and {_keyValueHeads} heads of {_headDim}.", nameof(keys));
+        if (_taken[layer] > 0) throw new ArgumentException($"Block {layer} holds {_taken[layer]} tokens already.", nameof(layer));
+        if (shape.Tokens > Context) throw new ArgumentException($"{shape.Tokens} tokens are more than the context of {Context}.", nameof(keys));
+        Take(layer, keys, values, shape);
+    }
+
+    /// <summary>Attention of one query over what a block holds, from the packed form.</summary>
+    /// <param name="layer">Block, from 0.</param>
+    /// <param name="q">[batch, heads, 1, headDim]; heads is a multiple of the cache's.</param>
+    /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
+    /// <returns>[batch, heads, 1, headDim].</returns>
+    /// <exception cref="ArgumentException">Another shape, or an empty block.</exception>
+    public Tensor Read(int layer, Tensor q, double? scale = null)
+    {
+        CheckLayer(layer);
+        ArgumentNullException.ThrowIfNull(q);
+        if (q.dim() != 4 || q.shape[2] != 1 || q.shape[3] != _headDim || q.shape[0] * _keyValueHeads != _heads[layer].Length || q.shape[1] % _keyValueHeads != 0 || q.dtype != ScalarType.Float32)
+            throw new ArgumentException($"q is {q.dtype} [{string.Join(", ", q.shape)}]; [{_heads[layer].Length / _keyValueHeads}, a multiple of {_keyValueHeads}, 1, {_headDim}] of Float32 is needed.", nameof(q));
+        if (_taken[layer] == 0) throw new ArgumentException($"Block {layer} is empty.", nameof(layer));
+        using DisposeScope scope = NewDisposeScope();
+        Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
+        nint q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
+        int group = (int)q.shape[1] / _keyValueHeads;
+        IndependentWork.For(_heads[layer].Length, h => Attend(_heads[layer][h], q0, o0, (long)h * group, group, 1, (float)(scale ?? 1 / Math.Sqrt(_headDim))), CancellationToken.None);
+        GC.KeepAlive(qs);
+        return scope.MoveToOuter(output);
+    }
+
     /// <inheritdoc/>
     internal override Tensor? Attend(int layer, Tensor q, Tensor k, Tensor v, double scale)
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        PrunedHead[] heads = _heads[layer];
-        int tokens = shape.Tokens;
-        Tensor ks = k.detach().contiguous(), vs = v.detach().contiguous(), qs = q.detach().contiguous();
-        if (!ks.isfinite().all().item<bool>() || !vs.isfinite().all().item<bool>()) throw new ArgumentException($"Keys or values of block {layer} hold NaN or infinity.", nameof(k));
-        nint k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), q0 = TensorMemory.StartOf(qs);
-        Tensor output = zeros_like(qs);
-        nint o0 = TensorMemory.StartOf(output);
-        bool prompt = _taken[layer] == 0;
-        if (prompt) output = ExactAttention.Attend(q, k, v, scale: scale).Output;
-        IndependentWork.For(heads.Length, h =>
+        if (_taken[layer] == 0)
         {
-            PrunedHead head = heads[h];
-            if (prompt)
-            {
-                head.Append(TensorMemory.Part<float>(k0, (long)h * tokens * _headDim, tokens * _headDim), TensorMemory.Part<float>(v0, (long)h * tokens * _headDim, tokens * _headDim));
-                head.Pack();
-                return;
-            }
+            Tensor exact = ExactAttention.Attend(q, k, v, scale: scale).Output;
+            Take(layer, k, v, shape);
+            return scope.MoveToOuter(exact);
+        }
 
+        int tokens = shape.Tokens;
+        (Tensor ks, Tensor vs) = Checked(k, v);
+        Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
+        nint k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
+        IndependentWork.For(_heads[layer].Length, h =>
+        {
+            PrunedHead head = _heads[layer][h];
             for (int t = 0; t < tokens; t++)
             {
                 long row = ((long)h * tokens) + t;
                 head.Append(TensorMemory.Part<float>(k0, row * _headDim, _headDim), TensorMemory.Part<float>(v0, row * _headDim, _headDim));
-                float[] scratch = System.Buffers.ArrayPool<float>.Shared.Rent(head.Scratch);
-                for (int g = 0; g < shape.Group; g++)
-                {
-                    long query = ((((long)h * shape.Group) + g) * tokens) + t;
-                    head.Attend(TensorMemory.Part<float>(q0, query * _headDim, _headDim), (float)scale, TensorMemory.Part<float>(o0, query * _headDim, _headDim), scratch);
-                }
-
-                System.Buffers.ArrayPool<float>.Shared.Return(scratch);
+                Attend(head, q0, o0, ((long)h * shape.Group * tokens) + t, shape.Group, tokens, (float)scale);
                 head.Pack();
             }
         }, CancellationToken.None);
@@ -140,9 +166,50 @@ public sealed class PrunedKeyValueCache : KeyValueCache
         return scope.MoveToOuter(output);
     }
 
-    private Tensor Unpacked(int layer, bool keys)
+    private static (Tensor Keys, Tensor Values) Checked(Tensor k, Tensor v)
+    {
+        if (!k.detach().isfinite().all().item<bool>() || !v.detach().isfinite().all().item<bool>()) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
+        return (k.detach().contiguous(), v.detach().contiguous());
+    }
+
+    /// <summary>Appends and packs a prompt.</summary>
+    private void Take(int layer, Tensor k, Tensor v, AttentionShape shape)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor ks, Tensor vs) = Checked(k, v);
+        nint k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs);
+        int numbers = shape.Keys * _headDim;
+        IndependentWork.For(_heads[layer].Length, h =>
+        {
+            _heads[layer][h].Append(TensorMemory.Part<float>(k0, (long)h * numbers, numbers), TensorMemory.Part<float>(v0, (long)h * numbers, numbers));
+            _heads[layer][h].Pack();
+        }, CancellationToken.None);
+        GC.KeepAlive(ks);
+        GC.KeepAlive(vs);
+        _taken[layer] = shape.Keys;
+    }
+
+    /// <summary>The queries that share a head, at places <paramref name="apart"/> from each other.</summary>
+    private void Attend(PrunedHead head, nint q0, nint o0, long first, int group, int apart, float scale)
+    {
+        float[] scratch = System.Buffers.ArrayPool<float>.Shared.Rent(head.Scratch);
+        for (int g = 0; g < group; g++)
+        {
+            long query = first + ((long)g * apart);
+            head.Attend(TensorMemory.Part<float>(q0, query * _headDim, _headDim), scale, TensorMemory.Part<float>(o0, query * _headDim, _headDim), scratch);
+        }
+
+        System.Buffers.ArrayPool<float>.Shared.Return(scratch);
+    }
+
+    private void CheckLayer(int layer)
     {
         if (layer < 0 || layer >= _heads.Length) throw new ArgumentOutOfRangeException(nameof(layer), layer, $"The cache has blocks 0 to {_heads.Length - 1}.");
+    }
+
+    private Tensor Unpacked(int layer, bool keys)
+    {
+        CheckLayer(layer);
         int batch = _heads[layer].Length / _keyValueHeads, tokens = _heads[layer][0].Packed + _heads[layer][0].Dense;
         float[] all = new float[(long)_heads[layer].Length * tokens * _headDim];
         for (int h = 0; h < _heads[layer].Length; h++) _heads[layer][h].Unpack(all.AsSpan(h * tokens * _headDim, tokens * _headDim), keys);
