@@ -72,10 +72,20 @@ public class HashingTests
             }
         }
 
-        AttentionSupport balanced = HashedSupport.CrossPolytope(q, k, 8, 1, 3, causal: false);
+        AttentionSupport balanced = HashedSupport.NormCompletedSort(q, k, 8, 1, 3, causal: false);
         Assert.All(balanced.Heads, head => Assert.All(head.CountsPerRow().Concat(head.CountsPerColumn()), count => Assert.Equal(8, count)));
         AttentionSupport ragged = HashedSupport.NormCompletedSort(q, k, 60, 1, 3, causal: false);
         Assert.All(ragged.Heads, head => Assert.Equal((60 * 60) + (4 * 4), head.Count));
+    }
+
+    [Fact]
+    public void Whole_buckets_meet()
+    {
+        using var scope = NewDisposeScope();
+        (Tensor q, Tensor k, _) = Heads(50, batch: 1, heads: 1, keyHeads: 1);
+        CrossPolytopeHash hash = new(8, 6, seed: 4);
+        Tensor same = hash.Buckets(q[0][0]).unsqueeze(1).eq(hash.Buckets(k[0][0]).unsqueeze(0));
+        Assert.Equal(Support.FromMask(same), HashedSupport.CrossPolytope(q, k, 6, 1, 4, causal: false).Heads[0]);
     }
 
     [Fact]
@@ -95,7 +105,9 @@ public class HashingTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new AngularHash(8, 63));
         Assert.Throws<ArgumentOutOfRangeException>(() => new AngularHash(8, 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => AngularHash.CollisionProbability(4, 1));
-        Assert.Throws<ArgumentOutOfRangeException>(() => HashedSupport.CrossPolytope(q, k, 17));
+        Assert.Throws<ArgumentOutOfRangeException>(() => HashedSupport.NormCompletedSort(q, k, 17));
+        Assert.Throws<ArgumentException>(() => HashedSupport.CrossPolytope(q, k, 5));
+        Assert.Throws<ArgumentOutOfRangeException>(() => HashedSupport.Angular(q, k, 0));
         Assert.Throws<ArgumentException>(() => HashedSupport.NormCompletedSort(q, k.narrow(2, 0, 7), 4, causal: false));
         Assert.Throws<ArgumentException>(() => HashedSupport.CrossPolytope(q, k.narrow(2, 0, 7), 4));
         Assert.Throws<ArgumentException>(() => HashedSupport.CrossPolytope(q / 0.0, k, 4));

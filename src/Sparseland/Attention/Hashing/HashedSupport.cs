@@ -25,7 +25,8 @@ public static class HashedSupport
     /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, chunk is above the number of tokens, or queries and keys do not make the same number of chunks.</exception>
     public static AttentionSupport NormCompletedSort(Tensor q, Tensor k, int chunk, int rounds = 2, long seed = 1, bool causal = true, CancellationToken cancel = default)
     {
-        Check(q, k, chunk, rounds, causal);
+        Check(q, k, rounds, causal);
+        CheckChunk(chunk, (int)q.shape[2], (int)k.shape[2]);
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
             (Tensor completedQ, Tensor completedK) = NormCompletion.Complete(queries, keys);
@@ -36,24 +37,25 @@ public static class HashedSupport
         });
     }
 
-    /// <summary>Sorted by the bucket of a <see cref="CrossPolytopeHash"/>, within a bucket by position, and cut into chunks that meet as in <see cref="NormCompletedSort"/>. There are as many buckets as chunks, made even.</summary>
+    /// <summary>Pairs that share a bucket of a <see cref="CrossPolytopeHash"/> in at least one round: buckets as large as they come, none cut.</summary>
+    /// <remarks>Reformer sorts by bucket and cuts the order into chunks, which suits its hardware; with separate queries and keys the two orders drift apart. Whole buckets cannot.</remarks>
     /// <param name="q">Queries [batch, heads, tokens, headDim].</param>
     /// <param name="k">Keys [batch, keyValueHeads, keys, headDim].</param>
-    /// <param name="chunk">Keys of a chunk; the last one may be shorter.</param>
+    /// <param name="buckets">Buckets of a round, even.</param>
     /// <param name="rounds">Rounds. Default 2.</param>
     /// <param name="seed">Seed of the first round. Default 1.</param>
     /// <param name="causal">Whether later keys are left out. Default true.</param>
     /// <param name="cancel">Checked between heads. Never by default.</param>
     /// <returns>One support for each of batch * heads.</returns>
-    /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, chunk is above the number of tokens, or queries and keys do not make the same number of chunks.</exception>
-    public static AttentionSupport CrossPolytope(Tensor q, Tensor k, int chunk, int rounds = 2, long seed = 1, bool causal = true, CancellationToken cancel = default)
+    /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, or buckets is odd or not positive.</exception>
+    public static AttentionSupport CrossPolytope(Tensor q, Tensor k, int buckets, int rounds = 2, long seed = 1, bool causal = true, CancellationToken cancel = default)
     {
-        Check(q, k, chunk, rounds, causal);
-        int buckets = 2 * (((int)q.shape[2] + (2 * chunk) - 1) / (2 * chunk));
+        Check(q, k, rounds, causal);
+        _ = new CrossPolytopeHash((int)q.shape[3], buckets, seed);
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
             CrossPolytopeHash hash = new((int)queries.shape[^1], buckets, seed + round);
-            return Chunks(hash.Buckets(queries), hash.Buckets(keys), chunk);
+            return Same(hash.Buckets(queries), hash.Buckets(keys));
         });
     }
 
@@ -69,14 +71,12 @@ public static class HashedSupport
     /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, or a number is out of its range.</exception>
     public static AttentionSupport Angular(Tensor q, Tensor k, int bits, int rounds = 2, long seed = 1, bool causal = true, CancellationToken cancel = default)
     {
-        Check(q, k, 1, rounds, causal);
+        Check(q, k, rounds, causal);
+        _ = new AngularHash((int)q.shape[3], bits, seed);
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
             AngularHash hash = new((int)queries.shape[^1], bits, seed + round);
-            long[] codesQ = Numbers<long>(hash.Codes(queries)), codesK = Numbers<long>(hash.Codes(keys));
-            ILookup<long, int> members = Enumerable.Range(0, codesK.Length).ToLookup(j => codesK[j]);
-            Dictionary<long, int[]> buckets = members.ToDictionary(bucket => bucket.Key, bucket => bucket.ToArray());
-            return [.. codesQ.Select(code => buckets.GetValueOrDefault(code, []))];
+            return Same(hash.Codes(queries), hash.Codes(keys));
         });
     }
 
@@ -84,16 +84,24 @@ public static class HashedSupport
     private static int[][] Chunks(Tensor placesQ, Tensor placesK, int chunk)
     {
         int[] orderQ = Order(placesQ), orderK = Order(placesK);
-        int chunks = Count(orderK.Length, chunk), perChunk = (orderQ.Length + chunks - 1) / chunks;
+        int chunks = Count(orderK.Length, chunk);
         int[][] met = new int[orderQ.Length][];
         for (int c = 0; c < chunks; c++)
         {
             int[] keys = orderK[(c * chunk)..Math.Min(orderK.Length, (c + 1) * chunk)];
             Array.Sort(keys);
-            for (int i = c * perChunk; i < Math.Min(orderQ.Length, (c + 1) * perChunk); i++) met[orderQ[i]] = keys;
+            for (int i = c * chunk; i < Math.Min(orderQ.Length, (c + 1) * chunk); i++) met[orderQ[i]] = keys;
         }
 
         return met;
+    }
+
+    /// <summary>For each query the keys of the same code; queries of a code share one list.</summary>
+    private static int[][] Same(Tensor codesQ, Tensor codesK)
+    {
+        long[] keys = Numbers<long>(codesK);
+        Dictionary<long, int[]> buckets = Enumerable.Range(0, keys.Length).GroupBy(j => keys[j]).ToDictionary(bucket => bucket.Key, bucket => bucket.ToArray());
+        return [.. Numbers<long>(codesQ).Select(code => buckets.GetValueOrDefault(code, []))];
     }
 
     /// <summary>Positions by place, equal places by position.</summary>
@@ -157,15 +165,18 @@ public static class HashedSupport
 
     private static int Count(int tokens, int chunk) => (tokens + chunk - 1) / chunk;
 
-    private static void Check(Tensor q, Tensor k, int chunk, int rounds, bool causal)
+    private static void Check(Tensor q, Tensor k, int rounds, bool causal)
     {
         HeadInput.Check(q, k);
         if (causal) HeadInput.CheckCausal(q, k);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(chunk);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rounds);
-        (int queries, int keys) = ((int)q.shape[2], (int)k.shape[2]);
-        if (chunk > queries || chunk > keys) throw new ArgumentOutOfRangeException(nameof(chunk), chunk, $"chunk must not be above the {Math.Min(queries, keys)} tokens.");
-        if (chunk > 1 && Count(queries, chunk) != Count(keys, chunk))
-            throw new ArgumentException($"{queries} queries make {Count(queries, chunk)} chunks of {chunk}, {keys} keys make {Count(keys, chunk)}; they must be as many, since chunks meet one to one.", nameof(k));
+    }
+
+    private static void CheckChunk(int chunk, int queries, int keys)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(chunk);
+        if (chunk > Math.Min(queries, keys)) throw new ArgumentOutOfRangeException(nameof(chunk), chunk, $"chunk must not be above the {Math.Min(queries, keys)} tokens.");
+        if (Count(queries, chunk) != Count(keys, chunk))
+            throw new ArgumentException($"{queries} queries make {Count(queries, chunk)} chunks of {chunk}, {keys} keys make {Count(keys, chunk)}; they must be as many, since chunks meet one to one.", "k");
     }
 }

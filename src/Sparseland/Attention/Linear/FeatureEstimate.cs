@@ -100,7 +100,7 @@ public static class FeatureEstimate
         // One map with the directions of all draws; each draw is the mean of its own.
         RandomFeatures map = Map(kind, (int)q.shape[0], checked(rows * draws), seed, orthogonal: false);
         Tensor phi = map.Map(stack([q.to(ScalarType.Float64), k.to(ScalarType.Float64)])).Values;
-        Tensor products = phi[0].mul(phi[1]).view(-1, draws, rows).sum(-1).sum(0).mul(draws);
+        Tensor products = phi[0].mul(phi[1]).view(-1, draws, rows).sum([0L, 2L]).mul(draws);
         return TensorMemory.Read<double>(products.contiguous()).ToArray();
     }
 
