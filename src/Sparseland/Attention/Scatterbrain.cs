@@ -63,23 +63,22 @@ public static class Scatterbrain
     public static ScatterbrainResult Attend(
         Tensor q, Tensor k, Tensor v, IFeatureMap features, AttentionSupport support, bool causal = true, double? scale = null, CancellationToken cancel = default)
     {
-        int group = HeadInput.Check(q, k, v);
-        Check(q, k, features, support, causal);
+        AttentionShape shape = HeadInput.Check(q, k, v, causal);
+        Check(shape, features, support, causal);
         if (!features.Positive) throw new ArgumentException("Features that may be negative give denominators that may vanish; take positive or hyperbolic ones.", nameof(features));
-        (Tensor foldedQ, Tensor foldedK) = LinearAttention.Folded(q, k, features, scale, out DisposeScope scope);
+        (Tensor foldedQ, Tensor foldedK) = LinearAttention.Folded(q, k, shape, features, scale, out DisposeScope scope);
         using (scope)
         {
-            LinearSums low = LinearAttention.Sums(foldedQ, foldedK, v, features, group, causal);
-            (Tensor keys, Tensor values) = (HeadInput.Shared(foldedK, group), HeadInput.Shared(v, group));
-            long[] shape = q.shape;
+            LinearSums low = LinearAttention.Sums(foldedQ, foldedK, v, features, shape.Group, causal);
+            (Tensor keys, Tensor values) = (HeadInput.Shared(foldedK, shape.Group), HeadInput.Shared(v, shape.Group));
             var heads = new List<Tensor>();
             var sums = new List<Tensor>();
             var floored = new List<Tensor>();
-            for (int at = 0; at < shape[0] * shape[1]; at++)
+            for (int at = 0; at < shape.Batch * shape.Heads; at++)
             {
-                (long b, long h) = (at / shape[1], at % shape[1]);
+                (int b, int h) = (at / shape.Heads, at % shape.Heads);
                 HeadSums head = new(Of(foldedQ), Of(keys), Of(values), Of(low.QueryFeatures), Of(low.KeyFeatures), Of(low.Numerator), Of(low.Denominator), Of(low.LogScale));
-                Support pairs = support.Heads[at % support.Heads.Count];
+                Support pairs = support.At(b, h, shape.Heads);
                 int from = 0;
                 while (from < pairs.Rows)
                 {
@@ -96,7 +95,7 @@ public static class Scatterbrain
                 Tensor Of(Tensor x) => x[b, h];
             }
 
-            Tensor all = cat(heads, 0).view(shape[0], shape[1], shape[2], v.shape[3]), log = cat(sums, 0).view(shape[0], shape[1], shape[2]);
+            Tensor all = cat(heads, 0).view(shape.Batch, shape.Heads, shape.Tokens, shape.ValueDim), log = cat(sums, 0).view(shape.Batch, shape.Heads, shape.Tokens);
             return new(scope.MoveToOuter(all), scope.MoveToOuter(log), (int)stack(floored).sum().item<long>());
         }
     }
@@ -112,11 +111,11 @@ public static class Scatterbrain
     /// <exception cref="ArgumentException">As for <see cref="Attend"/>, or the features have an offset.</exception>
     public static Tensor Matrix(Tensor q, Tensor k, IFeatureMap features, AttentionSupport support, bool causal = true, double? scale = null)
     {
-        int group = HeadInput.Check(q, k);
-        Check(q, k, features, support, causal);
+        AttentionShape shape = HeadInput.Check(q, k, causal);
+        Check(shape, features, support, causal);
         if (features.Offset > 0) throw new ArgumentException($"The features have an offset of {features.Offset}, with which they are biased; the matrix would be no unbiased estimate.", nameof(features));
         using var scope = NewDisposeScope();
-        Tensor exact = q.matmul(HeadInput.Shared(k, group).transpose(2, 3)).mul(HeadInput.Scale(scale, q)).exp();
+        Tensor exact = q.matmul(HeadInput.Shared(k, shape.Group).transpose(2, 3)).mul(shape.Scale(scale)).exp();
         Tensor mask = support.Mask().to(q.device);
         mask = mask.shape[0] == 1 || mask.shape[0] == q.shape[1] ? mask.unsqueeze(0) : mask.view(exact.shape);
         Tensor matrix = where(mask, exact, FeatureEstimate.Matrix(q, k, features, scale));
@@ -170,26 +169,13 @@ public static class Scatterbrain
         Tensor Products(Tensor own, Tensor others) => Gather(others).bmm(Own(own).unsqueeze(2)).squeeze(2);
     }
 
-    private static void Check(Tensor q, Tensor k, IFeatureMap features, AttentionSupport support, bool causal)
+    private static void Check(AttentionShape shape, IFeatureMap features, AttentionSupport support, bool causal)
     {
         ArgumentNullException.ThrowIfNull(features);
         ArgumentNullException.ThrowIfNull(support);
         if (!features.EstimatesSoftmax) throw new ArgumentException("These features estimate no softmax, so exact entries of it cannot stand among theirs.", nameof(features));
-        if (causal) HeadInput.CheckCausal(q, k);
-        (long batch, long heads) = (q.shape[0], q.shape[1]);
-        if (support.Heads.Count != 1 && support.Heads.Count != heads && support.Heads.Count != batch * heads)
-            throw new ArgumentException($"There are {support.Heads.Count} supports; there must be 1, {heads} (heads) or {batch * heads} (batch * heads).", nameof(support));
-        for (int h = 0; h < support.Heads.Count; h++)
-        {
-            Support one = support.Heads[h];
-            if (one.Rows != q.shape[2] || one.Columns != k.shape[2])
-                throw new ArgumentException($"The support of head {h} is [{one.Rows}, {one.Columns}]; {q.shape[2]} queries and {k.shape[2]} keys are given.", nameof(support));
-            for (int row = 0; causal && row < one.Rows; row++)
-            {
-                if (one.Row(row) is { Length: > 0 } columns && columns[^1] > row)
-                    throw new ArgumentException($"The support of head {h} has the key {columns[^1]} in row {row}: in causal mode no key is later than its query.", nameof(support));
-            }
-        }
+        if (support.Causal != causal) throw new ArgumentException($"The support is {(support.Causal ? "" : "not ")}causal and the attention is {(causal ? "" : "not ")}; they must agree.", nameof(support));
+        support.CheckFits(shape, emptyRows: true);
     }
 
     private readonly record struct HeadSums(

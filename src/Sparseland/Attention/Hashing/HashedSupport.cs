@@ -167,8 +167,7 @@ public static class HashedSupport
 
     private static void Check(Tensor q, Tensor k, int rounds, bool causal)
     {
-        HeadInput.Check(q, k);
-        if (causal) HeadInput.CheckCausal(q, k);
+        HeadInput.Check(q, k, causal);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rounds);
     }
 

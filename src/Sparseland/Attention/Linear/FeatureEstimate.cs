@@ -113,14 +113,14 @@ public static class FeatureEstimate
     /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, or a value is not finite.</exception>
     public static Tensor Matrix(Tensor q, Tensor k, IFeatureMap features, double? scale = null)
     {
-        int group = HeadInput.Check(q, k);
-        (Tensor foldedQ, Tensor foldedK) = LinearAttention.Folded(q, k, features, scale, out DisposeScope scope);
+        AttentionShape shape = HeadInput.Check(q, k);
+        (Tensor foldedQ, Tensor foldedK) = LinearAttention.Folded(q, k, shape, features, scale, out DisposeScope scope);
         using (scope)
         {
             (Tensor phiQ, Tensor logQ) = features.Map(foldedQ, FeatureScale.PerVector);
             (Tensor phiK, Tensor logK) = features.Map(foldedK, FeatureScale.PerSet);
-            Tensor products = phiQ.matmul(HeadInput.Shared(phiK, group).transpose(2, 3));
-            return scope.MoveToOuter(products.mul(logQ.add(HeadInput.Shared(logK, group)).exp()));
+            Tensor products = phiQ.matmul(HeadInput.Shared(phiK, shape.Group).transpose(2, 3));
+            return scope.MoveToOuter(products.mul(logQ.add(HeadInput.Shared(logK, shape.Group)).exp()));
         }
     }
 }

@@ -38,23 +38,22 @@ public static class LinearAttention
 
     private static Tensor Attended(Tensor q, Tensor k, Tensor v, IFeatureMap features, bool causal, double? scale)
     {
-        int group = HeadInput.Check(q, k, v);
-        if (causal) HeadInput.CheckCausal(q, k);
-        (Tensor foldedQ, Tensor foldedK) = Folded(q, k, features, scale, out DisposeScope scope);
+        AttentionShape shape = HeadInput.Check(q, k, v, causal);
+        (Tensor foldedQ, Tensor foldedK) = Folded(q, k, shape, features, scale, out DisposeScope scope);
         using (scope)
         {
-            LinearSums sums = Sums(foldedQ, foldedK, v, features, group, causal);
+            LinearSums sums = Sums(foldedQ, foldedK, v, features, shape.Group, causal);
             Tensor empty = sums.Denominator.eq(0);
             return scope.MoveToOuter(sums.Numerator.div(sums.Denominator.masked_fill(empty, 1)));
         }
     }
 
     /// <summary>Queries and keys with the root of the factor, checked against the features.</summary>
-    internal static (Tensor Q, Tensor K) Folded(Tensor q, Tensor k, IFeatureMap features, double? scale, out DisposeScope scope)
+    internal static (Tensor Q, Tensor K) Folded(Tensor q, Tensor k, AttentionShape shape, IFeatureMap features, double? scale, out DisposeScope scope)
     {
         ArgumentNullException.ThrowIfNull(features);
-        if (features.HeadDim != q.shape[3]) throw new ArgumentException($"The features were drawn for a headDim of {features.HeadDim}, not of {q.shape[3]}.", nameof(features));
-        double factor = Math.Sqrt(HeadInput.Scale(scale, q));
+        if (features.HeadDim != shape.HeadDim) throw new ArgumentException($"The features were drawn for a headDim of {features.HeadDim}, not of {shape.HeadDim}.", nameof(features));
+        double factor = Math.Sqrt(shape.Scale(scale));
         if (!features.EstimatesSoftmax && scale is not null)
             throw new ArgumentException("These features estimate no softmax: they have their own factor, and scale must be null.", nameof(scale));
         scope = NewDisposeScope();
