@@ -1,4 +1,4 @@
-using Sparseland.Attention.Linear;
+using Sparseland.Attention.Features;
 using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;

@@ -1,6 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Sparseland.Attention.Linear;
+using Sparseland.Attention.Features;
 using TorchSharp;
 using static Sparseland.Tests.Attention.AttentionData;
 using static TorchSharp.torch;

@@ -2,7 +2,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Sparseland.Attention;
 using Sparseland.Attention.Hashing;
-using Sparseland.Attention.Linear;
+using Sparseland.Attention.Features;
 using Sparseland.Selection;
 using TorchSharp;
 using static Sparseland.Tests.Attention.AttentionData;

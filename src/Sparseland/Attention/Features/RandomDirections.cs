@@ -2,7 +2,7 @@ using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>Gaussian directions, independent or orthogonal in blocks.</summary>
 internal static class RandomDirections

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>Over what the largest exponent of features is taken out, so that nothing overflows.</summary>
 public enum FeatureScale

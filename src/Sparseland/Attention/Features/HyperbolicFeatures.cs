@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>
 /// Hyperbolic features of the softmax kernel: exp(W x) and exp(-W x), times exp(-norm(x)^2 / 2) / sqrt(M), two for each direction (Choromanski et al. 2021). Positive, unbiased, MSE

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>relu(W x headDim^-1/4) + offset, "generalised attention" (Choromanski et al. 2021): a kernel of its own that estimates no softmax and never overflows.</summary>
 public sealed class ReluFeatures : RandomFeatures

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>
 /// Trigonometric features of the softmax kernel: cos(W x) and sin(W x), times exp(norm(x)^2 / 2) / sqrt(rows), two for each direction (Rahimi and Recht 2007). Unbiased, MSE

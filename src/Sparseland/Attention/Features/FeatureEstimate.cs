@@ -2,7 +2,7 @@ using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>Which features estimate exp(q . k).</summary>
 public enum FeatureKind

@@ -2,7 +2,7 @@ using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>
 /// Attention with phi(q) . phi(k) in place of exp(scale q . k) (Katharopoulos et al. 2020; Choromanski et al. 2021): O = phi(Q) (phi(K)^T V) / (phi(Q) (phi(K)^T 1)), in O(T M d) and never a

@@ -2,7 +2,7 @@ using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>What the feature maps share: random directions w, the rows of W, drawn once and independent of the data.</summary>
 /// <remarks>The directions are held as numbers, not as a tensor: a map needs no disposal and works on every device.</remarks>

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sparseland.Attention.Linear;
+namespace Sparseland.Attention.Features;
 
 /// <summary>Positive features of the softmax kernel, exp(W x - norm(x)^2 / 2) / sqrt(M) (Choromanski et al. 2021, FAVOR+): unbiased, MSE exp(q . k)^2 (e^z - 1) / M with z = norm(q + k)^2.</summary>
 public sealed class PositiveFeatures : RandomFeatures
