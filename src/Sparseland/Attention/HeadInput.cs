@@ -1,0 +1,23 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Attention;
+
+/// <summary>What the kernels without a matrix of scores check beyond <see cref="AttentionShape"/>, before they compute.</summary>
+internal static class HeadInput
+{
+    /// <summary>Sizes that fit, values that are finite, and in the causal case a key for each query.</summary>
+    public static AttentionShape Check(Tensor q, Tensor k, Tensor v, bool causal = false)
+    {
+        AttentionShape shape = AttentionShape.Of(q, k, v, causal);
+        if (causal && shape.Offset > 0) throw new ArgumentException($"There are {shape.Tokens} queries and {shape.Keys} keys; here each query has its own key.", nameof(k));
+        AttentionShape.CheckFinite(q, k, v);
+        return shape;
+    }
+
+    /// <summary>The same where there are no values.</summary>
+    public static AttentionShape Check(Tensor q, Tensor k, bool causal = false) => Check(q, k, k, causal);
+
+    /// <summary>Each key and value head as often as query heads share it.</summary>
+    public static Tensor Shared(Tensor x, int group) => group == 1 ? x : x.repeat_interleave(group, 1);
+}
