@@ -60,21 +60,24 @@ public sealed class BertBlock : Module, ILinearPlaces
     /// <param name="layer">Block, for the hook.</param>
     /// <param name="x">[batch, tokens, dModel].</param>
     /// <param name="keys">True where a key may be seen [batch, 1, 1, tokens]; null where all may.</param>
-    /// <param name="hook">Reads and replaces activations; null for none.</param>
-    internal Tensor Run(int layer, Tensor x, Tensor? keys, IActivationHook? hook)
+    /// <param name="call">A hook reads and replaces activations, a method takes the place of the attention.</param>
+    internal Tensor Run(int layer, Tensor x, Tensor? keys, ModelCall call)
     {
+        IActivationHook? hook = call.Hook;
         Tensor input = hook.At(layer, Activation.AttentionInput, x);
-        Tensor middle = AttentionNorm.call(x + hook.At(layer, Activation.AttentionOutput, _output.call(Attention.Join(Attend(layer, input, keys, hook)))));
+        Tensor middle = AttentionNorm.call(x + hook.At(layer, Activation.AttentionOutput, _output.call(CausalAttention.Join(Attend(layer, input, keys, call)))));
         Tensor up = hook.At(layer, Activation.MlpUp, _up.call(hook.At(layer, Activation.MlpInput, middle)));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up));
         return MlpNorm.call(middle + hook.At(layer, Activation.MlpOutput, _down.call(hidden)));
     }
 
     /// <summary>softmax(Q K^T / sqrt(headDim)) V, each token over all that stand.</summary>
-    private Tensor Attend(int layer, Tensor x, Tensor? keys, IActivationHook? hook)
+    private Tensor Attend(int layer, Tensor x, Tensor? keys, ModelCall call)
     {
-        Tensor Heads(Activation activation, LinearPlace linear) => hook.At(layer, activation, Attention.Split(linear.call(x), _heads));
+        IActivationHook? hook = call.Hook;
+        Tensor Heads(Activation activation, LinearPlace linear) => hook.At(layer, activation, CausalAttention.Split(linear.call(x), _heads));
         Tensor q = Heads(Activation.Queries, _query), k = Heads(Activation.Keys, _key), v = Heads(Activation.Values, _value), output;
+        if (call.Attention.Of(new(layer, 1 / Math.Sqrt(q.shape[3]), Causal: false, keys?.flatten(1)), q, k, v, hook) is { } other) return hook.At(layer, Activation.HeadOutputs, other);
         if (hook is null || !hook.Wants(new(layer, Activation.AttentionPattern)))
         {
             output = keys is null ? functional.scaled_dot_product_attention(q, k, v) : functional.scaled_dot_product_attention(q, k, v, keys);

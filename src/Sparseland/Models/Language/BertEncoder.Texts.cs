@@ -81,7 +81,7 @@ public sealed partial class BertEncoder
         {
             using var inner = NewDisposeScope();
             (Tensor tokens, Tensor? mask) = Pad([.. batch.Select(i => ids[i])]);
-            Tensor pooled = Pool(Run(tokens, mask, null, hook, cancel), mask, options.Pooling ?? Pooling);
+            Tensor pooled = Pool(Run(tokens, mask, null, new(hook), cancel), mask, options.Pooling ?? Pooling);
             if (options.Normalize) pooled = nn.functional.normalize(pooled, p: 2, dim: 1);
             vectors.index_copy_(0, tensor(batch.Select(i => (long)i).ToArray()), pooled.to(ScalarType.Float32).to(CPU));
             progress?.Report(new(done += batch.Length, texts.Count));

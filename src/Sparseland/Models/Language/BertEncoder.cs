@@ -86,19 +86,20 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
     /// <param name="mask">True where a token stands [batch, tokens]; null where all do.</param>
     /// <param name="types">Segment of each token [batch, tokens], int64, from 0; null for the first segment everywhere.</param>
     /// <param name="hook">Reads and replaces activations; null for none.</param>
+    /// <param name="attention">Takes the place of the attention in every block; null, the default, for the model's own.</param>
     /// <returns>[batch, tokens, dModel]; of no meaning where no token stands.</returns>
     /// <exception cref="ArgumentException">
     /// Wrong shape or type, an id outside the vocabulary, more tokens than the context, a row without any token, a hook for a place that the
     /// model has not, or a hook's shape.
     /// </exception>
-    public Tensor Hidden(Tensor ids, Tensor? mask = null, Tensor? types = null, IActivationHook? hook = null)
+    public Tensor Hidden(Tensor ids, Tensor? mask = null, Tensor? types = null, IActivationHook? hook = null, IAttentionMethod? attention = null)
     {
         CheckIds(ids, nameof(ids), Config.Vocabulary);
         if (types is not null) CheckIds(types, nameof(types), Config.TokenTypes);
         if (types is not null && !types.shape.SequenceEqual(ids.shape)) throw new ArgumentException($"types are [{Shape(types)}], but ids are [{Shape(ids)}].", nameof(types));
         if (mask is not null) CheckMask(mask, ids.shape);
         hook.Check(Config.Layers, Serves);
-        return Run(ids, mask, types, hook, CancellationToken.None);
+        return Run(ids, mask, types, new(hook, Attention: attention), CancellationToken.None);
     }
 
     /// <summary>BERT's own summary of a text, tanh(Pooler(first token)). Sentence encoders do not use it; see <see cref="Encode"/>.</summary>
@@ -129,14 +130,15 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
         hook.Check(Config.Layers, Serves);
         int last = Enumerable.Range(0, Config.Layers).Last(layer => Enum.GetValues<Activation>().Any(a => Serves(a) && hook.Wants(new(layer, a))));
         using var scope = NewDisposeScope();
-        Run(ids, mask, null, hook, cancel, last + 1);
+        Run(ids, mask, null, new(hook), cancel, last + 1);
     }
 
     /// <summary><see cref="Hidden"/> of ids that are known to be right, ended between blocks.</summary>
-    internal Tensor HiddenOf(Tensor ids, Tensor? mask, CancellationToken cancel) => Run(ids, mask, null, null, cancel);
+    internal Tensor HiddenOf(Tensor ids, Tensor? mask, CancellationToken cancel) => Run(ids, mask, null, default, cancel);
 
-    private Tensor Run(Tensor ids, Tensor? mask, Tensor? types, IActivationHook? hook, CancellationToken cancel, int? layers = null)
+    private Tensor Run(Tensor ids, Tensor? mask, Tensor? types, ModelCall call, CancellationToken cancel, int? layers = null)
     {
+        IActivationHook? hook = call.Hook;
         using var scope = NewDisposeScope();
         Device device = Embeddings.device;
         Tensor Here(Tensor x) => x.device_type == device.type ? x : x.to(device);
@@ -149,7 +151,7 @@ public sealed partial class BertEncoder : Module<Tensor, Tensor>
             cancel.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
             Tensor before = hook.At(layer, Activation.ResidualBefore, x);
-            x = inner.MoveToOuter(hook.At(layer, Activation.ResidualAfter, _blocks[layer].Run(layer, before, keys, hook)));
+            x = inner.MoveToOuter(hook.At(layer, Activation.ResidualAfter, _blocks[layer].Run(layer, before, keys, call)));
         }
 
         return scope.MoveToOuter(x);

@@ -83,7 +83,7 @@ public sealed class Gpt2 : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids).add(_positions.weight!.narrow(0, position, ids.shape[1]));
 
-    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, ModelCall call) => _blocks[layer].Run(layer, x, call);
 
     private protected override Tensor LastNorm(Tensor x) => _norm.call(x);
 
@@ -131,22 +131,23 @@ public sealed class Gpt2Block : Module, ILinearPlaces
 
     IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places => [("attn.c_attn", _queryKeyValue), ("attn.c_proj", _output), ("mlp.c_fc", _up), ("mlp.c_proj", _down)];
 
-    internal Tensor Run(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
+    internal Tensor Run(int layer, Tensor x, ModelCall call)
     {
+        IActivationHook? hook = call.Hook;
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        x = x + hook.At(layer, Activation.AttentionOutput, _output.call(Attention.Join(Attend(layer, normed, hook, cache))));
+        x = x + hook.At(layer, Activation.AttentionOutput, _output.call(CausalAttention.Join(Attend(layer, normed, call))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
         Tensor up = hook.At(layer, Activation.MlpUp, _up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up, TorchSharp.Modules.GELU.Approximate.tanh));
         return x + hook.At(layer, Activation.MlpOutput, _down.call(hidden));
     }
 
-    private Tensor Attend(int layer, Tensor x, IActivationHook? hook, KeyValueCache? cache)
+    private Tensor Attend(int layer, Tensor x, ModelCall call)
     {
+        IActivationHook? hook = call.Hook;
         Tensor[] parts = _queryKeyValue.call(x).chunk(3, 2);
-        Tensor Split(Tensor part) => Attention.Split(part, _config.Heads);
+        Tensor Split(Tensor part) => CausalAttention.Split(part, _config.Heads);
         Tensor q = hook.At(layer, Activation.Queries, Split(parts[0])), k = hook.At(layer, Activation.Keys, Split(parts[1])), v = hook.At(layer, Activation.Values, Split(parts[2]));
-        if (cache is not null) (k, v) = cache.Extend(layer, k, v);
-        return Attention.Causal(q, k, v, layer, hook);
+        return CausalAttention.Of(q, k, v, layer, call);
     }
 }

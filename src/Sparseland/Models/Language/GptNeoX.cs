@@ -84,7 +84,7 @@ public sealed class GptNeoX : LanguageModel
 
     private protected override Tensor Embed(Tensor ids, int position) => _tokens.call(ids);
 
-    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, ModelCall call) => _blocks[layer].Run(layer, x, rotation!.Value, call);
 
     private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
 
@@ -142,23 +142,24 @@ public sealed class GptNeoXBlock : Module, ILinearPlaces
     IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places =>
         [("attention.query_key_value", _queryKeyValue), ("attention.dense", _output), ("mlp.dense_h_to_4h", _up), ("mlp.dense_4h_to_h", _down)];
 
-    internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
+    internal Tensor Run(int layer, Tensor x, Rotation rotation, ModelCall call)
     {
+        IActivationHook? hook = call.Hook;
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor after = x + hook.At(layer, Activation.AttentionOutput, _output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
+        Tensor after = x + hook.At(layer, Activation.AttentionOutput, _output.call(CausalAttention.Join(Attend(layer, normed, rotation, call))));
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(_config.ParallelResidual ? x : after));
         Tensor up = hook.At(layer, Activation.MlpUp, _up.call(normed));
         Tensor hidden = hook.At(layer, Activation.MlpHidden, functional.gelu(up));
         return after + hook.At(layer, Activation.MlpOutput, _down.call(hidden));
     }
 
-    private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
+    private Tensor Attend(int layer, Tensor x, Rotation rotation, ModelCall call)
     {
-        Tensor[] parts = Attention.Split(_queryKeyValue.call(x), _config.Heads).chunk(3, 3);
+        IActivationHook? hook = call.Hook;
+        Tensor[] parts = CausalAttention.Split(_queryKeyValue.call(x), _config.Heads).chunk(3, 3);
         Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(parts[0]));
         Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(parts[1]));
         Tensor v = hook.At(layer, Activation.Values, parts[2]);
-        if (cache is not null) (k, v) = cache.Extend(layer, k, v);
-        return Attention.Causal(q, k, v, layer, hook);
+        return CausalAttention.Of(q, k, v, layer, call);
     }
 }

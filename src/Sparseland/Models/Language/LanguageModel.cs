@@ -59,12 +59,13 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <param name="hook">Reads and replaces activations; null for none.</param>
     /// <param name="cache">Holds the tokens before these and takes these in; null for none.</param>
     /// <param name="lastOnly">Logits of the last place alone, [batch, 1, vocabulary]: what generation needs. Default false.</param>
+    /// <param name="attention">Takes the place of the attention in every block; null, the default, for the model's own.</param>
     /// <returns>[batch, tokens, vocabulary].</returns>
-    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, a hook for a place that the model has not, or a hook's shape.</exception>
-    public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false)
+    /// <exception cref="ArgumentException">Wrong shape or type, an id outside the vocabulary, more tokens than the context, a cache of other sizes, a hook for a place that the model has not, a hook's shape, or a method for a model whose attention has windows or caps.</exception>
+    public Tensor Logits(Tensor ids, IActivationHook? hook = null, KeyValueCache? cache = null, bool lastOnly = false, IAttentionMethod? attention = null)
     {
         using var scope = NewDisposeScope();
-        Tensor x = Run(ids, hook, cache, Layers);
+        Tensor x = Run(ids, new(hook, cache, attention), Layers);
         cache?.Advance((int)ids.shape[1]);
         if (lastOnly) x = x.narrow(1, x.shape[1] - 1, 1);
         return scope.MoveToOuter(Scores(LastNorm(x)));
@@ -80,7 +81,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         hook.Check(Layers, Serves);
         int last = Enumerable.Range(0, Layers).Last(layer => Enum.GetValues<Activation>().Any(a => Serves(a) && hook.Wants(new(layer, a))));
-        Run(ids, hook, cache: null, last + 1);
+        Run(ids, new(hook), last + 1);
     }
 
     /// <summary>The residual stream before the first block: embeddings, with positions where the model adds them here.</summary>
@@ -111,7 +112,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         hook?.Begin(0);
         Begins?.Invoke(0);
         Tensor before = hook.At(layer, Activation.ResidualBefore, residual);
-        Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual), hook, null));
+        Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, Rotate(0, residual), new(hook)));
         return ReferenceEquals(after, residual) ? after : scope.MoveToOuter(after);
     }
 
@@ -168,10 +169,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>The residual stream after some blocks.</summary>
-    private Tensor Run(Tensor ids, IActivationHook? hook, KeyValueCache? cache, int layers, TokenTree? tree = null)
+    private Tensor Run(Tensor ids, ModelCall call, int layers, TokenTree? tree = null)
     {
+        (IActivationHook? hook, KeyValueCache? cache, IAttentionMethod? attention) = call;
         CheckIds(ids, cache?.Count ?? 0);
         hook.Check(Layers, Serves);
+        if (attention is not null) CheckPlainAttention((cache?.Count ?? 0) + ids.shape[1]);
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
         Tensor x = Embed(ids, cache?.Count ?? 0);
@@ -182,7 +185,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         {
             using var inner = NewDisposeScope();
             Tensor before = hook.At(layer, Activation.ResidualBefore, x);
-            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, rotation, hook, cache));
+            Tensor after = hook.At(layer, Activation.ResidualAfter, Block(layer, before, rotation, call));
 
             // A gradient needs the values of a block again; its graph keeps them, whatever is disposed here.
             x = inner.MoveToOuter(after);
@@ -198,7 +201,12 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     private protected abstract Tensor Embed(Tensor ids, int position);
 
     /// <summary>One block, from the residual stream before it to the one after it.</summary>
-    private protected abstract Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache);
+    private protected abstract Tensor Block(int layer, Tensor x, Rotation? rotation, ModelCall call);
+
+    /// <summary>Refuses another attention where the model's own is more than a softmax over all earlier keys.</summary>
+    private protected virtual void CheckPlainAttention(long keys)
+    {
+    }
 
     /// <summary>How queries and keys are turned at the positions of a residual stream [batch, tokens, dModel]; null where positions are learned.</summary>
     private protected virtual Rotation? Rotate(int from, Tensor x) => null;
@@ -212,7 +220,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         int first = cache.Count - tree.Start;
         Tensor ids = tensor(tree.Ids.Skip(first).Select(t => (long)t).ToArray(), [1, tree.Count - first]);
-        Tensor x = Run(ids, hook, cache, Layers, tree);
+        Tensor x = Run(ids, new(hook, cache), Layers, tree);
         cache.Advance(tree.Count - first);
         return scope.MoveToOuter(Scores(LastNorm(x)));
     }

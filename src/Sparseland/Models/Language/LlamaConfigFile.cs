@@ -98,10 +98,11 @@ internal static class LlamaConfigFile
         throw new ArgumentException($"A config.json of model_type '{type}' cannot say {string.Join(", ", lost)} of this config; choose the Family that has them.", nameof(config));
     }
 
-    /// <summary>The same decoder with the head's width stated, and no window where no block has one.</summary>
+    /// <summary>The same decoder with the head's width stated, a grown base as such, and no window where no block has one.</summary>
     private static LlamaConfig Plain(LlamaConfig config)
     {
         config = config.Heads > 0 ? config with { HeadWidth = config.HeadDim } : config;
+        if (config.Scaling is { Kind: RotaryScalingKind.Ntk } ntk) config = config with { RopeTheta = ntk.Grown(config.RopeTheta, config.HeadDim), Scaling = null };
         bool windowed = config.WindowEvery > 0 && Enumerable.Range(0, Math.Max(config.Layers, 0)).Any(l => config.WindowOf(l) is not null);
         return windowed ? config : config with { Window = null, WindowFrom = 0, WindowEvery = 1 };
     }

@@ -27,10 +27,11 @@ public static class Perplexity
     /// <param name="hook">Replaces activations: what does a change of them cost? Null, the default, for none.</param>
     /// <param name="progress">Windows done.</param>
     /// <param name="cancel">Checked between batches.</param>
+    /// <param name="attention">Takes the place of the model's attention; null, the default, for its own.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or a token outside the vocabulary.</exception>
     public static TextLoss Of(
         LanguageModel model, TokenText text, int? length = null, int? stride = null, int? batch = null, IActivationHook? hook = null,
-        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default, IAttentionMethod? attention = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(text);
@@ -51,7 +52,7 @@ public static class Perplexity
         model.eval();
         try
         {
-            return Sum(model, text, [.. starts], window, together, hook, progress, cancel);
+            return Sum(model, text, [.. starts], window, together, new(hook, Attention: attention), progress, cancel);
         }
         finally
         {
@@ -59,7 +60,7 @@ public static class Perplexity
         }
     }
 
-    private static TextLoss Sum(LanguageModel model, TokenText text, int[] starts, int window, int batch, IActivationHook? hook, IProgress<ProgressReport>? progress, CancellationToken cancel)
+    private static TextLoss Sum(LanguageModel model, TokenText text, int[] starts, int window, int batch, ModelCall call, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         using IDisposable off = no_grad();
         double sum = 0;
@@ -72,7 +73,7 @@ public static class Perplexity
             int[] some = starts[from..Math.Min(starts.Length, from + batch)];
             (Tensor ids, Tensor next) = text.Windows(some, window);
             next = next.to(model.Embeddings.device);
-            Tensor losses = nn.functional.cross_entropy(model.Logits(ids, hook).flatten(0, 1), next.flatten(), reduction: nn.Reduction.None).view(some.Length, window).to(ScalarType.Float64);
+            Tensor losses = nn.functional.cross_entropy(model.Logits(ids, call.Hook, attention: call.Attention).flatten(0, 1), next.flatten(), reduction: nn.Reduction.None).view(some.Length, window).to(ScalarType.Float64);
             for (int w = 0; w < some.Length; w++)
             {
                 // Tokens up to `counted` have been predicted by the windows before.

@@ -17,6 +17,12 @@ public enum RotaryScalingKind
 
     /// <summary>As Llama 3.1: by wavelength, short ones stay, long ones are divided, those between are blended.</summary>
     Llama3,
+
+    /// <summary>
+    /// The base is multiplied by factor^(turned / (turned - 2)) once and for all ("NTK-aware", bloc97 2023): high frequencies hardly change, low ones are
+    /// divided by the factor. A config.json says it as a larger rope_theta.
+    /// </summary>
+    Ntk,
 }
 
 /// <summary>Scaled rotary positions, with the formulas of Hugging Face's transformers; rope_scaling or rope_parameters of a config.json.</summary>
@@ -55,6 +61,10 @@ public sealed record RotaryScaling
     /// <summary>truncate of yarn: the ends of the ramp are rounded outwards to whole pairs. Default true.</summary>
     public bool Truncate { get; init; } = true;
 
+    /// <summary>Scaling that needs no training: the base of the frequencies grown by factor^(turned / (turned - 2)).</summary>
+    /// <param name="factor">At least 1; about three times the ratio of the lengths serves small models best.</param>
+    public static RotaryScaling Ntk(double factor) => new() { Kind = RotaryScalingKind.Ntk, Factor = factor };
+
     /// <summary>What cosines and sines are multiplied with.</summary>
     public double Amplitude
     {
@@ -62,8 +72,8 @@ public sealed record RotaryScaling
         {
             if (Kind != RotaryScalingKind.Yarn) return 1;
             if (AttentionFactor is { } given) return given;
-            double Grown(double by) => Factor <= 1 ? 1 : (0.1 * by * Math.Log(Factor)) + 1;
-            return MScale is { } one && MScaleAllDim is { } all && one != 0 && all != 0 ? Grown(one) / Grown(all) : Grown(1);
+            double Raised(double by) => Factor <= 1 ? 1 : (0.1 * by * Math.Log(Factor)) + 1;
+            return MScale is { } one && MScaleAllDim is { } all && one != 0 && all != 0 ? Raised(one) / Raised(all) : Raised(1);
         }
     }
 
@@ -75,7 +85,7 @@ public sealed record RotaryScaling
         if (!Enum.IsDefined(Kind)) throw new ArgumentOutOfRangeException(nameof(Kind), Kind, "Kind is no kind of scaling.");
         if (!(Factor >= 1) || !double.IsFinite(Factor)) throw new ArgumentOutOfRangeException(nameof(Factor), Factor, "Factor must be at least 1 and finite.");
         if (Original is < 1) throw new ArgumentOutOfRangeException(nameof(Original), Original, "Original must be positive.");
-        if (Kind == RotaryScalingKind.Dynamic && turned <= 2) throw new ArgumentException($"Dynamic scaling needs more than one turned pair, but {turned} entries are turned.", nameof(Kind));
+        if (Kind is RotaryScalingKind.Dynamic or RotaryScalingKind.Ntk && turned <= 2) throw new ArgumentException($"{Kind} scaling needs more than one turned pair, but {turned} entries are turned.", nameof(Kind));
         if (Kind == RotaryScalingKind.Llama3)
         {
             if (Original is null) throw new ArgumentException("Llama3 scaling needs Original, the length before scaling.", nameof(Original));
@@ -92,10 +102,10 @@ public sealed record RotaryScaling
         }
     }
 
-    /// <summary>The longest sequence: the config's context, or Factor times the length before scaling where that is more. Llama3's configs state the scaled length.</summary>
+    /// <summary>The longest sequence: the config's context, or Factor times the length before scaling where that is more. Llama3 and NTK state the scaled length.</summary>
     /// <param name="context">max_position_embeddings.</param>
     internal int Longest(int context) =>
-        Kind == RotaryScalingKind.Llama3 ? context : (int)Math.Min(int.MaxValue, Math.Max(context, Math.Floor(Factor * (Original ?? context))));
+        Kind is RotaryScalingKind.Llama3 or RotaryScalingKind.Ntk ? context : (int)Math.Min(int.MaxValue, Math.Max(context, Math.Floor(Factor * (Original ?? context))));
 
     /// <summary>Angle per position of each pair.</summary>
     /// <param name="turned">Entries of a head that are turned.</param>
@@ -106,6 +116,7 @@ public sealed record RotaryScaling
     {
         if (Kind == RotaryScalingKind.Dynamic)
             return Plain(turned, theta * Math.Pow((Factor * Math.Max(length, context) / context) - (Factor - 1), turned / (turned - 2.0)));
+        if (Kind == RotaryScalingKind.Ntk) return Plain(turned, Grown(theta, turned));
         double[] plain = Plain(turned, theta);
         return Kind switch
         {
@@ -114,6 +125,9 @@ public sealed record RotaryScaling
             _ => Ramped(plain, turned, theta, Original ?? context),
         };
     }
+
+    /// <summary>The base of NTK scaling.</summary>
+    internal double Grown(double theta, int turned) => theta * Math.Pow(Factor, turned / (turned - 2.0));
 
     /// <summary>theta^(-2i/turned).</summary>
     internal static double[] Plain(int turned, double theta) => [.. Enumerable.Range(0, turned / 2).Select(i => Math.Pow(theta, -2.0 * i / turned))];

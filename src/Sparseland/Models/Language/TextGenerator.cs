@@ -45,10 +45,11 @@ public static class TextGenerator
     /// <param name="hook">Replaces activations on the way: steering. Null, the default, for none.</param>
     /// <param name="progress">Tokens made.</param>
     /// <param name="cancel">Checked before each token.</param>
+    /// <param name="attention">Takes the place of the model's attention, for the prompt and for each token behind it; null, the default, for its own.</param>
     /// <exception cref="ArgumentException">An empty prompt, or an option out of its range.</exception>
     public static IReadOnlyList<int> Generate(
         LanguageModel model, IReadOnlyList<int> prompt, GenerationOptions? options = null, IActivationHook? hook = null,
-        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default, IAttentionMethod? attention = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(prompt);
@@ -70,7 +71,7 @@ public static class TextGenerator
                 seen = [.. next];
             }
 
-            float[] logits = Logits(model, next, hook, cache);
+            float[] logits = Logits(model, next, new(hook, cache, attention));
             int token = Choose(logits, options, ref random);
             made.Add(token);
             if (token == options.StopAt) break;
@@ -132,10 +133,10 @@ public static class TextGenerator
         return (Array.ConvertAll(keys, p => p.Id), top);
     }
 
-    private static float[] Logits(LanguageModel model, List<int> tokens, IActivationHook? hook, KeyValueCache cache)
+    private static float[] Logits(LanguageModel model, List<int> tokens, ModelCall call)
     {
         using var scope = NewDisposeScope();
         Tensor ids = tensor(tokens.Select(t => (long)t).ToArray(), [1, tokens.Count]);
-        return model.Logits(ids, hook, cache, lastOnly: true).flatten().to(ScalarType.Float32).contiguous().data<float>().ToArray();
+        return model.Logits(ids, call.Hook, call.Cache, lastOnly: true, call.Attention).flatten().to(ScalarType.Float32).contiguous().data<float>().ToArray();
     }
 }

@@ -83,6 +83,41 @@ public sealed class TinyLM : LanguageModel
         return LogitsOf(tree, hook, cache);
     }
 
+    /// <summary>
+    /// The same weights, copied, with positions for longer texts: <c>WithContext(1024, RotaryScaling.Ntk(12))</c> reads four times the length that the model was
+    /// trained on without training, if it only needs what stands near; it does not learn to look further back.
+    /// </summary>
+    /// <param name="context">Longest sequence of the copy, positive.</param>
+    /// <param name="scaling">How positions reach there; null, the default, for as they are.</param>
+    /// <returns>A model of its own, to be disposed by the caller.</returns>
+    /// <exception cref="ArgumentException">The context is not positive, or the scaling's values do not fit.</exception>
+    /// <exception cref="InvalidOperationException">The model has layers of another kind in the place of its own, or scaled positions already.</exception>
+    public TinyLM WithContext(int context, RotaryScaling? scaling = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(context);
+        if (Config.Scaling is { } there) throw new InvalidOperationException($"The model has {there.Kind} positions already; begin with the model as it was trained.");
+        scaling = scaling is { Original: null } ? scaling with { Original = Config.Context } : scaling;
+        LlamaConfig longer = Config with { Context = context, Scaling = scaling };
+        var copy = new TinyLM(longer, device: null);
+        try
+        {
+            Dictionary<string, Tensor> from = state_dict(), to = copy.state_dict();
+            if (to.Keys.FirstOrDefault(name => !from.ContainsKey(name)) is { } missing)
+                throw new InvalidOperationException($"The model has no '{missing}': layers were replaced. Merge them first.");
+            if (from.Count != to.Count) throw new InvalidOperationException("The model has parameters that a plain decoder has not: layers were replaced. Merge them first.");
+            using IDisposable off = no_grad();
+            copy.to(Embeddings.dtype).to(Embeddings.device);
+            foreach ((string name, Tensor target) in copy.state_dict()) target.copy_(from[name]);
+            copy.train(training);
+            return copy;
+        }
+        catch
+        {
+            copy.Dispose();
+            throw;
+        }
+    }
+
     internal override WeightLayout Layout => LlamaLayout.Of(Config);
 
     internal override string ConfigJson => Config.ToJson();
@@ -99,7 +134,13 @@ public sealed class TinyLM : LanguageModel
 
     private protected override bool Serves(Activation activation) => Enum.IsDefined(activation);
 
-    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, IActivationHook? hook, KeyValueCache? cache) => _blocks[layer].Run(layer, x, rotation!.Value, hook, cache);
+    private protected override Tensor Block(int layer, Tensor x, Rotation? rotation, ModelCall call) => _blocks[layer].Run(layer, x, rotation!.Value, call);
+
+    private protected override void CheckPlainAttention(long keys)
+    {
+        if (Config.AttentionCap is not null || Enumerable.Range(0, Layers).Any(l => Config.WindowOf(l) < keys))
+            throw new ArgumentException("Another attention is for models without caps, and without windows that are shorter than the text.", "attention");
+    }
 
     private protected override Rotation? Rotate(int from, Tensor x) => _positions.At(from, x.shape[1], x.dtype, x.device);
 
@@ -215,10 +256,11 @@ public sealed class LlamaBlock : Module, ILinearPlaces
         ("mlp.gate_proj", _gate), ("mlp.up_proj", _up), ("mlp.down_proj", _down),
     ];
 
-    internal Tensor Run(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
+    internal Tensor Run(int layer, Tensor x, Rotation rotation, ModelCall call)
     {
+        IActivationHook? hook = call.Hook;
         Tensor normed = hook.At(layer, Activation.AttentionInput, AttentionNorm.call(x));
-        Tensor attention = Normed(AttentionOutputNorm, _output.call(Attention.Join(Attend(layer, normed, rotation, hook, cache))));
+        Tensor attention = Normed(AttentionOutputNorm, _output.call(CausalAttention.Join(Attend(layer, normed, rotation, call))));
         x = x + hook.At(layer, Activation.AttentionOutput, attention);
         normed = hook.At(layer, Activation.MlpInput, MlpNorm.call(x));
         Tensor gate = hook.At(layer, Activation.MlpGate, _gate.call(normed)), up = hook.At(layer, Activation.MlpUp, _up.call(normed));
@@ -229,13 +271,13 @@ public sealed class LlamaBlock : Module, ILinearPlaces
 
     private static Tensor Normed(RootMeanSquareNorm? norm, Tensor x) => norm is null ? x : norm.call(x);
 
-    private Tensor Attend(int layer, Tensor x, Rotation rotation, IActivationHook? hook, KeyValueCache? cache)
+    private Tensor Attend(int layer, Tensor x, Rotation rotation, ModelCall call)
     {
-        Tensor Split(LinearPlace projection, int heads) => Attention.Split(projection.call(x), heads);
+        IActivationHook? hook = call.Hook;
+        Tensor Split(LinearPlace projection, int heads) => CausalAttention.Split(projection.call(x), heads);
         Tensor q = hook.At(layer, Activation.Queries, rotation.Apply(Normed(QueryNorm, Split(_query, _config.Heads))));
         Tensor k = hook.At(layer, Activation.Keys, rotation.Apply(Normed(KeyNorm, Split(_key, _config.KeyValueHeads))));
         Tensor v = hook.At(layer, Activation.Values, Split(_value, _config.KeyValueHeads));
-        if (cache is not null) (k, v) = cache.Extend(layer, k, v);
-        return Attention.Causal(q, k, v, layer, hook, rotation.Hidden is null ? _rule : _rule with { Hidden = rotation.Hidden });
+        return CausalAttention.Of(q, k, v, layer, call, rotation.Hidden is null ? _rule : _rule with { Hidden = rotation.Hidden });
     }
 }

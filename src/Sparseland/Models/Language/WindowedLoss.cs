@@ -25,8 +25,9 @@ public sealed record WindowedLoss(IReadOnlyList<double> Losses, int Length, doub
     /// <param name="windows">Most windows; null, the default, for all.</param>
     /// <param name="hook">Replaces activations; null, the default, for none.</param>
     /// <param name="cancel">Checked between batches.</param>
+    /// <param name="attention">Takes the place of the model's attention; null, the default, for its own.</param>
     /// <exception cref="ArgumentException">A number is out of its range, or the text is shorter than a window.</exception>
-    public static WindowedLoss Of(LanguageModel model, TokenText text, int length, int? windows = null, IActivationHook? hook = null, CancellationToken cancel = default)
+    public static WindowedLoss Of(LanguageModel model, TokenText text, int length, int? windows = null, IActivationHook? hook = null, CancellationToken cancel = default, IAttentionMethod? attention = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         int[] starts = Starts(text, length, model.Context, windows);
@@ -42,7 +43,7 @@ public sealed record WindowedLoss(IReadOnlyList<double> Losses, int Length, doub
                 cancel.ThrowIfCancellationRequested();
                 using DisposeScope scope = NewDisposeScope();
                 (Tensor ids, Tensor next) = text.Windows(starts.AsSpan(from, Math.Min(together, starts.Length - from)), length);
-                parts.Add(OfLogits(model.Logits(ids, hook), next.to(model.Embeddings.device)));
+                parts.Add(OfLogits(model.Logits(ids, hook, attention: attention), next.to(model.Embeddings.device)));
             }
 
             return new([.. parts.SelectMany(p => p.Losses)], length, parts.Sum(p => p.Right) / ((double)starts.Length * length));

@@ -11,7 +11,7 @@ namespace Sparseland.Models.Language;
 internal readonly record struct AttentionRule(double? Scale = null, double? Cap = null, int? Window = null, Tensor? Hidden = null);
 
 /// <summary>Causal attention of several query heads per key and value head (Vaswani et al. 2017; Ainslie et al. 2023).</summary>
-internal static class Attention
+internal static class CausalAttention
 {
     private const long PieceTokens = 512;
 
@@ -20,10 +20,18 @@ internal static class Attention
     /// <param name="k">[batch, keyValueHeads, keys, headDim]; the last keys are those of the tokens.</param>
     /// <param name="v">[batch, keyValueHeads, keys, headDim].</param>
     /// <param name="layer">Block, for the hook.</param>
-    /// <param name="hook">Sees the pattern, if it wants it, and the heads' outputs.</param>
+    /// <param name="call">A hook sees the pattern, if it wants it, and the heads' outputs; a cache holds keys and values before these; a method takes the place of all below.</param>
     /// <param name="rule">Scale, cap and window of the scores.</param>
     /// <returns>[batch, heads, tokens, headDim].</returns>
-    public static Tensor Causal(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook, AttentionRule rule = default)
+    public static Tensor Of(Tensor q, Tensor k, Tensor v, int layer, ModelCall call, AttentionRule rule = default)
+    {
+        IActivationHook? hook = call.Hook;
+        if (call.Cache is not null) (k, v) = call.Cache.Extend(layer, k, v);
+        if (call.Attention.Of(new(layer, rule.Scale ?? 1 / Math.Sqrt(q.shape[3]), Causal: true), q, k, v, hook) is { } output) return hook.At(layer, Activation.HeadOutputs, output);
+        return Of(q, k, v, layer, hook, rule);
+    }
+
+    private static Tensor Of(Tensor q, Tensor k, Tensor v, int layer, IActivationHook? hook, AttentionRule rule)
     {
         long tokens = q.shape[2], keys = k.shape[2], width = q.shape[3], shared = q.shape[1] / k.shape[1];
         if (rule.Scale is { } scale && scale != 1 / Math.Sqrt(width)) q = q.mul(scale * Math.Sqrt(width));
