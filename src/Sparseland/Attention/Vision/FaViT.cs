@@ -31,7 +31,7 @@ public sealed class FaViT : nn.Module<Tensor, Tensor>
         _head = nn.Linear(options.Widths[^1], options.Classes);
         for (int i = 0; i < _stages.Length; i++) register_module($"stage{i + 1}", _stages[i]);
         register_module("head", _head);
-        Start(seed);
+        MapAttention.Start(this, seed, 1 / Math.Sqrt(2 * options.Depths.Sum()));
     }
 
     /// <summary>Sizes.</summary>
@@ -90,22 +90,6 @@ public sealed class FaViT : nn.Module<Tensor, Tensor>
         Tensor map = images.mul(2).sub(1);
         foreach (Stage stage in _stages) map = stage.call(map);
         return scope.MoveToOuter(_head.call(map.mean([2L, 3L])));
-    }
-
-    private void Start(long seed)
-    {
-        using var generator = new Generator(unchecked((ulong)seed));
-        using IDisposable off = no_grad();
-        using DisposeScope scope = NewDisposeScope();
-        double residual = 1 / Math.Sqrt(2 * Options.Depths.Sum());
-        foreach ((string name, Parameter parameter) in named_parameters().OrderBy(p => p.name, StringComparer.Ordinal))
-        {
-            long[] shape = parameter.shape;
-            bool adds = name.EndsWith(".out.weight", StringComparison.Ordinal) || name.EndsWith(".down.weight", StringComparison.Ordinal), alone = name.Contains("depthwise") || name.Contains("position");
-            if (shape.Length == 2) parameter.copy_(randn(shape, generator: generator).mul_((adds ? residual : 1) / Math.Sqrt(shape[1])));
-            else if (shape.Length == 4) parameter.copy_(randn(shape, generator: generator).mul_(Math.Sqrt(2.0 / (shape[2] * shape[3] * (alone ? 1 : shape[0])))));
-            else if (name.EndsWith("bias", StringComparison.Ordinal)) parameter.zero_();
-        }
     }
 
     /// <summary>One resolution: from a map to the next smaller one.</summary>

@@ -42,10 +42,12 @@ public sealed record FaViTOptions
         Classes = 10, Widths = [32, 64, 128], Depths = [1, 1, 1], Heads = [1, 2, 4], Reductions = [4, 2, 1], MlpRatios = [4, 4, 4], StemKernel = 3, StemStride = 1,
     };
 
-    /// <summary>A quarter of its work, for comparisons of many trainings: a stem of stride 2, maps of 14 and 7, reductions 2 and 1.</summary>
-    public static FaViTOptions Fast28 { get; } = new()
+    /// <summary>
+    /// One stage alone, a map of 14 x 14 with reduction 2, for comparisons of attentions in many trainings: in several stages the last map is a single window, where every attention is dense.
+    /// </summary>
+    public static FaViTOptions Flat28 { get; } = new()
     {
-        Classes = 10, Widths = [32, 64], Depths = [2, 2], Heads = [1, 2], Reductions = [2, 1], MlpRatios = [2, 2], StemKernel = 3, StemStride = 2,
+        Classes = 10, Widths = [16], Depths = [2], Heads = [1], Reductions = [2], MlpRatios = [2], StemKernel = 3, StemStride = 2,
     };
 
     /// <summary>Channels of the images. Default 3.</summary>
@@ -84,7 +86,7 @@ public sealed record FaViTOptions
     /// <summary>Whether windows are fused as the authors' code does (<see cref="WindowFusion.AsPublished"/>). Default false: the mean, as the paper says.</summary>
     public bool FusedAsPublished { get; init; }
 
-    /// <summary>The options of a name: "b0", "b1", "b2", "b3", "small28" or "fast28", in any case.</summary>
+    /// <summary>The options of a name: "b0", "b1", "b2", "b3", "small28" or "flat28", in any case.</summary>
     /// <param name="name">The name.</param>
     /// <exception cref="ArgumentException">There is no such name; the message has those that there are.</exception>
     public static FaViTOptions Named(string name)
@@ -97,8 +99,8 @@ public sealed record FaViTOptions
             "B2" => B2,
             "B3" => B3,
             "SMALL28" => Small28,
-            "FAST28" => Fast28,
-            _ => throw new ArgumentException($"There is no FaViT \"{name}\"; there are b0, b1, b2, b3, small28 and fast28.", nameof(name)),
+            "FLAT28" => Flat28,
+            _ => throw new ArgumentException($"There is no FaViT \"{name}\"; there are b0, b1, b2, b3, small28 and flat28.", nameof(name)),
         };
     }
 

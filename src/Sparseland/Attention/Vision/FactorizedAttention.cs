@@ -27,8 +27,9 @@ public sealed class FactorizedAttention : MapAttention
     /// <param name="window">Side of the fused map, odd and at least 3. Default 7.</param>
     /// <param name="asPublished">Whether windows are fused as the authors' code does (<see cref="WindowFusion.AsPublished"/>). Default false: the mean, as the paper says.</param>
     /// <param name="bias">Whether queries, keys and values have biases. Default true.</param>
+    /// <param name="seed">Seed of the weights. Default 1.</param>
     /// <exception cref="ArgumentException">Sizes are out of their range or do not divide one another.</exception>
-    public FactorizedAttention(int dim, int heads, int reduction, int window = 7, bool asPublished = false, bool bias = true)
+    public FactorizedAttention(int dim, int heads, int reduction, int window = 7, bool asPublished = false, bool bias = true, long seed = 1)
         : base(nameof(FactorizedAttention), dim, heads)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(reduction);
@@ -57,6 +58,7 @@ public sealed class FactorizedAttention : MapAttention
         register_module("pointwise", _pointwise);
         for (int i = 0; i < _locals.Length; i++) register_module($"local{i + 1}", _locals[i]);
         register_module("out", _output);
+        Start(this, seed, 1);
     }
 
     /// <summary>Stride of the global group and second dilation.</summary>

@@ -37,6 +37,26 @@ public abstract class MapAttention : nn.Module<Tensor, int, int, Tensor>
     /// <exception cref="ArgumentException">The sizes do not fit the layer.</exception>
     public abstract long AttentionMacs(int height, int width);
 
+    /// <summary>
+    /// First weights of the layers of this room: linear ones normal with variance 1 / inputs, those whose output is added to a stream times a factor; convolutions normal with variance
+    /// 2 / (kernel * outputs of a group); biases 0. The weights depend on the seed and the sizes alone.
+    /// </summary>
+    internal static void Start(nn.Module network, long seed, double added)
+    {
+        using var generator = new Generator(unchecked((ulong)seed));
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        foreach ((string name, TorchSharp.Modules.Parameter parameter) in network.named_parameters().OrderBy(p => p.name, StringComparer.Ordinal))
+        {
+            long[] shape = parameter.shape;
+            bool adds = name.EndsWith("out.weight", StringComparison.Ordinal) || name.EndsWith("down.weight", StringComparison.Ordinal);
+            bool alone = name.Contains("depthwise", StringComparison.Ordinal) || name.Contains("position", StringComparison.Ordinal);
+            if (shape.Length == 2) parameter.copy_(randn(shape, generator: generator).mul_((adds ? added : 1) / Math.Sqrt(shape[1])));
+            else if (shape.Length == 4) parameter.copy_(randn(shape, generator: generator).mul_(Math.Sqrt(2.0 / (shape[2] * shape[3] * (alone ? 1 : shape[0])))));
+            else if (name.EndsWith("bias", StringComparison.Ordinal)) parameter.zero_();
+        }
+    }
+
     /// <summary>Refuses tokens of another shape.</summary>
     private protected void Check(Tensor x, int height, int width)
     {

@@ -23,8 +23,9 @@ public sealed class WindowAttention : MapAttention
     /// <param name="window">Side of a window, odd and at least 3; null for one window as large as the map: dense attention. Default 7.</param>
     /// <param name="shift">Places by which the windows are moved down and to the right, from 0 to below the window; without effect on a map of one window. Default 0.</param>
     /// <param name="bias">Whether queries, keys and values have biases. Default true.</param>
+    /// <param name="seed">Seed of the weights. Default 1.</param>
     /// <exception cref="ArgumentException">Sizes are out of their range or do not divide one another.</exception>
-    public WindowAttention(int dim, int heads, int? window = 7, int shift = 0, bool bias = true)
+    public WindowAttention(int dim, int heads, int? window = 7, int shift = 0, bool bias = true, long seed = 1)
         : base(nameof(WindowAttention), dim, heads)
     {
         if (dim % heads != 0) throw new ArgumentException($"{heads} heads cannot share {dim} channels.", nameof(heads));
@@ -35,6 +36,7 @@ public sealed class WindowAttention : MapAttention
         register_module("qkv", _queryKeyValue);
         register_module("position", _position);
         register_module("out", _output);
+        Start(this, seed, 1);
     }
 
     /// <summary>Side of a window; null for the whole map.</summary>
