@@ -44,7 +44,7 @@ public sealed record StructureSelection(SlicedMatrix Matrix, Support Units)
     /// <param name="matrix">The matrix.</param>
     /// <param name="scores">[layers, units], finite.</param>
     /// <param name="end">Smallest or largest.</param>
-    /// <param name="budget">Over all layers together (<see cref="Budget.Global"/>), or as many in each (<see cref="Budget.PerRow"/>).</param>
+    /// <param name="budget">Over all layers together (<see cref="Budget.Global"/>), or as many in each (<see cref="Budget.PerRow(int)"/>).</param>
     /// <exception cref="ArgumentException">Scores of another shape or not finite, or a budget that does not fit or selects nothing.</exception>
     public static StructureSelection ByScore(SlicedMatrix matrix, Tensor scores, ScoreEnd end, Budget budget)
     {

@@ -38,6 +38,24 @@ internal unsafe interface ILanes<V>
 
     /// <summary>Cut to low and high; NaN stays.</summary>
     static abstract V Clamp(V value, V low, V high);
+
+    /// <summary>a + b.</summary>
+    static abstract V Add(V a, V b);
+
+    /// <summary>a - b.</summary>
+    static abstract V Subtract(V a, V b);
+
+    /// <summary>a b.</summary>
+    static abstract V Multiply(V a, V b);
+
+    /// <summary>The larger of each two; NaN where one is.</summary>
+    static abstract V Max(V a, V b);
+
+    /// <summary>Lanes of a mask from one, the others from another.</summary>
+    static abstract V Select(V mask, V inside, V outside);
+
+    /// <summary>2^x for x of at most 0, to 2e-7 of itself: 0 below -126, where numbers lose their precision, and for -infinity; NaN stays.</summary>
+    static abstract V PowerOfTwo(V x);
 }
 
 /// <summary>Sixteen: AVX-512.</summary>
@@ -73,6 +91,35 @@ internal readonly unsafe struct Lanes16 : ILanes<Vector512<float>>
     // The instruction gives its second operand where one is NaN.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Clamp(Vector512<float> value, Vector512<float> low, Vector512<float> high) => Avx512F.Min(high, Avx512F.Max(low, value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Max(Vector512<float> a, Vector512<float> b) => Vector512.Max(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Select(Vector512<float> mask, Vector512<float> inside, Vector512<float> outside) => Vector512.ConditionalSelect(mask, inside, outside);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> PowerOfTwo(Vector512<float> x)
+    {
+        Vector512<float> tiny = Vector512.LessThan(x, Vector512.Create(Exp2.Lowest)), whole = Vector512.Round(x), rest = x - whole, sum = Vector512.Create(Exp2.C6);
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(Exp2.C5));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(Exp2.C4));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(Exp2.C3));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(Exp2.C2));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512.Create(Exp2.C1));
+        sum = Vector512.FusedMultiplyAdd(sum, rest, Vector512<float>.One);
+        Vector512<int> exponent = Vector512.ConvertToInt32Native(whole) + Vector512.Create(127);
+        return Vector512.AndNot(sum * (Vector512.ShiftLeft(exponent, 23)).AsSingle(), tiny);
+    }
 }
 
 /// <summary>Eight: AVX2.</summary>
@@ -107,6 +154,35 @@ internal readonly unsafe struct Lanes8 : ILanes<Vector256<float>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Clamp(Vector256<float> value, Vector256<float> low, Vector256<float> high) => Avx.Min(high, Avx.Max(low, value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.Max(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Select(Vector256<float> mask, Vector256<float> inside, Vector256<float> outside) => Vector256.ConditionalSelect(mask, inside, outside);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> PowerOfTwo(Vector256<float> x)
+    {
+        Vector256<float> tiny = Vector256.LessThan(x, Vector256.Create(Exp2.Lowest)), whole = Vector256.Round(x), rest = x - whole, sum = Vector256.Create(Exp2.C6);
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256.Create(Exp2.C5));
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256.Create(Exp2.C4));
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256.Create(Exp2.C3));
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256.Create(Exp2.C2));
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256.Create(Exp2.C1));
+        sum = Vector256.FusedMultiplyAdd(sum, rest, Vector256<float>.One);
+        Vector256<int> exponent = Vector256.ConvertToInt32Native(whole) + Vector256.Create(127);
+        return Vector256.AndNot(sum * (Vector256.ShiftLeft(exponent, 23)).AsSingle(), tiny);
+    }
 }
 
 /// <summary>One: the reference.</summary>
@@ -141,4 +217,28 @@ internal readonly unsafe struct Lanes1 : ILanes<float>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Clamp(float value, float low, float high) => value < low ? low : value > high ? high : value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Add(float a, float b) => a + b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Subtract(float a, float b) => a - b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Multiply(float a, float b) => a * b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(float a, float b) => MathF.Max(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Select(float mask, float inside, float outside) => mask != 0 ? inside : outside;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float PowerOfTwo(float x) => x < Exp2.Lowest ? 0 : MathF.Pow(2, x);
+}
+
+/// <summary>2^x = 2^round(x) times a series in the rest, ln(2)^k / k!.</summary>
+internal static class Exp2
+{
+    public const float Lowest = -126, C1 = 0.69314718056f, C2 = 0.24022650696f, C3 = 0.05550410866f, C4 = 0.00961812911f, C5 = 0.00133335581f, C6 = 0.00015403530f;
 }

@@ -20,6 +20,11 @@ public abstract record Budget
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is negative.</exception>
     public static Budget PerRow(int k) => new PerRowBudget(NotNegative(k, nameof(k)));
 
+    /// <summary>Of each row its own number of highest entries: causal attention, whose first rows have few keys; budgets that several heads share.</summary>
+    /// <param name="counts">[rows]: entries kept in each row, not negative and at most the row's length; copied.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A count is negative.</exception>
+    public static Budget PerRow(IReadOnlyList<int> counts) => new RowCountsBudget(Counts(counts));
+
     /// <summary>The <paramref name="m"/> highest of each column: feature-choice autoencoders.</summary>
     /// <param name="m">Entries kept in each column, not negative and at most the number of rows.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="m"/> is negative.</exception>
@@ -28,16 +33,7 @@ public abstract record Budget
     /// <summary>Of each column its own number of highest entries: feature choice with frequencies that follow a law.</summary>
     /// <param name="counts">[columns]: entries kept in each column, not negative and at most the number of rows; copied.</param>
     /// <exception cref="ArgumentOutOfRangeException">A count is negative.</exception>
-    public static Budget PerColumn(IReadOnlyList<int> counts)
-    {
-        ArgumentNullException.ThrowIfNull(counts);
-        for (int i = 0; i < counts.Count; i++)
-        {
-            if (counts[i] < 0) throw new ArgumentOutOfRangeException(nameof(counts), counts[i], $"counts[{i}] is {counts[i]}; a count is not negative.");
-        }
-
-        return new ColumnCountsBudget([.. counts]);
-    }
+    public static Budget PerColumn(IReadOnlyList<int> counts) => new ColumnCountsBudget(Counts(counts));
 
     /// <summary>The <paramref name="k"/> highest of the whole matrix: BatchTopK, mutual choice, global pruning.</summary>
     /// <param name="k">Entries kept altogether, not negative and at most rows x columns.</param>
@@ -115,6 +111,27 @@ public abstract record Budget
     private protected static ArgumentException NotTiled(Budget budget, int size, string dimension, int length) =>
         new($"{budget} needs a number of {dimension} that is a multiple of {size}; the scores have {length}.", nameof(budget));
 
+    private protected static int HashOf(IReadOnlyList<int> counts)
+    {
+        var hash = new HashCode();
+        foreach (int count in counts) hash.Add(count);
+        return hash.ToHashCode();
+    }
+
+    private protected static string Listed(IReadOnlyList<int> counts, string what) =>
+        counts.Count <= 4 ? $"[{string.Join(", ", counts)}]" : $"[{string.Join(", ", counts.Take(3))}, ... {counts.Count} {what}]";
+
+    private static int[] Counts(IReadOnlyList<int> counts)
+    {
+        ArgumentNullException.ThrowIfNull(counts);
+        for (int i = 0; i < counts.Count; i++)
+        {
+            if (counts[i] < 0) throw new ArgumentOutOfRangeException(nameof(counts), counts[i], $"counts[{i}] is {counts[i]}; a count is not negative.");
+        }
+
+        return [.. counts];
+    }
+
     private static int NotNegative(int value, string name)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(value, name);
@@ -128,7 +145,7 @@ public abstract record Budget
     }
 }
 
-/// <summary>See <see cref="Budget.PerRow"/>.</summary>
+/// <summary>See <see cref="Budget.PerRow(int)"/>.</summary>
 /// <param name="K">Entries kept in each row.</param>
 public sealed record PerRowBudget(int K) : Budget
 {
@@ -138,6 +155,27 @@ public sealed record PerRowBudget(int K) : Budget
 
     /// <inheritdoc/>
     public override string ToString() => $"PerRow({K})";
+}
+
+/// <summary>See <see cref="Budget.PerRow(IReadOnlyList{int})"/>.</summary>
+/// <param name="Counts">Entries kept in each row.</param>
+public sealed record RowCountsBudget(IReadOnlyList<int> Counts) : Budget
+{
+    /// <inheritdoc/>
+    public override long CountFor(int rows, int columns)
+    {
+        if (Counts.Count != rows) throw new ArgumentException($"{this} has {Counts.Count} counts for {rows} rows.", "budget");
+        return rows == 0 || (Counts.Max() is var most && most <= columns) ? Counts.Sum(count => (long)count) : throw TooMany(this, "entries", Counts.Max(), "a row", columns);
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(RowCountsBudget? other) => other is not null && Counts.SequenceEqual(other.Counts);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashOf(Counts);
+
+    /// <inheritdoc/>
+    public override string ToString() => $"PerRow({Listed(Counts, "rows")})";
 }
 
 /// <summary>See <see cref="Budget.PerColumn(int)"/>.</summary>
@@ -167,15 +205,10 @@ public sealed record ColumnCountsBudget(IReadOnlyList<int> Counts) : Budget
     public bool Equals(ColumnCountsBudget? other) => other is not null && Counts.SequenceEqual(other.Counts);
 
     /// <inheritdoc/>
-    public override int GetHashCode()
-    {
-        var hash = new HashCode();
-        foreach (int count in Counts) hash.Add(count);
-        return hash.ToHashCode();
-    }
+    public override int GetHashCode() => HashOf(Counts);
 
     /// <inheritdoc/>
-    public override string ToString() => Counts.Count <= 4 ? $"PerColumn([{string.Join(", ", Counts)}])" : $"PerColumn([{string.Join(", ", Counts.Take(3))}, ... {Counts.Count} columns])";
+    public override string ToString() => $"PerColumn({Listed(Counts, "columns")})";
 }
 
 /// <summary>See <see cref="Budget.Global"/>.</summary>

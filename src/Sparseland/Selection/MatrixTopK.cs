@@ -27,6 +27,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
     internal Support Select(ReadOnlySpan<T> scores, int rows, int columns, Budget budget) => budget switch
     {
         PerRowBudget b => PerRow(scores, rows, columns, b.K),
+        RowCountsBudget b => RowCounts(scores, rows, columns, OffsetsOf(b.Counts)),
         PerColumnBudget b => PerColumn(scores, rows, columns, EvenOffsets(columns, b.M)),
         ColumnCountsBudget b => PerColumn(scores, rows, columns, OffsetsOf(b.Counts)),
         GlobalBudget b => Global(scores, rows, columns, b.K),
@@ -42,6 +43,14 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         int[] offsets = EvenOffsets(rows, k);
         int[] selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
         SelectRows(scores, rows, columns, k, selected, columns);
+        return Support.Trusted(rows, columns, offsets, selected);
+    }
+
+    private Support RowCounts(ReadOnlySpan<T> scores, int rows, int columns, int[] offsets)
+    {
+        int[] selected = GC.AllocateUninitializedArray<int>(offsets[^1]);
+        ForRows(scores, rows, columns, null, columns, (row, entries, scratch) =>
+            _kernel.Select(entries, offsets[row + 1] - offsets[row], selected.AsSpan(offsets[row]..offsets[row + 1]), scratch));
         return Support.Trusted(rows, columns, offsets, selected);
     }
 
@@ -209,11 +218,11 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         ForRows(scores, rows, length, k, columns, (row, entries, scratch) => _kernel.Select(entries, k, selected.AsSpan(row * k, k), scratch));
 
     /// <summary>
-    /// Works on each row, in chunks of rows shared out to threads. The work returns the index of the row's first NaN;
+    /// Works on each row, in chunks of rows shared out to threads; k is the most that a row selects, null for any number. The work returns the index of the row's first NaN;
     /// the first of all is refused by its place in a matrix of that many columns.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ForRows(ReadOnlySpan<T> scores, int rows, int length, int k, int columns, RowWork work)
+    private void ForRows(ReadOnlySpan<T> scores, int rows, int length, int? k, int columns, RowWork work)
     {
         long firstNaN = long.MaxValue;
         var gate = new Lock();
@@ -222,7 +231,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             T* source = address;
             ForChunks(rows, Math.Max(1, ChunkScores / Math.Max(1, length)), (from, to) =>
             {
-                using RowKernel<T>.IScratch scratch = _kernel.Rent(length, k);
+                using RowKernel<T>.IScratch scratch = k is { } most ? _kernel.Rent(length, most) : _kernel.RentForAny(length);
                 for (int row = from; row < to; row++)
                 {
                     long start = (long)row * length;

@@ -10,7 +10,7 @@ namespace Sparseland.Selection;
 /// </summary>
 /// <remarks>
 /// An SAE reads its code as <c>Gather(scores)</c> (the values, in the same order) beside <see cref="ColumnIndices"/>;
-/// under <see cref="Budget.PerRow"/> both are [rows, k] when viewed so.
+/// under <see cref="Budget.PerRow(int)"/> both are [rows, k] when viewed so.
 /// </remarks>
 public sealed partial class Support : IEquatable<Support>
 {

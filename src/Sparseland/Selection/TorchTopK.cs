@@ -28,6 +28,7 @@ internal static class TorchTopK
         return budget switch
         {
             PerRowBudget b => PerRow(scores, rows, columns, b.K),
+            RowCountsBudget b => RowCounts(scores, rows, columns, b),
             PerColumnBudget b => MatrixTopK<float>.FromColumns(HighestOfRows(scores.t(), b.M), rows, columns, MatrixTopK<float>.EvenOffsets(columns, b.M)),
             ColumnCountsBudget b => ColumnCounts(scores, rows, columns, b),
             GlobalBudget b => MatrixTopK<float>.FromFlat(HighestOfRows(scores.reshape(1, -1), b.K), rows, columns),
@@ -41,25 +42,36 @@ internal static class TorchTopK
     private static Support PerRow(Tensor scores, int rows, int columns, int k) =>
         Support.Trusted(rows, columns, MatrixTopK<float>.EvenOffsets(rows, k), HighestOfRows(scores, k));
 
-    private static Support ColumnCounts(Tensor scores, int rows, int columns, ColumnCountsBudget budget)
+    private static Support RowCounts(Tensor scores, int rows, int columns, RowCountsBudget budget)
     {
         int[] starts = MatrixTopK<float>.OffsetsOf(budget.Counts);
-        int[] byColumn = new int[starts[^1]];
-        int most = columns == 0 ? 0 : budget.Counts.Max();
-        if (byColumn.Length == 0)
-            return Support.Empty(rows, columns);
+        if (starts[^1] == 0) return Support.Empty(rows, columns);
+        return Support.Trusted(rows, columns, starts, Ranked(scores, budget.Counts, starts));
+    }
 
-        // In the order of their scores, so that each column can stop at its own number.
-        (_, Tensor order) = scores.t().sort(1, descending: true, stable: true);
+    /// <summary>Of each row of scores its own number of highest, ascending.</summary>
+    private static int[] Ranked(Tensor scores, IReadOnlyList<int> counts, int[] starts)
+    {
+        int most = counts.Max();
+        int[] chosen = new int[starts[^1]];
+
+        // In the order of their scores, so that each row can stop at its own number.
+        (_, Tensor order) = scores.sort(1, descending: true, stable: true);
         ReadOnlySpan<int> ranked = MemoryMarshal.Cast<byte, int>(order.narrow(1, 0, most).to(ScalarType.Int32).cpu().contiguous().bytes);
-        for (int column = 0; column < columns; column++)
+        for (int row = 0; row < counts.Count; row++)
         {
-            Span<int> part = byColumn.AsSpan(starts[column], budget.Counts[column]);
-            ranked.Slice(column * most, part.Length).CopyTo(part);
+            Span<int> part = chosen.AsSpan(starts[row], counts[row]);
+            ranked.Slice(row * most, part.Length).CopyTo(part);
             part.Sort();
         }
 
-        return MatrixTopK<float>.FromColumns(byColumn, rows, columns, starts);
+        return chosen;
+    }
+
+    private static Support ColumnCounts(Tensor scores, int rows, int columns, ColumnCountsBudget budget)
+    {
+        int[] starts = MatrixTopK<float>.OffsetsOf(budget.Counts);
+        return starts[^1] == 0 ? Support.Empty(rows, columns) : MatrixTopK<float>.FromColumns(Ranked(scores.t(), budget.Counts, starts), rows, columns, starts);
     }
 
     private static Support NofM(Tensor scores, int rows, int columns, NofMBudget budget)
