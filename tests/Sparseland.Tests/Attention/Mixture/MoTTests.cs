@@ -156,7 +156,7 @@ public class MoTTests
         Assert.InRange(Apart(cat([first, second], 1), whole), 0, 1e-12);
         Tensor Hooked(Activation activation) => model.Logits(ids, ActivationHook.Replace(new(1, activation), t => t.clone()));
         foreach (Activation activation in new[] { Activation.AttentionOutput, Activation.MlpOutput, Activation.Keys, Activation.AttentionPattern, Activation.ResidualAfter }) Assert.InRange(Apart(Hooked(activation), whole), 0, 1e-12);
-        Assert.True(Apart(model.Logits(ids, ActivationHook.Replace(new(0, Activation.AttentionOutput), zeros_like)), whole) > 1e-3);
+        Assert.True(Apart(model.Logits(ids, ActivationHook.Replace(new(0, Activation.AttentionOutput), t => zeros_like(t))), whole) > 1e-3);
         Assert.ThrowsAny<ArgumentException>(() => Hooked(Activation.MlpHidden));
         Assert.Throws<NotSupportedException>(() => model.RunBlock(0, model.EmbedTokens(ids)));
     }
