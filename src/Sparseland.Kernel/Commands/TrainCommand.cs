@@ -15,7 +15,7 @@ namespace Sparseland.Kernel.Commands;
 internal static class TrainCommand
 {
     /// <summary>Makes the command.</summary>
-    public static Command Create() => new("train", "Make a model that the notebooks share.") { TinyLm(), TrainRetrieversCommand.Create() };
+    public static Command Create() => new("train", "Make a model that the notebooks share.") { TinyLm(), TrainRetrieversCommand.Create(), TrainTaskLMCommand.Create() };
 
     private static Command TinyLm()
     {
