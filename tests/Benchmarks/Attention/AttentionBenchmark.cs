@@ -1,0 +1,102 @@
+using System.Globalization;
+using Sparseland.Attention;
+using Sparseland.Attention.Prefill;
+using Sparseland.Kernels;
+using Sparseland.Selection;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Benchmarks.Attention;
+
+/// <summary>
+/// Attention on the CPU, 8 heads of width 64: all keys against libtorch's scaled_dot_product_attention, forward and with gradients; a tenth of the blocks, and vertical-slash
+/// patterns with their estimate, against all keys by the same kernel, as the text grows.
+/// </summary>
+public class AttentionBenchmark : IQuickBenchmark
+{
+    private const int Heads = 8, HeadDim = 64;
+
+    /// <inheritdoc/>
+    public IEnumerable<Comparison> Comparisons()
+    {
+        using IDisposable off = no_grad();
+        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192 })
+        {
+            (Tensor q, Tensor k, Tensor v) = Draw(tokens);
+            yield return new(
+                $"all keys, {tokens} tokens", () => Free(ExactAttention.Attend(q, k, v)), "libtorch scaled_dot_product_attention",
+                () => nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true).Dispose(), tokens == 4096 ? 1 : 0, () => Rate(() => Free(ExactAttention.Attend(q, k, v)), AttentionCost.Cells(tokens)));
+        }
+
+        foreach (int tokens in new[] { 1024, 2048 })
+        {
+            (Tensor q, Tensor k, Tensor v) = Draw(tokens);
+            yield return new(
+                $"all keys with gradients, {tokens} tokens", () => Gradients(q, k, v, (a, b, c) => ExactAttention.Attend(a, b, c).Output), "libtorch scaled_dot_product_attention",
+                () => Gradients(q, k, v, (a, b, c) => nn.functional.scaled_dot_product_attention(a, b, c, is_casual: true)));
+        }
+
+        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192, 16384 })
+        {
+            (Tensor q, Tensor k, Tensor v) = Draw(tokens);
+            BlockSupport tenth = Tenth(tokens);
+            double share = tenth.Computed / (double)BlockSupport.Full(tokens).Computed;
+            yield return new(
+                $"a tenth of the blocks, {tokens} tokens", () => Free(SparseAttention.Attend(q, k, v, [tenth])), "all keys, the same kernel", () => Free(ExactAttention.Attend(q, k, v)),
+                tokens is 4096 or 16384 ? 5 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{share:P1} of the computed cells: at most {1 / share:F1} times"));
+            var options = new MInferenceOptions();
+            IReadOnlyList<BlockSupport> lines = PatternEstimator.Estimate([new VerticalSlash(Math.Min(tokens, 500), 100)], q, k, options);
+            yield return new(
+                $"500 columns and 100 slashes, estimate included, {tokens} tokens",
+                () => Free(SparseAttention.Attend(q, k, v, PatternEstimator.Estimate([new VerticalSlash(Math.Min(tokens, 500), 100)], q, k, options))), "all keys, the same kernel",
+                () => Free(ExactAttention.Attend(q, k, v)), tokens == 16384 ? 3 : 0,
+                () => string.Create(CultureInfo.InvariantCulture, $"{lines.Average(b => b.Density):P1} of the causal cells"));
+        }
+    }
+
+    private static (Tensor Q, Tensor K, Tensor V) Draw(int tokens)
+    {
+        var generator = new Generator(1);
+        Tensor One() => randn([1, Heads, tokens, HeadDim], generator: generator);
+        return (One(), One(), One());
+    }
+
+    private static void Free((Tensor Output, Tensor LogSumExp) result)
+    {
+        result.Output.Dispose();
+        result.LogSumExp.Dispose();
+    }
+
+    private static void Gradients(Tensor q, Tensor k, Tensor v, Func<Tensor, Tensor, Tensor, Tensor> attention)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable on = enable_grad();
+        Tensor[] leaves = [.. new[] { q, k, v }.Select(x => x.detach().clone().requires_grad_(true))];
+        attention(leaves[0], leaves[1], leaves[2]).sum().backward();
+    }
+
+    /// <summary>The diagonal block and others at random, a tenth of each row of blocks.</summary>
+    private static BlockSupport Tenth(int tokens)
+    {
+        int n = (tokens + 63) / 64;
+        var random = new Random(1);
+        bool[,] kept = new bool[n, n];
+        for (int r = 0; r < n; r++)
+        {
+            kept[r, r] = true;
+            int[] others = [.. Enumerable.Range(0, r)];
+            random.Shuffle(others);
+            foreach (int c in others.Take(((r + 1) / 10) - 1)) kept[r, c] = true;
+        }
+
+        return BlockSupport.FromBlocks(tokens, 64, Support.FromMask(tensor(kept)));
+    }
+
+    private static string Rate(Action work, long cells)
+    {
+        long begun = System.Diagnostics.Stopwatch.GetTimestamp();
+        work();
+        double rate = AttentionCost.Flops(cells, Heads, HeadDim) / System.Diagnostics.Stopwatch.GetElapsedTime(begun).TotalSeconds / 1e9;
+        return string.Create(CultureInfo.InvariantCulture, $"{rate:F0} thousand million operations a second over the causal cells; a dense product here does {MachineLimits.Measure().Gflops:F0}");
+    }
+}
