@@ -29,7 +29,8 @@ public interface IAttentionMethod
 /// <param name="Hook">Reads and replaces activations. Default none.</param>
 /// <param name="Cache">Holds earlier tokens. Default none.</param>
 /// <param name="Attention">In place of the model's attention. Default none.</param>
-internal readonly record struct ModelCall(IActivationHook? Hook = null, KeyValueCache? Cache = null, IAttentionMethod? Attention = null);
+/// <param name="State">What the model prepared from the tokens of this call, for all its blocks. Default nothing.</param>
+internal readonly record struct ModelCall(IActivationHook? Hook = null, KeyValueCache? Cache = null, IAttentionMethod? Attention = null, object? State = null);
 
 /// <summary>Asks methods and checks what they give.</summary>
 internal static class AttentionMethods

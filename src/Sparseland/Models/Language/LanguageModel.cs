@@ -174,7 +174,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
     /// <summary>The residual stream after some blocks.</summary>
     private Tensor Run(Tensor ids, ModelCall call, int layers, TokenTree? tree = null)
     {
-        (IActivationHook? hook, KeyValueCache? cache, IAttentionMethod? attention) = call;
+        (IActivationHook? hook, KeyValueCache? cache, IAttentionMethod? attention, _) = call;
         CheckIds(ids, cache?.Count ?? 0);
         hook.Check(Layers, Serves);
         bool own = cache is not null && cache.GetType() != typeof(KeyValueCache);
@@ -183,6 +183,8 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         if (own && hook is not null && Enumerable.Range(0, Layers).Any(l => hook.Wants(new(l, Activation.AttentionPattern)))) throw new ArgumentException($"A hook wants the pattern of an attention, which a {cache!.GetType().Name} computes without one.", nameof(hook));
         cache?.CheckFits(Layers, ids.shape[0], KeyValueShape.Heads, KeyValueShape.HeadDim);
         if (Embeddings.device_type != ids.device_type) ids = ids.to(Embeddings.device);
+        call = call with { State = Prepare(ids) };
+        using IDisposable? state = call.State as IDisposable;
         Tensor x = Embed(ids, cache?.Count ?? 0);
         Rotation? rotation = tree is null ? Rotate(cache?.Count ?? 0, x) : Rotate(tree, x);
         hook?.Begin(cache?.Count ?? 0);
@@ -205,6 +207,9 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
 
     /// <summary>Embeds tokens that begin at a position.</summary>
     private protected abstract Tensor Embed(Tensor ids, int position);
+
+    /// <summary>What the blocks of a call need to know of its tokens; disposed after the last block. Nothing by default.</summary>
+    private protected virtual object? Prepare(Tensor ids) => null;
 
     /// <summary>One block, from the residual stream before it to the one after it.</summary>
     private protected abstract Tensor Block(int layer, Tensor x, Rotation? rotation, ModelCall call);
