@@ -28,7 +28,7 @@ public class DenseSparseTests
         }
 
         Assert.Equal(0, new DenseSparseShape(4, 4, 2, 1, 1).IndexBits);
-        Assert.Equal(4, DenseSparseShape.ForRatio(8, 8, 1, block: 4, atoms: 4).NonZeros);
+        Assert.Equal(1, DenseSparseShape.ForRatio(8, 8, 1, block: 4, atoms: 1).NonZeros);
     }
 
     [Fact]
@@ -146,7 +146,7 @@ public class DenseSparseTests
         using var scope = NewDisposeScope();
         foreach (StfEstimator estimator in Enum.GetValues<StfEstimator>())
         {
-            using var stem = new Sequential(("only", nn.Linear(16, 20)));
+            using var stem = nn.Sequential(("only", nn.Linear(16, 20)));
             DenseSparseShape shape = new(20, 16, 8, 10, 2);
             StraightThroughFactorizer.Attach(stem, (_, _) => shape, new() { Estimator = estimator, SweepEvery = 1 });
             var layer = (StraightThroughFactorizer)LinearSlots.Of(stem)[0].Module;
@@ -192,7 +192,7 @@ public class DenseSparseTests
             Tensor x = randn([64, 16], generator: new Generator(1)), target = randn([64, 20], generator: new Generator(2));
             (Sequential Model, TrainingLoop Loop) Begin()
             {
-                var model = new Sequential(("only", nn.Linear(16, 20, hasBias: false)));
+                var model = nn.Sequential(("only", nn.Linear(16, 20, hasBias: false)));
                 using (no_grad()) ((Linear)LinearSlots.Of(model)[0].Module).weight!.copy_(randn([20, 16], generator: new Generator(5)));
                 StraightThroughFactorizer.Attach(model, (_, _) => new(20, 16, 8, 10, 2), new() { SweepEvery = 3 });
                 return (model, new TrainingLoop(model, new SampleBatches(x, target, 16), Losses.SquaredError(model), new() { Steps = 20, LearningRate = 0.03, WeightDecay = 0 }, StraightThroughFactorizer.Hooks(model)));
@@ -287,7 +287,7 @@ public class DenseSparseTests
         using Tensor zero = zeros([8, 8], dtype: ScalarType.Float64);
         using DenseSparseFactors nothing = DenseSparse.Factorize(zero, shape);
         Assert.Equal(0, nothing.Product().abs().max().item<double>());
-        using var tied = new Sequential(("a", nn.Linear(8, 8, hasBias: false)), ("b", nn.Linear(8, 8, hasBias: false)));
+        using var tied = nn.Sequential(("a", nn.Linear(8, 8, hasBias: false)), ("b", nn.Linear(8, 8, hasBias: false)));
         IReadOnlyList<LinearSlot> slots = LinearSlots.Of(tied);
         ((Linear)slots[1].Module).weight = ((Linear)slots[0].Module).weight;
         Assert.Contains("tied", Assert.Throws<ArgumentException>(() => StraightThroughFactorizer.Attach(tied, (_, _) => shape)).Message, StringComparison.Ordinal);
