@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using Tensor = TorchSharp.torch.Tensor;
 using Sparseland.Coding;
 using TorchSharp;
@@ -194,6 +195,7 @@ internal sealed class DenseSparseWork
 
     private ref double ErrorOf(int k, int row) => ref _errors[(k * _shape.Outputs) + row];
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double[] Gram(int k)
     {
         int r = _shape.Atoms;
@@ -227,6 +229,7 @@ internal sealed class DenseSparseWork
     }
 
     /// <summary>Least squares of a row on some atoms by Cholesky's factor; an atom that depends on those before it gets 0. Gives the squared error of the fit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Fit(int k, int row, ReadOnlySpan<long> atoms, double[] gram, Span<double> values, Span<double> fit, Span<double> scratch)
     {
         (int s, int r) = (_shape.NonZeros, _shape.Atoms);
@@ -261,6 +264,7 @@ internal sealed class DenseSparseWork
     }
 
     /// <summary>The row as its atoms give it, and the squared error.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Evaluate(int k, int row, ReadOnlySpan<long> atoms, ReadOnlySpan<double> values, Span<double> fit)
     {
         fit.Clear();
@@ -283,6 +287,7 @@ internal sealed class DenseSparseWork
     /// D + (S^T S + e)^-1 S^T (W - S D): least squares with a pull to where the basis is, so that directions the codes do not decide stay as they are and the error cannot rise. Then unit length, the coefficients
     /// taking the other's place.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void UpdateBasis(int k)
     {
         (int o, int s, int b, int r) = (_shape.Outputs, _shape.NonZeros, _shape.Block, _shape.Atoms);
@@ -340,6 +345,7 @@ internal sealed class DenseSparseWork
     }
 
     /// <summary>Solves (G + e) X = B in place of B [r, b], G symmetric with its lower half given.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Solve(double[] gram, double[] right, int r, int b)
     {
         double mean = 0;
