@@ -58,6 +58,21 @@ public static class StraightThrough
         return (mask.to(scores.dtype) + (scores - scores.detach())).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Any copy of a raw weight in its place: quantised, factored, projected. The gradient passes to the raw weight whole.</summary>
+    /// <param name="value">The copy; constant in the backward pass.</param>
+    /// <param name="raw">W, finite, of the same shape and type.</param>
+    /// <returns>The copy exactly.</returns>
+    /// <exception cref="ArgumentException">Another shape or type.</exception>
+    public static Tensor Value(Tensor value, Tensor raw)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        ArgumentNullException.ThrowIfNull(raw);
+        if (value.dtype != raw.dtype || !value.shape.SequenceEqual(raw.shape))
+            throw new ArgumentException($"value must be {raw.dtype} [{string.Join(", ", raw.shape)}], but is {value.dtype} [{string.Join(", ", value.shape)}].", nameof(value));
+        using DisposeScope scope = NewDisposeScope();
+        return (value.detach() + (raw - raw.detach())).MoveToOuterDisposeScope();
+    }
+
     /// <summary>1 for the scores that a pattern keeps, 0 for the others; the gradient passes to all of them, as in <see cref="Mask"/>.</summary>
     /// <param name="scores">[rows, columns], Float32 or Float64, finite; equal ones: the lower index is kept.</param>
     /// <param name="pattern">How many stay, and who competes with whom.</param>

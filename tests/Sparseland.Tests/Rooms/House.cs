@@ -22,6 +22,7 @@ internal static class House
     public static readonly (string From, string To, string Why)[] Pairs =
     [
         ("FineTuning", "LowRank", "adapters are factored layers, and updates are measured by their spectra"),
+        ("LowRank", "Coding", "DSFormer: a dense-sparse factorisation is dictionary learning with the rows of a weight as samples"),
     ];
 
     /// <summary>The layer of a room; the root namespace (Checked, ProgressReport) is below all.</summary>
