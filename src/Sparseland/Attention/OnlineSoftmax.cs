@@ -32,7 +32,7 @@ public sealed class OnlineSoftmax : IDisposable
         using DisposeScope scope = NewDisposeScope();
         if (scores.isnan().any().item<bool>()) throw new ArgumentException("scores hold NaN.", nameof(scores));
         Tensor most = _most is null ? scores.amax([-1L]) : maximum(_most, scores.amax([-1L])), finite = most.clamp_min(-1e30);
-        Tensor weights = (scores - finite.unsqueeze(-1)).exp(), sum = weights.sum(-1), weighted = weights.flatten(0, -3).view(-1, scores.shape[^2], scores.shape[^1]).bmm(values.view(-1, values.shape[^2], values.shape[^1])).view([.. scores.shape[..^1], values.shape[^1]]);
+        Tensor weights = (scores - finite.unsqueeze(-1)).exp(), sum = weights.sum(-1), weighted = weights.reshape(-1, scores.shape[^2], scores.shape[^1]).bmm(values.reshape(-1, values.shape[^2], values.shape[^1])).view([.. scores.shape[..^1], values.shape[^1]]);
         if (_most is not null)
         {
             Tensor shrink = (_most - finite).exp();

@@ -63,6 +63,7 @@ public sealed class BlockAttention(Func<PatternCall, IReadOnlyList<BlockSupport>
         if (!call.Causal) throw new NotSupportedException("Blocks are those of a causal attention; for an encoder take PatternAttention.");
         if (_choose(new(call, q, k, v)) is not { } blocks) return null;
         long heads = q.shape[0] * q.shape[1];
+        if (blocks.Count == 0 || heads % blocks.Count != 0) throw new ArgumentException($"choose gave blocks of {blocks.Count} heads for {heads}.", "choose");
         Computed += heads / blocks.Count * blocks.Sum(b => b.Computed);
         Allowed += heads * AttentionCost.Cells(q.shape[2], k.shape[2] - q.shape[2]);
         (Tensor output, Tensor logSumExp) = SparseAttention.Attend(q, k, v, blocks, call.Scale);

@@ -129,7 +129,7 @@ public static class Scatterbrain
         for (; end < pairs.Rows; end++)
         {
             widest = Math.Max(widest, pairs.Row(end).Length);
-            if (end > from && (end + 1 - from) * widest * perPair > Gathered) break;
+            if (end > from && (long)(end + 1 - from) * widest * perPair > Gathered) break;
         }
 
         return end;
@@ -155,7 +155,8 @@ public static class Scatterbrain
 
         // One scale for both parts: of the sparse one alone, the features could overflow.
         Tensor top = maximum(most, log.detach()), factor = log.sub(top).exp();
-        Tensor exact = scores.sub(top).exp().masked_fill(hidden, 0);
+        // Hidden before the exponential: an infinity there would make the gradient NaN.
+        Tensor exact = scores.sub(top).masked_fill(hidden, double.NegativeInfinity).exp();
         Tensor correction = exact.sub(estimates.mul(factor)).masked_fill(hidden, 0);
         Tensor sum = correction.sum(1, keepdim: true).add(Own(head.Denominator).mul(factor));
         Tensor least = exact.sum(1, keepdim: true).add(Own(head.Denominator).mul(factor)).detach().mul(Floor);

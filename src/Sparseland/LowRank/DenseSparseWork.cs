@@ -138,6 +138,7 @@ internal sealed class DenseSparseWork
         (int o, int s, int b) = (_shape.Outputs, _shape.NonZeros, _shape.Block);
         for (int k = 0; k < _shape.Blocks; k++)
         {
+            cancel.ThrowIfCancellationRequested();
             double[] gram = Gram(k);
             int block = k;
             ForRows(o, cancel, (from, to) =>
@@ -328,7 +329,7 @@ internal sealed class DenseSparseWork
     {
         if (Array.TrueForAll(used, u => u)) return;
         double[] errors = _errors.AsSpan(k * _shape.Outputs, _shape.Outputs).ToArray();
-        int[] worst = [.. Enumerable.Range(0, errors.Length).OrderByDescending(row => errors[row])];
+        int[] worst = [.. Enumerable.Range(0, errors.Length).Where(row => TensorPrimitives.Norm<double>(Row(k, row)) > 0).OrderByDescending(row => errors[row])];
         int next = 0;
         for (int j = 0; j < used.Length && next < worst.Length && errors[worst[next]] > 0; j++)
         {

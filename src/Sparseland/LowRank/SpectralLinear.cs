@@ -91,7 +91,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         long r = Options.Rank, rest = singular.shape[0] - r;
         (active_U, active_V) = (LinearOf.Owned(placedU.narrow(1, 0, r).contiguous()), LinearOf.Owned(placedV.narrow(1, 0, r).contiguous()));
         (frozen_U, frozen_V) = (placedU.narrow(1, r, rest).contiguous().DetachFromDisposeScope(), placedV.narrow(1, r, rest).contiguous().DetachFromDisposeScope());
-        bias = start.bias is null ? null : LinearOf.Owned(start.bias.detach().clone());
+        bias = start.bias is null ? null : LinearOf.Owned(start.bias.detach().cpu().clone());
         register_parameter("active_U", active_U);
         register_parameter("active_V", active_V);
         register_parameter("s", s);

@@ -136,7 +136,7 @@ public class CachingTests
         Assert.True(Far(model.Logits(ids, attention: pass), expected) < 1e-4);
         var thin = new PrunedCacheAttention((k, v, _) => (CachePruning.Prune(k, 0.9), CachePruning.Prune(v, 0.9)), residual: 150);
         Assert.True(Far(model.Logits(ids, attention: thin), expected) < 1e-4);
-        Assert.Equal(cache.DenseBytes, 2L * 2 * 2 * 150 * 24 * 4);
+        Assert.Equal(2L * 2 * 2 * 150 * 24 * 4, cache.DenseBytes);
 
         // Going back is possible within the dense part only.
         Assert.Throws<InvalidOperationException>(() => cache.Truncate(100));

@@ -52,12 +52,12 @@ public static class CachePruning
             scores = scores * weights;
         }
 
-        if (axis == PruneAxis.Token) return scope.MoveToOuter(values * Kept(scores, sparsity, rule));
+        if (axis == PruneAxis.Token) return scope.MoveToOuter(Only(values, Kept(scores, sparsity, rule)));
         long tokens = x.shape[2], whole = tokens / group * group;
         if (whole == 0) throw new ArgumentException($"{tokens} tokens are fewer than a group of {group}.", nameof(group));
         Tensor groups = scores.narrow(2, 0, whole).reshape(x.shape[0], x.shape[1], whole / group, group, x.shape[3]).transpose(3, 4);
         Tensor kept = Kept(groups, sparsity, rule).transpose(3, 4).reshape(x.shape[0], x.shape[1], whole, x.shape[3]);
-        return scope.MoveToOuter(cat([values.narrow(2, 0, whole) * kept, values.narrow(2, whole, tokens - whole)], 2));
+        return scope.MoveToOuter(cat([Only(values.narrow(2, 0, whole), kept), values.narrow(2, whole, tokens - whole)], 2));
     }
 
     /// <summary>Elements at random, as many of each token: what choosing by size must beat.</summary>
@@ -69,7 +69,7 @@ public static class CachePruning
         CheckCache(x, nameof(x));
         CheckShare(sparsity);
         using DisposeScope scope = NewDisposeScope();
-        return scope.MoveToOuter(x.detach() * Kept(rand(x.shape, generator: new Generator(unchecked((ulong)seed))), sparsity, KeepRule.Exact));
+        return scope.MoveToOuter(Only(x.detach(), Kept(rand(x.shape, generator: new Generator(unchecked((ulong)seed))), sparsity, KeepRule.Exact)));
     }
 
     /// <summary>Weights of key channels by the queries that will read them: of each channel the mean of |q| over the last queries, summed over the query heads that share the keys.</summary>
@@ -97,7 +97,7 @@ public static class CachePruning
         using DisposeScope scope = NewDisposeScope();
         Tensor scores = keys.detach().square().mean([2L]);
         if (queries is not null) scores = scores * Recent(queries, (int)keys.shape[1], last).square().mean([3L]).mean([2L]);
-        return scope.MoveToOuter(keys.detach() * Kept(scores, sparsity, KeepRule.Exact).unsqueeze(2));
+        return scope.MoveToOuter(Only(keys.detach(), Kept(scores, sparsity, KeepRule.Exact).unsqueeze(2)));
     }
 
     /// <summary>Elements that stay of n: n - floor(s n), with 0.7 * 128 = 89.6 -> 89 as the decimal number says.</summary>
@@ -114,6 +114,9 @@ public static class CachePruning
         long count = Math.Min(last, queries.shape[2]);
         return queries.detach().narrow(2, queries.shape[2] - count, count).reshape(queries.shape[0], keyValueHeads, queries.shape[1] / keyValueHeads, count, queries.shape[3]);
     }
+
+    /// <summary>What stays, and plain zeros: a product with 0 would leave -0.0 of what was negative, which a bitmap keeps as a number.</summary>
+    private static Tensor Only(Tensor values, Tensor kept) => values.masked_fill(kept.eq(0), 0);
 
     /// <summary>1 where an element of a last dimension stays.</summary>
     private static Tensor Kept(Tensor scores, double sparsity, KeepRule rule)

@@ -40,7 +40,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     public long Bytes => _heads.Sum(layer => layer.Sum(h => h.Bytes));
 
     /// <summary>Bytes that a dense cache of as many tokens holds.</summary>
-    public long DenseBytes => AttentionCost.CacheBytes(_heads.Length, _heads[0].Length, Count, _headDim);
+    public long DenseBytes => AttentionCost.CacheBytes(1, _heads[0].Length, _taken.Sum(t => (long)t), _headDim);
 
     /// <summary>Tokens that are packed, of every head.</summary>
     public int Packed => _heads[0][0].Packed;
@@ -64,7 +64,6 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     /// <exception cref="InvalidOperationException">The place lies among packed tokens, whose dense keys and values are gone.</exception>
     public override void Truncate(int count)
     {
-        int before = Count;
         if (count > 0 && count < Packed) throw new InvalidOperationException($"{Packed} tokens are packed, and their dense keys and values are gone: the cache can keep 0, or {Packed} to {Count} tokens, not {count}.");
         base.Truncate(count);
         for (int layer = 0; layer < _heads.Length; layer++)
@@ -72,7 +71,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
             foreach (PrunedHead head in _heads[layer])
             {
                 if (count == 0) head.Clear();
-                else head.Cut(before - count);
+                else head.Cut(_taken[layer] - count);
             }
 
             _taken[layer] = count;
@@ -137,6 +136,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     internal override Tensor? Attend(int layer, Tensor q, Tensor k, Tensor v, double scale)
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
+        if (_taken[layer] != Count) throw new InvalidOperationException($"Block {layer} holds {_taken[layer]} tokens, the cache {Count}: a pass was broken off, or the block was filled by hand. Truncate it to {Count} first.");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         if (_taken[layer] == 0)

@@ -126,7 +126,7 @@ public sealed class MoTModel : LanguageModel
         return dense;
     }
 
-    /// <summary>The modality of the tower that a parameter belongs to; null for what is shared.</summary>
+    /// <summary>The tower that a parameter belongs to; null for embeddings, positions and head. A layer that is not untied has tower 0 alone, which all modalities share.</summary>
     /// <param name="name">Name of the parameter.</param>
     public static int? TowerOf(string name)
     {

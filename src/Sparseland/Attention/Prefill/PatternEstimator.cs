@@ -36,7 +36,7 @@ public static class PatternEstimator
         new(Each(patterns, q, k, options ??= new(), scale, (pattern, tokens, index, blocks) => pattern switch
         {
             VerticalSlash => VerticalSlashIndex.ToExact(tokens, index!),
-            BlockTopK => AttentionPatterns.Blocks(tokens, options.Block, blocks!),
+            BlockTopK => BlockSupport.FromBlocks(tokens, options.Block, blocks!).ToSupport(),
             AShape a => AttentionPatterns.SinksAndWindow(tokens, a.Sinks, a.Window),
             _ => AttentionPatterns.Full(tokens),
         }));

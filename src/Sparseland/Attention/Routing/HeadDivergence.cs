@@ -7,7 +7,7 @@ namespace Sparseland.Attention.Routing;
 public static class HeadDivergence
 {
     /// <summary>Mean Jensen-Shannon divergence of two patterns over their rows: 0 for equal ones, ln 2 = 0.693 for disjoint ones.</summary>
-    /// <param name="first">Rows of sum one [..., tokens, keys].</param>
+    /// <param name="first">Rows of weights [..., tokens, keys], brought to sum one here: a token whose list shows it nothing has less.</param>
     /// <param name="second">Of the same shape.</param>
     /// <returns>In nats. Rows without any weight in one of the two are left out; NaN where none is left.</returns>
     /// <exception cref="ArgumentException">Shapes differ, or a weight is negative or not finite.</exception>
@@ -25,9 +25,10 @@ public static class HeadDivergence
             if (!x.isfinite().logical_and(x.ge(0)).all().item<bool>()) throw new ArgumentException($"{name} holds a weight that is negative or not finite.", name);
         }
 
+        Tensor counted = p.sum(-1).gt(0).logical_and(r.sum(-1).gt(0));
+        (p, r) = (p.div(p.sum(-1, keepdim: true).clamp_min(1e-300)), r.div(r.sum(-1, keepdim: true).clamp_min(1e-300)));
         Tensor mean = p.add(r).div(2);
         Tensor rows = Information(p, mean).add(Information(r, mean)).div(2);
-        Tensor counted = p.sum(-1).gt(0).logical_and(r.sum(-1).gt(0));
         return rows.masked_select(counted).mean().item<double>();
     }
 

@@ -71,7 +71,8 @@ public static class RoutingAttention
         if (maskByRank && !Equal(listsQ, listsK))
             throw new ArgumentException("A rank in the list of the queries says nothing about positions in another list of keys: queries would see later tokens. Mask by position.", nameof(maskByRank));
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(OverLists(q, k, v, listsQ, listsK, selfAttention, shape.Scale(scale)));
+        if (maskByRank && listsQ.diff(1, -1).le(0).any().item<bool>()) throw new ArgumentException("A rank says nothing about the position in a list that does not ascend.", nameof(listsQ));
+        return scope.MoveToOuter(OverLists(q, k, v, listsQ, listsK, selfAttention, shape.Scale(scale), maskByRank));
     }
 
     /// <summary>The mean of what tokens received in the lists that they stand in; zero where there is none.</summary>
@@ -93,11 +94,12 @@ public static class RoutingAttention
         return scope.MoveToOuter(sums.div(BalancedLists.Multiplicity(lists, tokens).clamp_min(1).unsqueeze(3)));
     }
 
-    private static Tensor OverLists(Tensor q, Tensor k, Tensor v, Tensor listsQ, Tensor listsK, bool selfAttention, double scale)
+    private static Tensor OverLists(Tensor q, Tensor k, Tensor v, Tensor listsQ, Tensor listsK, bool selfAttention, double scale, bool byRank = false)
     {
         Tensor scores = Gather(q, listsQ).matmul(Gather(k, listsK).transpose(3, 4)).mul(scale);
         Tensor own = listsQ.unsqueeze(4), others = listsK.unsqueeze(3);
-        return Scatter(Softmax(scores, others.gt(own), selfAttention ? null : others.eq(own)).matmul(Gather(v, listsK)), listsQ, (int)q.shape[2]);
+        long w = listsQ.shape[3];
+        return Scatter(Softmax(scores, byRank ? ones(w, w, dtype: ScalarType.Bool, device: q.device).triu(1) : others.gt(own), selfAttention ? null : others.eq(own)).matmul(Gather(v, listsK)), listsQ, (int)q.shape[2]);
     }
 
     /// <summary>Each token over the best earlier members of its cluster. Dense: the reference of what a ragged kernel would compute.</summary>

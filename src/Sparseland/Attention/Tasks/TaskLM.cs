@@ -24,10 +24,10 @@ public sealed class TaskLM : LanguageModel
 
     /// <summary>A decoder with random weights; the shift begins orthogonal.</summary>
     /// <param name="layers">Blocks. Default 2.</param>
-    /// <param name="width">Width of the residual stream; the MLP is twice as wide, and four query heads of half the width share two key and value heads. Even. Default 64.</param>
+    /// <param name="width">Width of the residual stream; the MLP is twice as wide, and four query heads of half the width share two key and value heads. A multiple of 4. Default 64.</param>
     /// <param name="context">Longest sequence; nothing in the model depends on it. Default 4,096.</param>
     /// <param name="seed">Seed of the weights. Default 1.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A size is not positive, or the width odd.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A size is not positive, or the width no multiple of 4.</exception>
     public TaskLM(int layers = 2, int width = 64, int context = 4096, long seed = 1)
         : base(nameof(TaskLM))
     {

@@ -26,7 +26,7 @@ public static class GradientReach
         Tensor leaf = x.detach().clone().requires_grad_(), output = layer(leaf);
         if (output.dim() != 3 || output.shape[0] != 1) throw new ArgumentException($"The layer gave [{string.Join(", ", output.shape)}]; it must give [1, tokens, channels].", nameof(layer));
         if (token < 0 || token >= output.shape[1]) throw new ArgumentOutOfRangeException(nameof(token), token, $"The output has tokens 0 to {output.shape[1] - 1}.");
-        Tensor mix = randn(new long[] { output.shape[2] }, generator: generator).to(output.dtype);
+        Tensor mix = randn(new long[] { output.shape[2] }, generator: generator).to(output.dtype).to(output.device);
 
         // Gradients of the leaf alone: a network's own parameters keep what they hold.
         Tensor gradient = autograd.grad([output[0][token].dot(mix)], [leaf], allow_unused: true)[0] ?? zeros_like(leaf);
