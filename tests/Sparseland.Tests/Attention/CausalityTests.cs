@@ -1,0 +1,79 @@
+using Sparseland.Attention;
+using Sparseland.Attention.Caching;
+using Sparseland.Attention.Features;
+using Sparseland.Attention.Prefill;
+using Sparseland.Attention.Routing;
+using Sparseland.Models.Language;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Tests.Attention;
+
+/// <summary>One test for every method of the chapter: other tokens from a place on change no output before it. Methods that say that they know later tokens must fail it.</summary>
+public class CausalityTests
+{
+    private const int Tokens = 96, Place = 60;
+    private static readonly LlamaConfig s_small = new() { Vocabulary = 50, Width = 64, MlpWidth = 48, Layers = 2, Heads = 4, KeyValueHeads = 4, Context = 128 };
+    private static readonly MInferenceOptions s_estimate = new() { LastQueries = 16, ForcedColumns = 2, ForcedSlashes = 4, Block = 16 };
+
+    public static TheoryData<string, bool> Methods => new()
+    {
+        { "window", true }, { "sinks", true }, { "dilated", true }, { "strided", true }, { "lines", true }, { "blocks", true }, { "kernel lines", true },
+        { "Scatterbrain", true }, { "pruned per token", true }, { "routing by prefix", true }, { "local heads", true },
+        { "MInference", false }, { "block means", false }, { "pruned per channel", false }, { "routing by whole sequences", false },
+    };
+
+    private static IAttentionMethod Make(string name) => name switch
+    {
+        "window" => new PatternAttention(c => AttentionPatterns.Window(c.Tokens, 9)),
+        "sinks" => new PatternAttention(c => AttentionPatterns.SinksAndWindow(c.Tokens, 3, 9)),
+        "dilated" => new PatternAttention(c => AttentionPatterns.Dilated(c.Tokens, 30, 3)),
+        "strided" => new PatternAttention(c => AttentionPatterns.Strided(c.Tokens, 5)),
+        "lines" => new PatternAttention(c => AttentionPatterns.VerticalSlash(c.Tokens, [0, 7, 40], [0, 1, 20])),
+        "blocks" => new BlockAttention(c => [BlockSupport.FromBlocks(c.Tokens, 16, AttentionPatterns.Full(c.Tokens / 16))]),
+        "kernel lines" => new BlockAttention(c => [VerticalSlashIndex.ToBlocks(c.Tokens, new([0, 7, 40], [0, 1, 20]), 16)]),
+        "Scatterbrain" => new Own((call, q, k, v) =>
+        {
+            var features = new HyperbolicFeatures((int)q.shape[3], 16);
+            using ScatterbrainResult result = Scatterbrain.Attend(q, k, v, features, AttentionSupport.Shared(AttentionPatterns.Window((int)q.shape[2], 9), 4), causal: true, scale: call.Scale);
+            return result.Output.clone();
+        }),
+        "pruned per token" => new PrunedCacheAttention((k, v, _) => (CachePruning.Prune(k, 0.5), CachePruning.Prune(v, 0.5)), residual: 8),
+        "pruned per channel" => new PrunedCacheAttention((k, v, _) => (CachePruning.Prune(k, 0.5, PruneAxis.Channel, group: 96), v), residual: 8),
+        "MInference" => new MInferenceAttention(new VerticalSlash(4, 6), s_estimate),
+        "block means" => new MInferenceAttention(new BlockTopK(2), s_estimate),
+        "local heads" => Heads(RoutedKind.Local, RoutingSelection.Prefix),
+        "routing by prefix" => Heads(RoutedKind.Routing, RoutingSelection.Prefix),
+        _ => Heads(RoutedKind.Routing, RoutingSelection.FullSequence),
+    };
+
+    [Theory, MemberData(nameof(Methods))]
+    public void What_comes_later_changes_nothing_before(string name, bool causal)
+    {
+        using var model = new TinyLM(s_small, seed: 3);
+        using IDisposable off = no_grad();
+
+        // Larger weights than a language model starts with: its patterns are then not flat.
+        foreach (var parameter in model.parameters().Where(p => p.dim() == 2)) parameter.mul_(8);
+        Tensor ids = randint(0, 50, [1, Tokens], dtype: ScalarType.Int64, generator: new Generator(4));
+        double Moved(ulong seed)
+        {
+            IAttentionMethod method = Make(name);
+            if (method is nn.Module module) module.eval();
+            Tensor changed = ids.clone();
+            changed.narrow(1, Place, Tokens - Place).copy_(randint(0, 50, [1, Tokens - Place], dtype: ScalarType.Int64, generator: new Generator(seed)));
+            Tensor before = model.Logits(ids, attention: method), after = model.Logits(changed, attention: method);
+            return ((before - after).narrow(1, 0, Place).abs().max() / before.abs().max()).item<float>();
+        }
+
+        double most = new ulong[] { 11, 12, 13 }.Max(Moved);
+        Assert.True(causal ? most < 1e-5 : most > 1e-4, $"{name}: {most}");
+    }
+
+    private static RoutingHeads Heads(RoutedKind kind, RoutingSelection selection) => new(2, 4, 16, new() { Kind = kind, Clusters = 4, LocalBlock = 8, Routing = new() { Window = 24, Selection = selection } });
+
+    private sealed class Own(Func<AttentionCall, Tensor, Tensor, Tensor, Tensor> attend) : IAttentionMethod
+    {
+        public Tensor? Attend(AttentionCall call, Tensor q, Tensor k, Tensor v) => attend(call, q, k, v);
+    }
+}
