@@ -119,7 +119,7 @@ public static class FeatureEstimate
         {
             (Tensor phiQ, Tensor logQ) = features.Map(foldedQ, FeatureScale.PerVector);
             (Tensor phiK, Tensor logK) = features.Map(foldedK, FeatureScale.PerSet);
-            Tensor products = phiQ.matmul(HeadInput.Shared(phiK, shape.Group).transpose(2, 3));
+            Tensor products = phiQ.MatMul(HeadInput.Shared(phiK, shape.Group).transpose(2, 3));
             return scope.MoveToOuter(products.mul(logQ.add(HeadInput.Shared(logK, shape.Group)).exp()));
         }
     }

@@ -68,7 +68,7 @@ public static class LinearAttention
         (phiK, logK) = (HeadInput.Shared(phiK, group), HeadInput.Shared(logK, group));
         v = HeadInput.Shared(v, group);
         Tensor withOne = cat([v, ones_like(v.narrow(3, 0, 1))], 3);
-        Tensor sums = causal ? Prefix(phiQ, phiK, withOne) : phiQ.matmul(phiK.transpose(2, 3).matmul(withOne));
+        Tensor sums = causal ? Prefix(phiQ, phiK, withOne) : phiQ.MatMul(phiK.transpose(2, 3).MatMul(withOne));
         long width = v.shape[3];
         return new(sums.narrow(3, 0, width), sums.narrow(3, width, 1), logQ.add(logK), phiQ, phiK);
     }

@@ -18,7 +18,7 @@ internal static class HashDirections
 
     /// <summary>x R [..., count].</summary>
     public static Tensor Project(Tensor x, double[] directions, int width, int count) =>
-        x.detach().matmul(tensor(directions, [width, count]).to(x.dtype).to(x.device));
+        x.detach().MatMul(tensor(directions, [width, count]).to(x.dtype).to(x.device));
 
     public static void CheckWidth(Tensor x, int width)
     {

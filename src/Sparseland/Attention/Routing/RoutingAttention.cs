@@ -36,7 +36,7 @@ public static class RoutingAttention
         (Tensor queries, Tensor keys) = (SphericalKMeans.Normalise(q), SphericalKMeans.Normalise(HeadInput.Shared(k, shape.Group)));
         Tensor values = HeadInput.Shared(v, shape.Group), places = centroids.detach().to(q.dtype).transpose(1, 2);
         double scale = shape.Scale(options.Scale);
-        Tensor nearQ = queries.detach().matmul(places), nearK = keys.detach().matmul(places);
+        Tensor nearQ = queries.detach().MatMul(places), nearK = keys.detach().MatMul(places);
         if (options.Selection == RoutingSelection.Prefix) return scope.MoveToOuter(Prefix(queries, keys, values, nearQ, nearK, window, options.SelfAttention, scale));
         Tensor listsQ = BalancedLists.TopPerCentroid(nearQ, window), listsK = options.Shared ? listsQ : BalancedLists.TopPerCentroid(nearK, window);
         return scope.MoveToOuter(OverLists(queries, keys, values, listsQ, listsK, options.SelfAttention, scale));
@@ -96,21 +96,21 @@ public static class RoutingAttention
 
     private static Tensor OverLists(Tensor q, Tensor k, Tensor v, Tensor listsQ, Tensor listsK, bool selfAttention, double scale, bool byRank = false)
     {
-        Tensor scores = Gather(q, listsQ).matmul(Gather(k, listsK).transpose(3, 4)).mul(scale);
+        Tensor scores = Gather(q, listsQ).MatMul(Gather(k, listsK).transpose(3, 4)).mul(scale);
         Tensor own = listsQ.unsqueeze(4), others = listsK.unsqueeze(3);
         long w = listsQ.shape[3];
-        return Scatter(Softmax(scores, byRank ? ones(w, w, dtype: ScalarType.Bool, device: q.device).triu(1) : others.gt(own), selfAttention ? null : others.eq(own)).matmul(Gather(v, listsK)), listsQ, (int)q.shape[2]);
+        return Scatter(Softmax(scores, byRank ? ones(w, w, dtype: ScalarType.Bool, device: q.device).triu(1) : others.gt(own), selfAttention ? null : others.eq(own)).MatMul(Gather(v, listsK)), listsQ, (int)q.shape[2]);
     }
 
     /// <summary>Each token over the best earlier members of its cluster. Dense: the reference of what a ragged kernel would compute.</summary>
     private static Tensor Prefix(Tensor q, Tensor k, Tensor v, Tensor nearQ, Tensor nearK, int window, bool selfAttention, double scale)
     {
-        Tensor scores = q.matmul(k.transpose(2, 3)).mul(scale), later = ones(q.shape[2], q.shape[2], dtype: ScalarType.Bool, device: q.device).triu(1);
+        Tensor scores = q.MatMul(k.transpose(2, 3)).mul(scale), later = ones(q.shape[2], q.shape[2], dtype: ScalarType.Bool, device: q.device).triu(1);
         Tensor hidden = nearQ.argmax(-1).unsqueeze(3).ne(nearK.argmax(-1).unsqueeze(2)).logical_or(later);
         Tensor seen = scores.detach().masked_fill(hidden, double.NegativeInfinity);
         Tensor least = seen.topk(window, dim: -1).values.narrow(3, window - 1, 1);
         Tensor self = eye(q.shape[2], dtype: ScalarType.Bool, device: q.device);
-        return Softmax(scores, hidden.logical_or(seen.lt(least)), selfAttention ? null : self).matmul(v);
+        return Softmax(scores, hidden.logical_or(seen.lt(least)), selfAttention ? null : self).MatMul(v);
     }
 
     /// <summary>Rows of sum one over what is not hidden, or of zeros where everything is.</summary>

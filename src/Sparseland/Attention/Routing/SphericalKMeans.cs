@@ -106,7 +106,7 @@ public sealed class SphericalKMeans : nn.Module
         if (x.dim() < 3 || x.shape[^3] != Heads || x.shape[^1] != Width)
             throw new ArgumentException($"x must be [..., {Heads}, n, {Width}], but is [{string.Join(", ", x.shape)}].", nameof(x));
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(x.matmul(Centroids.to(x.dtype).transpose(1, 2)));
+        return scope.MoveToOuter(x.MatMul(Centroids.to(x.dtype).transpose(1, 2)));
     }
 
     /// <summary>Moves the centroids: number and sum of what is assigned to each as moving averages, the centroid their quotient, put back onto the sphere. One that has nothing stays.</summary>
@@ -146,7 +146,7 @@ public sealed class SphericalKMeans : nn.Module
     private (Tensor Count, Tensor Sum) Assigned(Tensor x)
     {
         Tensor chosen = nn.functional.one_hot(Assign(x), Clusters).to(x.dtype);
-        return (chosen.sum(1L), chosen.transpose(1, 2).matmul(x));
+        return (chosen.sum(1L), chosen.transpose(1, 2).MatMul(x));
     }
 
     private void Place() => Centroids.copy_(Normalise(get_buffer(nameof(sums))!.div(get_buffer(nameof(counts))!.add(1e-5).unsqueeze(2))));
