@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using Sparseland.Tensors;
 using TorchSharp;
@@ -44,7 +45,7 @@ public static class AttentionProfile
         HeadProfile[] profiles = new HeadProfile[heads];
         IndependentWork.For(heads, head =>
         {
-            double[] curve = new double[BitOperationsOf(keys)];
+            double[] curve = new double[BitOperations.Log2((uint)keys) + 1];
             double entropy = 0, early = 0, late = 0, most = 0;
             float[] row = new float[keys];
             for (int b = 0; b < batch; b++)
@@ -76,7 +77,4 @@ public static class AttentionProfile
         GC.KeepAlive(dense);
         return profiles;
     }
-
-    /// <summary>How many powers of two there are up to a number.</summary>
-    private static int BitOperationsOf(int keys) => System.Numerics.BitOperations.Log2((uint)keys) + 1;
 }

@@ -109,9 +109,14 @@ public sealed class AttentionSupport
         if (pattern.dim() != 4 || pattern.shape[2] != Tokens || pattern.shape[3] != Keys || (_heads.Length != 1 && pattern.shape[0] * pattern.shape[1] % _heads.Length != 0))
             throw new ArgumentException($"pattern must be [batch, heads, {Tokens}, {Keys}] for {_heads.Length} heads, but is [{string.Join(", ", pattern.shape)}].", nameof(pattern));
         using DisposeScope scope = NewDisposeScope();
+        return scope.MoveToOuter(pattern.masked_fill(MaskOver((int)pattern.shape[0], (int)pattern.shape[1]).logical_not(), 0).sum(-1));
+    }
+
+    /// <summary><see cref="Mask"/> in a form that fits [batch, heads, tokens, keys]; in the current scope.</summary>
+    internal Tensor MaskOver(int batch, int heads)
+    {
         Tensor mask = Mask();
-        mask = _heads.Length == pattern.shape[0] * pattern.shape[1] ? mask.view(pattern.shape) : mask.unsqueeze(0);
-        return scope.MoveToOuter(pattern.masked_fill(mask.logical_not(), 0).sum(-1));
+        return _heads.Length == batch * heads ? mask.view(batch, heads, Tokens, Keys) : mask.unsqueeze(0);
     }
 
     /// <summary>The support of one head of one sequence.</summary>

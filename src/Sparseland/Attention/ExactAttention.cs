@@ -29,10 +29,9 @@ public static class ExactAttention
         }
 
         using DisposeScope scope = NewDisposeScope();
-        if (shape.Group > 1) (k, v) = (k.repeat_interleave(shape.Group, 1), v.repeat_interleave(shape.Group, 1));
+        (k, v) = (HeadInput.Shared(k, shape.Group), HeadInput.Shared(v, shape.Group));
         List<Tensor> outputs = [], sums = [];
-        Tensor? kept = support?.Mask().to(q.device);
-        if (kept is not null) kept = support!.Heads.Count == shape.Batch * shape.Heads ? kept.view(shape.Batch, shape.Heads, shape.Tokens, shape.Keys) : kept.unsqueeze(0);
+        Tensor? kept = support?.MaskOver(shape.Batch, shape.Heads).to(q.device);
         for (long from = 0; from < shape.Tokens; from += PieceRows)
         {
             long count = Math.Min(PieceRows, shape.Tokens - from);
@@ -62,15 +61,9 @@ public static class ExactAttention
         AttentionShape shape = AttentionShape.Of(q, k, k, support?.Causal ?? causal);
         support?.CheckFits(shape, emptyRows: true);
         using DisposeScope scope = NewDisposeScope();
-        if (shape.Group > 1) k = k.repeat_interleave(shape.Group, 1);
-        Tensor? hidden = causal && support is null ? ones([shape.Tokens, shape.Keys], dtype: ScalarType.Bool, device: q.device).triu(shape.Offset + 1) : null;
-        if (support is not null)
-        {
-            hidden = support.Mask().logical_not();
-            hidden = support.Heads.Count == shape.Batch * shape.Heads ? hidden.view(shape.Batch, shape.Heads, shape.Tokens, shape.Keys) : hidden.unsqueeze(0);
-        }
-
-        return scope.MoveToOuter(Weights(q, k, hidden, shape.Scale(scale)).Pattern);
+        Tensor? hidden = support is not null ? support.MaskOver(shape.Batch, shape.Heads).logical_not()
+            : causal ? ones([shape.Tokens, shape.Keys], dtype: ScalarType.Bool, device: q.device).triu(shape.Offset + 1) : null;
+        return scope.MoveToOuter(Weights(q, HeadInput.Shared(k, shape.Group), hidden, shape.Scale(scale)).Pattern);
     }
 
     private static BlockSupport Everything(int tokens, int keys)

@@ -26,7 +26,7 @@ public sealed class PrunedCacheAttention(Func<Tensor, Tensor, Tensor, (Tensor Ke
 
         // New tokens are those at a distance below the residual; all others are read from the pruned cache.
         Tensor seen = ones([shape.Tokens, shape.Tokens], dtype: ScalarType.Bool, device: q.device).tril(), old = seen.tril(-_residual), recent = seen.logical_and(old.logical_not());
-        Tensor Wide(Tensor x) => shape.Group > 1 ? x.repeat_interleave(shape.Group, 1) : x;
+        Tensor Wide(Tensor x) => HeadInput.Shared(x, shape.Group);
         Tensor Scores(Tensor to) => q.mul(call.Scale).flatten(0, 1).bmm(Wide(to).flatten(0, 1).transpose(1, 2));
         Tensor weights = where(recent, Scores(k), Scores(keys)).masked_fill(seen.logical_not(), double.NegativeInfinity).softmax(-1);
         Tensor output = (weights * recent).bmm(Wide(v).flatten(0, 1)) + (weights * old).bmm(Wide(values).flatten(0, 1));

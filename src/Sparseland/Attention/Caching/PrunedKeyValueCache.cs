@@ -24,7 +24,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     /// <param name="options">How it prunes; null for the defaults.</param>
     /// <exception cref="ArgumentException">A size is not positive, or an option out of its range.</exception>
     public PrunedKeyValueCache(int layers, int batch, int heads, int context, int headDim, PrunedCacheOptions? options = null)
-        : base(layers, batch, heads, context, headDim)
+        : base(layers, batch, heads, context, headDim, room: 1, ScalarType.Float32, device: null)
     {
         Options = options ?? new();
         Options.Validate();
@@ -131,6 +131,9 @@ public sealed class PrunedKeyValueCache : KeyValueCache
         GC.KeepAlive(qs);
         return scope.MoveToOuter(output);
     }
+
+    /// <inheritdoc/>
+    internal override bool AttendsItself => true;
 
     /// <inheritdoc/>
     internal override Tensor? Attend(int layer, Tensor q, Tensor k, Tensor v, double scale)

@@ -23,10 +23,16 @@ public class KeyValueCache : IDisposable
     /// <param name="device">Where it lives; CPU when null.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size is not positive.</exception>
     public KeyValueCache(int layers, long batch, int heads, int context, int headDim, ScalarType type = ScalarType.Float32, Device? device = null)
+        : this(layers, batch, heads, context, headDim, FirstTokens, type, device)
+    {
+    }
+
+    /// <summary>The same with room for so many tokens at first: caches that hold keys and values in a form of their own need next to none.</summary>
+    private protected KeyValueCache(int layers, long batch, int heads, int context, int headDim, int room, ScalarType type, Device? device)
     {
         foreach ((string name, long value) in new[] { (nameof(layers), layers), (nameof(batch), batch), (nameof(heads), heads), (nameof(context), context), (nameof(headDim), headDim) })
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
-        Tensor New() => empty([batch, heads, Math.Min(context, GetType() == typeof(KeyValueCache) ? FirstTokens : 1), headDim], dtype: type, device: device).DetachFromDisposeScope();
+        Tensor New() => empty([batch, heads, Math.Min(context, room), headDim], dtype: type, device: device).DetachFromDisposeScope();
         (_keys, _values, Context) = ([.. Enumerable.Range(0, layers).Select(_ => New())], [.. Enumerable.Range(0, layers).Select(_ => New())], context);
     }
 
@@ -115,6 +121,9 @@ public class KeyValueCache : IDisposable
                 $"The cache is for {_keys.Length} blocks, {shape[0]} sequences and {shape[1]} heads of {shape[3]}; {layers} blocks, {batch} sequences and {heads} heads of {headDim} are needed.", "cache");
         }
     }
+
+    /// <summary>Whether the cache computes the attention by itself.</summary>
+    internal virtual bool AttendsItself => false;
 
     /// <summary>Takes the new tokens of a block in and computes their attention by itself: caches that do not hold keys and values as tensors. Null where <see cref="Extend(int, Tensor, Tensor)"/> is to be called.</summary>
     internal virtual Tensor? Attend(int layer, Tensor q, Tensor k, Tensor v, double scale) => null;

@@ -177,7 +177,7 @@ public abstract class LanguageModel : nn.Module<Tensor, Tensor>
         (IActivationHook? hook, KeyValueCache? cache, IAttentionMethod? attention, _) = call;
         CheckIds(ids, cache?.Count ?? 0);
         hook.Check(Layers, Serves);
-        bool own = cache is not null && cache.GetType() != typeof(KeyValueCache);
+        bool own = cache is { AttendsItself: true };
         if (attention is not null || own) CheckPlainAttention((cache?.Count ?? 0) + ids.shape[1]);
         if (own && (attention is not null || tree is not null)) throw new ArgumentException($"A {cache!.GetType().Name} computes the attention by itself; it takes no other method and no tree.", nameof(cache));
         if (own && hook is not null && Enumerable.Range(0, Layers).Any(l => hook.Wants(new(l, Activation.AttentionPattern)))) throw new ArgumentException($"A hook wants the pattern of an attention, which a {cache!.GetType().Name} computes without one.", nameof(hook));
