@@ -20,7 +20,7 @@ internal static class GalleryCommand
         var scale = Shared.Scale();
         var timeout = Shared.Timeout();
         var stored = new Option<bool>("--stored") { Description = "Run nothing; show the outputs that the notebooks hold." };
-        var ledger = new Option<bool>("--ledger") { Description = "Run nothing; write notebooks/README.md, its pictures and the summary in README.md from the stored outputs." };
+        var ledger = new Option<bool>("--ledger") { Description = "Run nothing; write notebooks/README.md and RESULTS.md, their pictures, the summary in README.md and the cells that say what to read before and after, from the stored outputs." };
         var open = new Option<bool>("--open") { Description = "Open the page in the browser." };
         var command = new Command("gallery", "Execute notebooks and write HTML pages with their pictures and claims; the notebooks stay as they are.")
         {
@@ -111,6 +111,7 @@ internal static class GalleryCommand
 
         var index = Path.Combine(place, "index.html");
         AtomicFile.Write(index, GalleryPage.Render(cards));
+        AtomicFile.Write(Path.Combine(place, GalleryPage.ResultsFile), GalleryPage.Results(cards));
         foreach (var claim in cards.SelectMany(c => c.Claims).Where(c => c.IsStated && c.Outcome == Evaluation.ClaimOutcome.NotReproduced))
             Console.WriteLine($"not reproduced: {claim.Statement}");
         Console.WriteLine(GalleryPage.Summary(cards));

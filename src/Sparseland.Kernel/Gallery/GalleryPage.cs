@@ -8,6 +8,9 @@ namespace Sparseland.Kernel.Gallery;
 /// <summary>The page with a card for every notebook.</summary>
 public static class GalleryPage
 {
+    /// <summary>File of <see cref="Results"/> beside the page.</summary>
+    public const string ResultsFile = "results.html";
+
     private const int StripPictures = 4, EagerCards = 3;
 
     // Cards are hidden that do not have every word; nothing is needed of it to read the page.
@@ -45,7 +48,8 @@ public static class GalleryPage
         ArgumentNullException.ThrowIfNull(cards);
         var body = new StringBuilder();
         body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with claims against what was measured.</p>\n");
-        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}</p>\n");
+        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}. <a href=\"{ResultsFile}\">What did not hold, and why</a></p>\n");
+        body.Append(CourseMap.Html(Course.Of(cards), Address));
         List<IGrouping<string, Card>> chapters = [.. cards.GroupBy(c => c.ChapterFolder)];
         body.Append("<nav class=\"jump\" aria-label=\"Chapters\">").AppendJoin("", chapters.Select(c => $"<a href=\"#{HtmlPage.Encode(Uri.EscapeDataString(c.Key))}\">{HtmlPage.Encode(Name(c))} <span class=\"meta\">{c.Count()}</span></a>"));
         body.Append("<label hidden><input type=\"search\" id=\"find\" placeholder=\"Search titles, questions, claims\" aria-label=\"Search\"></label></nav>\n<p id=\"none\" class=\"meta\" hidden>No notebook has all of these words.</p>\n");
@@ -63,6 +67,15 @@ public static class GalleryPage
         return HtmlPage.Of("Sparseland gallery", body.ToString(), wide: true);
     }
 
+    /// <summary>The page with what held and what did not.</summary>
+    public static string Results(IReadOnlyList<Card> cards)
+    {
+        ArgumentNullException.ThrowIfNull(cards);
+        var body = MarkdownHtml.Render(ResultsPage.Markdown(cards, picture: null, Address));
+        int end = body.IndexOf("<h2", StringComparison.Ordinal);
+        return HtmlPage.Of("What held, and what did not", $"<nav><a href=\"index.html\">All notebooks</a></nav>\n{body[..end]}<div class=\"output\"><figure style=\"margin:0\">{ResultsPage.Svg(cards)}</figure></div>\n{body[end..]}", wide: true);
+    }
+
     /// <summary>How much ran and what held, in one line.</summary>
     public static string Summary(IReadOnlyList<Card> cards)
     {
@@ -76,18 +89,20 @@ public static class GalleryPage
             $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}{(scales.Length > 0 ? $" at {scales} scale" : "")}: {counts}; {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
     }
 
+    private static string Address(Card card) => string.Join('/', card.Page.Split('/').Select(Uri.EscapeDataString));
+
     private static string Name(IGrouping<string, Card> chapter) => chapter.First().Chapter is { Length: > 0 } name ? name : "Start here";
 
     private static void Append(StringBuilder body, Card card, bool isEager)
     {
-        var page = HtmlPage.Encode(string.Join('/', card.Page.Split('/').Select(Uri.EscapeDataString)));
+        var page = HtmlPage.Encode(Address(card));
         body.Append("<article class=\"card\">\n");
-        string Address(int picture) => HtmlPage.Encode(string.Join('/', card.PictureFile(picture).Split('/').Select(Uri.EscapeDataString)));
+        string Picture(int picture) => HtmlPage.Encode(string.Join('/', card.PictureFile(picture).Split('/').Select(Uri.EscapeDataString)));
         body.Append(card.Pictures.Count > 0
-            ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\"{(isEager ? "" : " loading=\"lazy\"")} src=\"{Address(0)}\"></a>\n"
+            ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\"{(isEager ? "" : " loading=\"lazy\"")} src=\"{Picture(0)}\"></a>\n"
             : $"<a class=\"cover empty\" href=\"{page}\" aria-label=\"{HtmlPage.Encode(card.Notebook.Title)}\"></a>\n");
         if (card.Pictures.Count > 1)
-            body.Append("<div class=\"strip\">").AppendJoin("", Enumerable.Range(1, Math.Min(card.Pictures.Count - 1, StripPictures)).Select(i => $"<img alt=\"\" loading=\"lazy\" src=\"{Address(i)}\">")).Append("</div>\n");
+            body.Append("<div class=\"strip\">").AppendJoin("", Enumerable.Range(1, Math.Min(card.Pictures.Count - 1, StripPictures)).Select(i => $"<img alt=\"\" loading=\"lazy\" src=\"{Picture(i)}\">")).Append("</div>\n");
         body.Append("<div class=\"body\">\n");
         body.Append($"<h3><a href=\"{page}\">{MarkdownHtml.Line(card.Notebook.Title)}</a></h3>\n");
         body.Append(MarkdownHtml.Render(card.Question));

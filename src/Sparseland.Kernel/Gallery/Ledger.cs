@@ -21,6 +21,9 @@ public static class Ledger
     /// <summary>Folder of the pictures, below the folder of all notebooks.</summary>
     public const string Thumbnails = ".thumbnails";
 
+    private const string ResultsPicture = Thumbnails + "/results.svg";
+    private const string MapPicture = Thumbnails + "/paths.svg";
+
     /// <summary>The files of the ledger with their content, by full path.</summary>
     /// <param name="root">Root of the clone.</param>
     /// <param name="cards">All notebooks with their stored outputs.</param>
@@ -30,13 +33,24 @@ public static class Ledger
         ArgumentNullException.ThrowIfNull(root);
         ArgumentNullException.ThrowIfNull(cards);
         var notebooks = Path.Combine(root, "notebooks");
+        var course = Course.Of(cards);
         var files = new Dictionary<string, string>
         {
-            [Path.Combine(notebooks, "README.md")] = Index(cards),
+            [Path.Combine(notebooks, "README.md")] = Index(cards, course),
+            [Path.Combine(notebooks, "RESULTS.md")] = ResultsPage.Markdown(cards, ResultsPicture, c => Address(c.Path)),
+            [Path.Combine(notebooks, ResultsPicture)] = ResultsPage.Svg(cards) + "\n",
             [Path.Combine(root, "README.md")] = WithSummary(File.ReadAllText(Path.Combine(root, "README.md")), Summary(cards)),
         };
         foreach (var card in cards.Where(c => c.Pictures.Count > 0))
             files[Path.Combine(notebooks, Thumbnail(card))] = card.Pictures[0].TrimEnd() + "\n";
+        if (course.Paths.Count > 0)
+            files[Path.Combine(notebooks, MapPicture)] = CourseMap.Svg(course) + "\n";
+        foreach (var card in cards)
+        {
+            if (course.WithCell(card) is { } text)
+                files[Path.Combine(notebooks, card.Path.Replace('/', Path.DirectorySeparatorChar))] = text;
+        }
+
         return files;
     }
 
@@ -81,24 +95,35 @@ public static class Ledger
         var text = new StringBuilder();
         var all = ClaimCounts.Of(cards.SelectMany(c => c.Claims));
         text.Append(CultureInfo.InvariantCulture, $"In {cards.Count} notebook{(cards.Count == 1 ? "" : "s")} {all.Paper} claims of the papers held, {all.Identities} identities and {all.Findings} findings of our own.\n\n");
-        text.Append("| | notebook | paper's claims | identities | findings | time |\n| --- | --- | --- | --- | --- | --- |\n");
-        foreach (var card in cards)
-            text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "notebooks/")} | [{Cell(card.Notebook.Title)}](notebooks/{Address(card.Path)}) | {Claims(card)} | {HtmlPage.Time(card.Seconds)} |\n");
+        text.Append("| | chapter | paper's claims | identities | findings | time |\n| --- | --- | --- | --- | --- | --- |\n");
+        foreach (var chapter in cards.GroupBy(c => c.Chapter))
+        {
+            List<Card> those = [.. chapter];
+            text.Append(CultureInfo.InvariantCulture, $"| {Picture(Opening(those), "notebooks/")} | **{Name(chapter.Key)}**<br>{string.Join(" · ", those.Select(c => $"[{Cell(c.Notebook.Title)}](notebooks/{Address(c.Path)})"))} | {Claims(ClaimCounts.Of(those.SelectMany(c => c.Claims)))} | {HtmlPage.Time(those.Sum(c => double.IsNaN(c.Seconds) ? 0 : c.Seconds))} |\n");
+        }
+
         return text.ToString();
     }
 
-    private static string Index(IReadOnlyList<Card> cards)
+    /// <summary>The notebook that opens a chapter, whose picture stands for it.</summary>
+    private static Card Opening(IReadOnlyList<Card> chapter) => chapter.FirstOrDefault(c => CoursePlace.Read(c.Notebook)?.IsOpening == true) ?? chapter[0];
+
+    private static string Name(string chapter) => chapter.Length > 0 ? chapter : "To begin with";
+
+    private static string Index(IReadOnlyList<Card> cards, Course course)
     {
         var text = new StringBuilder();
-        text.Append("# The notebooks\n\nEvery paper with its notebook, and what held when the notebook ran last: of the paper's claims, of the identities that prove the implementation, and of the notebook's own findings. The code of each is in a room of the library, named with its main type. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand.\n");
+        text.Append("# The notebooks\n\nEvery paper with its notebook, and what held when the notebook ran last: of the paper's claims, of the identities that prove the implementation, and of the notebook's own findings. The code of each is in a room of the library, named with its main type. Made by `sparseland gallery --ledger` from the stored outputs; not edited by hand. What did not hold, and why: [RESULTS.md](RESULTS.md).\n");
+        if (course.Paths.Count > 0)
+            text.Append(CultureInfo.InvariantCulture, $"\n## Learning paths\n\n![Learning paths]({MapPicture})\n\n{CourseMap.Markdown(course, "")}");
         foreach (var chapter in cards.GroupBy(c => c.Chapter))
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {(chapter.Key.Length > 0 ? chapter.Key : "To begin with")}\n\n| | notebook | code | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n## {Name(chapter.Key)}\n\n| | notebook | code | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
             foreach (var card in chapter)
             {
                 var link = Address(card.Path);
                 var record = RunRecord.Read(card.Notebook);
-                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}){Paper(card)} | {Code(card)} | {Claims(card)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
+                text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}){Paper(card)} | {Code(card)} | {Claims(card.Counts)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
             }
         }
 
@@ -118,8 +143,8 @@ public static class Ledger
         ? $"[{facts.Room}](../{Address(facts.Folder)}), [`{facts.Type}`](../{Address(facts.File)})"
         : "";
 
-    private static string Claims(Card card) =>
-        string.Join(" | ", Enum.GetValues<ClaimOrigin>().Select(o => card.Counts[o] is { Stated: > 0 } count ? string.Create(CultureInfo.InvariantCulture, $"{count.Held} / {count.Stated}") : "-"));
+    private static string Claims(ClaimCounts counts) =>
+        string.Join(" | ", Enum.GetValues<ClaimOrigin>().Select(o => counts[o] is { Stated: > 0 } count ? string.Create(CultureInfo.InvariantCulture, $"{count.Held} / {count.Stated}") : "-"));
 
     private static string Address(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
 

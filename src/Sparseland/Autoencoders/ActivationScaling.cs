@@ -1,5 +1,6 @@
 using Sparseland.Tensors;
 using TorchSharp;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -11,6 +12,7 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public sealed class ActivationScaling : nn.Module
 {
+    [ComponentName(Name = "factor")]
     private readonly Tensor _factor;
 
     internal ActivationScaling(double factor = 1)
@@ -21,7 +23,7 @@ public sealed class ActivationScaling : nn.Module
     }
 
     /// <summary>s.</summary>
-    public double Factor => _factor[0].item<double>();
+    public double Factor => _factor.ToDouble();
 
     /// <summary>sqrt(d) over the mean norm of some activations.</summary>
     /// <param name="activations">[tokens, d], Float32 or Float64, finite.</param>

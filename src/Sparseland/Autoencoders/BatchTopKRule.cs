@@ -11,7 +11,8 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public class BatchTopKRule : CodeRule
 {
-    private readonly Tensor _threshold;
+    // Asked for by name: a module that changes its type gives its buffers new tensors, and fills only the fields of the derived class.
+    private Tensor Held => get_buffer("threshold")!;
 
     /// <summary>Sets k.</summary>
     /// <param name="k">Mean number of active latents of a token, positive; need not be whole.</param>
@@ -31,8 +32,7 @@ public class BatchTopKRule : CodeRule
         using IDisposable off = no_grad();
 
         // Below zero: not learned.
-        _threshold = tensor(new[] { -1.0 }).DetachFromDisposeScope();
-        register_buffer("threshold", _threshold);
+        register_buffer("threshold", tensor(new[] { -1.0 }).DetachFromDisposeScope());
     }
 
     /// <summary>Mean number of active latents of a token.</summary>
@@ -42,7 +42,7 @@ public class BatchTopKRule : CodeRule
     public double ThresholdWeight { get; }
 
     /// <summary>A latent is active above it at inference; null before training.</summary>
-    public double? Threshold => _threshold[0].item<double>() is >= 0 and var t ? t : null;
+    public double? Threshold => Held.ToDouble() is >= 0 and var t ? t : null;
 
     /// <inheritdoc/>
     public override bool ChoosesAcrossBatch => true;
@@ -68,7 +68,7 @@ public class BatchTopKRule : CodeRule
 
     internal override Tensor? AtInference() => tensor(new[] { Threshold ?? 1 });
 
-    internal override void ScaleThresholds(double factor) => _threshold.fill_((Threshold ?? 1) * factor);
+    internal override void ScaleThresholds(double factor) => Held.fill_((Threshold ?? 1) * factor);
 
     internal override void Learn(IReadOnlyList<SparseCode> codes, TrainingProgress progress)
     {
@@ -76,8 +76,8 @@ public class BatchTopKRule : CodeRule
         using IDisposable off = no_grad();
         foreach (SparseCode code in codes.Where(code => code.Support.Count > 0))
         {
-            double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = _threshold[0].item<double>();
-            _threshold.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
+            double least = code.Values.min().to(ScalarType.Float64).item<double>(), before = Held.ToDouble();
+            Held.fill_(before < 0 ? least : before + (ThresholdWeight * (least - before)));
         }
     }
 

@@ -1,6 +1,7 @@
 using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -18,7 +19,11 @@ namespace Sparseland.Autoencoders;
 public sealed class FeatureChoiceRule : CodeRule
 {
     private const double LeastThreshold = 1e-6;
-    private readonly Tensor _ranking, _thresholds;
+    [ComponentName(Name = "ranking")]
+    private readonly Tensor _ranking;
+
+    [ComponentName(Name = "thresholds")]
+    private readonly Tensor _thresholds;
     private (int Batch, double[] Ranking, int[] Counts) _known = (0, [], []);
 
     /// <summary>Sets the budget.</summary>
@@ -72,14 +77,14 @@ public sealed class FeatureChoiceRule : CodeRule
     public double ThresholdWeight { get; }
 
     /// <summary>Whether latents choose their tokens; before, the choice is mutual.</summary>
-    public bool LatentsChoose => _ranking[0].item<double>() >= 0;
+    public bool LatentsChoose => Buffers.Doubles(_ranking)[0] >= 0;
 
     /// <summary>Thresholds at inference [latents], infinite for a latent that has taken no token yet; null before latents choose.</summary>
     public double[]? Thresholds
     {
         get
         {
-            double[] all = [.. _thresholds.data<double>()];
+            double[] all = Buffers.Doubles(_thresholds);
             return Array.Exists(all, t => t >= 0) ? Array.ConvertAll(all, t => t < 0 ? double.PositiveInfinity : Math.Max(t, LeastThreshold)) : null;
         }
     }
@@ -110,9 +115,9 @@ public sealed class FeatureChoiceRule : CodeRule
         if (Law is null) return FeatureCounts.Uniform(Latents, total, batch);
 
         // Ranks stay for many steps. A checkpoint may change them unseen, so it is they that are compared.
-        ReadOnlySpan<double> ranking = TensorMemory.Read<double>(_ranking);
+        double[] ranking = Buffers.Doubles(_ranking);
         if (_known.Batch != batch || !ranking.SequenceEqual(_known.Ranking))
-            _known = (batch, ranking.ToArray(), FeatureCounts.Zipf(ranking.ToArray(), total, batch, Law.Exponent, Law.Offset, Floor));
+            _known = (batch, ranking, FeatureCounts.Zipf(ranking, total, batch, Law.Exponent, Law.Offset, Floor));
         return [.. _known.Counts];
     }
 
@@ -176,13 +181,15 @@ public sealed class FeatureChoiceRule : CodeRule
             least[i] = found[i]++ == 0 ? values[e] : Math.Min(least[i], values[e]);
         }
 
-        Span<double> thresholds = TensorMemory.Part<double>(TensorMemory.StartOf(_thresholds), 0, Latents);
+        double[] thresholds = Buffers.Doubles(_thresholds);
         for (int i = 0; i < Latents; i++)
         {
             if (wanted[i] == 0) continue;
             double t = found[i] < wanted[i] ? 0 : least[i];
             thresholds[i] = thresholds[i] < 0 ? t : thresholds[i] + (ThresholdWeight * (t - thresholds[i]));
         }
+
+        Buffers.Fill(_thresholds, thresholds);
     }
 
     private SparseCode AboveThresholds(Tensor pre)

@@ -1,6 +1,7 @@
 using Sparseland.Selection;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -32,9 +33,11 @@ public sealed class GatedRule : CodeRule
     }
 
     /// <summary>r [latents].</summary>
+    [field: ComponentName(Name = "log_scale")]
     public Parameter LogScale { get; }
 
     /// <summary>b_mag [latents].</summary>
+    [field: ComponentName(Name = "magnitude_bias")]
     public Parameter MagnitudeBias { get; }
 
     /// <inheritdoc/>

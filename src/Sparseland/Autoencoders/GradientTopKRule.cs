@@ -1,5 +1,6 @@
 using Sparseland.Selection;
 using TorchSharp;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -12,6 +13,7 @@ namespace Sparseland.Autoencoders;
 public sealed class GradientTopKRule : CodeRule
 {
     private readonly TopKRule _plain;
+    [ComponentName(Name = "weight")]
     private readonly Tensor _weight;
 
     /// <summary>Sets k and the weight of the influence.</summary>
@@ -60,7 +62,7 @@ public sealed class GradientTopKRule : CodeRule
             ?? throw new InvalidOperationException($"{Architecture} needs gradients in training, and its activations come without: take a source that has them, such as {nameof(ModelActivations)} with gradients.");
         if (gradients.dim() != 2 || gradients.shape[0] != pre.shape[0])
             throw new ArgumentException($"The gradients are [{string.Join(", ", gradients.shape)}] for {pre.shape[0]} tokens; there must be one row for each, in their order.", nameof(context));
-        double weight = _weight[0].item<double>();
+        double weight = _weight.ToDouble();
         if (weight == 0) return _plain.Select(pre, context);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();

@@ -2,6 +2,7 @@ using Sparseland.Kernels;
 using Sparseland.Selection;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -21,6 +22,7 @@ namespace Sparseland.Autoencoders;
 /// </remarks>
 public sealed class JumpReluRule : CodeRule
 {
+    [ComponentName(Name = "band_share")]
     private readonly Tensor _bandShare;
 
     /// <summary>All thresholds alike.</summary>
@@ -63,6 +65,7 @@ public sealed class JumpReluRule : CodeRule
     }
 
     /// <summary>log theta [latents].</summary>
+    [field: ComponentName(Name = "log_threshold")]
     public Parameter LogThreshold { get; }
 
     /// <summary>eps.</summary>
@@ -79,7 +82,7 @@ public sealed class JumpReluRule : CodeRule
     }
 
     /// <summary>Share of the last training batch's pre-activations that lay within the bandwidth, through which thresholds learn; null before training. Below 1e-4 they cannot move.</summary>
-    public double? BandShare => _bandShare[0].item<double>() is >= 0 and var share ? share : null;
+    public double? BandShare => _bandShare.ToDouble() is >= 0 and var share ? share : null;
 
     /// <inheritdoc/>
     public override string Description => FormattableString.Invariant($"{Architecture}, bandwidth {Bandwidth:R}");

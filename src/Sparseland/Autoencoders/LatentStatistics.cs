@@ -1,5 +1,6 @@
 using Sparseland.Tensors;
 using TorchSharp;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -10,7 +11,14 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public sealed class LatentStatistics : nn.Module
 {
-    private readonly Tensor _silent, _density, _tokens;
+    [ComponentName(Name = "silent")]
+    private readonly Tensor _silent;
+
+    [ComponentName(Name = "density")]
+    private readonly Tensor _density;
+
+    [ComponentName(Name = "tokens")]
+    private readonly Tensor _tokens;
 
     /// <summary>Statistics that have seen nothing.</summary>
     /// <param name="latents">M.</param>
@@ -43,7 +51,7 @@ public sealed class LatentStatistics : nn.Module
     public long[] TokensSilent => [.. _silent.data<long>()];
 
     /// <summary>Running share of tokens on which each latent is active [latents].</summary>
-    public double[] Density => [.. _density.data<double>()];
+    public double[] Density => Buffers.Doubles(_density);
 
     /// <summary>Latents that have been silent for so many tokens, ascending.</summary>
     /// <param name="tokens">How long.</param>
@@ -69,7 +77,7 @@ public sealed class LatentStatistics : nn.Module
         if (code.Tokens == 0) return;
         int[] counts = code.Support.CountsPerColumn();
         Span<long> silent = TensorMemory.Part<long>(TensorMemory.StartOf(_silent), 0, Latents), tokens = TensorMemory.Part<long>(TensorMemory.StartOf(_tokens), 0, 1);
-        Span<double> density = TensorMemory.Part<double>(TensorMemory.StartOf(_density), 0, Latents);
+        double[] density = Density;
 
         // The first batches are averaged evenly; afterwards old ones fade.
         double weight = Math.Max(1 - Math.Exp(-code.Tokens / Memory), code.Tokens / (double)(tokens[0] + code.Tokens));
@@ -80,5 +88,6 @@ public sealed class LatentStatistics : nn.Module
         }
 
         tokens[0] += code.Tokens;
+        Buffers.Fill(_density, density);
     }
 }

@@ -2,6 +2,7 @@ using Sparseland.Kernels;
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -97,15 +98,19 @@ public sealed partial class SparseAutoencoder : nn.Module
     public TokenScaling TokenScaling { get; internal init; }
 
     /// <summary>W_e [latents, d].</summary>
+    [field: ComponentName(Name = "encoder")]
     public Parameter Encoder { get; }
 
     /// <summary>b_e [latents].</summary>
+    [field: ComponentName(Name = "encoder_bias")]
     public Parameter EncoderBias { get; }
 
     /// <summary>W_d [latents, d].</summary>
+    [field: ComponentName(Name = "decoder")]
     public Parameter Decoder { get; }
 
     /// <summary>b_d [d].</summary>
+    [field: ComponentName(Name = "decoder_bias")]
     public Parameter DecoderBias { get; }
 
     /// <summary>z = W_e (s x - b_d) + b_e.</summary>

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Autoencoders;
@@ -9,6 +10,7 @@ namespace Sparseland.Autoencoders;
 /// </summary>
 public sealed class ThresholdRule : CodeRule
 {
+    [ComponentName(Name = "thresholds")]
     private readonly Tensor _thresholds;
 
     /// <summary>One threshold for all.</summary>
@@ -39,7 +41,7 @@ public sealed class ThresholdRule : CodeRule
     }
 
     /// <summary>t [latents].</summary>
-    public double[] Thresholds => [.. _thresholds.data<double>()];
+    public double[] Thresholds => Buffers.Doubles(_thresholds);
 
     /// <inheritdoc/>
     public override void Check(int latents)

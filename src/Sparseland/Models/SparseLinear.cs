@@ -1,6 +1,7 @@
 using Sparseland.Kernels;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Models;
@@ -9,6 +10,7 @@ namespace Sparseland.Models;
 /// <remarks>It goes into a network through <see cref="LinearSlots.Replace"/>, and with it into a language model's folder (Language.LanguageModelFolder).</remarks>
 public sealed class SparseLinear : nn.Module<Tensor, Tensor>
 {
+    [ComponentName(Name = "bias")]
     private readonly Tensor? _bias;
 
     /// <summary>A layer of a compressed matrix.</summary>

@@ -3,6 +3,7 @@ using Sparseland.Selection;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Pruning;
@@ -14,7 +15,9 @@ namespace Sparseland.Pruning;
 public sealed class GroupQuantLinear : nn.Module<Tensor, Tensor>
 {
     private const double LeastScale = 1e-4;
+    [ComponentName(Name = "mask")]
     private readonly Tensor _mask;
+    [ComponentName(Name = "bias")]
     private readonly Tensor? _bias;
 
     /// <summary>A layer that begins with the one-shot quantisation of a weight.</summary>
@@ -51,12 +54,15 @@ public sealed class GroupQuantLinear : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Weights w [out, in].</summary>
+    [field: ComponentName(Name = "weight")]
     public Parameter Weight { get; }
 
     /// <summary>Scales s [out, in / G].</summary>
+    [field: ComponentName(Name = "scales")]
     public Parameter Scales { get; }
 
     /// <summary>Zero points z [out, in / G].</summary>
+    [field: ComponentName(Name = "zeros")]
     public Parameter Zeros { get; }
 
     /// <summary>Bits and size of the groups.</summary>

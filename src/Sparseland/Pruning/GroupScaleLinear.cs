@@ -3,6 +3,7 @@ using Sparseland.Models;
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Pruning;
@@ -14,8 +15,11 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
     private readonly QuantizedGroups _fixed;
 
     // q - z of the kept groups [N, G], and where the groups stand.
+    [ComponentName(Name = "offsets")]
     private readonly Tensor _offsets;
+    [ComponentName(Name = "places")]
     private readonly Tensor _places;
+    [ComponentName(Name = "bias")]
     private readonly Tensor? _bias;
 
     /// <summary>A layer of quantised groups.</summary>
@@ -43,6 +47,7 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>Scales of the kept groups [N].</summary>
+    [field: ComponentName(Name = "scales")]
     public Parameter Scales { get; }
 
     /// <summary>The groups with the scales as they are now, in float16.</summary>
@@ -52,7 +57,7 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
         {
             using DisposeScope scope = NewDisposeScope();
             using IDisposable off = no_grad();
-            return _fixed.WithScales(Array.ConvertAll(TensorMemory.Read<float>(Scales.clamp(min: LeastScale).contiguous()).ToArray(), s => (Half)s));
+            return _fixed.WithScales(Array.ConvertAll(TensorMemory.Read<float>(Scales.clamp(min: LeastScale).to(ScalarType.Float32).cpu().contiguous()).ToArray(), s => (Half)s));
         }
     }
 
@@ -62,7 +67,7 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor kept = _offsets * Scales.clamp(min: LeastScale).unsqueeze(1);
-        Tensor all = zeros([(long)_fixed.Rows * _fixed.Groups.Columns, _fixed.Quantizer.GroupSize], dtype: ScalarType.Float32).index_copy(0, _places, kept);
+        Tensor all = zeros([(long)_fixed.Rows * _fixed.Groups.Columns, _fixed.Quantizer.GroupSize], dtype: kept.dtype, device: kept.device).index_copy(0, _places, kept);
         return all.view(_fixed.Rows, _fixed.Columns).MoveToOuterDisposeScope();
     }
 

@@ -13,7 +13,6 @@ namespace Sparseland.Pruning;
 /// </summary>
 public abstract class LearnedMaskLinear : nn.Module<Tensor, Tensor>
 {
-    private readonly Tensor? _bias;
     private readonly int _maskEvery;
     private Tensor? _mask;
     private long _calls;
@@ -27,9 +26,11 @@ public abstract class LearnedMaskLinear : nn.Module<Tensor, Tensor>
         if (bias is null) return;
         if (bias.dtype != weight.dtype || bias.dim() != 1 || bias.shape[0] != Outputs)
             throw new ArgumentException($"{name}: bias must be {weight.dtype} [{Outputs}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
-        _bias = bias.detach().clone().DetachFromDisposeScope();
-        register_buffer("bias", _bias);
+        register_buffer("bias", bias.detach().clone().DetachFromDisposeScope());
     }
+
+    // Asked for by name: a module that changes its type gives its buffers new tensors, and fills only the fields of the derived class.
+    private Tensor? Bias => get_buffer("bias");
 
     /// <summary>Name that messages give the layer: its path in the network.</summary>
     public string LayerName { get; }
@@ -88,7 +89,7 @@ public abstract class LearnedMaskLinear : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
-        return nn.functional.linear(input, MaskedWeight(), _bias).MoveToOuterDisposeScope();
+        return nn.functional.linear(input, MaskedWeight(), Bias).MoveToOuterDisposeScope();
     }
 
     /// <summary>M * W' as the forward pass has it, with its gradients.</summary>
@@ -119,9 +120,9 @@ public abstract class LearnedMaskLinear : nn.Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor weight = Export();
-        Linear linear = nn.Linear(Inputs, Outputs, hasBias: _bias is not null, dtype: weight.dtype, device: weight.device);
+        Linear linear = nn.Linear(Inputs, Outputs, hasBias: Bias is not null, dtype: weight.dtype, device: weight.device);
         linear.weight!.copy_(weight);
-        if (_bias is not null) linear.bias!.copy_(_bias);
+        if (Bias is not null) linear.bias!.copy_(Bias);
         return linear;
     }
 

@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Pruning;
@@ -27,9 +28,11 @@ public sealed class MovementLinear : LearnedMaskLinear
     }
 
     /// <summary>W [n, k].</summary>
+    [field: ComponentName(Name = "weight")]
     public Parameter Weight { get; }
 
     /// <summary>S [n, k].</summary>
+    [field: ComponentName(Name = "scores")]
     public Parameter Scores { get; }
 
     /// <summary>W itself.</summary>

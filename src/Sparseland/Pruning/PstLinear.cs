@@ -1,6 +1,7 @@
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Pruning;
@@ -12,6 +13,7 @@ namespace Sparseland.Pruning;
 /// </summary>
 public sealed class PstLinear : LearnedMaskLinear
 {
+    [ComponentName(Name = "weight")]
     private readonly Tensor _weight;
 
     /// <summary>A layer around a weight.</summary>
@@ -37,19 +39,19 @@ public sealed class PstLinear : LearnedMaskLinear
         Parameter Normal(long rows, long columns) => new(randn([rows, columns], generator: generator).to(weight.dtype).to(weight.device).DetachFromDisposeScope());
         Parameter Zero(params long[] shape) => new(zeros(shape, dtype: weight.dtype, device: weight.device).DetachFromDisposeScope());
         (U, V) = (Normal(Outputs, options.WeightRank), Zero(options.WeightRank, Inputs));
-        register_parameter("U", U);
-        register_parameter("V", V);
+        register_parameter("u", U);
+        register_parameter("v", V);
         if (options.AlphaLowRank != 0)
         {
             (A, B) = (Normal(Outputs, options.ScoreRank), Zero(options.ScoreRank, Inputs));
-            register_parameter("A", A);
-            register_parameter("B", B);
+            register_parameter("a", A);
+            register_parameter("b", B);
         }
 
         if (options.AlphaStructured == 0) return;
         (R, C) = (Zero(Outputs), Zero(Inputs));
-        register_parameter("R", R);
-        register_parameter("C", C);
+        register_parameter("r", R);
+        register_parameter("c", C);
     }
 
     /// <summary>The settings.</summary>
@@ -59,21 +61,27 @@ public sealed class PstLinear : LearnedMaskLinear
     public Tensor Weight => _weight;
 
     /// <summary>U [n, r1].</summary>
+    [field: ComponentName(Name = "u")]
     public Parameter U { get; }
 
     /// <summary>V [r1, k].</summary>
+    [field: ComponentName(Name = "v")]
     public Parameter V { get; }
 
     /// <summary>A [n, r2]; null where alpha1 is 0.</summary>
+    [field: ComponentName(Name = "a")]
     public Parameter? A { get; }
 
     /// <summary>B [r2, k]; null where alpha1 is 0.</summary>
+    [field: ComponentName(Name = "b")]
     public Parameter? B { get; }
 
     /// <summary>R [n]; null where alpha2 is 0.</summary>
+    [field: ComponentName(Name = "r")]
     public Parameter? R { get; }
 
     /// <summary>C [k]; null where alpha2 is 0.</summary>
+    [field: ComponentName(Name = "c")]
     public Parameter? C { get; }
 
     /// <summary>W' = W + beta U V.</summary>

@@ -4,6 +4,7 @@ using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Recommendation;
@@ -44,6 +45,7 @@ public sealed class LightGcn : nn.Module, IRecommender
     }
 
     /// <summary>E [users + items, width]: users first.</summary>
+    [field: ComponentName(Name = "table")]
     public Parameter Table { get; }
 
     /// <summary>Number of users.</summary>

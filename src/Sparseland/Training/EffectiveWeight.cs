@@ -2,6 +2,7 @@ using Sparseland.Models;
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Training;
@@ -44,9 +45,11 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>W [out, in] or [out, in, kh, kw]: what is trained.</summary>
+    [field: ComponentName(Name = "weight")]
     public Parameter Raw { get; }
 
     /// <summary>b [out]; null for none.</summary>
+    [field: ComponentName(Name = "bias")]
     public Parameter? Bias { get; }
 
     /// <summary>From W to V; may be changed at any time.</summary>

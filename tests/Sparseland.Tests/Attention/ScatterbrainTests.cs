@@ -82,7 +82,7 @@ public class ScatterbrainTests
         using var scope = NewDisposeScope();
         (Tensor q, Tensor k, Tensor v) = Heads(40, seed: 5);
         HyperbolicFeatures map = new(8, 16);
-        Tensor[] rounds = [.. Enumerable.Range(0, 3).Select(r => HashedSupport.CrossPolytope(q, k, 8, 1, 7 + r).Mask().view(2, 4, 40, 40).to(ScalarType.Float64))];
+        Tensor[] rounds = [.. Enumerable.Range(0, 3).Select(r => HashedSupport.CrossPolytope(q, k, 8, 1, HashedSupport.RoundSeed(7, r)).Mask().view(2, 4, 40, 40).to(ScalarType.Float64))];
         Tensor count = rounds.Aggregate((a, b) => a + b).clamp_min(1), exact = (q.matmul(k.repeat_interleave(2, 1).transpose(2, 3)) / Math.Sqrt(8)).exp(), estimate = FeatureEstimate.Matrix(q, k, map);
         // The published way: log(count) off the score of a pair in every round that found it.
         Tensor discounted = rounds.Aggregate(estimate.tril(), (sum, mask) => sum + mask * (exact - estimate) * (-count.log()).exp());

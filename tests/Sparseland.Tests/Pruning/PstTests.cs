@@ -200,7 +200,7 @@ public class PstTests
     {
         using var scope = NewDisposeScope();
         using var layer = new PstLinear(Normal(15, 9, 7).to(ScalarType.Float64), null, PstOptions.Magnitude with { WeightRank = 3 });
-        Assert.Equal(["U", "V"], layer.named_parameters().Select(p => p.name));
+        Assert.Equal(["u", "v"], layer.named_parameters().Select(p => p.name));
         Fill(layer.V, Normal(16, 3, 7));
         Tensor X = Normal(17, 5, 7).to(ScalarType.Float64);
         layer.call(X).square().sum().backward();

@@ -123,6 +123,8 @@ public sealed class PrunedKeyValueCache : KeyValueCache
         if (q.dim() != 4 || q.shape[2] != 1 || q.shape[3] != _headDim || q.shape[0] * _keyValueHeads != _heads[layer].Length || q.shape[1] % _keyValueHeads != 0 || q.dtype != ScalarType.Float32)
             throw new ArgumentException($"q is {q.dtype} [{string.Join(", ", q.shape)}]; [{_heads[layer].Length / _keyValueHeads}, a multiple of {_keyValueHeads}, 1, {_headDim}] of Float32 is needed.", nameof(q));
         if (_taken[layer] == 0) throw new ArgumentException($"Block {layer} is empty.", nameof(layer));
+        if (scale is { } factor && !float.IsFinite((float)factor)) throw new ArgumentOutOfRangeException(nameof(scale), scale, "scale must be finite in float32.");
+        CheckQueries(q);
         using DisposeScope scope = NewDisposeScope();
         Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
         nint q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
@@ -150,6 +152,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
         }
 
         int tokens = shape.Tokens;
+        CheckQueries(q);
         (Tensor ks, Tensor vs) = Checked(k, v);
         Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
         nint k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
@@ -173,6 +176,12 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     {
         if (!k.detach().isfinite().all().item<bool>() || !v.detach().isfinite().all().item<bool>()) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
         return (k.detach().contiguous(), v.detach().contiguous());
+    }
+
+    private static void CheckQueries(Tensor q)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        if (!q.detach().isfinite().all().item<bool>()) throw new ArgumentException("Queries hold NaN or infinity.", nameof(q));
     }
 
     /// <summary>Appends and packs a prompt.</summary>

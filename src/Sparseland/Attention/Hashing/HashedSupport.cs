@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Attention.Hashing;
 
 /// <summary>
-/// Which keys a query meets when both are hashed: supports that need no scores. Several rounds are united, so that a pair found twice counts once. Round r of n draws with seed + r.
+/// Which keys a query meets when both are hashed: supports that need no scores. Several rounds are united, so that a pair found twice counts once. Round 0 draws with the seed, later ones with seeds far from it (<see cref="RoundSeed"/>), so that neighbouring seeds share no round.
 /// </summary>
 public static class HashedSupport
 {
@@ -30,7 +30,7 @@ public static class HashedSupport
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
             (Tensor completedQ, Tensor completedK) = NormCompletion.Complete(queries, keys);
-            double[] direction = HashDirections.Draw((int)completedQ.shape[^1], 1, seed + round);
+            double[] direction = HashDirections.Draw((int)completedQ.shape[^1], 1, RoundSeed(seed, round));
             return Chunks(Places(completedQ), Places(completedK), chunk);
 
             Tensor Places(Tensor x) => HashDirections.Project(x, direction, direction.Length, 1).squeeze(-1);
@@ -54,7 +54,7 @@ public static class HashedSupport
         _ = new CrossPolytopeHash((int)q.shape[3], buckets, seed);
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
-            CrossPolytopeHash hash = new((int)queries.shape[^1], buckets, seed + round);
+            CrossPolytopeHash hash = new((int)queries.shape[^1], buckets, RoundSeed(seed, round));
             return Same(hash.Buckets(queries), hash.Buckets(keys));
         });
     }
@@ -75,10 +75,15 @@ public static class HashedSupport
         _ = new AngularHash((int)q.shape[3], bits, seed);
         return Rounds(q, k, rounds, causal, cancel, (queries, keys, round) =>
         {
-            AngularHash hash = new((int)queries.shape[^1], bits, seed + round);
+            AngularHash hash = new((int)queries.shape[^1], bits, RoundSeed(seed, round));
             return Same(hash.Codes(queries), hash.Codes(keys));
         });
     }
+
+    /// <summary>The seed that a round draws with: seed + round times an odd number of 64 bits, wrapping around.</summary>
+    /// <param name="seed">Seed of the first round.</param>
+    /// <param name="round">Round, from 0.</param>
+    public static long RoundSeed(long seed, int round) => unchecked(seed + (round * (long)0x9E3779B97F4A7C15UL));
 
     /// <summary>The keys that each query meets in a round, chunk by chunk of the two orders; queries of a chunk share one list.</summary>
     private static int[][] Chunks(Tensor placesQ, Tensor placesK, int chunk)

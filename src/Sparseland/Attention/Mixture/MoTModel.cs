@@ -105,7 +105,7 @@ public sealed class MoTModel : LanguageModel
         ArgumentOutOfRangeException.ThrowIfLessThan(modalities, 2);
         if (dense.Options.Modalities != 1) throw new ArgumentException($"The model has {dense.Options.Modalities} modalities; copies are made of a dense one.", nameof(dense));
         var model = new MoTModel(dense.Options with { Modalities = modalities, Ranges = ranges ?? dense.Options.Ranges, Untie = untie });
-        if (dense.Embeddings.dtype != ScalarType.Float32) model.to(dense.Embeddings.dtype);
+        model.to(dense.Embeddings.device, dense.Embeddings.dtype);
         Dictionary<string, Parameter> from = dense.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         using IDisposable off = no_grad();
         foreach ((string name, Parameter parameter) in model.named_parameters()) parameter.copy_(from[OfTower(name, 0)]);
@@ -119,7 +119,7 @@ public sealed class MoTModel : LanguageModel
     {
         if (modality < 0 || modality >= Options.Modalities) throw new ArgumentOutOfRangeException(nameof(modality), modality, $"The model has modalities 0 to {Options.Modalities - 1}.");
         var dense = new MoTModel(Options with { Modalities = 1 });
-        if (Embeddings.dtype != ScalarType.Float32) dense.to(Embeddings.dtype);
+        dense.to(Embeddings.device, Embeddings.dtype);
         Dictionary<string, Parameter> own = named_parameters().ToDictionary(p => p.name, p => p.parameter);
         using IDisposable off = no_grad();
         foreach ((string name, Parameter parameter) in dense.named_parameters()) parameter.copy_(own.TryGetValue(OfTower(name, modality), out Parameter? tower) ? tower : own[name]);

@@ -58,7 +58,7 @@ public static class VerticalSlashIndex
         if (strip.dim() != 4 || strip.shape[2] + end > strip.shape[3]) throw new ArgumentException($"strip must be [batch, heads, queries, keys] with at least as many keys as queries, but is [{string.Join(", ", strip.shape)}].", nameof(strip));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor dense = strip.to(ScalarType.Float32).contiguous(), slashes = zeros([strip.shape[0], strip.shape[1], strip.shape[3]]);
+        Tensor dense = strip.to(ScalarType.Float32).cpu().contiguous(), slashes = zeros([strip.shape[0], strip.shape[1], strip.shape[3]]);
         (int rows, int keys) = ((int)strip.shape[2], (int)strip.shape[3]);
         nint from = TensorMemory.StartOf(dense), to = TensorMemory.StartOf(slashes);
         IndependentWork.For((int)(strip.shape[0] * strip.shape[1]), head =>

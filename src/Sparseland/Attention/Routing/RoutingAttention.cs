@@ -55,7 +55,7 @@ public static class RoutingAttention
     /// later tokens, and is refused.
     /// </param>
     /// <returns>[batch, heads, tokens, valueDim].</returns>
-    /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, or ranks shall be compared between different lists.</exception>
+    /// <exception cref="ArgumentException">Shapes do not fit, a value is not finite, a list names a token that there is not, or ranks shall be compared between different lists.</exception>
     public static Tensor AttendLists(Tensor q, Tensor k, Tensor v, Tensor listsQ, Tensor listsK, bool selfAttention = true, double? scale = null, bool maskByRank = false)
     {
         AttentionShape shape = HeadInput.Check(q, k, v, causal: true);
@@ -66,6 +66,9 @@ public static class RoutingAttention
         {
             if (lists.dtype != ScalarType.Int64 || lists.dim() != 4 || lists.shape[0] != shape.Batch || lists.shape[1] != shape.Heads || !lists.shape.SequenceEqual(listsQ.shape))
                 throw new ArgumentException($"{name} must be Int64 [{shape.Batch}, {shape.Heads}, clusters, window], both alike, but is {lists.dtype} [{string.Join(", ", lists.shape)}].", name);
+            using DisposeScope bounds = NewDisposeScope();
+            if (lists.numel() > 0 && (lists.min().item<long>() < 0 || lists.max().item<long>() >= shape.Tokens))
+                throw new ArgumentException($"{name} name tokens from {lists.min().item<long>()} to {lists.max().item<long>()}; there are 0 to {shape.Tokens - 1}.", name);
         }
 
         if (maskByRank && !Equal(listsQ, listsK))

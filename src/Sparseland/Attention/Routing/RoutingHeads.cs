@@ -137,11 +137,11 @@ public sealed class RoutingHeads : nn.Module, IAttentionMethod
         {
             int window = Options.Routing.Window ?? (tokens + Options.Clusters - 1) / Options.Clusters;
             Tensor lists = BalancedLists.Random(batch, heads, Options.Clusters, window, tokens, Options.Seed + (1000 * ++_pass) + call.Layer).to(q.device);
-            return RoutingAttention.AttendLists(SphericalKMeans.Normalise(q), SphericalKMeans.Normalise(k), v, lists, lists, Options.Routing.SelfAttention, Options.Routing.Scale);
+            return RoutingAttention.AttendLists(SphericalKMeans.Normalise(q), SphericalKMeans.Normalise(k), v, lists, lists, Options.Routing.SelfAttention, Options.Routing.Scale ?? call.Scale);
         }
 
         if (training && is_grad_enabled()) Learn(means, call.Layer, q, k);
-        return RoutingAttention.Attend(q, k, v, means.Centroids, Options.Routing);
+        return RoutingAttention.Attend(q, k, v, means.Centroids, Options.Routing with { Scale = Options.Routing.Scale ?? call.Scale });
     }
 
     /// <summary>Starts the centroids from the first data, then moves them.</summary>

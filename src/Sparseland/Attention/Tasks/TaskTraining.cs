@@ -35,6 +35,24 @@ public sealed record TaskTrainingOptions
 
     /// <summary>Seed of the sequences. Default 1.</summary>
     public long Seed { get; init; } = 1;
+
+    /// <summary>Refuses what has no meaning.</summary>
+    /// <exception cref="ArgumentException">There is no stage, or a number is out of its range.</exception>
+    public void Validate()
+    {
+        if (!(LearningRate > 0 && double.IsFinite(LearningRate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate, "LearningRate must be positive and finite.");
+        ArgumentOutOfRangeException.ThrowIfNegative(WarmUp);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LookEvery);
+        if (Stages is not { Count: > 0 }) throw new ArgumentException("There is no stage.", nameof(Stages));
+        foreach (TaskStage stage in Stages)
+        {
+            ArgumentNullException.ThrowIfNull(stage);
+            stage.Sequences.Validate();
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(stage.Steps);
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(stage.Batch);
+            if (double.IsNaN(stage.Enough)) throw new ArgumentOutOfRangeException(nameof(TaskStage.Enough), stage.Enough, "Enough must be a number.");
+        }
+    }
 }
 
 /// <summary>What a look at fresh sequences showed.</summary>
@@ -61,13 +79,9 @@ public static class TaskTraining
         ArgumentNullException.ThrowIfNull(model);
         options ??= new();
         if (model.Vocabulary != TaskSequences.Vocabulary) throw new ArgumentException($"The model has {model.Vocabulary} tokens, the sequences {TaskSequences.Vocabulary}.", nameof(model));
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.LookEvery);
-        if (options.Stages.Count == 0) throw new ArgumentException("There is no stage.", nameof(options));
+        options.Validate();
         foreach (TaskStage stage in options.Stages)
         {
-            stage.Sequences.Validate();
-            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(stage.Steps);
-            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(stage.Batch);
             if (stage.Sequences.Tokens > model.Context) throw new ArgumentException($"A stage has sequences of {stage.Sequences.Tokens} tokens, the model a context of {model.Context}.", nameof(options));
         }
 

@@ -21,7 +21,7 @@ public sealed class WindowAttention : MapAttention
     /// <param name="dim">Channels, a multiple of the heads.</param>
     /// <param name="heads">Heads.</param>
     /// <param name="window">Side of a window, odd and at least 3; null for one window as large as the map: dense attention. Default 7.</param>
-    /// <param name="shift">Places by which the windows are moved down and to the right, from 0 to below the window; without effect on a map of one window. Default 0.</param>
+    /// <param name="shift">Places by which the windows are moved down and to the right, from 0 to below the window; without effect along an axis of one window. Default 0.</param>
     /// <param name="bias">Whether queries, keys and values have biases. Default true.</param>
     /// <param name="seed">Seed of the weights. Default 1.</param>
     /// <exception cref="ArgumentException">Sizes are out of their range or do not divide one another.</exception>
@@ -78,18 +78,18 @@ public sealed class WindowAttention : MapAttention
             return scope.MoveToOuter(Join(nn.functional.scaled_dot_product_attention(whole[0], whole[1], whole[2])));
         }
 
-        int down = height / w, across = width / w;
+        int down = height / w, across = width / w, rows = down > 1 ? Shift : 0, columns = across > 1 ? Shift : 0;
         Tensor Cut(Tensor p)
         {
             Tensor map = p.reshape(p.shape[0], height, width, Dim);
-            if (Shift > 0) map = map.roll([-Shift, -Shift], [1, 2]);
+            if (Shift > 0) map = map.roll([-rows, -columns], [1, 2]);
             return map.reshape(-1, down, w, across, w, Heads, Dim / Heads).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, (long)down * across * Heads, w * w, Dim / Heads);
         }
 
-        Tensor? seen = Shift > 0 ? Seen(height, width, w, x.device) : null;
+        Tensor? seen = Shift > 0 ? Seen(height, width, w, rows, columns, x.device) : null;
         Tensor heads = nn.functional.scaled_dot_product_attention(Cut(parts[0]), Cut(parts[1]), Cut(parts[2]), seen);
         Tensor joined = heads.reshape(-1, down, across, Heads, w, w, Dim / Heads).permute(0, 1, 4, 2, 5, 3, 6).reshape(-1, height, width, Dim);
-        if (Shift > 0) joined = joined.roll([Shift, Shift], [1, 2]);
+        if (Shift > 0) joined = joined.roll([rows, columns], [1, 2]);
         return scope.MoveToOuter(joined.reshape(x.shape));
     }
 
@@ -106,12 +106,12 @@ public sealed class WindowAttention : MapAttention
     }
 
     /// <summary>[windows * heads, w * w, w * w]: pairs of places that were neighbours before the map was rolled.</summary>
-    private Tensor Seen(int height, int width, int w, Device device)
+    private Tensor Seen(int height, int width, int w, int down, int across, Device device)
     {
         // Three bands along each axis: whole windows, the part of the last one that was there, and what wrapped around.
         static int Band(int place, int length, int w, int shift) => place < length - w ? 0 : place < length - shift ? 1 : 2;
         var regions = new long[height * width];
-        for (int i = 0; i < regions.Length; i++) regions[i] = (3 * Band(i / width, height, w, Shift)) + Band(i % width, width, w, Shift);
+        for (int i = 0; i < regions.Length; i++) regions[i] = (3 * Band(i / width, height, w, down)) + Band(i % width, width, w, across);
         Tensor ids = tensor(regions, [height / w, w, width / w, w], device: device).permute(0, 2, 1, 3).reshape(-1, w * w);
         return ids.unsqueeze(1).eq(ids.unsqueeze(2)).repeat_interleave(Heads, 0);
     }

@@ -14,9 +14,6 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     /// <summary>Added to the variance of an output before its root is taken: the root has no gradient at 0.</summary>
     public const double VarianceFloor = 1e-8;
 
-    private readonly Parameter _mu, _rho;
-    private readonly Parameter? _bias;
-    private readonly Tensor _mask;
     private readonly Generator _noise = new(1);
 
     /// <summary>Means and biases are copied.</summary>
@@ -26,27 +23,25 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
         PosteriorInput.Positive(sigma, nameof(sigma));
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        _mu = nn.Parameter(weight.detach().clone().DetachFromDisposeScope());
-        _rho = nn.Parameter(full_like(_mu, RhoOf(sigma)).DetachFromDisposeScope());
-        _bias = bias is null ? null : nn.Parameter(bias.detach().clone().DetachFromDisposeScope());
-        _mask = ones(_mu.shape, dtype: ScalarType.Bool, device: _mu.device).DetachFromDisposeScope();
-        register_parameter("weight", _mu);
-        register_parameter("rho", _rho);
-        if (_bias is not null) register_parameter("bias", _bias);
-        register_buffer("mask", _mask);
+        register_parameter("weight", nn.Parameter(weight.detach().clone().DetachFromDisposeScope()));
+        register_parameter("rho", nn.Parameter(full_like(Mu, RhoOf(sigma)).DetachFromDisposeScope()));
+        if (bias is not null) register_parameter("bias", nn.Parameter(bias.detach().clone().DetachFromDisposeScope()));
+        register_buffer("mask", ones(Mu.shape, dtype: ScalarType.Bool, device: Mu.device).DetachFromDisposeScope());
     }
 
+    // All asked for by name: a module that changes its type gives its parameters new tensors, and fills only the fields of the derived class.
+
     /// <summary>Means, the parameter "weight".</summary>
-    public Parameter Mu => _mu;
+    public Parameter Mu => get_parameter("weight")!;
 
     /// <summary>rho, the parameter whose softplus is the deviation.</summary>
-    public Parameter Rho => _rho;
+    public Parameter Rho => get_parameter("rho")!;
 
     /// <summary>Biases; null for none.</summary>
-    public Parameter? Bias => _bias;
+    public Parameter? Bias => get_parameter("bias");
 
     /// <summary>Which weights are active (Bool); a buffer. See <see cref="SetMask"/>.</summary>
-    public Tensor Mask => _mask;
+    public Tensor Mask => get_buffer("mask")!;
 
     /// <summary>Whether the layer computes with its means alone, without noise. Default false, also in evaluation mode.</summary>
     public bool Deterministic { get; set; }
@@ -66,7 +61,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     public Tensor Sigma()
     {
         using DisposeScope scope = NewDisposeScope();
-        return nn.functional.softplus(_rho).masked_fill(_mask.logical_not(), 0).MoveToOuterDisposeScope();
+        return nn.functional.softplus(Rho).masked_fill(Mask.logical_not(), 0).MoveToOuterDisposeScope();
     }
 
     /// <summary>Takes over a mask: weights outside are switched off, mu and rho become 0 there.</summary>
@@ -75,14 +70,14 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     public void SetMask(Tensor mask)
     {
         ArgumentNullException.ThrowIfNull(mask);
-        if (mask.dtype != ScalarType.Bool || !mask.shape.SequenceEqual(_mu.shape))
-            throw new ArgumentException($"The mask must be Bool [{string.Join(", ", _mu.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
+        if (mask.dtype != ScalarType.Bool || !mask.shape.SequenceEqual(Mu.shape))
+            throw new ArgumentException($"The mask must be Bool [{string.Join(", ", Mu.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        _mask.copy_(mask);
-        Tensor idle = _mask.logical_not();
-        _mu.masked_fill_(idle, 0);
-        _rho.masked_fill_(idle, 0);
+        Mask.copy_(mask);
+        Tensor idle = Mask.logical_not();
+        Mu.masked_fill_(idle, 0);
+        Rho.masked_fill_(idle, 0);
     }
 
     /// <summary>KL(q || p) of the active weights to N(0, prior^2): the sum of log(prior/sigma) + (sigma^2 + mu^2)/(2 prior^2) - 1/2. What is switched off has left the prior too, and adds 0.</summary>
@@ -93,9 +88,9 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     {
         PosteriorInput.Positive(prior, nameof(prior));
         using DisposeScope scope = NewDisposeScope();
-        Tensor sigma = nn.functional.softplus(_rho);
-        Tensor each = ((sigma.square() + _mu.square()) / (2 * prior * prior)) - sigma.log() + (Math.Log(prior) - 0.5);
-        return each.masked_fill(_mask.logical_not(), 0).sum(ScalarType.Float64).MoveToOuterDisposeScope();
+        Tensor sigma = nn.functional.softplus(Rho);
+        Tensor each = ((sigma.square() + Mu.square()) / (2 * prior * prior)) - sigma.log() + (Math.Log(prior) - 0.5);
+        return each.masked_fill(Mask.logical_not(), 0).sum(ScalarType.Float64).MoveToOuterDisposeScope();
     }
 
     /// <summary>Sets where the layer's noise goes on: the same seed gives the same noise.</summary>
@@ -107,7 +102,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(input);
         using DisposeScope scope = NewDisposeScope();
-        Tensor mean = Apply(input, _mu, _bias);
+        Tensor mean = Apply(input, Mu, Bias);
         if (Deterministic) return mean.MoveToOuterDisposeScope();
         Tensor variance = Apply(input.square(), Sigma().square(), null) + VarianceFloor;
         Tensor noise = randn(mean.shape, dtype: ScalarType.Float32, generator: _noise).to(mean.dtype, mean.device);
@@ -122,7 +117,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(input);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor mean = Apply(input, _mu, _bias), variance = Apply(input.square(), Sigma().square(), null);
+        Tensor mean = Apply(input, Mu, Bias), variance = Apply(input.square(), Sigma().square(), null);
         return (mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope());
     }
 

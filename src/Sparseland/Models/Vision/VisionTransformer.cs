@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -68,6 +69,7 @@ public sealed record VisionTransformerOptions
 public sealed class VisionTransformer : Module<Tensor, Tensor>
 {
     private readonly Linear _embed;
+    [ComponentName(Name = "positions")]
     private readonly Parameter _positions;
     private readonly VisionBlock[] _blocks;
     private readonly LayerNorm _norm;

@@ -3,6 +3,7 @@ using Sparseland.Models.Language;
 using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Retrieval.Learned;
@@ -17,11 +18,17 @@ public sealed class FrozenTermHead : nn.Module
     // Adam moves every number by about the rate; the matrix should move by a ninth of what the others do.
     private static readonly Scalar s_matrixRate = 0.11;
 
+    [ComponentName(Name = "embeddings")]
     private readonly Tensor _embeddings;
+    [ComponentName(Name = "matrix")]
     private readonly Tensor _matrix;
+    [ComponentName(Name = "change")]
     private readonly Parameter _change;
+    [ComponentName(Name = "offset")]
     private readonly Parameter _offset;
+    [ComponentName(Name = "gain")]
     private readonly Parameter _gain;
+    [ComponentName(Name = "bias")]
     private readonly Parameter _bias;
     private readonly NativeSize _size;
 

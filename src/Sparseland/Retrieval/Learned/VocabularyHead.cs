@@ -1,6 +1,7 @@
 using Sparseland.Models.Language;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -38,6 +39,7 @@ public sealed class VocabularyHead : Module<Tensor, Tensor>
     public LayerNorm Norm { get; }
 
     /// <summary>Bias of each term [vocabulary].</summary>
+    [field: ComponentName(Name = "bias")]
     public Parameter Bias { get; }
 
     /// <summary>What the embeddings are multiplied with: norm(gelu(dense(h))).</summary>

@@ -11,8 +11,6 @@ namespace Sparseland.Training.ArchitectureSearch;
 /// </summary>
 public abstract class ScoredLayer : nn.Module<Tensor, Tensor>
 {
-    private readonly Parameter _weight, _scores;
-
     /// <summary>Makes weights and scores; uniform of Kaiming's scale, +-sqrt(6 / fan-in) / sqrt(6), and all kept.</summary>
     private protected ScoredLayer(string kind, long[] shape, Generator generator)
         : base(kind)
@@ -21,25 +19,25 @@ public abstract class ScoredLayer : nn.Module<Tensor, Tensor>
         double bound = 1 / Math.Sqrt(FanIn);
         using DisposeScope scope = NewDisposeScope();
         Tensor start = rand(shape, dtype: ScalarType.Float32, generator: generator).mul(2 * bound).sub(bound);
-        _scores = nn.Parameter(start.clone().DetachFromDisposeScope());
-        _weight = nn.Parameter(start.DetachFromDisposeScope());
-        register_parameter("weight", _weight);
-        register_parameter("scores", _scores);
-        Kept = (int)_weight.numel();
+        register_parameter("weight", nn.Parameter(start.clone().DetachFromDisposeScope()));
+        register_parameter("scores", nn.Parameter(start.DetachFromDisposeScope()));
+        Kept = (int)Weight.numel();
         StartScores();
     }
 
+    // Both asked for by name: a module that changes its type gives its parameters new tensors, and fills only the fields of the derived class.
+
     /// <summary>Weights theta.</summary>
-    public Parameter Weight => _weight;
+    public Parameter Weight => get_parameter("weight")!;
 
     /// <summary>Scores s, of the shape of the weights.</summary>
-    public Parameter Scores => _scores;
+    public Parameter Scores => get_parameter("scores")!;
 
     /// <summary>Inputs of an output.</summary>
     public int FanIn { get; }
 
     /// <summary>Weights of the layer.</summary>
-    public int Count => (int)_weight.numel();
+    public int Count => (int)Weight.numel();
 
     /// <summary>k, weights that the mask keeps.</summary>
     public int Kept { get; private set; }
@@ -49,9 +47,9 @@ public abstract class ScoredLayer : nn.Module<Tensor, Tensor>
     {
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor largest = _weight.abs().max();
-        double scale = largest.item<float>() is > 0 and var top ? Math.Sqrt(6.0 / FanIn) / top : 1;
-        _scores.copy_(_weight.mul(scale));
+        Tensor largest = Weight.abs().max();
+        double scale = largest.ToDouble() is > 0 and var top ? Math.Sqrt(6.0 / FanIn) / top : 1;
+        Scores.copy_(Weight.mul(scale));
     }
 
     /// <summary>Weights that a ratio leaves of this layer, round((1 - ratio) n).</summary>
@@ -82,16 +80,16 @@ public abstract class ScoredLayer : nn.Module<Tensor, Tensor>
     {
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        return Select.TopK(_scores.detach().abs().reshape(1, -1), Budget.Global(Kept)).ToMask(_scores.device).reshape(_scores.shape).MoveToOuterDisposeScope();
+        return Select.TopK(Scores.detach().abs().reshape(1, -1), Budget.Global(Kept)).ToMask(Scores.device).reshape(Scores.shape).MoveToOuterDisposeScope();
     }
 
     /// <summary>theta * mask, with the gradients of both.</summary>
     public Tensor Effective()
     {
-        if (Kept == Count && !_scores.requires_grad) return _weight;
+        if (Kept == Count && !Scores.requires_grad) return Weight;
         using DisposeScope scope = NewDisposeScope();
-        Tensor size = _scores.abs();
-        return (_weight * StraightThrough.Mask(Mask(), size)).MoveToOuterDisposeScope();
+        Tensor size = Scores.abs();
+        return (Weight * StraightThrough.Mask(Mask(), size)).MoveToOuterDisposeScope();
     }
 }
 

@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace Sparseland.Training.IsoFlop;
@@ -7,7 +8,14 @@ namespace Sparseland.Training.IsoFlop;
 /// <summary>Sparse Doped's layer: y = W x + V (U x), a sparse "weight" [out, in] beside two dense factors, "u" [rank, in] and "v" [out, rank].</summary>
 public sealed class DopedLinear : nn.Module<Tensor, Tensor>
 {
-    private readonly Parameter _weight, _u, _v;
+    [ComponentName(Name = "weight")]
+    private readonly Parameter _weight;
+
+    [ComponentName(Name = "u")]
+    private readonly Parameter _u;
+
+    [ComponentName(Name = "v")]
+    private readonly Parameter _v;
 
     /// <summary>Weights of zeros.</summary>
     /// <param name="inputs">Inputs, positive.</param>
