@@ -2,6 +2,7 @@ using BenchmarkDotNet.Running;
 using Benchmarks;
 
 // dotnet run -c Release --project tests/Benchmarks -- --quick [filter]   medians of both sides, alternating, in seconds
+// dotnet run -c Release --project tests/Benchmarks -- --results          all of them, written to tests/Benchmarks/RESULTS.md
 // dotnet run -c Release --project tests/Benchmarks -- --filter '*TopK*'  BenchmarkDotNet
 // dotnet run -c Release --project tests/Benchmarks -- --cold [filter]    the first calls of the hot paths, each in a process of its own
 // dotnet run -c Release --project tests/Benchmarks -- --memory [method]  private memory of pruning a folder of 500 MB block by block
@@ -15,6 +16,12 @@ if (args is ["--memory-one", var folder, var method, var batch])
     return Memory.RunOne(folder, method, int.Parse(batch, System.Globalization.CultureInfo.InvariantCulture));
 if (args is ["--memory", ..])
     return Memory.Run(args.Length > 1 ? args[1] : "");
+if (args is ["--results", ..])
+{
+    if (ResultsFile.Create() is not { } results) return 1;
+    return Quick.Run(args.Length > 1 ? args[1] : "", results);
+}
+
 if (args is ["--quick", ..])
     return Quick.Run(args.Length > 1 ? args[1] : "");
 

@@ -30,8 +30,10 @@ internal static class Quick
     private static readonly TimeSpan s_timePerComparison = TimeSpan.FromSeconds(1.2);
 
     /// <summary>Runs all comparisons whose class contains the filter, or where no class does, whose name contains it.</summary>
+    /// <param name="filter">Part of a name; empty for all.</param>
+    /// <param name="results">Takes the results and is written after each class; null for none.</param>
     /// <returns>0, or 1 when nothing matches the filter.</returns>
-    internal static int Run(string filter)
+    internal static int Run(string filter, ResultsFile? results = null)
     {
         int run = 0;
         List<Type> types = [.. typeof(Quick).Assembly.GetTypes()
@@ -47,11 +49,15 @@ internal static class Quick
             {
                 if (!whole && !Matches(comparison.Name, filter))
                     continue;
-                Console.WriteLine(Measure(comparison));
-                if (comparison.Note is not null)
-                    Console.WriteLine($"  {comparison.Note()}");
+                Measured measured = Measure(comparison);
+                Console.WriteLine(measured);
+                if (measured.Note.Length > 0)
+                    Console.WriteLine($"  {measured.Note}");
+                results?.Add(type, measured);
                 run++;
             }
+
+            results?.Write();
         }
         if (run == 0)
             Console.Error.WriteLine($"No comparison matches '{filter}'.");
@@ -60,7 +66,7 @@ internal static class Quick
 
     private static bool Matches(string name, string filter) => name.Contains(filter, StringComparison.OrdinalIgnoreCase);
 
-    private static string Measure(Comparison comparison)
+    private static Measured Measure(Comparison comparison)
     {
         // Enough calls for tiered compilation to have settled; fewer of those that take seconds.
         Action other = comparison.Peer ?? (() => { });
@@ -82,9 +88,7 @@ internal static class Quick
             if (ours.Count >= 3 && Stopwatch.GetElapsedTime(begin) > 10 * s_timePerComparison) break;
         }
         double a = Median(ours), b = Median(peer);
-        if (comparison.Peer is null) return $"{comparison.Name}: ours {Format(a)} ms, {comparison.PeerName} is not installed: no ratio";
-        string target = comparison.Target > 0 ? $", target {Format(comparison.Target)}x{(b / a < comparison.Target ? " MISSED" : "")}" : "";
-        return $"{comparison.Name}: ours {Format(a)} ms, {comparison.PeerName} {Format(b)} ms, ratio {Format(b / a)}x{target}";
+        return new(comparison.Name, a, comparison.PeerName, comparison.Peer is null ? double.NaN : b, comparison.Target, comparison.Note?.Invoke() ?? "");
     }
 
     /// <summary>
@@ -106,5 +110,5 @@ internal static class Quick
         return values.Count % 2 == 1 ? values[values.Count / 2] : (values[values.Count / 2 - 1] + values[values.Count / 2]) / 2;
     }
 
-    private static string Format(double value) => value.ToString(value < 1 ? "0.00#" : "0.0", CultureInfo.InvariantCulture);
+    internal static string Format(double value) => value.ToString(value < 1 ? "0.00#" : "0.0", CultureInfo.InvariantCulture);
 }

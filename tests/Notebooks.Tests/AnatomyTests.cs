@@ -139,6 +139,46 @@ public partial class AnatomyTests
         Assert.NotNull(typeof(Sparseland.Evaluation.Claim).Assembly.GetType($"Sparseland.{facts.Room.Replace('/', '.')}.{facts.Type}"));
     }
 
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void It_says_what_to_read_before_and_after(string path)
+    {
+        var notebook = Series.Load(path);
+        var place = CoursePlace.Read(notebook);
+        Assert.NotNull(place);
+        Assert.Equal(path == "00-start-here.ipynb", place.Before.Count == 0);
+        Assert.Equal(Course.CellTag, notebook.Cells[^1].Metadata["tags"]?[0]?.GetValue<string>());
+    }
+
+    [Fact]
+    public void The_course_has_three_paths_and_an_opening_for_each_chapter()
+    {
+        var cards = GalleryCommand.StoredCards(Series.Paths());
+        var course = Course.Of(cards);
+        Assert.Equal(3, course.Paths.Count);
+        Assert.All(course.Paths, p => Assert.InRange(p.Cards.Count, 5, 7));
+        // Whoever follows a path has read what its notebooks ask for, on the path or before the chapters.
+        foreach (var path in course.Paths)
+        {
+            HashSet<string> read = [.. cards.Where(c => c.Chapter.Length == 0).Select(c => c.Path)];
+            foreach (var card in path.Cards)
+            {
+                Assert.All(course.Before(card), b => Assert.Contains(b.Path, read));
+                read.Add(card.Path);
+            }
+        }
+
+        foreach (var chapter in cards.Where(c => c.Chapter.Length > 0).GroupBy(c => c.Chapter))
+            Assert.Single(chapter, c => CoursePlace.Read(c.Notebook)!.IsOpening);
+    }
+
+    [Theory, MemberData(nameof(Series.All), MemberType = typeof(Series))]
+    public void A_claim_that_did_not_hold_has_a_reason_and_no_other_has(string path)
+    {
+        var card = new Card(Series.Load(path), path);
+        Assert.Equal(ResultsPage.NotReproduced(card).Select(c => c.Statement).Distinct().Order(), ResultsPage.Reasons(card).Keys.Order());
+        Assert.All(ResultsPage.Reasons(card).Values, reason => Assert.InRange(reason.Length, 20, 400));
+    }
+
     [Fact]
     public void The_ledger_is_that_of_the_stored_outputs()
     {

@@ -16,13 +16,13 @@ public sealed class Course
     private readonly Dictionary<string, CoursePlace> _places = [];
     private readonly ILookup<string, Card> _after;
 
-    private Course(IReadOnlyList<Card> cards)
+    private Course(IReadOnlyList<Card> cards, bool isWhole)
     {
         _cards = cards.ToDictionary(c => c.Path);
         foreach (Card card in cards)
         {
             if (CoursePlace.Read(card.Notebook) is { } place)
-                _places[card.Path] = place;
+                _places[card.Path] = isWhole ? place : place with { Before = [.. place.Before.Where(_cards.ContainsKey)] };
         }
 
         foreach ((string path, CoursePlace place) in _places)
@@ -31,11 +31,12 @@ public sealed class Course
                 throw new InvalidDataException($"{path}: 'before' names {before}, which is no notebook of the series.");
         }
 
-        Paths = [.. LearningPath.Known.Select(known => known with { Cards = Ordered(known.Key) }).Where(p => p.Cards.Count > 0)];
-        if (_places.FirstOrDefault(p => p.Value.Path is { } name && LearningPath.Known.All(k => k.Key != name)) is { Key: { } lost } stray)
+        Paths = [.. LearningPath.Known.Select(known => known with { Cards = Ordered(known.Key, isWhole) }).Where(p => p.Cards.Count > 0)];
+        if (isWhole && _places.FirstOrDefault(p => p.Value.Path is { } name && LearningPath.Known.All(k => k.Key != name)) is { Key: { } lost } stray)
             throw new InvalidDataException($"{lost}: there is no learning path '{stray.Value.Path}'.");
         _after = _places.SelectMany(p => p.Value.Before.Select(b => (Before: b, Card: _cards[p.Key]))).ToLookup(p => p.Before, p => p.Card);
-        RefuseCircles();
+        if (isWhole)
+            RefuseCircles();
     }
 
     /// <summary>The learning paths that have notebooks.</summary>
@@ -43,11 +44,12 @@ public sealed class Course
 
     /// <summary>The course of some notebooks.</summary>
     /// <param name="cards">The notebooks.</param>
+    /// <param name="isWhole">Whether they are the whole series; otherwise what is not among them is left out. Default true.</param>
     /// <exception cref="InvalidDataException">A notebook is to be read before itself, names one that there is not, or the steps of a path are not 1, 2, 3 and so on.</exception>
-    public static Course Of(IReadOnlyList<Card> cards)
+    public static Course Of(IReadOnlyList<Card> cards, bool isWhole = true)
     {
         ArgumentNullException.ThrowIfNull(cards);
-        return new(cards);
+        return new(cards, isWhole);
     }
 
     /// <summary>What to read before a notebook.</summary>
@@ -108,10 +110,10 @@ public sealed class Course
         return changed.ToText();
     }
 
-    private IReadOnlyList<Card> Ordered(string key)
+    private IReadOnlyList<Card> Ordered(string key, bool isWhole)
     {
         List<KeyValuePair<string, CoursePlace>> on = [.. _places.Where(p => p.Value.Path == key).OrderBy(p => p.Value.Step)];
-        for (int i = 0; i < on.Count; i++)
+        for (int i = 0; isWhole && i < on.Count; i++)
         {
             if (on[i].Value.Step != i + 1)
                 throw new InvalidDataException($"{on[i].Key}: it is step {on[i].Value.Step} of the path '{key}', where step {i + 1} is expected.");

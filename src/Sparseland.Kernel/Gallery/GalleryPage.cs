@@ -49,7 +49,7 @@ public static class GalleryPage
         var body = new StringBuilder();
         body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with claims against what was measured.</p>\n");
         body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}. <a href=\"{ResultsFile}\">What did not hold, and why</a></p>\n");
-        body.Append(CourseMap.Html(Course.Of(cards), Address));
+        body.Append(CourseMap.Html(Course.Of(cards, isWhole: false), Address));
         List<IGrouping<string, Card>> chapters = [.. cards.GroupBy(c => c.ChapterFolder)];
         body.Append("<nav class=\"jump\" aria-label=\"Chapters\">").AppendJoin("", chapters.Select(c => $"<a href=\"#{HtmlPage.Encode(Uri.EscapeDataString(c.Key))}\">{HtmlPage.Encode(Name(c))} <span class=\"meta\">{c.Count()}</span></a>"));
         body.Append("<label hidden><input type=\"search\" id=\"find\" placeholder=\"Search titles, questions, claims\" aria-label=\"Search\"></label></nav>\n<p id=\"none\" class=\"meta\" hidden>No notebook has all of these words.</p>\n");

@@ -98,7 +98,7 @@ public class GalleryTests
         Directory.CreateDirectory(Path.Combine(root, "notebooks", Ledger.Thumbnails));
         File.WriteAllText(Path.Combine(root, "notebooks", Ledger.Thumbnails, "gone.svg"), "");
 
-        Assert.Equal(4, Ledger.Write(root, cards).Count);
+        Assert.Equal(6, Ledger.Write(root, cards).Count);
         Assert.Empty(Ledger.Write(root, cards));
         var readme = File.ReadAllText(Path.Combine(root, "README.md"));
         Assert.StartsWith("before\n" + Ledger.Start, readme, StringComparison.Ordinal);
@@ -108,7 +108,8 @@ public class GalleryTests
         var index = File.ReadAllText(Path.Combine(root, "notebooks", "README.md"));
         Assert.Contains("## Sparse coding", index, StringComparison.Ordinal);
         Assert.Contains(@"<br>A. Author \| 2023 | [Coding](../src/Sparseland/Coding), [`KSvd`](../src/Sparseland/Coding/KSvd.cs) |", index, StringComparison.Ordinal);
-        Assert.Single(Directory.GetFiles(Path.Combine(root, "notebooks", Ledger.Thumbnails)));
+        Assert.Equal(2, Directory.GetFiles(Path.Combine(root, "notebooks", Ledger.Thumbnails)).Length);
+        Assert.StartsWith("# What held", File.ReadAllText(Path.Combine(root, "notebooks", "RESULTS.md")), StringComparison.Ordinal);
     }
 
     [Theory]
