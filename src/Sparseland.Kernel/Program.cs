@@ -27,6 +27,7 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     VerifyCommand.Create(),
     GalleryCommand.Create(),
     NewCommand.Create(),
+    WorkshopCommand.Create(),
     ConvertCommand.Create(),
     TrainCommand.Create(),
     SaeCommand.Create(),
