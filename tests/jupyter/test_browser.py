@@ -6,6 +6,7 @@ The classic Notebook page in headless chromium (Debian: jupyter-notebook, chromi
 Types, completes, runs, draws and interrupts as a reader would. Screenshots go to artifacts/jupyter.
 """
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -248,9 +249,16 @@ class Page(unittest.TestCase):
         self.assertIn("42", self.run_cell(2))
         self.picture("interrupt")
 
+    @staticmethod
+    def place(path):
+        return json.loads((support.ROOT / "notebooks" / path).read_text(encoding="utf8"))["metadata"].get("sparseland", {})
+
     def test_the_notebooks_of_the_series_show_their_charts(self):
         paths = sorted(p.relative_to(self.folder) for p in self.folder.rglob("*.ipynb") if (support.ROOT / "notebooks" / p.relative_to(self.folder)).exists())
-        self.assertTrue(paths)
+        if os.environ.get("SPARSELAND_PAGES") != "all":
+            # The openings of the chapters and what stands before them; every chart of the others is of the same kinds.
+            paths = [p for p in paths if len(p.parts) == 1 or self.place(p).get("opening")]
+        self.assertGreater(len(paths), 10)
         for path in paths:
             with self.subTest(path=str(path)):
                 # A fresh clone: nobody has trusted these files yet.
