@@ -34,10 +34,9 @@ public sealed record ReLoraSchedule
 /// ReLoRA without its dense warm start (Lialin et al. 2023): an optimizer under which the adapters of a network are merged into their frozen weights every few steps, drawn anew, their moments forgotten and
 /// the rate warmed up again. After k merges the rank of W - W0 is at most k r.
 /// </summary>
-public sealed class ReLoraOptimizer : IOptimizer
+public sealed class ReLoraOptimizer : WrappedOptimizer
 {
     private readonly (string Name, LoraLinear Layer)[] _layers;
-    private readonly IOptimizer _inner;
 
     /// <summary>Wraps a rule.</summary>
     /// <param name="inner">A new optimizer of the network; it is disposed with this.</param>
@@ -45,13 +44,11 @@ public sealed class ReLoraOptimizer : IOptimizer
     /// <param name="schedule">When it merges; null, the default, for the defaults of the record.</param>
     /// <exception cref="ArgumentException">The network has no adapter, an option is out of its range, or the inner rule has made steps or does not step an adapter.</exception>
     public ReLoraOptimizer(IOptimizer inner, nn.Module model, ReLoraSchedule? schedule = null)
+        : base(inner)
     {
-        ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(model);
         Schedule = schedule ?? new();
         Schedule.Validate();
-        if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
-        _inner = inner;
         _layers = [.. model.named_modules().Where(m => m.module is LoraLinear).Select(m => (m.name, (LoraLinear)m.module))];
         if (_layers.Length == 0) throw new ArgumentException("The network has no LoraLinear; attach adapters first.", nameof(model));
         HashSet<string> stepped = [.. inner.Parameters.Select(p => p.Name)];
@@ -68,47 +65,29 @@ public sealed class ReLoraOptimizer : IOptimizer
     public long Merges => Count / Schedule.Every;
 
     /// <inheritdoc/>
-    public string Name => "relora-" + _inner.Name;
+    public override string Name => "relora-" + Inner.Name;
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(_inner.Settings)
+    public override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(Inner.Settings)
     {
         ["MergeEvery"] = Schedule.Every.ToString(CultureInfo.InvariantCulture), ["MergeWarmUp"] = Schedule.WarmUp.ToString(CultureInfo.InvariantCulture),
     };
 
     /// <inheritdoc/>
-    public long Count => _inner.Count;
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
-
-    /// <inheritdoc/>
-    public IReadOnlyDictionary<string, Tensor> State => _inner.State;
-
-    /// <inheritdoc/>
-    public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
-
-    /// <inheritdoc/>
-    public void Reset(string parameter) => _inner.Reset(parameter);
-
-    /// <inheritdoc/>
-    public void Step(double rate)
+    public override void Step(double rate)
     {
-        _inner.Step(rate * Schedule.FactorOf(Count));
+        Inner.Step(rate * Schedule.FactorOf(Count));
         if (Count % Schedule.Every != 0) return;
         foreach ((_, LoraLinear layer) in _layers) layer.Restart();
-        foreach (string name in Adapted) _inner.Reset(name);
+        foreach (string name in Adapted) Inner.Reset(name);
     }
 
     /// <inheritdoc/>
-    public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
+    public override void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        _inner.Load(state, count);
+        Inner.Load(state, count);
         foreach ((_, LoraLinear layer) in _layers) layer.Draws = (int)Merges;
     }
-
-    /// <summary>Frees the inner rule; the network stays.</summary>
-    public void Dispose() => _inner.Dispose();
 
     private IEnumerable<string> Adapted => _layers.SelectMany(l => new[] { l.Name + ".lora_A", l.Name + ".lora_B" });
 }

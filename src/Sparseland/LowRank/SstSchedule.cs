@@ -36,10 +36,9 @@ public sealed record SstSchedule
 /// Sparse spectral training (SST, Zhao et al. 2025): an optimizer that keeps the vectors of a network's <see cref="SpectralLinear"/> layers at unit length and their singular values from below zero, draws other pairs every few steps, forgets
 /// the moments of the vectors then (those of s go on), warms the rate up again, and decomposes anew after each round.
 /// </summary>
-public sealed class SstOptimizer : IOptimizer
+public sealed class SstOptimizer : WrappedOptimizer
 {
     private readonly SpectralLinear[] _layers;
-    private readonly IOptimizer _inner;
 
     /// <summary>Wraps a rule.</summary>
     /// <param name="inner">A new optimizer of the network; it is disposed with this.</param>
@@ -47,13 +46,11 @@ public sealed class SstOptimizer : IOptimizer
     /// <param name="schedule">When it draws; null, the default, for the defaults of the record.</param>
     /// <exception cref="ArgumentException">The network has no such layer, an option is out of its range, or the inner rule has made steps or does not step a layer.</exception>
     public SstOptimizer(IOptimizer inner, nn.Module model, SstSchedule? schedule = null)
+        : base(inner)
     {
-        ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(model);
         Schedule = schedule ?? new();
         Schedule.Validate();
-        if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
-        _inner = inner;
         (string Name, SpectralLinear Layer)[] layers = [.. model.named_modules().Prepend(("", model)).Where(m => m.Item2 is SpectralLinear).Select(m => (m.Item1, (SpectralLinear)m.Item2)).DistinctBy(m => m.Item2, ReferenceEqualityComparer.Instance).Cast<(string, SpectralLinear)>()];
         if (layers.Length == 0) throw new ArgumentException("The network has no SpectralLinear; replace layers first.", nameof(model));
         HashSet<string> stepped = [.. inner.Parameters.Select(p => p.Name)];
@@ -73,48 +70,28 @@ public sealed class SstOptimizer : IOptimizer
     public long Iterations => Count / Schedule.StepsPerIteration;
 
     /// <inheritdoc/>
-    public string Name => "sst-" + _inner.Name;
+    public override string Name => "sst-" + Inner.Name;
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(_inner.Settings)
+    public override IReadOnlyDictionary<string, string> Settings => new Dictionary<string, string>(Inner.Settings)
     {
         [nameof(SstSchedule.StepsPerIteration)] = Schedule.StepsPerIteration.ToString(CultureInfo.InvariantCulture), ["SstWarmUp"] = Schedule.WarmUp.ToString(CultureInfo.InvariantCulture),
         [nameof(SstSchedule.IterationsPerRound)] = Schedule.IterationsPerRound?.ToString(CultureInfo.InvariantCulture) ?? "m/r",
     };
 
     /// <inheritdoc/>
-    public long Count => _inner.Count;
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
-
-    /// <inheritdoc/>
-    public IReadOnlyDictionary<string, Tensor> State => _inner.State;
-
-    /// <inheritdoc/>
-    public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
-
-    /// <inheritdoc/>
-    public void Reset(string parameter) => _inner.Reset(parameter);
-
-    /// <inheritdoc/>
     /// <exception cref="ArgumentException">A singular value or weight is not finite when a draw is due; the layer is named.</exception>
-    public void Step(double rate)
+    public override void Step(double rate)
     {
-        _inner.Step(rate * Schedule.FactorOf(Count));
+        Inner.Step(rate * Schedule.FactorOf(Count));
         foreach (SpectralLinear layer in _layers) layer.Normalize();
         if (Count % Schedule.StepsPerIteration != 0) return;
         foreach (SpectralLinear layer in _layers)
         {
             long round = Schedule.IterationsPerRound ?? Math.Max(1, layer.S.numel() / layer.Options.Rank);
-            if (round > 0 && Iterations % round == 0) layer.Redecompose(_inner);
-            else layer.Resample(_inner);
+            if (round > 0 && Iterations % round == 0) layer.Redecompose(Inner);
+            else layer.Resample(Inner);
         }
     }
 
-    /// <inheritdoc/>
-    public void Load(IReadOnlyDictionary<string, Tensor> state, long count) => _inner.Load(state, count);
-
-    /// <summary>Frees the inner rule; the network stays.</summary>
-    public void Dispose() => _inner.Dispose();
 }

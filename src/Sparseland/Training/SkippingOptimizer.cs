@@ -9,51 +9,38 @@ namespace Sparseland.Training;
 /// Steps without any gradient are left out: they count, so that the batches go on, but the rule inside does not hear of them. Its moments and the step count of its
 /// bias correction stay as if the step had never been.
 /// </summary>
-public sealed class SkippingOptimizer : IOptimizer
+public sealed class SkippingOptimizer : WrappedOptimizer
 {
-    private readonly IOptimizer _inner;
     private readonly Tensor _steps = zeros(1, dtype: ScalarType.Int64).DetachFromDisposeScope();
     private readonly NativeSize _size;
+    private long _count;
 
     /// <summary>Wraps a rule.</summary>
     /// <param name="inner">A new one; it is disposed with this.</param>
     /// <exception cref="ArgumentException">The rule has made steps.</exception>
     public SkippingOptimizer(IOptimizer inner)
+        : base(inner)
     {
-        ArgumentNullException.ThrowIfNull(inner);
-        if (inner.Count != 0) throw new ArgumentException($"The inner optimizer has made {inner.Count} steps; it must be new.", nameof(inner));
-        (_inner, _size) = (inner, NativeSize.Of(_steps));
+        _size = NativeSize.Of(_steps);
     }
 
     /// <inheritdoc/>
-    public string Name => "skipping-" + _inner.Name;
-
-    /// <inheritdoc/>
-    public IReadOnlyDictionary<string, string> Settings => _inner.Settings;
+    public override string Name => "skipping-" + Inner.Name;
 
     /// <summary>Steps asked for, those that were left out too.</summary>
-    public long Count { get; private set; }
+    public override long Count => _count;
 
     /// <summary>Steps left out.</summary>
-    public long Skipped => Count - _inner.Count;
-
-    /// <inheritdoc/>
-    public IEnumerable<(string Name, Parameter Parameter)> Parameters => _inner.Parameters;
+    public long Skipped => Count - Inner.Count;
 
     /// <summary>State of the inner rule ("inner.") and its number of steps.</summary>
-    public IReadOnlyDictionary<string, Tensor> State => OptimizerState.OfInner(_inner, _steps);
+    public override IReadOnlyDictionary<string, Tensor> State => OptimizerState.OfInner(Inner, _steps);
 
     /// <inheritdoc/>
-    public IReadOnlyList<Tensor> MomentsOf(string parameter) => _inner.MomentsOf(parameter);
-
-    /// <inheritdoc/>
-    public void Reset(string parameter) => _inner.Reset(parameter);
-
-    /// <inheritdoc/>
-    public void Step(double rate)
+    public override void Step(double rate)
     {
-        if (_inner.Parameters.Any(p => HasGradient(p.Parameter))) _inner.Step(rate);
-        Count++;
+        if (Inner.Parameters.Any(p => HasGradient(p.Parameter))) Inner.Step(rate);
+        _count++;
 
         static bool HasGradient(Parameter parameter)
         {
@@ -63,19 +50,20 @@ public sealed class SkippingOptimizer : IOptimizer
     }
 
     /// <inheritdoc/>
-    public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
+    public override void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
         OptimizerState.CopyInto(State, state, count);
         long steps = OptimizerState.InnerSteps(state);
         if (steps < 0 || steps > count) throw new ArgumentException($"The state has made {steps} steps of {count}.", nameof(state));
-        OptimizerState.LoadInner(_inner, state);
-        Count = count;
+        OptimizerState.LoadInner(Inner, state);
+        _count = count;
     }
 
-    /// <summary>Frees the inner rule; the parameters stay.</summary>
-    public void Dispose()
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
     {
-        _inner.Dispose();
+        base.Dispose(disposing);
+        if (!disposing) return;
         _steps.Dispose();
         _size.Dispose();
     }
