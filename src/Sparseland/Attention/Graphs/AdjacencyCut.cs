@@ -103,7 +103,7 @@ public sealed record AdjacencyCut(CutKind Kind)
     private Tensor Largest(Tensor a)
     {
         Tensor later = ones(a.shape[^1], a.shape[^1], dtype: ScalarType.Bool, device: a.device).triu(1);
-        Tensor at = a.masked_fill(later, double.NegativeInfinity).topk(Keys, dim: -1).indices;
+        Tensor at = a.masked_fill(later, double.NegativeInfinity).topk(Keys, dim: -1).indexes;
         return zeros_like(a).scatter(-1, at, ones(at.shape, dtype: a.dtype, device: a.device));
     }
 }

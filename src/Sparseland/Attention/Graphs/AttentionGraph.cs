@@ -196,7 +196,7 @@ public sealed class AttentionGraph : IDisposable
         Tensor order = rand([Batch, Tokens, Tokens], generator: generator).to(Weights.device).masked_fill(later, 2).argsort(-1).view(-1, Tokens);
 
         // Place of each edge among those of its target: edges come row after row.
-        Tensor counts = Targets.bincount(minlength: (long)Batch * Tokens), place = arange(Edges, dtype: ScalarType.Int64, device: Weights.device).sub(counts.cumsum(0).sub(counts).index_select(0, Targets));
+        Tensor counts = Targets.bincount(null, (long)Batch * Tokens), place = arange(Edges, dtype: ScalarType.Int64, device: Weights.device).sub(counts.cumsum(0).sub(counts).index_select(0, Targets));
         Tensor drawn = order.index_select(0, Targets).gather(1, place.unsqueeze(1)).squeeze(1);
         Tensor sources = Targets.div(Tokens, RoundingMode.floor).mul(Tokens).add(drawn);
         return new(Batch, Tokens, Targets.alias().DetachFromDisposeScope(), scope.MoveToOuter(sources), Weights.alias().DetachFromDisposeScope(), RowSumError);
@@ -216,7 +216,7 @@ public sealed class AttentionGraph : IDisposable
     public long[] Degrees()
     {
         using DisposeScope scope = NewDisposeScope();
-        return [.. Targets.cpu().bincount(minlength: (long)Batch * Tokens).data<long>()];
+        return [.. Targets.cpu().bincount(null, (long)Batch * Tokens).data<long>()];
     }
 
     /// <summary>Counts edges, self loops and tokens without a message.</summary>

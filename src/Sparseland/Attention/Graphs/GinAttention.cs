@@ -54,7 +54,7 @@ public sealed class GinAttention : GraphAttention
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(a);
         using DisposeScope scope = NewDisposeScope();
-        Tensor y = CausalAttention.Join(_mlp.call(GraphStep.Gin(Split(x), a, _options.SelfTerm, epsilon)));
+        Tensor y = CausalAttention.Join(_mlp.call(GraphStep.Summed(Split(x), a, _options.SelfTerm, epsilon)));
         if (_output is not null) y = _output.call(y);
         if (_options.NormToInput) y = y.mul(Whole(x).div(Whole(y).clamp_min(1e-12)));
         return scope.MoveToOuter(y);

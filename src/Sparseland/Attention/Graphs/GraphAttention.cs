@@ -67,7 +67,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     {
         CheckInput(x);
         using DisposeScope scope = NewDisposeScope();
-        return scope.MoveToOuter(Adjacency(x, _positions.At(0, x.shape[1], x.dtype, x.device)));
+        return scope.MoveToOuter(Cut(x, _positions.At(0, x.shape[1], x.dtype, x.device)));
     }
 
     /// <summary>Messages along a graph, and what a node makes of them.</summary>
@@ -84,7 +84,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     {
         CheckInput(input);
         using DisposeScope scope = NewDisposeScope();
-        return scope.MoveToOuter(Step(input, Adjacency(input, _positions.At(0, input.shape[1], input.dtype, input.device))));
+        return scope.MoveToOuter(Step(input, Cut(input, _positions.At(0, input.shape[1], input.dtype, input.device))));
     }
 
     /// <summary>Within a model: a hook may read and replace the adjacency.</summary>
@@ -92,13 +92,13 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     {
         if (call.Cache is not null) throw new ArgumentException("An attention over graphs reads whole texts; it takes no cache.", "cache");
         if (call.Attention is not null) throw new ArgumentException("An attention over graphs cannot be replaced by another method.", "attention");
-        return Step(normed, call.Hook.At(layer, Activation.AttentionPattern, Adjacency(normed, rotation)));
+        return Step(normed, call.Hook.At(layer, Activation.AttentionPattern, Cut(normed, rotation)));
     }
 
     /// <summary>[batch, heads, tokens, headDim].</summary>
     private protected Tensor Split(Tensor x) => CausalAttention.Split(x, Heads);
 
-    private Tensor Adjacency(Tensor x, Rotation rotation)
+    private Tensor Cut(Tensor x, Rotation rotation)
     {
         Tensor q = rotation.Apply(Split(_query.call(x))), k = rotation.Apply(Split(_key.call(x)));
         Tensor scores = q.mul(sharpening.mul(1 / (Math.Sqrt(HeadDim) * Common.Temperature))).MatMul(k.transpose(2, 3));

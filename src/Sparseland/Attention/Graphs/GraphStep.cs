@@ -23,7 +23,7 @@ public static class GraphStep
     {
         Check(x, a, nameof(x));
         if (epsilon is not null && epsilon.numel() != 1) throw new ArgumentException($"epsilon must be one number, but is [{string.Join(", ", epsilon.shape)}].", nameof(epsilon));
-        return Gin(x, a, (options ?? new()).SelfTerm, epsilon);
+        return Summed(x, a, (options ?? new()).SelfTerm, epsilon);
     }
 
     /// <summary>
@@ -61,7 +61,7 @@ public static class GraphStep
     }
 
     /// <summary>The same without checks, for layers that made the adjacency themselves.</summary>
-    internal static Tensor Gin(Tensor x, Tensor a, SelfTerm self, Tensor? epsilon)
+    internal static Tensor Summed(Tensor x, Tensor a, SelfTerm self, Tensor? epsilon)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor z = a.MatMul(x);

@@ -60,19 +60,21 @@ public sealed class HeadMlp : nn.Module<Tensor, Tensor>
 /// <summary>First weights of this room.</summary>
 internal static class GraphStart
 {
-    /// <summary>Matrices uniform in +-1/sqrt(inputs) times a factor of the name, embeddings normal with deviation 0.1, biases 0, in the order of their names: they depend on the seed and the sizes alone.</summary>
-    public static void Uniform(nn.Module model, long seed, Func<string, double>? scale = null)
+    /// <summary>Matrices uniform in +-1/sqrt(inputs) times a factor of the name, embeddings normal with deviation 0.1, biases 0 or, if so asked, as the matrix of their layer, in the order of their names: they depend on the seed and the sizes alone.</summary>
+    public static void Uniform(nn.Module model, long seed, Func<string, double>? scale = null, bool biases = false)
     {
         using var generator = new Generator(unchecked((ulong)seed));
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        foreach ((string name, Parameter parameter) in model.named_parameters().OrderBy(p => p.name, StringComparer.Ordinal))
+        Tensor Even(long[] shape, long inputs, string name) => rand(shape, generator: generator).mul_(2).sub_(1).mul_((scale?.Invoke(name) ?? 1) / Math.Sqrt(inputs));
+        Dictionary<string, Parameter> all = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        foreach ((string name, Parameter parameter) in all.Select(p => (name: p.Key, p.Value)).OrderBy(p => p.name, StringComparer.Ordinal))
         {
             string last = name[(name.LastIndexOf('.') + 1)..];
             if (name == "embed.weight") parameter.copy_(randn(parameter.shape, generator: generator).mul_(0.1));
+            else if (biases && last == "bias") parameter.copy_(Even(parameter.shape, all[name[..^4] + "weight"].shape[1], name));
             else if (last.StartsWith("bias", StringComparison.Ordinal)) parameter.zero_();
-            else if (last.StartsWith("weight", StringComparison.Ordinal) && parameter.dim() > 1)
-                parameter.copy_(rand(parameter.shape, generator: generator).mul_(2).sub_(1).mul_((scale?.Invoke(name) ?? 1) / Math.Sqrt(parameter.shape[1])));
+            else if (last.StartsWith("weight", StringComparison.Ordinal) && parameter.dim() > 1) parameter.copy_(Even(parameter.shape, parameter.shape[1], name));
         }
     }
 }

@@ -84,7 +84,7 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
         double Start(int layer) => Options.ScaleStart == ScaleStart.Zero ? 0 : layers == 1 ? Options.LastScale : Options.FirstScale + ((Options.LastScale - Options.FirstScale) * layer / (layers - 1));
         _branches = [.. Enumerable.Range(0, layers).Select(l => new GraphBranch(model.Width, Options, Start(l)))];
         for (int l = 0; l < layers; l++) register_module($"{l}", _branches[l]);
-        GraphStart.Uniform(this, seed);
+        GraphStart.Uniform(this, seed, biases: true);
         foreach (Parameter parameter in model.parameters()) parameter.requires_grad = false;
         if (model.Embeddings.dtype != ScalarType.Float32) this.to(model.Embeddings.dtype);
     }
@@ -128,16 +128,19 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
                 _graph = AttentionGraph.FromHeads(value, Options.Graph);
                 if (Options.RandomEdges)
                 {
-                    AttentionGraph own = _graph;
+                    using AttentionGraph own = _graph;
                     _graph = own.Shuffled(unchecked((_seed * 1_000_003) + site.Layer));
                 }
 
                 return null;
             default:
                 if (_graph is null || _residual is null) throw new InvalidOperationException($"Block {site.Layer} showed no attention weights; a fused attention has none.");
-                Tensor added = value + Branch(site.Layer, _residual + value, _graph);
-                (_residual, _graph) = (null, null);
-                return added;
+                using (AttentionGraph graph = _graph)
+                {
+                    Tensor added = value + Branch(site.Layer, _residual + value, graph);
+                    (_residual, _graph) = (null, null);
+                    return added;
+                }
         }
     }
 
