@@ -1,6 +1,7 @@
 using Sparseland.Attention;
 using Sparseland.Attention.Caching;
 using Sparseland.Attention.Features;
+using Sparseland.Attention.Graphs;
 using Sparseland.Attention.Prefill;
 using Sparseland.Attention.Routing;
 using Sparseland.Models.Language;
@@ -69,6 +70,61 @@ public class CausalityTests
         double most = new ulong[] { 11, 12, 13 }.Max(Moved);
         Assert.True(causal ? most < 1e-5 : most > 1e-4, $"{name}: {most}");
     }
+
+    public static TheoryData<string, GraphAttentionOptions, bool> Graphs
+    {
+        get
+        {
+            TheoryData<string, GraphAttentionOptions, bool> all = new()
+            {
+                { "one plus epsilon", new GinOptions { SelfTerm = SelfTerm.OnePlusEpsilon, OutputMatrix = true }, true }, { "ReLU scores", new PnaOptions { Scores = AdjacencyScores.Relu }, true },
+                { "PNA by norms", new PnaOptions { Aggregators = (PnaAggregators)63, Cut = new(CutKind.Relu) { Threshold = 0.05 } }, true },
+                { "published maximum", new PnaOptions { Max = PnaMax.Reference }, true }, { "norm over all tokens", new GinOptions { NormToInput = true }, false },
+            };
+            foreach (CutKind kind in Enum.GetValues<CutKind>())
+            {
+                AdjacencyCut cut = new(kind) { Threshold = 0.05 };
+                all.Add($"GIN {kind}", new GinOptions { Cut = cut }, true);
+                if (kind != CutKind.Silu) all.Add($"PNA {kind}", new PnaOptions { Cut = cut }, true);
+
+                // What becomes of forbidden cells when the triangle is not cut off again. Ranks choose them in the first rows only.
+                bool stays = kind is CutKind.None or CutKind.Relu or CutKind.Binary;
+                if (kind != CutKind.TopK) all.Add($"GIN {kind} without triangle", new GinOptions { Cut = cut with { Triangle = false } }, stays);
+            }
+
+            return all;
+        }
+    }
+
+    [Theory, MemberData(nameof(Graphs))]
+    public void What_comes_later_changes_no_graph_before(string name, GraphAttentionOptions attention, bool causal)
+    {
+        using var model = new GraphLM(new() { Vocabulary = 50, Width = 24, Heads = 3, MlpWidth = 20, Attention = attention });
+        using IDisposable off = no_grad();
+        model.eval();
+        foreach (var parameter in model.named_parameters().Where(p => p.name.EndsWith("query.weight", StringComparison.Ordinal))) parameter.parameter.mul_(8);
+        double most = Moved(ids => model.Logits(ids));
+        Assert.True(causal ? most < 1e-5 : most > 1e-4, $"{name}: {most}");
+    }
+
+    [Theory, InlineData(EdgeDirection.KeyToQuery, false), InlineData(EdgeDirection.SelfLoopsOnly, false), InlineData(EdgeDirection.KeyToQuery, true)]
+    public void What_comes_later_changes_no_adapter_before(EdgeDirection direction, bool random)
+    {
+        using var model = new TinyLM(s_small, seed: 3);
+        using IDisposable off = no_grad();
+        foreach (var parameter in model.parameters().Where(p => p.dim() == 2)) parameter.mul_(8);
+        using var adapter = new SparseGinAdapter(model, new() { Hidden = 12, FirstScale = 0.5, Graph = new() { Direction = direction }, RandomEdges = random });
+        adapter.eval();
+        Assert.InRange(Moved(ids => model.Logits(ids, adapter)), 0, 1e-5);
+    }
+
+    private static double Moved(Func<Tensor, Tensor> logits) => new ulong[] { 11, 12, 13 }.Max(seed =>
+    {
+        Tensor ids = randint(0, 50, [1, Tokens], dtype: ScalarType.Int64, generator: new Generator(4)), changed = ids.clone();
+        changed.narrow(1, Place, Tokens - Place).copy_(randint(0, 50, [1, Tokens - Place], dtype: ScalarType.Int64, generator: new Generator(seed)));
+        Tensor before = logits(ids), after = logits(changed);
+        return ((before - after).narrow(1, 0, Place).abs().max() / before.abs().max()).item<float>();
+    });
 
     private static RoutingHeads Heads(RoutedKind kind, RoutingSelection selection) => new(2, 4, 16, new() { Kind = kind, Clusters = 4, LocalBlock = 8, Routing = new() { Window = 24, Selection = selection } });
 
