@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Sparseland.Kernel.Gallery;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Running;
 
 namespace Sparseland.Kernel.Workshops;
 
@@ -41,7 +42,7 @@ internal static partial class InstructorPage
         text.Append("## Times and memory\n\n| notebook | running | memory |\n| --- | --- | --- |\n");
         foreach (Card card in cards)
         {
-            Running.RunRecord? record = Running.RunRecord.Read(card.Notebook);
+            RunRecord? record = RunRecord.Read(card.Notebook);
             text.Append(CultureInfo.InvariantCulture, $"| {card.Notebook.Title.Replace("|", "\\|", StringComparison.Ordinal)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} |\n");
         }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Sparseland.Kernel.Gallery;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Running;
 
 namespace Sparseland.Kernel.Workshops;
 
