@@ -235,6 +235,7 @@ public static class SeaTraining
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
         double factor = shape.Scale(scale);
         using DisposeScope scope = NewDisposeScope();
+        using IDisposable on = enable_grad();
         using AdamWOptimizer optimizer = new(estimator, weightDecay: options.WeightDecay);
         SeededRandom random = new(options.Seed);
         Grid grid = Grid.Of(shape.Tokens, estimator.Cells);
