@@ -106,7 +106,7 @@ public sealed class SeaTrained : IDisposable
 /// Distils the attention of a frozen model into estimators, block by block. Loss of a block: 0.1 KL(true || estimate) + squared difference of both maps + squared difference of the outputs. No
 /// gradient passes through the choice of cells: the estimate learns from the maps, scale and mix from the outputs.
 /// </summary>
-/// <remarks>Training is quadratic in the length of a window (the true map is computed); using the estimators is linear. The paper fine-tunes the whole model beside it; here its weights stay.</remarks>
+/// <remarks>The true maps are computed once, which is quadratic in the length of a window; steps and the use of the estimators are linear. The paper fine-tunes the whole model beside it; here its weights stay.</remarks>
 public static class SeaTraining
 {
     /// <summary>Trains an estimator for each block of a model.</summary>
@@ -238,7 +238,7 @@ public static class SeaTraining
         using IDisposable on = enable_grad();
         using AdamWOptimizer optimizer = new(estimator, weightDecay: options.WeightDecay);
         SeededRandom random = new(options.Seed);
-        Grid grid = Grid.Of(shape.Tokens, estimator.Cells);
+        Targets targets = Targets.Of(q, k, v, estimator.Cells, factor, cancel);
         List<SeaStep> steps = new(options.Steps);
         List<long> order = [];
         for (int step = 0; step < options.Steps; step++)
@@ -255,7 +255,7 @@ public static class SeaTraining
             using DisposeScope one = NewDisposeScope();
             Tensor batch = tensor(order.Take(options.Batch).ToArray());
             order.RemoveRange(0, options.Batch);
-            (Tensor loss, Tensor divergence, Tensor map, Tensor output) = Losses(estimator, q.index_select(0, batch), k.index_select(0, batch), v.index_select(0, batch), options.Columns, factor, options.Divergence, grid);
+            (Tensor loss, Tensor divergence, Tensor map, Tensor output) = Losses(estimator, q.index_select(0, batch), k.index_select(0, batch), v.index_select(0, batch), targets.At(batch), options.Columns, factor, options.Divergence);
             cancel.ThrowIfCancellationRequested();
             estimator.zero_grad();
             loss.backward();
@@ -287,46 +287,65 @@ public static class SeaTraining
         double factor = shape.Scale(scale);
         new SeaTrainingOptions { Columns = columns, Divergence = divergence }.Validate();
         using DisposeScope scope = NewDisposeScope();
-        (Tensor loss, Tensor kl, Tensor map, Tensor output) = Losses(estimator, q, k, v, columns, factor, divergence, Grid.Of(shape.Tokens, estimator.Cells));
+        (Tensor loss, Tensor kl, Tensor map, Tensor output) = Losses(estimator, q, k, v, Targets.Of(q, k, v, estimator.Cells, factor, CancellationToken.None), columns, factor, divergence);
         return (scope.MoveToOuter(loss), scope.MoveToOuter(kl), scope.MoveToOuter(map), scope.MoveToOuter(output));
     }
 
-    private static (Tensor Loss, Tensor Divergence, Tensor Map, Tensor Output) Losses(SeaEstimator estimator, Tensor q, Tensor k, Tensor v, int columns, double scale, double weight, Grid grid)
+    private static (Tensor Loss, Tensor Divergence, Tensor Map, Tensor Output) Losses(SeaEstimator estimator, Tensor q, Tensor k, Tensor v, Targets targets, int columns, double scale, double weight)
     {
         (Tensor scores, Tensor s0, Tensor s1) = estimator.Estimated(q, k, v);
-        (q, k, v) = (q.to(ScalarType.Float32), k.to(ScalarType.Float32), v.to(ScalarType.Float32));
-        int group = (int)(q.shape[1] / k.shape[1]);
-        Tensor logTrue, pattern, exact, sparse, mean;
+        Tensor sparse, mean;
         using (no_grad())
         {
-            (Tensor keys, Tensor values) = (HeadInput.Shared(k, group), HeadInput.Shared(v, group));
-            Tensor S = q.mul(scale).matmul(keys.transpose(2, 3)).masked_fill(grid.Later, double.NegativeInfinity);
-            logTrue = S.log_softmax(-1);
-            pattern = logTrue.exp();
-            exact = pattern.matmul(values);
-
-            // Teacher and student have the same scores, so the sparse rows need no gradient; what is finite keeps rows without any column finite.
-            Tensor dropped = CellGrid.Stretched(SeaMask.Choose(scores.softmax(-1), columns).to(q.device), grid.CellOf, grid.Later, 0).logical_not();
-            sparse = S.masked_fill(dropped, -1e30).softmax(-1).masked_fill(dropped, 0).matmul(values);
-            mean = HeadInput.Shared(RunningMean.Of(v), group);
+            // Teacher and student have the same scores, so the sparse rows need no gradient.
+            sparse = SparseAttention.Attend(q, k, v, SeaMask.FromCells(scores.softmax(-1), columns), scale, emptyRows: true).Output.to(ScalarType.Float32);
+            mean = HeadInput.Shared(RunningMean.Of(v), (int)(q.shape[1] / k.shape[1])).to(ScalarType.Float32);
         }
 
-        Tensor logEstimate = CellGrid.Stretched(scores, grid.CellOf, grid.Later, double.NegativeInfinity).log_softmax(-1);
+        // A stretched estimate is the same in all n columns of a cell: its logarithm there is score - ln(sum of n e^score), and sums over columns are sums over cells. Nothing here is quadratic.
+        Tensor logEstimate = scores.sub(scores.add(targets.Widths.log()).logsumexp(-1, keepdim: true)), estimate = logEstimate.masked_fill(targets.Widths.eq(0), 0).exp();
         double rows = (double)q.shape[0] * q.shape[1] * q.shape[2], cells = rows * (q.shape[2] + 1) / 2;
-        Tensor divergence = logTrue.sub(logEstimate).masked_fill(grid.Later, 0).mul(pattern).sum().div(rows);
-        Tensor map = logEstimate.exp().sub(pattern).square().sum().div(cells);
-        Tensor output = SeaAttention.Together(sparse, mean, s0, s1, scale: true, mix: true).sub(exact).square().mean();
+        Tensor divergence = targets.LogSum.sum().sub(targets.Mass.mul(logEstimate).sum()).div(rows);
+        Tensor map = targets.Square.sum().add(estimate.mul(targets.Widths).sub(targets.Mass.mul(2)).mul(estimate).sum()).div(cells);
+        Tensor output = SeaAttention.Together(sparse, mean, s0, s1, scale: true, mix: true).sub(targets.Output).square().mean();
         return (divergence.mul(weight).add(map).add(output), divergence, map, output);
     }
 
-    /// <summary>Which cell each column is in, -1 replaced by 0, and what stands above the diagonal; in the current scope.</summary>
-    private readonly record struct Grid(Tensor CellOf, Tensor Later)
+    /// <summary>What the losses need of the true maps, window by window; in the current scope.</summary>
+    /// <param name="Mass">Sums of P over the columns of each cell [windows, heads, tokens, cells].</param>
+    /// <param name="LogSum">sum of P ln P of each row [windows, heads, tokens].</param>
+    /// <param name="Square">sum of P^2 of each row [windows, heads, tokens].</param>
+    /// <param name="Output">P V [windows, heads, tokens, headDim].</param>
+    /// <param name="Widths">Columns of each cell [tokens, cells].</param>
+    private readonly record struct Targets(Tensor Mass, Tensor LogSum, Tensor Square, Tensor Output, Tensor Widths)
     {
-        public static Grid Of(int tokens, int cells)
+        private const int Together = 4;
+
+        public static Targets Of(Tensor q, Tensor k, Tensor v, int cells, double scale, CancellationToken cancel)
         {
-            Tensor of = CellGrid.CellOf(tokens, cells);
-            return new(of.clamp_min(0), of.lt(0));
+            using IDisposable off = no_grad();
+            (long windows, int tokens, int group) = (q.shape[0], (int)q.shape[2], (int)(q.shape[1] / k.shape[1]));
+            Tensor of = CellGrid.CellOf(tokens, cells), later = of.lt(0);
+            of = of.clamp_min(0);
+            Tensor widths = zeros(tokens, cells).scatter_add(1, of, later.logical_not().to(ScalarType.Float32));
+            List<Tensor>[] parts = [[], [], [], []];
+            for (long from = 0; from < windows; from += Together)
+            {
+                cancel.ThrowIfCancellationRequested();
+                using DisposeScope some = NewDisposeScope();
+                long count = Math.Min(Together, windows - from);
+                Tensor Some(Tensor x, int share) => HeadInput.Shared(x.narrow(0, from, count).to(ScalarType.Float32), share);
+                Tensor log = Some(q, 1).mul(scale).matmul(Some(k, group).transpose(2, 3)).masked_fill(later, double.NegativeInfinity).log_softmax(-1), pattern = log.exp();
+                Tensor mass = zeros(count, q.shape[1], tokens, cells).scatter_add(3, of.expand(pattern.shape), pattern);
+                Tensor[] four = [mass, log.masked_fill(later, 0).mul(pattern).sum(-1), pattern.square().sum(-1), pattern.matmul(Some(v, group))];
+                for (int i = 0; i < 4; i++) parts[i].Add(some.MoveToOuter(four[i]));
+            }
+
+            return new(cat(parts[0]), cat(parts[1]), cat(parts[2]), cat(parts[3]), widths);
         }
+
+        public Targets At(Tensor windows) =>
+            this with { Mass = Mass.index_select(0, windows), LogSum = LogSum.index_select(0, windows), Square = Square.index_select(0, windows), Output = Output.index_select(0, windows) };
     }
 
     /// <summary>Keeps the heads of some blocks as the model computes them, and stops it behind the last one.</summary>
