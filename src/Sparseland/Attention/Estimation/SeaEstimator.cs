@@ -114,7 +114,7 @@ public sealed class SeaEstimator : nn.Module
 
         if (shape.Tokens > Options.MaxTokens) throw new ArgumentException($"The text has {shape.Tokens} tokens, the table of positions {Options.MaxTokens}.", nameof(q));
         using DisposeScope scope = NewDisposeScope();
-        (q, k, v) = (q.to(ScalarType.Float32), k.to(ScalarType.Float32), v.to(ScalarType.Float32));
+        (q, k, v) = (q.to(ScalarType.Float32), Spread(k.to(ScalarType.Float32)), Spread(v.to(ScalarType.Float32)));
         Tensor p = positions.narrow(0, 0, shape.Tokens).expand(v.shape);
         return scope.MoveToOuter(LinearAttention.AttendCausal(q, k, cat([p, v], 3), Features));
     }
@@ -132,8 +132,7 @@ public sealed class SeaEstimator : nn.Module
         if (v.dim() != 4 || v.shape[1] == 0 || Heads % v.shape[1] != 0 || v.shape[0] != context.shape[0] || v.shape[2] != context.shape[2] || v.shape[3] != HeadDim)
             throw new ArgumentException($"v [{string.Join(", ", v.shape)}] does not fit a context of [{string.Join(", ", context.shape)}].", nameof(v));
         using DisposeScope scope = NewDisposeScope();
-        Tensor values = HeadInput.Shared(v.to(context.dtype), (int)(Heads / v.shape[1]));
-        return scope.MoveToOuter(nn.functional.gelu(encodeNorm.call(encode.call(cat([context, values], 3)))));
+        return scope.MoveToOuter(nn.functional.gelu(encodeNorm.call(encode.call(cat([context, Spread(v.to(context.dtype))], 3)))));
     }
 
     /// <summary>Steps 3 and 4: two channels of K / 4 cells a head, the convolutions over tokens and cells with the channels of all heads, and K scores of each head and token.</summary>
@@ -150,7 +149,7 @@ public sealed class SeaEstimator : nn.Module
         image = second.call(image).relu();
 
         // A 1 x 1 convolution and repetition of cells change places without a difference; this order computes a quarter.
-        return scope.MoveToOuter(cellNorm.call(merge.call(image).repeat_interleave(Coarse, -1)));
+        return scope.MoveToOuter(cellNorm.call(merge.call(image).unsqueeze(-1).expand(-1, -1, -1, -1, Coarse).flatten(3)));
     }
 
     /// <summary>s0 and s1 of steps 8 and 9: how much the sparse rows count, and how much beside the running mean.</summary>
@@ -184,6 +183,9 @@ public sealed class SeaEstimator : nn.Module
         (Tensor scale, Tensor mix) = ScaleAndMix(encoded);
         return (Scores(encoded), scale, mix);
     }
+
+    /// <summary>Key and value heads as often as query heads share them, as a view: gradients of repetition are slow.</summary>
+    private Tensor Spread(Tensor x) => x.shape[1] == Heads ? x : x.unsqueeze(2).expand(-1, -1, Heads / x.shape[1], -1, -1).flatten(1, 2);
 
     private void CheckEncoded(Tensor x, string name)
     {
