@@ -1,5 +1,6 @@
 using Sparseland.Attention;
 using Sparseland.Attention.Caching;
+using Sparseland.Attention.Estimation;
 using Sparseland.Attention.Features;
 using Sparseland.Attention.Graphs;
 using Sparseland.Attention.Prefill;
@@ -21,6 +22,7 @@ public class CausalityTests
     {
         { "window", true }, { "sinks", true }, { "dilated", true }, { "strided", true }, { "lines", true }, { "blocks", true }, { "kernel lines", true },
         { "Scatterbrain", true }, { "pruned per token", true }, { "routing by prefix", true }, { "local heads", true },
+        { "SEA", true },
         { "MInference", false }, { "block means", false }, { "pruned per channel", false }, { "routing by whole sequences", false },
     };
 
@@ -41,6 +43,7 @@ public class CausalityTests
         }),
         "pruned per token" => new PrunedCacheAttention((k, v, _) => (CachePruning.Prune(k, 0.5), CachePruning.Prune(v, 0.5)), residual: 8),
         "pruned per channel" => new PrunedCacheAttention((k, v, _) => (CachePruning.Prune(k, 0.5, PruneAxis.Channel, group: 96), v), residual: 8),
+        "SEA" => new SeaAttention([new(4, 16, new() { Cells = 16 }, seed: 1), new(4, 16, new() { Cells = 16 }, seed: 2)], 6),
         "MInference" => new MInferenceAttention(new VerticalSlash(4, 6), s_estimate),
         "block means" => new MInferenceAttention(new BlockTopK(2), s_estimate),
         "local heads" => Heads(RoutedKind.Local, RoutingSelection.Prefix),
