@@ -39,7 +39,7 @@ public static class SnapKv
     }
 
     /// <summary>Weights of the window, gathered to one number for each key by a rule, and averaged over neighbours.</summary>
-    /// <param name="gather">From weights [batch, keyValueHeads, group, window, keys] to [batch, keyValueHeads, keys].</param>
+    // gather: from weights [batch, keyValueHeads, group, window, keys] to [batch, keyValueHeads, keys].
     internal static Tensor Importance(Tensor q, Tensor k, SnapKvOptions options, double? scale, Func<Tensor, Tensor> gather)
     {
         options.Validate();

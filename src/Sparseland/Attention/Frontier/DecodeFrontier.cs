@@ -116,11 +116,11 @@ public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int p
         float[] asked = q.detach().narrow(2, prompt, later).to(ScalarType.Float32).contiguous().data<float>().ToArray();
         Each(shape, seen, (at, p, row) =>
         {
-            // Heads that share keys read the same pages: the first one chooses for all.
-            int head = at / later, t = at % later, first = head / group * group;
+            // Heads that share keys read the same pages: each finds them for itself here.
+            int shared = at / later / group, t = at % later;
             float[] query = new float[2 * d], scores = new float[p / page];
-            for (int g = 0; g < group; g++) QuestPages.Split(asked.AsSpan((((first + g) * later) + t) * d, d), query);
-            pages.Score(head / group % shape.KeyValueHeads + (head / shape.Heads * shape.KeyValueHeads), shape.KeyValueHeads, query, scores);
+            for (int g = 0; g < group; g++) QuestPages.Split(asked.AsSpan(((((shared * group) + g) * later) + t) * d, d), query);
+            pages.Score(shared, shape.KeyValueHeads, query, scores);
             int current = scores.Length * page, left = Tokens(budget, p) - (p + 1 - current);
             row[current..(p + 1)].Fill(true);
             var order = new (float Key, int Page)[scores.Length];

@@ -19,6 +19,7 @@ namespace Sparseland.Attention.Frontier;
 public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int strip, FrontierOptions? options = null) : IAttentionMethod
 {
     private readonly FrontierOptions _options = Checked(method, sparsity, strip, options ?? new());
+    private readonly Dictionary<int, IReadOnlyList<VerticalSlash>> _budgets = [];
 
     /// <summary>The method.</summary>
     public FrontierMethod Method => method;
@@ -34,8 +35,6 @@ public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int 
 
     /// <summary>Columns of each head in the last call of each block of the model, sequence after sequence; of <see cref="FrontierMethod.FlexPrefill"/> alone.</summary>
     public IReadOnlyDictionary<int, IReadOnlyList<VerticalSlash>> Budgets => _budgets;
-
-    private readonly Dictionary<int, IReadOnlyList<VerticalSlash>> _budgets = [];
 
     /// <inheritdoc/>
     public Tensor? Attend(AttentionCall call, Tensor q, Tensor k, Tensor v)
