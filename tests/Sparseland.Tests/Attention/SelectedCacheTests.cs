@@ -106,7 +106,7 @@ public class SelectedCacheTests
         Tensor scores = pages.Scores(q);
         for (int h = 0; h < 2; h++)
         {
-            int[] best = [.. scores[0, h].topk(2, 0).indices.data<long>().Select(p => (int)p).Order()];
+            int[] best = [.. scores[0, h].topk(2, 0).indexes.data<long>().Select(p => (int)p).Order()];
             Assert.Equal(best.SelectMany(p => Enumerable.Range(p * 4, 4)).Concat([28, 29]), kept.Kept(0, h).ToArray());
         }
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 
 namespace Sparseland.Attention.Caching;
 
@@ -16,6 +17,7 @@ internal static unsafe class DecodeKernel
     /// <param name="scores">Room for as many scores as rows.</param>
     /// <param name="output">As wide as a value.</param>
     /// <returns>Whether all scores were finite.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool Attend(ReadOnlySpan<float> q, float* keys, long keyRow, float* values, long valueRow, ReadOnlySpan<int> kept, float scale, Span<float> scores, Span<float> output)
     {
         if (kept.IsEmpty)

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using Sparseland.Selection;
 using Sparseland.Tensors;
 using TorchSharp;
@@ -134,6 +135,7 @@ public sealed class QuestPages
     }
 
     /// <summary>Scores of the first pages of a head for a query that <see cref="Split"/> has written.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void Score(int row, int heads, ReadOnlySpan<float> query, Span<float> scores)
     {
         ReadOnlySpan<float> bounds = _bounds[(row / heads * Heads) + (row % heads / (heads / Heads))];

@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using Sparseland.Selection;
 
 namespace Sparseland.Attention.Frontier;
@@ -125,6 +127,7 @@ internal static class ExactCells
         return tokens - column - (at >= 0 ? at : ~at);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Support Build(int tokens, long cells, byte[]? down, byte[]? along, RowWriter write)
     {
         int[] offsets = new int[tokens + 1], columns = new int[cells];
@@ -134,7 +137,7 @@ internal static class ExactCells
         {
             Span<byte> seen = row.AsSpan(0, i + 1);
             if (down is null || along is null) seen.Clear();
-            else System.Numerics.Tensors.TensorPrimitives.BitwiseOr<byte>(down.AsSpan(0, i + 1), along.AsSpan(tokens - 1 - i, i + 1), seen);
+            else TensorPrimitives.BitwiseOr<byte>(down.AsSpan(0, i + 1), along.AsSpan(tokens - 1 - i, i + 1), seen);
             write(i, seen);
             for (int j = 0; j <= i; j++)
             {
