@@ -11,7 +11,7 @@ namespace Benchmarks.Attention;
 
 /// <summary>
 /// Attention on the CPU, 8 heads of width 64: all keys against libtorch's scaled_dot_product_attention, forward and with gradients; a tenth of the blocks, and vertical-slash
-/// patterns with their estimate, against all keys by the same kernel, as the text grows.
+/// patterns with their estimate, against all keys by the same kernel, as the text grows. One new token over packed and over paged caches.
 /// </summary>
 public class AttentionBenchmark : IQuickBenchmark
 {
@@ -21,7 +21,7 @@ public class AttentionBenchmark : IQuickBenchmark
     public IEnumerable<Comparison> Comparisons()
     {
         using IDisposable off = no_grad();
-        foreach (Comparison comparison in Decoding()) yield return comparison;
+        foreach (Comparison comparison in Decoding().Concat(Paging())) yield return comparison;
         foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192 })
         {
             (Tensor q, Tensor k, Tensor v) = Draw(tokens);
@@ -75,6 +75,21 @@ public class AttentionBenchmark : IQuickBenchmark
                     one.bmm(turned).div_(Math.Sqrt(128)).softmax(-1).bmm(values);
                 },
                 (tokens, sparsity) == (8192, 0.7) ? 1.3 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{cache.Bytes / (double)cache.DenseBytes:P1} of the bytes"));
+        }
+    }
+
+    /// <summary>One new token: an eighth of the pages of 16 keys, found by Quest, search included, against libtorch's dense step.</summary>
+    private static IEnumerable<Comparison> Paging()
+    {
+        foreach (int tokens in new[] { 4096, 16384 })
+        {
+            (Tensor _, Tensor k, Tensor v) = Draw(tokens);
+            using Tensor q = randn([1, Heads, 1, HeadDim], generator: new Generator(2));
+            QuestPages pages = QuestPages.Build(k);
+            yield return new(
+                $"a new token over an eighth of {tokens} cached ones, search included", () => SparseDecode.Attend(q, k, v, pages.Select(q, tokens / 8)).Dispose(),
+                "libtorch scaled_dot_product_attention over all", () => nn.functional.scaled_dot_product_attention(q, k, v).Dispose(), tokens == 16384 ? 2 : 0,
+                () => string.Create(CultureInfo.InvariantCulture, $"reads {((0.125 * 2 * k.numel() * 4) + pages.Bytes) / (2.0 * k.numel() * 4):P1} of the bytes"));
         }
     }
 

@@ -2,6 +2,7 @@ using Sparseland.Attention;
 using Sparseland.Attention.Caching;
 using Sparseland.Attention.Estimation;
 using Sparseland.Attention.Features;
+using Sparseland.Attention.Frontier;
 using Sparseland.Attention.Graphs;
 using Sparseland.Attention.Prefill;
 using Sparseland.Attention.Routing;
@@ -23,7 +24,11 @@ public class CausalityTests
         { "window", true }, { "sinks", true }, { "dilated", true }, { "strided", true }, { "lines", true }, { "blocks", true }, { "kernel lines", true },
         { "Scatterbrain", true }, { "pruned per token", true }, { "routing by prefix", true }, { "local heads", true },
         { "SEA", true },
+        { "sinks and window of an exact budget", true }, { "newest tokens", true }, { "oracle", true }, { "Quest", true }, { "SnapKV before the question", true },
         { "MInference", false }, { "block means", false }, { "pruned per channel", false }, { "routing by whole sequences", false },
+
+        // Their tokens are judged by queries at the end, or by means of blocks: causal for a prompt that is there already, and for what comes after it.
+        { "SnapKV", false }, { "Ada-SnapKV", false }, { "lines of an exact budget", false }, { "blocks of an exact budget", false }, { "FlexPrefill", false },
     };
 
     private static IAttentionMethod Make(string name) => name switch
@@ -46,10 +51,25 @@ public class CausalityTests
         "SEA" => new SeaAttention([new(4, 16, new() { Cells = 16 }, seed: 1), new(4, 16, new() { Cells = 16 }, seed: 2)], 6),
         "MInference" => new MInferenceAttention(new VerticalSlash(4, 6), s_estimate),
         "block means" => new MInferenceAttention(new BlockTopK(2), s_estimate),
+        "sinks and window of an exact budget" => Read(FrontierMethod.SinksAndWindow),
+        "lines of an exact budget" => Read(FrontierMethod.VerticalSlash),
+        "blocks of an exact budget" => Read(FrontierMethod.BlockSparse),
+        "FlexPrefill" => Read(FrontierMethod.FlexPrefill),
+        "newest tokens" => Write(FrontierMethod.Window),
+        "oracle" => Write(FrontierMethod.Oracle),
+        "Quest" => Write(FrontierMethod.Quest),
+        "SnapKV before the question" => Write(FrontierMethod.SnapKvBefore),
+        "SnapKV" => Write(FrontierMethod.SnapKv),
+        "Ada-SnapKV" => Write(FrontierMethod.AdaSnapKv),
         "local heads" => Heads(RoutedKind.Local, RoutingSelection.Prefix),
         "routing by prefix" => Heads(RoutedKind.Routing, RoutingSelection.Prefix),
         _ => Heads(RoutedKind.Routing, RoutingSelection.FullSequence),
     };
+
+    private static PrefillFrontier Read(FrontierMethod method) => new(method, 0.6, 16, new() { First = 2, Near = 4, Slashes = 6 });
+
+    // The prompt ends before the place at which tokens change.
+    private static DecodeFrontier Write(FrontierMethod method) => new(method, 0.5, 40, new() { First = 2, Local = 2, Window = 8, Block = 4 });
 
     [Theory, MemberData(nameof(Methods))]
     public void What_comes_later_changes_nothing_before(string name, bool causal)

@@ -27,7 +27,7 @@ public class TensorOwnerTests
 
     // They grow and shrink while they are used; their memory is the caller's to bound.
     private static readonly Type[] Growing = [typeof(Sparseland.Models.Language.ActivationRecorder), typeof(Sparseland.Models.Language.KeyValueCache), typeof(Sparseland.Pruning.StatisticsCollector), typeof(GradualMagnitude), typeof(Sparseland.Training.Continual.TaskOwnership),
-        typeof(Sparseland.Attention.OnlineSoftmax), typeof(Sparseland.Attention.Caching.PrunedKeyValueCache)];
+        typeof(Sparseland.Attention.OnlineSoftmax), typeof(Sparseland.Attention.Caching.PrunedKeyValueCache), typeof(Sparseland.Attention.Caching.SelectedKeyValueCache)];
 
     [Fact]
     public void Every_owner_of_tensors_is_disposable()
