@@ -30,5 +30,15 @@ internal static class WorkshopCommand
         return command;
     }
 
-    private static string ThisSystem() => OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64";
+    private static string ThisSystem()
+    {
+        bool arm = System.Runtime.InteropServices.RuntimeInformation.OSArchitecture == System.Runtime.InteropServices.Architecture.Arm64;
+        return (OperatingSystem.IsWindows(), OperatingSystem.IsMacOS(), arm) switch
+        {
+            (true, _, false) => "win-x64",
+            (_, true, true) => "osx-arm64",
+            (false, false, false) => "linux-x64",
+            _ => throw new ArgumentException($"libtorch has no package for this machine; say with --systems which laptops the folder is for: {string.Join(", ", WorkshopFolder.Known)}."),
+        };
+    }
 }

@@ -95,19 +95,22 @@ public sealed class Course
         return text.ToString().TrimEnd('\n');
     }
 
-    /// <summary>The notebook with the cell that says its place as the last one; null where it has it already, or where its metadata say no place.</summary>
+    /// <summary>The notebook with the cell that says its place, added as the last one where there is none; null where it has it already, or where its metadata say no place.</summary>
     internal string? WithCell(Card card)
     {
         if (CellFor(card) is not { } text)
             return null;
-        NotebookCell? old = card.Notebook.Cells.FirstOrDefault(c => c.HasTag(CellTag));
+        NotebookCell? old = card.Notebook.Cells.FirstOrDefault(IsPlace);
         if (old?.Source == text)
             return null;
         Notebook changed = card.Notebook.Clone();
-        NotebookCell cell = changed.Cells.FirstOrDefault(c => c.HasTag(CellTag)) ?? changed.Add("markdown", text, CellTag);
+        NotebookCell cell = changed.Cells.FirstOrDefault(IsPlace) ?? changed.Add("markdown", text, CellTag);
         cell.Source = text;
-        cell.Metadata.Set("tags", new JsonArray(CellTag));
+        if (!cell.HasTag(CellTag))
+            cell.Metadata.Set("tags", new JsonArray(CellTag));
         return changed.ToText();
+
+        static bool IsPlace(NotebookCell cell) => cell.Type == "markdown" && cell.HasTag(CellTag);
     }
 
     private IReadOnlyList<Card> Ordered(string key, bool isWhole)

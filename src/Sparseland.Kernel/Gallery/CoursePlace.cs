@@ -18,7 +18,7 @@ public sealed record CoursePlace(IReadOnlyList<string> Before, string? Path, int
             return null;
         JsonNode? path = json["path"];
         return new(
-            [.. before.Select(b => b!.GetValue<string>())],
+            [.. before.Select(b => b?.GetValue<string>() ?? throw new InvalidDataException("'before' in a notebook's metadata lists something that is no path."))],
             path.Text("name"),
             path?["step"]?.GetValue<int>() ?? 0,
             json["opening"]?.GetValue<bool>() ?? false);

@@ -26,7 +26,7 @@ internal static class ResultsPage
     /// <summary>The reasons in a notebook's metadata, by statement.</summary>
     public static IReadOnlyDictionary<string, string> Reasons(Card card) =>
         card.Notebook.Metadata["sparseland"] is JsonObject json && json["reasons"] is JsonObject reasons
-            ? reasons.ToDictionary(r => r.Key, r => r.Value!.GetValue<string>())
+            ? reasons.Where(r => r.Value is not null).ToDictionary(r => r.Key, r => r.Value!.GetValue<string>())
             : [];
 
     /// <summary>The page as Markdown.</summary>
@@ -84,7 +84,7 @@ internal static class ResultsPage
             {
                 int[] counts = [card.Counts.Paper.Held, card.Counts.Paper.Stated - card.Counts.Paper.Held, OutOfScale(card)];
                 IReadOnlyList<string> title = TextMetrics.Wrap(card.Notebook.Title.Replace("`", "", StringComparison.Ordinal), LabelWidth - Side - 20);
-                canvas.Text(LabelWidth - 10, y + 13, title.Count > 1 ? title[0].TrimEnd(':', ',') + " …" : title[0], "end");
+                canvas.Text(LabelWidth - 10, y + 13, title.Count > 1 ? title[0].TrimEnd(':', ',') + " …" : title.FirstOrDefault(""), "end");
                 double x = LabelWidth;
                 for (int i = 0; i < counts.Length; i++)
                 {
@@ -104,5 +104,5 @@ internal static class ResultsPage
 
     private static int OutOfScale(Card card) => card.Claims.Count(c => c.Kind == ClaimKind.ReportedOnly);
 
-    private static string Cell(string text) => string.IsNullOrWhiteSpace(text) ? "-" : text.Replace("|", "\\|", StringComparison.Ordinal);
+    private static string Cell(string text) => string.IsNullOrWhiteSpace(text) ? "-" : text.ReplaceLineEndings(" ").Replace("|", "\\|", StringComparison.Ordinal);
 }

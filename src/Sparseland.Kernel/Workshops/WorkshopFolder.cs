@@ -38,7 +38,12 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         Check();
         string part = Target.TrimEnd(Path.DirectorySeparatorChar) + ".part", clone = Path.Combine(part, "sparseland"), feed = Path.Combine(part, "feed");
         if (Directory.Exists(part))
+        {
+            if (Directory.EnumerateFileSystemEntries(part).Any() && !Directory.Exists(clone))
+                throw new IOException($"'{part}' exists and was not begun by this command; move it away.");
             Directory.Delete(part, recursive: true);
+        }
+
         try
         {
             Directory.CreateDirectory(part);
@@ -50,7 +55,7 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
                 await RunAsync("dotnet", ["restore", "Notebooks.sln", "--packages", feed, $"-p:LibTorchPackage=libtorch-cpu-{system}"], clone, cancel).ConfigureAwait(false);
             }
 
-            foreach (string made in Directory.EnumerateDirectories(clone, "obj", SearchOption.AllDirectories).ToList())
+            foreach (string made in Directory.EnumerateDirectories(clone, "obj", SearchOption.AllDirectories).ToList().Where(Directory.Exists))
                 Directory.Delete(made, recursive: true);
             say("reading copies and the instructor's pages");
             string notebooks = Path.Combine(clone, "notebooks");
@@ -65,8 +70,17 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         }
         catch
         {
-            if (Directory.Exists(part))
-                Directory.Delete(part, recursive: true);
+            // What cannot be removed must not hide why it failed.
+            try
+            {
+                if (Directory.Exists(part))
+                    Directory.Delete(part, recursive: true);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                say($"'{part}' could not be removed: {e.Message}");
+            }
+
             throw;
         }
     }
@@ -78,12 +92,16 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         here=$(cd "$(dirname "$0")" && pwd)
         target=${1:-$HOME/sparseland}
         mkdir -p "$target"
-        cp -R "$here/sparseland/." "$target"
+        # A second start keeps what was written in the notebooks.
+        if [ ! -e "$target/.copied" ]; then
+            cp -R "$here/sparseland/." "$target"
+            : > "$target/.copied"
+        fi
         cd "$target"
         export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
         dotnet restore Notebooks.sln --source "$here/feed"
         dotnet build Notebooks.sln --no-restore -v q
-        dotnet run --no-build --project src/Sparseland.Kernel -- doctor
+        dotnet run --no-build --project src/Sparseland.Kernel -- doctor || echo "doctor has something to say: see above."
         dotnet run --no-build --project src/Sparseland.Kernel -- run notebooks/00-start-here.ipynb --scale quick --no-save
         echo "Ready in $target. The kernel for Jupyter and VS Code: dotnet run --no-build --project src/Sparseland.Kernel -- kernel install --user"
 
@@ -96,7 +114,11 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         set "here=%~dp0"
         set "target=%~1"
         if "%target%"=="" set "target=%USERPROFILE%\sparseland"
+        rem A second start keeps what was written in the notebooks.
+        if exist "%target%\.copied" goto copied
         xcopy /e /i /q /y "%here%sparseland" "%target%" || exit /b 1
+        type nul > "%target%\.copied"
+        :copied
         cd /d "%target%" || exit /b 1
         set DOTNET_NOLOGO=1
         set DOTNET_CLI_TELEMETRY_OPTOUT=1
@@ -104,14 +126,15 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         dotnet build Notebooks.sln --no-restore -v q -p:LibTorchPackage=libtorch-cpu-win-x64 || exit /b 1
         dotnet run --no-build --project src\Sparseland.Kernel -- doctor
         dotnet run --no-build --project src\Sparseland.Kernel -- run notebooks\00-start-here.ipynb --scale quick --no-save || exit /b 1
-        echo Ready in %target%.
+        echo Ready in "%target%". The kernel for Jupyter and VS Code: dotnet run --no-build --project src\Sparseland.Kernel -- kernel install --user
 
         """;
 
     private async Task<IReadOnlyList<string>> TrackedAsync(CancellationToken cancel)
     {
         string list = await RunAsync("git", ["ls-files", "-z"], Root, cancel, read: true).ConfigureAwait(false);
-        return list.Split('\0', StringSplitOptions.RemoveEmptyEntries);
+        string[] files = list.Split('\0', StringSplitOptions.RemoveEmptyEntries);
+        return files.Length > 0 ? files : throw new InvalidOperationException($"git knows no files of '{Root}'; the folder must be a clone, not an unpacked archive.");
     }
 
     private void CopyTracked(IReadOnlyList<string> files, string clone, CancellationToken cancel)
@@ -130,13 +153,21 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
     private static void Script(string path, string text)
     {
         AtomicFile.Write(path, text);
-        if (!OperatingSystem.IsWindows())
+        if (OperatingSystem.IsWindows())
+            return;
+        try
+        {
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Some sticks keep no permissions; 'sh start.sh' needs none.
+        }
     }
 
     private static async Task<string> RunAsync(string file, IReadOnlyList<string> arguments, string folder, CancellationToken cancel, bool read = false)
     {
-        ProcessStartInfo start = new(file) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(file) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = read ? System.Text.Encoding.UTF8 : null };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         Process process;

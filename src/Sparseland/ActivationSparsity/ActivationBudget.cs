@@ -28,7 +28,8 @@ public abstract record ActivationBudget
     /// <summary>All inputs whose score is at least the threshold below which a share s of the scores of calibration lay. The number varies from token to token.</summary>
     /// <param name="calibration">Scores of this layer over calibration tokens.</param>
     /// <param name="sparsity">s, in [0, 1).</param>
-    /// <exception cref="ArgumentException">s is outside, or nothing was calibrated.</exception>
+    /// <exception cref="ArgumentException">s is outside.</exception>
+    /// <exception cref="InvalidOperationException">Nothing was calibrated.</exception>
     public static ActivationBudget Threshold(ScoreHistogram calibration, double sparsity)
     {
         ArgumentNullException.ThrowIfNull(calibration);

@@ -105,6 +105,7 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != Inputs) throw new ArgumentException($"The input of {Layer} must be [..., {Inputs}], but is [{string.Join(", ", input.shape)}].", nameof(input));
+        if (input.numel() == 0) return zeros((long[])[.. input.shape[..^1], Outputs], dtype: input.dtype, device: input.device);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         long length = input.dim() > 1 ? input.shape[^2] : 1, rows = input.numel() / Inputs;

@@ -50,7 +50,8 @@ public sealed record SparsityTable(IReadOnlyList<LayerSparsity> Layers, IReadOnl
 
     /// <summary>The allocation that the same greedy search gives for a lower target: it lies on the way to this one.</summary>
     /// <param name="target">Sparsity of each block, in [0, 1).</param>
-    /// <exception cref="ArgumentException">The table has no path, or the path ends below the target.</exception>
+    /// <exception cref="ArgumentException">The target is outside, or the path ends below it.</exception>
+    /// <exception cref="InvalidOperationException">The table has no path.</exception>
     public SparsityTable At(double target)
     {
         ActivationBudget.Checked(target, nameof(target));

@@ -1,5 +1,6 @@
 using Sparseland.Kernel.Gallery;
 using Sparseland.Kernel.Notebooks;
+using Sparseland.Kernel.Tests.Running;
 using Sparseland.Kernel.Workshops;
 
 namespace Sparseland.Kernel.Tests.Cli;

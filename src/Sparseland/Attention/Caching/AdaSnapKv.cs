@@ -44,7 +44,7 @@ public static class AdaSnapKv
         options ??= new();
         int least = LeastOf(capacity, options);
         using DisposeScope scope = NewDisposeScope();
-        Tensor scores = SnapKv.Forced(Importance(q, k, options, scale), options).contiguous();
+        Tensor scores = SnapKv.Forced(Importance(q, k, options, scale), options).cpu().contiguous();
         (int batch, int heads, int keys) = ((int)scores.shape[0], (int)scores.shape[1], (int)scores.shape[2]);
         if (keys <= capacity) return CacheSelection.All(heads, keys, batch);
         ReadOnlySpan<float> all = TensorMemory.Read<float>(scores);

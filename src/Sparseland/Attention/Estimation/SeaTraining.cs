@@ -200,9 +200,11 @@ public static class SeaTraining
                 {
                     // The blocks above are of no interest.
                 }
-
-                foreach (Tensor part in heads.Fresh) scope.Attach(part);
-                heads.Fresh.Clear();
+                finally
+                {
+                    foreach (Tensor part in heads.Fresh) scope.Attach(part);
+                    heads.Fresh.Clear();
+                }
             }
 
             Tensor Together(int block, int what) => scope.MoveToOuter(cat([.. heads.Parts[block].Select(p => what switch { 0 => p.Q, 1 => p.K, _ => p.V })]));

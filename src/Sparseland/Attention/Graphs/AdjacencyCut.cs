@@ -52,7 +52,7 @@ public sealed record AdjacencyCut(CutKind Kind)
     /// <summary>Cells of a row that the cut by rank keeps; rows near the start, which have fewer, keep all. Default 8.</summary>
     public int Keys { get; init; } = 8;
 
-    /// <summary>Whether later keys are cut off again behind the cut. Default true. Without it softplus and sigmoid let a token see the future: for demonstrations only.</summary>
+    /// <summary>Whether later keys are cut off again behind the cut. Default true. Without it softplus, sigmoid and silu let a token see the future, top-k where a row has fewer than its keys, and the others where t is below 0: for demonstrations only.</summary>
     public bool Triangle { get; init; } = true;
 
     /// <summary>Whether t gets a gradient.</summary>

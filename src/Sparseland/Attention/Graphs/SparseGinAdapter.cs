@@ -24,7 +24,7 @@ public sealed record SparseGinOptions
     /// <summary>How a block's attention becomes a graph. Default the released thresholds, edges from key to query.</summary>
     public AttentionGraphOptions Graph { get; init; } = new();
 
-    /// <summary>Whether edges begin at random earlier tokens, as many and as heavy for each token: a control. Default false.</summary>
+    /// <summary>Whether edges begin at tokens drawn among a token itself and those before it, as many and as heavy for each token: a control. The draw is that of the seed, the same in every call of the same sizes. Default false.</summary>
     public bool RandomEdges { get; init; }
 
     /// <summary>How scales begin. Default linear in depth.</summary>
@@ -87,6 +87,7 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
         GraphStart.Uniform(this, seed, biases: true);
         foreach (Parameter parameter in model.parameters()) parameter.requires_grad = false;
         if (model.Embeddings.dtype != ScalarType.Float32) this.to(model.Embeddings.dtype);
+        if (model.Embeddings.device_type != DeviceType.CPU) this.to(model.Embeddings.device);
     }
 
     /// <summary>Settings.</summary>
