@@ -1,4 +1,6 @@
 using System.Reflection;
+using Sparseland.Attention.Estimation;
+using Sparseland.Attention.Graphs;
 using Sparseland.Attention.Routing;
 using Sparseland.Autoencoders;
 using Sparseland.Bayes.Networks;
@@ -46,6 +48,12 @@ public class MovedModuleTests
         ["sae gated"] = () => (new SparseAutoencoder(8, 16, new GatedRule(16, ScalarType.Float32)), [4, 8]),
         ["sae jumprelu"] = () => (new SparseAutoencoder(8, 16, new JumpReluRule(16)), [4, 8]),
         ["sae thresholds"] = () => (new SparseAutoencoder(8, 16, new ThresholdRule(16, 0.1)), [4, 8]),
+        ["gin"] = () => (new GinAttention(16, 2), [1, 5, 16]),
+        ["gin, cut trained"] = () => (new GinAttention(16, 2, new() { Cut = new(CutKind.Relu) { TrainedThreshold = true } }), [1, 5, 16]),
+        ["pna"] = () => (new PnaAttention(16, 2), [1, 5, 16]),
+        ["sparse gin"] = () => (new SparseGinAdapter(new TinyLM(new() { Vocabulary = 20, Width = 16, MlpWidth = 16, Layers = 1, Heads = 2, KeyValueHeads = 2, Context = 16 }, seed: 1)), null),
+        ["causal convolution"] = () => (new CausalConv2d(2, 2), [1, 2, 5, 4]),
+        ["sea"] = () => (new SeaEstimator(2, 8, new() { Cells = 8, MaxTokens = 16 }), null),
         ["blocks"] = () => (new BlockDiagonalLinear(8, 8, 2, 1), [4, 8]),
         ["lora"] = () => (new LoraLinear(nn.Linear(8, 8), 2, 1), [4, 8]),
         ["lost"] = () => (new LowRankChannelLinear(nn.Linear(8, 8), new() { Rank = 2, KeptShare = 0.25, ResidualComponents = 4 }, "a"), [4, 8]),

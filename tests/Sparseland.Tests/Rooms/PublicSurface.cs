@@ -41,7 +41,7 @@ internal static class PublicSurface
 
         const BindingFlags All = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
         foreach (ConstructorInfo made in type.GetConstructors(All).Where(Seen)) yield return $"new({Parameters(made)})";
-        foreach (FieldInfo field in type.GetFields(All).Where(f => f.IsPublic || f.IsFamily)) yield return $"{Name(field.FieldType)} {field.Name}{(field.IsLiteral ? $" = {Convert.ToString(field.GetRawConstantValue(), CultureInfo.InvariantCulture)}" : "")}";
+        foreach (FieldInfo field in type.GetFields(All).Where(f => f.IsPublic || f.IsFamily)) yield return $"{Name(field.FieldType)} {field.Name}{(field.IsLiteral ? $" = {Escaped(Convert.ToString(field.GetRawConstantValue(), CultureInfo.InvariantCulture)!)}" : "")}";
         foreach (PropertyInfo property in type.GetProperties(All).Where(p => !Compiled.Contains(p.Name) && (Seen(p.GetMethod) || Seen(p.SetMethod))))
         {
             bool init = property.SetMethod?.ReturnParameter.GetRequiredCustomModifiers().Contains(typeof(IsExternalInit)) == true;
@@ -61,10 +61,13 @@ internal static class PublicSurface
     private static string Default(ParameterInfo parameter) => parameter.DefaultValue switch
     {
         null => "default",
-        string text => $"\"{text}\"",
+        string text => $"\"{Escaped(text)}\"",
         bool value => value ? "true" : "false",
         var value => Convert.ToString(value, CultureInfo.InvariantCulture)!,
     };
+
+    /// <summary>A member stays on its line.</summary>
+    private static string Escaped(string text) => string.Concat(text.Select(c => c is >= ' ' and <= '~' ? c.ToString() : $"\\u{(int)c:x4}"));
 
     private static string Name(Type type)
     {

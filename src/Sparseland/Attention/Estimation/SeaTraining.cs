@@ -337,9 +337,9 @@ public static class SeaTraining
                 using DisposeScope some = NewDisposeScope();
                 long count = Math.Min(Together, windows - from);
                 Tensor Some(Tensor x, int share) => HeadInput.Shared(x.narrow(0, from, count).to(ScalarType.Float32), share);
-                Tensor log = Some(q, 1).mul(scale).matmul(Some(k, group).transpose(2, 3)).masked_fill(later, double.NegativeInfinity).log_softmax(-1), pattern = log.exp();
+                Tensor log = Some(q, 1).mul(scale).MatMul(Some(k, group).transpose(2, 3)).masked_fill(later, double.NegativeInfinity).log_softmax(-1), pattern = log.exp();
                 Tensor mass = zeros(count, q.shape[1], tokens, cells).scatter_add(3, of.expand(pattern.shape), pattern);
-                Tensor[] four = [mass, log.masked_fill(later, 0).mul(pattern).sum(-1), pattern.square().sum(-1), pattern.matmul(Some(v, group))];
+                Tensor[] four = [mass, log.masked_fill(later, 0).mul(pattern).sum(-1), pattern.square().sum(-1), pattern.MatMul(Some(v, group))];
                 for (int i = 0; i < 4; i++) parts[i].Add(some.MoveToOuter(four[i]));
             }
 

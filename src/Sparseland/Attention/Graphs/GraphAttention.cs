@@ -14,8 +14,6 @@ namespace Sparseland.Attention.Graphs;
 public abstract class GraphAttention : nn.Module<Tensor, Tensor>
 {
     private readonly Linear _query, _key;
-    private readonly Parameter sharpening;
-    private readonly Parameter? threshold;
     private readonly RotaryPositions _positions;
 
     /// <summary>Queries, keys and positions.</summary>
@@ -32,13 +30,10 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
         (Width, Heads, Common) = (width, heads, options);
         (_query, _key) = (nn.Linear(width, width, hasBias: false), nn.Linear(width, width, hasBias: false));
         _positions = new(context, width / heads, theta);
-        sharpening = nn.Parameter(ones(1));
         register_module("query", _query);
         register_module("key", _key);
-        register_parameter(nameof(sharpening), sharpening);
-        if (!options.Cut.Trains) return;
-        threshold = nn.Parameter(full([1], options.Cut.Threshold));
-        register_parameter(nameof(threshold), threshold);
+        register_parameter("sharpening", nn.Parameter(ones(1)));
+        if (options.Cut.Trains) register_parameter("threshold", nn.Parameter(full([1], options.Cut.Threshold)));
     }
 
     /// <summary>Width of the input, heads * headDim.</summary>
@@ -50,11 +45,13 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     /// <summary>Width of a head.</summary>
     public int HeadDim => Width / Heads;
 
+    // Both asked for by name: a module that changes its type gives its parameters new tensors, and fills only the fields of the derived class.
+
     /// <summary>alpha.</summary>
-    public Parameter Sharpening => sharpening;
+    public Parameter Sharpening => get_parameter("sharpening")!;
 
     /// <summary>t of the cut where it is trained; else null.</summary>
-    public Parameter? Threshold => threshold;
+    public Parameter? Threshold => get_parameter("threshold");
 
     /// <summary>What all such attentions have.</summary>
     private protected GraphAttentionOptions Common { get; }
@@ -101,11 +98,11 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     private Tensor Cut(Tensor x, Rotation rotation)
     {
         Tensor q = rotation.Apply(Split(_query.call(x))), k = rotation.Apply(Split(_key.call(x)));
-        Tensor scores = q.mul(sharpening.mul(1 / (Math.Sqrt(HeadDim) * Common.Temperature))).MatMul(k.transpose(2, 3));
+        Tensor scores = q.mul(Sharpening.mul(1 / (Math.Sqrt(HeadDim) * Common.Temperature))).MatMul(k.transpose(2, 3));
         Tensor a = Common.Scores == AdjacencyScores.Relu
             ? scores.relu().tril()
             : scores.masked_fill(ones(x.shape[1], x.shape[1], dtype: ScalarType.Bool, device: x.device).triu(1), double.NegativeInfinity).softmax(-1);
-        return Common.Cut.Kind == CutKind.None ? a : Common.Cut.Apply(a, threshold);
+        return Common.Cut.Kind == CutKind.None ? a : Common.Cut.Apply(a, Threshold);
     }
 
     private void CheckInput(Tensor x)
