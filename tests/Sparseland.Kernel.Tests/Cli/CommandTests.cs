@@ -193,7 +193,7 @@ public class CommandTests
             Assert.DoesNotMatch(@"@import|url\(\s*[""']?http", html);
         }
 
-        Assert.Equal(2, Directory.GetFiles(Path.Combine(folder, "pages"), "*.html", SearchOption.AllDirectories).Length);
+        Assert.Equal(3, Directory.GetFiles(Path.Combine(folder, "pages"), "*.html", SearchOption.AllDirectories).Length);
         Assert.Contains("<math>", File.ReadAllText(Path.Combine(folder, "pages", "soft-threshold.html")), StringComparison.Ordinal);
     }
 
