@@ -40,6 +40,9 @@ public sealed record Card(Notebook Notebook, string Path, string? Failure = null
     /// <summary>How long its run took, in seconds; NaN when none is recorded.</summary>
     public double Seconds => RunRecord.Read(Notebook)?.Seconds ?? double.NaN;
 
+    /// <summary>How long the recorded runs of some notebooks took together, in seconds.</summary>
+    internal static double SecondsOf(IEnumerable<Card> cards) => cards.Select(c => c.Seconds).Where(s => !double.IsNaN(s)).Sum();
+
     /// <summary>Its pictures as svg elements; the one of the cell with the tag "thumbnail" first.</summary>
     public IReadOnlyList<string> Pictures => pictures ??=
     [

@@ -144,7 +144,7 @@ public sealed class Course
         }
     }
 
-    private static string Links(Card from, IEnumerable<Card> to) => string.Join(", ", to.Select(c => $"[{c.Notebook.Title.Replace("[", "\\[", StringComparison.Ordinal)}]({Up(from)}{string.Join('/', c.Path.Split('/').Select(Uri.EscapeDataString))})"));
+    private static string Links(Card from, IEnumerable<Card> to) => string.Join(", ", to.Select(c => $"[{c.Notebook.Title.Replace("[", "\\[", StringComparison.Ordinal)}]({Up(from)}{HtmlPage.Address(c.Path)})"));
 
     private static string Up(Card card) => string.Concat(Enumerable.Repeat("../", card.Path.Count(c => c == '/')));
 }

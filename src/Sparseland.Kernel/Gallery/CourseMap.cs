@@ -19,7 +19,7 @@ internal static class CourseMap
             LearningPath path = course.Paths[p];
             double step = (Width - (2 * Side)) / path.Cards.Count;
             canvas.Text(Side, y + 28, path.Title, size: 17, fill: Theme.TextColour(p), bold: true);
-            IReadOnlyList<string> about = TextMetrics.Wrap($"{path.Cards.Count} notebooks, {HtmlPage.Time(path.Seconds)} of running. You need {path.Needs}. In the end you can {path.Leads}.", Width - (2 * Side));
+            IReadOnlyList<string> about = TextMetrics.Wrap(path.About, Width - (2 * Side));
             canvas.Lines(Side, y + 48, about, fill: Theme.Muted);
             double line = y + 62 + (about.Count * Theme.TextSize * Theme.LineHeight);
             canvas.Line(Side + (step / 2), line, Width - Side - (step / 2), line, Theme.Colour(p), 5);
@@ -53,7 +53,7 @@ internal static class CourseMap
         for (int p = 0; p < course.Paths.Count; p++)
         {
             LearningPath path = course.Paths[p];
-            html.Append($"<div class=\"path\" style=\"--line:{Theme.Colour(p)}\">\n<h3>{HtmlPage.Encode(path.Title)}</h3>\n<p class=\"meta\">{path.Cards.Count} notebooks, {HtmlPage.Time(path.Seconds)} of running. You need {HtmlPage.Encode(path.Needs)}. In the end you can {HtmlPage.Encode(path.Leads)}.</p>\n<ol>\n");
+            html.Append($"<div class=\"path\" style=\"--line:{Theme.Colour(p)}\">\n<h3>{HtmlPage.Encode(path.Title)}</h3>\n<p class=\"meta\">{HtmlPage.Encode(path.About)}</p>\n<ol>\n");
             foreach (Card card in path.Cards)
                 html.Append($"<li><a href=\"{HtmlPage.Encode(address(card))}\">{MarkdownHtml.Line(card.Notebook.Title)}</a> <span class=\"meta\">{HtmlPage.Time(card.Seconds)}</span></li>\n");
             html.Append("</ol>\n</div>\n");
@@ -69,7 +69,7 @@ internal static class CourseMap
         foreach (LearningPath path in course.Paths)
         {
             text.Append(CultureInfo.InvariantCulture, $"- **{path.Title}** ({path.Cards.Count} notebooks, {HtmlPage.Time(path.Seconds)}). You need {path.Needs}; in the end you can {path.Leads}. ");
-            text.AppendJoin(" → ", path.Cards.Select(c => $"[{c.Notebook.Title}]({folder}{string.Join('/', c.Path.Split('/').Select(Uri.EscapeDataString))})")).Append('\n');
+            text.AppendJoin(" → ", path.Cards.Select(c => $"[{c.Notebook.Title}]({folder}{HtmlPage.Address(c.Path)})")).Append('\n');
         }
 
         return text.ToString();

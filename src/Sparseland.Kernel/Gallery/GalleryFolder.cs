@@ -33,7 +33,7 @@ internal static class GalleryFolder
 
     private static SeriesPlace PlaceOf(IReadOnlyList<Card> cards, int index, string up)
     {
-        PageLink Link(int i) => new(cards[i].Notebook.Title, i == index ? null : up + string.Join('/', cards[i].Page.Split('/').Select(Uri.EscapeDataString)));
+        PageLink Link(int i) => new(cards[i].Notebook.Title, i == index ? null : up + HtmlPage.Address(cards[i].Page));
         return new(
             cards[index].Chapter.Length > 0 ? cards[index].Chapter : "Start here",
             [.. Enumerable.Range(0, cards.Count).Where(i => cards[i].ChapterFolder == cards[index].ChapterFolder).Select(Link)],

@@ -80,7 +80,7 @@ public static class GalleryPage
     public static string Summary(IReadOnlyList<Card> cards)
     {
         ArgumentNullException.ThrowIfNull(cards);
-        var seconds = cards.Select(c => c.Seconds).Where(s => !double.IsNaN(s)).Sum();
+        var seconds = Card.SecondsOf(cards);
         var failed = cards.Count(c => c.Failure is not null);
         var scales = string.Join(" and ", cards.Select(c => RunRecord.Read(c.Notebook)?.Scale).OfType<string>().Distinct());
         var counts = ClaimCounts.Of(cards.SelectMany(c => c.Claims));
@@ -89,7 +89,7 @@ public static class GalleryPage
             $"{cards.Count} notebook{(cards.Count == 1 ? "" : "s")}{(scales.Length > 0 ? $" at {scales} scale" : "")}: {counts}; {HtmlPage.Time(seconds)} of running{(failed > 0 ? $", {failed} failed" : "")}");
     }
 
-    private static string Address(Card card) => string.Join('/', card.Page.Split('/').Select(Uri.EscapeDataString));
+    private static string Address(Card card) => HtmlPage.Address(card.Page);
 
     private static string Name(IGrouping<string, Card> chapter) => chapter.First().Chapter is { Length: > 0 } name ? name : "Start here";
 
@@ -97,7 +97,7 @@ public static class GalleryPage
     {
         var page = HtmlPage.Encode(Address(card));
         body.Append("<article class=\"card\">\n");
-        string Picture(int picture) => HtmlPage.Encode(string.Join('/', card.PictureFile(picture).Split('/').Select(Uri.EscapeDataString)));
+        string Picture(int picture) => HtmlPage.Encode(HtmlPage.Address(card.PictureFile(picture)));
         body.Append(card.Pictures.Count > 0
             ? $"<a class=\"cover\" href=\"{page}\"><img alt=\"{HtmlPage.Encode(card.Notebook.Title)}\"{(isEager ? "" : " loading=\"lazy\"")} src=\"{Picture(0)}\"></a>\n"
             : $"<a class=\"cover empty\" href=\"{page}\" aria-label=\"{HtmlPage.Encode(card.Notebook.Title)}\"></a>\n");

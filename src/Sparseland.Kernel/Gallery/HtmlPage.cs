@@ -37,6 +37,9 @@ internal static class HtmlPage
     /// <summary>Text in HTML.</summary>
     public static string Encode(string? text) => WebUtility.HtmlEncode(text ?? "");
 
+    /// <summary>A path with '/' between its parts as the address in a link.</summary>
+    public static string Address(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
+
     /// <summary>Seconds as readers say them.</summary>
     public static string Time(double seconds) => double.IsNaN(seconds) ? "-"
         : seconds < 90 ? seconds.ToString("0", CultureInfo.InvariantCulture) + " s"

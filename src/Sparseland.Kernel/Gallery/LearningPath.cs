@@ -17,5 +17,8 @@ public sealed record LearningPath(string Key, string Title, string Needs, string
     ];
 
     /// <summary>Seconds that its notebooks ran, together.</summary>
-    public double Seconds => Cards.Select(c => c.Seconds).Where(s => !double.IsNaN(s)).Sum();
+    public double Seconds => Card.SecondsOf(Cards);
+
+    /// <summary>How long it is, what it needs and where it leads, in three sentences.</summary>
+    public string About => $"{Cards.Count} notebooks, {HtmlPage.Time(Seconds)} of running. You need {Needs}. In the end you can {Leads}.";
 }

@@ -37,7 +37,7 @@ public static class Ledger
         var files = new Dictionary<string, string>
         {
             [Path.Combine(notebooks, "README.md")] = Index(cards, course),
-            [Path.Combine(notebooks, "RESULTS.md")] = ResultsPage.Markdown(cards, ResultsPicture, c => Address(c.Path)),
+            [Path.Combine(notebooks, "RESULTS.md")] = ResultsPage.Markdown(cards, ResultsPicture, c => HtmlPage.Address(c.Path)),
             [Path.Combine(notebooks, ResultsPicture)] = ResultsPage.Svg(cards) + "\n",
             [Path.Combine(root, "README.md")] = WithSummary(File.ReadAllText(Path.Combine(root, "README.md")), Summary(cards)),
         };
@@ -99,7 +99,7 @@ public static class Ledger
         foreach (var chapter in cards.GroupBy(c => c.Chapter))
         {
             List<Card> those = [.. chapter];
-            text.Append(CultureInfo.InvariantCulture, $"| {Picture(Opening(those), "notebooks/")} | **{Name(chapter.Key)}**<br>{string.Join(" · ", those.Select(c => $"[{Cell(c.Notebook.Title)}](notebooks/{Address(c.Path)})"))} | {Claims(ClaimCounts.Of(those.SelectMany(c => c.Claims)))} | {HtmlPage.Time(those.Sum(c => double.IsNaN(c.Seconds) ? 0 : c.Seconds))} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {Picture(Opening(those), "notebooks/")} | **{Name(chapter.Key)}**<br>{string.Join(" · ", those.Select(c => $"[{Cell(c.Notebook.Title)}](notebooks/{HtmlPage.Address(c.Path)})"))} | {Claims(ClaimCounts.Of(those.SelectMany(c => c.Claims)))} | {HtmlPage.Time(Card.SecondsOf(those))} |\n");
         }
 
         return text.ToString();
@@ -121,7 +121,7 @@ public static class Ledger
             text.Append(CultureInfo.InvariantCulture, $"\n## {Name(chapter.Key)}\n\n| | notebook | code | paper's claims | identities | findings | time | memory | run on |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
             foreach (var card in chapter)
             {
-                var link = Address(card.Path);
+                var link = HtmlPage.Address(card.Path);
                 var record = RunRecord.Read(card.Notebook);
                 text.Append(CultureInfo.InvariantCulture, $"| {Picture(card, "")} | [{Cell(card.Notebook.Title)}]({link}){Paper(card)} | {Code(card)} | {Claims(card.Counts)} | {HtmlPage.Time(card.Seconds)} | {(record is null ? "-" : record.PeakMemoryMB + " MB")} | {(record?.Date is { } date ? date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture) : "-")} |\n");
             }
@@ -132,7 +132,7 @@ public static class Ledger
     }
 
     private static string Picture(Card card, string folder) => card.Pictures.Count > 0
-        ? $"<a href=\"{folder}{Address(card.Path)}\"><img src=\"{folder}{Address(Thumbnail(card))}\" width=\"200\" alt=\"\"></a>"
+        ? $"<a href=\"{folder}{HtmlPage.Address(card.Path)}\"><img src=\"{folder}{HtmlPage.Address(Thumbnail(card))}\" width=\"200\" alt=\"\"></a>"
         : "";
 
     private static string Thumbnail(Card card) => Thumbnails + "/" + Path.ChangeExtension(card.Path, null).Replace('/', '-') + ".svg";
@@ -140,13 +140,11 @@ public static class Ledger
     private static string Paper(Card card) => PaperFacts.Read(card.Notebook) is { } facts ? "<br>" + Cell(facts.Paper) : "";
 
     private static string Code(Card card) => PaperFacts.Read(card.Notebook) is { } facts
-        ? $"[{facts.Room}](../{Address(facts.Folder)}), [`{facts.Type}`](../{Address(facts.File)})"
+        ? $"[{facts.Room}](../{HtmlPage.Address(facts.Folder)}), [`{facts.Type}`](../{HtmlPage.Address(facts.File)})"
         : "";
 
     private static string Claims(ClaimCounts counts) =>
         string.Join(" | ", Enum.GetValues<ClaimOrigin>().Select(o => counts[o] is { Stated: > 0 } count ? string.Create(CultureInfo.InvariantCulture, $"{count.Held} / {count.Stated}") : "-"));
-
-    private static string Address(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
 
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 }
