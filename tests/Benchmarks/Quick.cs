@@ -10,7 +10,14 @@ namespace Benchmarks;
 /// <param name="Peer">The other's way; its result is as complete as ours. Null where the peer is not installed.</param>
 /// <param name="Target">How many times faster ours should be; 0 where no target is stated.</param>
 /// <param name="Note">What the two results were, printed after the times: a ratio counts only for the same work.</param>
-public sealed record Comparison(string Name, Action Ours, string PeerName, Action? Peer, double Target = 0, Func<string>? Note = null);
+/// <param name="Point">Where it stands on a curve of cost; null for none.</param>
+public sealed record Comparison(string Name, Action Ours, string PeerName, Action? Peer, double Target = 0, Func<string>? Note = null, CurvePoint? Point = null);
+
+/// <summary>A place on a curve of cost.</summary>
+/// <param name="Curve">What is done, the heading of the picture.</param>
+/// <param name="Axis">What grows.</param>
+/// <param name="At">How much of it, positive.</param>
+public sealed record CurvePoint(string Curve, string Axis, double At);
 
 /// <summary>A benchmark class that also takes part in quick mode. It needs a parameterless constructor.</summary>
 public interface IQuickBenchmark
@@ -45,6 +52,7 @@ internal static class Quick
         bool whole = named.Count > 0;
         foreach (Type type in whole ? named : types)
         {
+            if (whole) results?.Forget(type);
             foreach (Comparison comparison in ((IQuickBenchmark)Activator.CreateInstance(type)!).Comparisons())
             {
                 if (!whole && !Matches(comparison.Name, filter))
@@ -88,7 +96,7 @@ internal static class Quick
             if (ours.Count >= 3 && Stopwatch.GetElapsedTime(begin) > 10 * s_timePerComparison) break;
         }
         double a = Median(ours), b = Median(peer);
-        return new(comparison.Name, a, comparison.PeerName, comparison.Peer is null ? double.NaN : b, comparison.Target, comparison.Note?.Invoke() ?? "");
+        return new(comparison.Name, a, comparison.PeerName, comparison.Peer is null ? double.NaN : b, comparison.Target, comparison.Note?.Invoke() ?? "", comparison.Point);
     }
 
     /// <summary>

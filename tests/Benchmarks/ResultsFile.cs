@@ -2,19 +2,34 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using Sparseland.Kernels;
 using TorchSharp;
 
 namespace Benchmarks;
 
-/// <summary>RESULTS.md: all comparisons on one page, written anew after each class so that a run which is broken off leaves what it has.</summary>
+/// <summary>
+/// RESULTS.md: all comparisons on one page. What was measured is kept beside it in results.json, class by class, so that a run which is broken off leaves what it has and a run of some classes
+/// replaces theirs alone; curves/ holds the pictures, reasons.json a sentence on each kind of work that is below 1x.
+/// </summary>
 internal sealed class ResultsFile
 {
-    private readonly string _path;
+    private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
+    private readonly string _folder;
     private readonly string _machine;
-    private readonly List<(string Room, Measured Result)> _rows = [];
+    private readonly List<Row> _rows;
+    private readonly Dictionary<string, string> _reasons;
 
-    private ResultsFile(string path, string machine) => (_path, _machine) = (path, machine);
+    private ResultsFile(string folder, string machine)
+    {
+        (_folder, _machine) = (folder, machine);
+        _rows = File.Exists(DataPath) ? JsonSerializer.Deserialize<List<Row>>(File.ReadAllText(DataPath), s_json)! : [];
+        string reasons = Path.Combine(folder, "reasons.json");
+        _reasons = File.Exists(reasons) ? JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(reasons))! : [];
+    }
+
+    private string DataPath => Path.Combine(_folder, "results.json");
 
     /// <summary>The page of this clone; null, with a message, outside of one.</summary>
     public static ResultsFile? Create()
@@ -27,34 +42,61 @@ internal sealed class ResultsFile
             return null;
         }
 
-        return new(Path.Combine(folder.FullName, "tests", "Benchmarks", "RESULTS.md"), Machine());
+        return new(Path.Combine(folder.FullName, "tests", "Benchmarks"), Machine());
     }
+
+    /// <summary>Drops what an earlier run has measured of a class.</summary>
+    public void Forget(Type type) => _rows.RemoveAll(row => row.Class == type.FullName);
 
     /// <summary>Takes a result in.</summary>
     /// <param name="type">The class that it is of.</param>
     /// <param name="result">The result.</param>
-    public void Add(Type type, Measured result) => _rows.Add((type.Namespace!.Split('.')[^1], result));
+    public void Add(Type type, Measured result)
+    {
+        _rows.RemoveAll(row => row.Class == type.FullName && row.Result.Name == result.Name && row.Result.PeerName == result.PeerName);
+        _rows.Add(new(type.FullName!, DateOnly.FromDateTime(DateTime.UtcNow), _machine, result));
+    }
 
-    /// <summary>Writes the page.</summary>
+    /// <summary>Writes the page, its data and its pictures.</summary>
     public void Write()
     {
-        int missed = _rows.Count(r => r.Result.IsMissed), targets = _rows.Count(r => r.Result.Target > 0 && !double.IsNaN(r.Result.Peer)), slower = _rows.Count(r => r.Result.Ratio < 1);
+        _rows.Sort((a, b) => string.CompareOrdinal(a.Class, b.Class) is var order and not 0 ? order : 0);
+        File.WriteAllText(DataPath, JsonSerializer.Serialize(_rows, s_json) + "\n");
+        IReadOnlyList<(string Title, string File)> curves = CurvePictures.Write(Path.Combine(_folder, "curves"), _rows.Select(row => row.Result));
+        File.WriteAllText(Path.Combine(_folder, "RESULTS.md"), Page(curves));
+    }
+
+    private string Page(IReadOnlyList<(string Title, string File)> curves)
+    {
+        Measured[] all = [.. _rows.Select(row => row.Result)];
+        int missed = all.Count(r => r.IsMissed), targets = all.Count(r => r.Target > 0 && !double.IsNaN(r.Peer)), slower = all.Count(r => r.Ratio < 1), absent = all.Count(r => double.IsNaN(r.Peer));
         var text = new StringBuilder("# Speed on one page\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"Made by `dotnet run -c Release --project tests/Benchmarks -- --results` on {DateTime.UtcNow:yyyy-MM-dd}; not edited by hand. {_machine}\n\n");
-        text.Append("The library and a peer do the same work in one process in turn, A B A B; a figure is the median in milliseconds, a ratio above 1 means that the library is faster. Peers that are not installed on this machine have no ratio. ");
-        text.Append(CultureInfo.InvariantCulture, $"{_rows.Count} comparisons; {targets - missed} of {targets} targets reached; {slower} below 1x.\n");
-        foreach (IGrouping<string, (string Room, Measured Result)> room in _rows.GroupBy(r => r.Room))
+        text.Append("Made by `dotnet run -c Release --project tests/Benchmarks -- --results`; not edited by hand. The library and a peer do the same work in one process in turn, A B A B; a figure is the median in milliseconds, a ratio above 1 means that the library is faster. Below 1x, or where a target is missed, the ratio is bold and the last column says why.\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"{all.Length} comparisons, {absent} of them without a ratio since the peer was not installed; {targets - missed} of {targets} targets reached; {slower} below 1x.\n\n");
+        foreach (IGrouping<(DateOnly Date, string Machine), Row> run in _rows.GroupBy(row => (row.Date, row.Machine)))
+            text.Append(CultureInfo.InvariantCulture, $"{run.Key.Date:yyyy-MM-dd} ({string.Join(", ", run.Select(row => row.Room).Distinct())}). {run.Key.Machine}\n\n");
+        foreach (IGrouping<string, Row> room in _rows.GroupBy(row => row.Room))
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n## {room.Key}\n\n| work | ours | peer | its time | ratio | target | remark |\n| --- | --- | --- | --- | --- | --- | --- |\n");
-            foreach ((_, Measured r) in room)
+            text.Append(CultureInfo.InvariantCulture, $"## {room.Key}\n\n| work | ours | peer | its time | ratio | target | remark |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+            foreach (Measured r in room.Select(row => row.Result))
             {
                 string ratio = double.IsNaN(r.Peer) ? "not installed" : Quick.Format(r.Ratio) + "x", target = r.Target > 0 ? $"{Quick.Format(r.Target)}x{(r.IsMissed ? ", missed" : "")}" : "";
-                text.Append(CultureInfo.InvariantCulture, $"| {Cell(r.Name)} | {Quick.Format(r.Ours)} ms | {Cell(r.PeerName)} | {(double.IsNaN(r.Peer) ? "" : Quick.Format(r.Peer) + " ms")} | {(r.IsMissed || r.Ratio < 1 ? $"**{ratio}**" : ratio)} | {target} | {Cell(r.Note)} |\n");
+                bool bold = r.IsMissed || r.Ratio < 1;
+                string remark = string.Join(" ", new[] { r.Note, bold ? ReasonOf(r) : "" }.Where(part => part.Length > 0));
+                text.Append(CultureInfo.InvariantCulture, $"| {Cell(r.Name)} | {Quick.Format(r.Ours)} ms | {Cell(r.PeerName)} | {(double.IsNaN(r.Peer) ? "" : Quick.Format(r.Peer) + " ms")} | {(bold ? $"**{ratio}**" : ratio)} | {target} | {Cell(remark)} |\n");
             }
+
+            text.Append('\n');
         }
 
-        File.WriteAllText(_path, text.ToString());
+        if (curves.Count > 0) text.Append("## Curves of cost\n\n");
+        foreach ((string title, string file) in curves) text.Append(CultureInfo.InvariantCulture, $"![{title}](curves/{file})\n\n");
+        return text.ToString().TrimEnd() + "\n";
     }
+
+    /// <summary>The reason of the longest part of a name that has one.</summary>
+    private string ReasonOf(Measured result) => _reasons.Where(reason => $"{result.Name} against {result.PeerName}".Contains(reason.Key, StringComparison.Ordinal))
+        .OrderByDescending(reason => reason.Key.Length).Select(reason => reason.Value).FirstOrDefault() ?? "No reason is known yet.";
 
     private static string Machine()
     {
@@ -65,4 +107,11 @@ internal sealed class ResultsFile
     }
 
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal).Replace('\n', ' ');
+
+    /// <summary>A result with the class, the day and the machine that it is of.</summary>
+    private sealed record Row(string Class, DateOnly Date, string Machine, Measured Result)
+    {
+        [JsonIgnore]
+        public string Room => Class.Split('.')[^2];
+    }
 }

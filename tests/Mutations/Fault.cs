@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -12,6 +14,10 @@ namespace Mutations;
 internal sealed record Fault([property: JsonPropertyName("fault")] string Name, string Notebook, string File, string Find, string Replace)
 {
     public static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
+
+    /// <summary>A hash of the fault: of two with the same one the outcome is the same.</summary>
+    [JsonIgnore]
+    public string Key => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\0', Notebook, File, Find, Replace))))[..16];
 
     /// <exception cref="InvalidDataException">A file is missing, or the text does not stand in it once.</exception>
     public void Check(string root)

@@ -1,55 +1,68 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Mutations;
 using Sparseland.Evaluation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
 
-// dotnet run --project tests/Mutations -- [--scale quick] [filter]
-// Breaks a method on purpose in a copy of the clone, runs the notebook that teaches it at lesson scale, and asks whether one of its claims
-// breaks: a claim that survives every fault says nothing of the method. Prints a table; the exit code is the number of survivors.
-// With --scale quick what the notebook claims is measured at that scale first; a survivor there may still fail at lesson scale.
-const string NotCompiled = "does not compile";
+// dotnet run --project tests/Mutations -- [--scale quick] [--report FILE] [filter]
+// Breaks a method on purpose in a copy of the clone, runs the notebook that teaches it, and asks whether one of its claims breaks: a claim
+// that survives every fault says nothing of the method. At quick scale first, where only identities are judged; what they do not notice is
+// run again at lesson scale, unless --scale quick says that this is enough. Prints a table; the exit code is the number of survivors.
+// A report keeps what was found: a run that was broken off goes on there, and faults that were edited since are tried again.
 string root = NotebookFiles.RepositoryRoot() ?? throw new DirectoryNotFoundException("Run this inside a clone.");
-bool quick = args is ["--scale", "quick", ..];
-if (quick) args = args[2..];
-if (args.Length > 1 || args is ["--scale"]) throw new ArgumentException("The arguments are [--scale quick] [filter].");
-string filter = args.Length > 0 ? args[0] : "";
+string? scale = Option("--scale"), report = Option("--report");
+if (scale is not (null or "quick") || args.Length > 1 || args is ["--", ..] or [['-', ..]]) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter].");
+string filter = args.FirstOrDefault() ?? "";
 var faults = new List<Fault>();
 foreach (string file in Directory.EnumerateFiles(Path.Combine(root, "tests", "Mutations", "faults"), "*.json").Order(StringComparer.Ordinal))
     faults.AddRange(JsonSerializer.Deserialize<Fault[]>(File.ReadAllText(file), Fault.Json)!);
 faults = [.. faults.Where(f => $"{f.Notebook} {f.Name}".Contains(filter, StringComparison.OrdinalIgnoreCase))];
 foreach (Fault fault in faults) fault.Check(root);
 
+Dictionary<string, Verdict> known = Verdict.Read(report);
 string copy = Directory.CreateTempSubdirectory("mutations-").FullName;
 int survivors = 0;
-var stored = new Dictionary<string, IReadOnlyList<Claim>>();
-var alone = new Dictionary<string, HashSet<string>>();      // per notebook, the claims that break without a fault
 try
 {
     Shell.Run(root, "git", "clone", "--quiet", "--shared", root, copy);
-    Console.WriteLine("| notebook | fault | outcome | claims that broke |\n| --- | --- | --- | --- |");
+    var compiler = new LibraryCompiler(copy);
+    var kernel = new KernelCopy(copy);
+    var alone = new Dictionary<(string, bool), IReadOnlyList<Claim>>();      // per notebook and scale, what it claims without a fault
+    Console.WriteLine("| notebook | fault | scale | outcome | claims that broke |\n| --- | --- | --- | --- | --- |");
     foreach (Fault fault in faults)
     {
-        if (!stored.TryGetValue(fault.Notebook, out IReadOnlyList<Claim>? before))
-            stored[fault.Notebook] = before = quick ? Claims(copy, fault.Notebook, quick).Now : StoredClaims.Of(Notebook.Load(Path.Combine(root, fault.Notebook)));
-        string path = Path.Combine(copy, fault.File), text = File.ReadAllText(path);
-        File.WriteAllText(path, fault.Apply(text));
-        (string outcome, Claim[] broken) = Outcome(copy, fault.Notebook, before, quick);
-        File.WriteAllText(path, text);
-
-        // Figures of speed also break on a machine that is busy: what breaks without the fault does not count.
-        if (broken.Length > 0 && broken.All(claim => claim.Kind != ClaimKind.Exact))
+        if (!known.TryGetValue(fault.Key, out Verdict? verdict) || (verdict.IsSurvivor && verdict.Scale == "quick" && scale is null))
         {
-            if (!alone.TryGetValue(fault.Notebook, out HashSet<string>? unsound))
-                alone[fault.Notebook] = unsound = [.. Outcome(copy, fault.Notebook, before, quick).Broken.Select(claim => claim.Statement)];
-            broken = [.. broken.Where(claim => !unsound.Contains(claim.Statement))];
+            if (verdict is null) (verdict = Try(fault, quick: true)).AppendTo(report);
+            if (verdict.IsSurvivor && scale is null) (verdict = Try(fault, quick: false)).AppendTo(report);
         }
 
-        if (outcome.Length == 0) outcome = broken.Length > 0 ? $"{broken.Length} broke" : "SURVIVED";
-        if (outcome == "SURVIVED" || outcome.StartsWith(NotCompiled, StringComparison.Ordinal)) survivors++;
-        string which = string.Join("; ", broken.Take(3).Select(claim => claim.Statement));
-        Console.WriteLine($"| {Path.GetFileNameWithoutExtension(fault.Notebook)} | {fault.Name} | {outcome} | {which} |");
+        if (verdict.IsSurvivor) survivors++;
+        Console.WriteLine(verdict.Row());
+    }
+
+    Verdict Try(Fault fault, bool quick)
+    {
+        string path = Path.Combine(copy, fault.File), name = quick ? "quick" : "lesson";
+        if (compiler.Emit(path, fault.Apply(File.ReadAllText(path)), kernel.Library) is { } error) return new(fault.Notebook, fault.Name, fault.Key, name, $"{Verdict.NotCompiled}: {error}", []);
+        (string ended, IReadOnlyList<Claim> now) = kernel.Run(fault.Notebook, quick);
+        if (ended.Length > 0) return new(fault.Notebook, fault.Name, fault.Key, name, ended, []);
+        string[] broken = Broken(quick ? Alone(fault, quick) : StoredClaims.Of(Notebook.Load(Path.Combine(root, fault.Notebook))), now);
+
+        // Figures of speed also break on a machine that is busy: what breaks without the fault does not count.
+        if (!quick && broken.Length > 0 && now.Where(claim => broken.Contains(claim.Statement)).All(claim => claim.Kind != ClaimKind.Exact))
+            broken = [.. broken.Intersect(Broken(Alone(fault, quick), now))];
+        return new(fault.Notebook, fault.Name, fault.Key, name, broken.Length > 0 ? $"{broken.Length} broke" : Verdict.Survived, broken);
+    }
+
+    IReadOnlyList<Claim> Alone(Fault fault, bool quick)
+    {
+        if (alone.TryGetValue((fault.Notebook, quick), out IReadOnlyList<Claim>? claims)) return claims;
+        string path = Path.Combine(copy, fault.File);
+        if (compiler.Emit(path, File.ReadAllText(path), kernel.Library) is { } error) throw new InvalidOperationException($"The library without a fault does not compile: {error}");
+        (string ended, claims) = kernel.Run(fault.Notebook, quick);
+        if (ended.Length > 0) throw new InvalidOperationException($"{fault.Notebook} without a fault {ended}.");
+        return alone[(fault.Notebook, quick)] = claims;
     }
 }
 finally
@@ -60,31 +73,16 @@ finally
 Console.WriteLine($"\n{faults.Count} faults, {survivors} survivors.");
 return survivors;
 
-// What ended a notebook early, or nothing, and the claims that held before and do not now.
-static (string Ended, Claim[] Broken) Outcome(string copy, string path, IReadOnlyList<Claim> before, bool quick)
+static string[] Broken(IReadOnlyList<Claim> before, IReadOnlyList<Claim> now) =>
+    [.. before.Where(b => b.Outcome == ClaimOutcome.Held && now.FirstOrDefault(c => c.Statement == b.Statement) is not { Outcome: ClaimOutcome.Held }).Select(b => b.Statement)];
+
+// Takes "name value" out of the arguments.
+string? Option(string name)
 {
-    (string ended, IReadOnlyList<Claim> now) = Claims(copy, path, quick);
-    return (ended, ended.Length > 0 ? [] : [.. before.Where(b => b.Outcome == ClaimOutcome.Held).Where(b => now.FirstOrDefault(c => c.Statement == b.Statement) is not { Outcome: ClaimOutcome.Held })]);
+    int at = Array.IndexOf(args, name);
+    if (at < 0) return null;
+    if (at + 1 == args.Length) throw new ArgumentException($"{name} needs a value.");
+    string value = args[at + 1];
+    args = [.. args[..at], .. args[(at + 2)..]];
+    return value;
 }
-
-// Builds the copy and runs a notebook in it: what ended it early, or nothing, and its claims.
-static (string Ended, IReadOnlyList<Claim> Now) Claims(string copy, string path, bool quick)
-{
-    if (Shell.Try(copy, out string built, "dotnet", "build", "src/Sparseland.Kernel", "-v", "q") != 0)
-        return ($"{NotCompiled}: {built.Split('\n').FirstOrDefault(l => l.Contains("error", StringComparison.Ordinal))}", []);
-    string report = Path.Combine(copy, "report.ipynb.folder"), executed = Path.Combine(report, Path.GetFileName(path));
-    if (Directory.Exists(report)) Directory.Delete(report, recursive: true);
-    string[] run = ["src/Sparseland.Kernel/bin/Debug/net10.0/Sparseland.Kernel.dll", "run", path, "--output", report, .. quick ? ["--scale", "quick"] : Array.Empty<string>()];
-    int exit = Shell.Try(copy, out string ran, ["dotnet", .. run]);
-    string last = ran.Split('\n').LastOrDefault(l => l.Trim().Length > 0)?.Trim() ?? $"exit {exit}";
-    if (!File.Exists(executed)) return ($"stopped: {last}", []);
-    var notebook = Notebook.Load(executed);
-
-    // A run that ends early leaves the stored outputs, and so the stored claims, in the cells that it did not reach; it has no record.
-    return RunRecord.Read(notebook) is null ? ($"stopped: {ErrorOf(notebook) ?? last}", []) : ("", StoredClaims.Of(notebook));
-}
-
-static string? ErrorOf(Notebook notebook) => notebook.Cells.SelectMany(cell => cell.Outputs)
-    .Where(output => (string?)output["output_type"] == "error")
-    .Select(output => $"{(string?)output["ename"]}: {(string?)output["evalue"]}".ReplaceLineEndings(" "))
-    .LastOrDefault();

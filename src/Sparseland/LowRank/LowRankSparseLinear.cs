@@ -1,5 +1,3 @@
-using System.Globalization;
-using Sparseland.IO;
 using Sparseland.Kernels;
 using Sparseland.Models;
 using Sparseland.Selection;
@@ -10,56 +8,6 @@ using static TorchSharp.torch;
 
 namespace Sparseland.LowRank;
 
-/// <summary>How <see cref="LowRankSparseLinear"/> computes its products.</summary>
-public enum ForwardMode
-{
-    /// <summary>Whichever takes less by count, with a sparse multiply-add taken for <see cref="LowRankSparseLinear.SparseCost"/> dense ones.</summary>
-    Auto,
-
-    /// <summary>As published: W is formed in each pass and given up after it; the backward pass forms it again.</summary>
-    FormWeight,
-
-    /// <summary>W is never formed: two thin products and a sparse one.</summary>
-    Factored,
-}
-
-/// <summary>Settings of <see cref="LowRankSparseLinear"/> (SLTrain, Han et al. 2024).</summary>
-public sealed record SLTrainOptions
-{
-    /// <summary>r; 0 for a sparse layer alone. Default 128.</summary>
-    public int Rank { get; init; } = 128;
-
-    /// <summary>delta: share of the entries that have a value, above 0 and below 1; floor(delta out in) must be at least 1. Default 0.03.</summary>
-    public double Density { get; init; } = 0.03;
-
-    /// <summary>The product is multiplied by Alpha / Rank; null, the default, for 1.</summary>
-    public double? Alpha { get; init; }
-
-    /// <summary>How products are computed. Default <see cref="ForwardMode.Auto"/>.</summary>
-    public ForwardMode Mode { get; init; }
-
-    /// <summary>Seed of the support and of the start: a part of the model. Default 0.</summary>
-    public long Seed { get; init; }
-
-    /// <summary>Constant before the product.</summary>
-    public double Scale => Rank == 0 || Alpha is null ? 1 : Alpha.Value / Rank;
-
-    /// <summary>Throws when a value is outside its range.</summary>
-    /// <param name="outputs">out.</param>
-    /// <param name="inputs">in.</param>
-    /// <exception cref="ArgumentException">A value is outside its range.</exception>
-    public void Validate(long outputs, long inputs)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
-        if (Rank != 0) Decomposition.CheckRank(Rank, outputs, inputs, nameof(Rank));
-        if (!(Density is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Density), Density, "Density must lie between 0 and 1.");
-        if ((long)(Density * outputs * inputs) < 1) throw new ArgumentOutOfRangeException(nameof(Density), Density, $"Density leaves no entry of [{outputs}, {inputs}].");
-        if (!Enum.IsDefined(Mode)) throw new ArgumentOutOfRangeException(nameof(Mode), Mode, "No such mode.");
-        Factors.CheckScale(Scale);
-    }
-}
-
 /// <summary>
 /// SLTrain's layer (Han et al. 2024): W = scale B A + S, S with trained values at fixed places that were drawn once. The random part makes W of full rank; parameters, gradients and moments exist for the
 /// factors and the values alone. Y = X W^T + b; of the gradient G = dY^T X only dB = scale G A^T, dA = scale B^T G and G at the places are wanted.
@@ -68,7 +16,7 @@ public sealed record SLTrainOptions
 /// For the backward pass X alone is kept, beside the parameters. As published both passes form W and the backward pass G; <see cref="ForwardMode.Factored"/> forms neither: dB = scale dY^T (X A^T), dA =
 /// scale (dY B)^T X, and values by a sampled product. The results are the same up to rounding.
 /// </remarks>
-public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
+public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     /// <summary>Dense multiply-adds for which <see cref="ForwardMode.Auto"/> takes a sparse one.</summary>
     public const double SparseCost = 8;
@@ -233,92 +181,6 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
         return (SpectrumReport.Of(low + sparse, "B A + S"), SpectrumReport.Of(low, "B A"), SpectrumReport.Of(sparse, "S"));
     }
 
-    /// <summary>Writes factors, values and places as a safetensors file: lora_A, lora_B, values, indices (flat positions, Int32) and bias, with scale, shape and a hash of the places as notes.</summary>
-    /// <param name="path">The file; its folder must exist.</param>
-    /// <exception cref="IOException">The file cannot be written.</exception>
-    public void Save(string path)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        int[] flat = new int[Support.Count];
-        for (int row = 0, at = 0; row < Support.Rows; row++)
-        {
-            foreach (int column in Support.Row(row)) flat[at++] = (row * Support.Columns) + column;
-        }
-
-        var tensors = new Dictionary<string, Tensor> { ["values"] = Values, ["indices"] = tensor(flat, dtype: ScalarType.Int32) };
-        if (A is not null) (tensors["lora_A"], tensors["lora_B"]) = (A, B!);
-        if (Bias is not null) tensors["bias"] = Bias;
-        SafeTensors.Save(path, tensors, new Dictionary<string, string>
-        {
-            ["kind"] = "sparseland.lowranksparse.1", ["scale"] = Scale.ToString("R", CultureInfo.InvariantCulture), ["shape"] = FormattableString.Invariant($"{Support.Rows} {Support.Columns}"), ["support"] = Support.Hash(),
-        });
-    }
-
-    /// <summary>Reads a file of <see cref="Save"/> into this layer, whose places must be those of the file.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is of another kind, shape, rank, scale or support; the message says which. Nothing has changed. <see cref="Load"/> takes the file's own support.</exception>
-    public void LoadInto(string path)
-    {
-        using LowRankSparseLinear other = Load(path);
-        void Same(bool same, string what, object own, object others)
-        {
-            if (!same) throw new InvalidDataException($"'{path}' holds a layer with {what} {others}; this one has {own}.");
-        }
-
-        Same(other.Support.Rows == Support.Rows && other.Support.Columns == Support.Columns, "the shape", $"[{Support.Rows}, {Support.Columns}]", $"[{other.Support.Rows}, {other.Support.Columns}]");
-        Same(other.Rank == Rank, "the rank", Rank, other.Rank);
-        Same(other.Values.dtype == Values.dtype, "the type", Values.dtype, other.Values.dtype);
-        Same(other.Scale == Scale, "the scale", Scale, other.Scale);
-        Same((other.Bias is null) == (Bias is null), "a bias", Bias is not null, other.Bias is not null);
-        Same(other.Support.Equals(Support), "the support", Support.Hash()[..12], other.Support.Hash()[..12]);
-        using IDisposable off = no_grad();
-        Values.copy_(other.Values);
-        A?.copy_(other.A!);
-        B?.copy_(other.B!);
-        Bias?.copy_(other.Bias!);
-    }
-
-    /// <summary>A layer of a file of <see cref="Save"/>.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">It is no such file, or its parts do not fit each other.</exception>
-    public static LowRankSparseLinear Load(string path)
-    {
-        using SafeTensorsFile file = SafeTensors.Open(path);
-        using DisposeScope scope = NewDisposeScope();
-        string Note(string key) => file.Metadata.TryGetValue(key, out string? text) ? text : throw new InvalidDataException($"'{path}' holds no low-rank and sparse layer: its notes have no '{key}'.");
-        if (Note("kind") != "sparseland.lowranksparse.1") throw new InvalidDataException($"'{path}' is of the kind '{Note("kind")}'; known is 'sparseland.lowranksparse.1'.");
-        string[] shape = Note("shape").Split(' ');
-        if (shape.Length != 2 || !int.TryParse(shape[0], NumberStyles.None, CultureInfo.InvariantCulture, out int rows) || !int.TryParse(shape[1], NumberStyles.None, CultureInfo.InvariantCulture, out int columns)
-            || !double.TryParse(Note("scale"), CultureInfo.InvariantCulture, out double scale) || scale == 0 || !double.IsFinite(scale) || rows < 1 || columns < 1)
-            throw new InvalidDataException($"'{path}' says shape '{Note("shape")}' and scale '{Note("scale")}', which are no sizes and no scale.");
-        Dictionary<string, Tensor> all = file.LoadAll();
-        Tensor Part(string name, params long[] sizes)
-        {
-            if (!all.TryGetValue(name, out Tensor? value) || !value.shape.SequenceEqual(sizes)) throw new InvalidDataException($"'{path}' has no {name} [{string.Join(", ", sizes)}].");
-            return value;
-        }
-
-        long count = all.TryGetValue("values", out Tensor? values) && values.dim() == 1 ? values.shape[0] : throw new InvalidDataException($"'{path}' has no values.");
-        Support support = Places(Part("indices", count), rows, columns, path);
-        if (support.Hash() != Note("support")) throw new InvalidDataException($"The indices of '{path}' are not those that its values were trained at: their hash differs from the note.");
-        if (all.ContainsKey("lora_A") != all.ContainsKey("lora_B") || (all.TryGetValue("lora_A", out Tensor? a) && a.dim() != 2)) throw new InvalidDataException($"'{path}' does not have both factors, lora_A and lora_B, as matrices.");
-        long rank = a?.shape[0] ?? 0;
-        if (values.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new InvalidDataException($"The values of '{path}' are {values.dtype}; they must be Float32 or Float64.");
-        if (rank > Math.Min(rows, columns)) throw new InvalidDataException($"'{path}' has the rank {rank} of a matrix [{rows}, {columns}].");
-        var layer = new LowRankSparseLinear(support, new() { Rank = (int)rank, Alpha = rank == 0 ? null : scale * rank }, all.ContainsKey("bias") ? Part("bias", rows) : null, values.dtype);
-        using IDisposable off = no_grad();
-        layer.Values.copy_(values);
-        if (rank > 0)
-        {
-            layer.A!.copy_(Part("lora_A", rank, columns));
-            layer.B!.copy_(Part("lora_B", rows, rank));
-        }
-
-        return layer;
-    }
-
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant($"LowRankSparseLinear([{Support.Rows}, {Support.Columns}], rank {Rank}, {Support.Count} values)");
 
@@ -339,117 +201,5 @@ public sealed class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableL
     {
         columns = support.Transpose(out int[] order);
         return order;
-    }
-
-    private static Support Places(Tensor indices, int rows, int columns, string path)
-    {
-        long[] flat = [.. indices.to(ScalarType.Int64).data<long>()];
-        int[] offsets = new int[rows + 1], found = new int[flat.Length];
-        for (int i = 0; i < flat.Length; i++)
-        {
-            if (flat[i] < 0 || flat[i] >= (long)rows * columns || (i > 0 && flat[i] <= flat[i - 1]))
-                throw new InvalidDataException($"Index {i} of '{path}' is {flat[i]}; they must ascend from 0 to below {(long)rows * columns}, each once.");
-            offsets[(flat[i] / columns) + 1]++;
-            found[i] = (int)(flat[i] % columns);
-        }
-
-        for (int row = 0; row < rows; row++) offsets[row + 1] += offsets[row];
-        return new(rows, columns, offsets, found);
-    }
-
-    /// <summary>What both products need beside tensors.</summary>
-    private sealed record Plan(Support Rows, Support Columns, double Scale)
-    {
-        /// <summary>W: the one temporary of its size.</summary>
-        public unsafe Tensor Form(Tensor? a, Tensor? b, Tensor values)
-        {
-            if (a is null || a.numel() == 0) return SparseProduct.ToDense(Rows, values.detach());
-            Tensor weight = b!.detach().mm(a.detach());
-            if (Scale != 1) weight.mul_(Scale);
-            using Tensor own = values.detach().contiguous();
-            if (weight.dtype == ScalarType.Float64) Add((double*)TensorMemory.StartOf(weight), (double*)TensorMemory.StartOf(own));
-            else Add((float*)TensorMemory.StartOf(weight), (float*)TensorMemory.StartOf(own));
-            return weight;
-        }
-
-        private unsafe void Add<T>(T* weight, T* values)
-            where T : unmanaged, System.Numerics.INumber<T>
-        {
-            (nint start, nint from, Support rows) = ((nint)weight, (nint)values, Rows);
-            Parallel.For(0, rows.Rows, row =>
-            {
-                T* line = (T*)start + ((long)row * rows.Columns), value = (T*)from + rows.RowOffsets[row];
-                foreach (int column in rows.Row(row)) line[column] += *value++;
-            });
-        }
-    }
-
-    private sealed class FormedProduct : autograd.SingleTensorFunction<FormedProduct>
-    {
-        public override string Name => "LowRankSparseFormed";
-
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-        {
-            (Tensor input, Tensor a, Tensor b, Tensor values, var plan) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Plan)vars[4]);
-            using DisposeScope scope = NewDisposeScope();
-            ctx.save_for_backward([input, a, b, values]);
-            ctx.save_data("plan", plan);
-            return input.detach().mm(plan.Form(a, b, values).t()).MoveToOuterDisposeScope();
-        }
-
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-        {
-            List<Tensor> saved = ctx.get_saved_variables();
-            var plan = (Plan)ctx.get_data("plan");
-            (Tensor input, Tensor a, Tensor b, Tensor values) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3]);
-            using DisposeScope scope = NewDisposeScope();
-            Tensor toInput;
-            using (Tensor weight = plan.Form(a, b, values)) toInput = grad_output.mm(weight);
-
-            // G, the second temporary of the weight's size, after the first is gone.
-            using Tensor G = grad_output.t().mm(input);
-            Tensor toValues = plan.Rows.Gather(G);
-            bool thin = a.numel() > 0;
-            Tensor? toA = thin ? b.t().mm(G).mul_(plan.Scale) : null, toB = thin ? G.mm(a.t()).mul_(plan.Scale) : null;
-            return [toInput.MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!];
-        }
-    }
-
-    private sealed class FactoredProduct : autograd.SingleTensorFunction<FactoredProduct>
-    {
-        public override string Name => "LowRankSparseFactored";
-
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-        {
-            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order, var plan) =
-                ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Plan)vars[5]);
-            using DisposeScope scope = NewDisposeScope();
-            ctx.save_for_backward([input, a, b, values, order]);
-            ctx.save_data("plan", plan);
-            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Rows, values.detach(), x.t().contiguous());
-            if (a.numel() > 0) sparse.addmm_(b.detach(), x.mm(a.detach().t()).mul_(plan.Scale).t());
-            return sparse.t().contiguous().MoveToOuterDisposeScope();
-        }
-
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
-        {
-            List<Tensor> saved = ctx.get_saved_variables();
-            var plan = (Plan)ctx.get_data("plan");
-            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3].detach(), saved[4]);
-            using DisposeScope scope = NewDisposeScope();
-            Tensor dY = grad_output.contiguous(), turned = dY.t().contiguous(), x = input.t().contiguous();
-            Tensor toInput = SparseProduct.Multiply(plan.Columns, values.index_select(0, order), turned);
-            Tensor toValues = SparseProduct.Sampled(plan.Rows, turned, x);
-            Tensor? toA = null, toB = null;
-            if (a.numel() > 0)
-            {
-                Tensor thin = dY.mm(b).mul_(plan.Scale);
-                toInput.addmm_(a.t(), thin.t());
-                toA = thin.t().mm(input);
-                toB = turned.mm(input.mm(a.t())).mul_(plan.Scale);
-            }
-
-            return [toInput.t().contiguous().MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!, null!];
-        }
     }
 }

@@ -22,12 +22,13 @@ public class AttentionBenchmark : IQuickBenchmark
     {
         using IDisposable off = no_grad();
         foreach (Comparison comparison in Decoding().Concat(Paging())) yield return comparison;
-        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192 })
+        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192, 16384, 32768 })
         {
             (Tensor q, Tensor k, Tensor v) = Draw(tokens);
             yield return new(
                 $"all keys, {tokens} tokens", () => Free(ExactAttention.Attend(q, k, v)), "libtorch scaled_dot_product_attention",
-                () => nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true).Dispose(), tokens == 4096 ? 1 : 0, () => Rate(() => Free(ExactAttention.Attend(q, k, v)), AttentionCost.Cells(tokens)));
+                () => nn.functional.scaled_dot_product_attention(q, k, v, is_casual: true).Dispose(), tokens == 4096 ? 1 : 0, () => Rate(() => Free(ExactAttention.Attend(q, k, v)), AttentionCost.Cells(tokens)),
+                Tokens("Exact attention", tokens));
         }
 
         foreach (int tokens in new[] { 1024, 2048 })
@@ -38,23 +39,27 @@ public class AttentionBenchmark : IQuickBenchmark
                 () => Gradients(q, k, v, (a, b, c) => nn.functional.scaled_dot_product_attention(a, b, c, is_casual: true)));
         }
 
-        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192, 16384 })
+        foreach (int tokens in new[] { 512, 1024, 2048, 4096, 8192, 16384, 32768 })
         {
             (Tensor q, Tensor k, Tensor v) = Draw(tokens);
             BlockSupport tenth = Tenth(tokens);
             double share = tenth.Computed / (double)BlockSupport.Full(tokens).Computed;
             yield return new(
                 $"a tenth of the blocks, {tokens} tokens", () => Free(SparseAttention.Attend(q, k, v, [tenth])), "all keys, the same kernel", () => Free(ExactAttention.Attend(q, k, v)),
-                tokens is 4096 or 16384 ? 5 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{share:P1} of the computed cells: at most {1 / share:F1} times"));
+                tokens is 4096 or 16384 ? 5 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{share:P1} of the computed cells: at most {1 / share:F1} times"),
+                Tokens("Attention over a tenth of the blocks", tokens));
             var options = new MInferenceOptions();
             IReadOnlyList<BlockSupport> lines = PatternEstimator.Estimate([new VerticalSlash(Math.Min(tokens, 500), 100)], q, k, options);
             yield return new(
                 $"500 columns and 100 slashes, estimate included, {tokens} tokens",
                 () => Free(SparseAttention.Attend(q, k, v, PatternEstimator.Estimate([new VerticalSlash(Math.Min(tokens, 500), 100)], q, k, options))), "all keys, the same kernel",
                 () => Free(ExactAttention.Attend(q, k, v)), tokens == 16384 ? 3 : 0,
-                () => string.Create(CultureInfo.InvariantCulture, $"{lines.Average(b => b.Density):P1} of the causal cells"));
+                () => string.Create(CultureInfo.InvariantCulture, $"{lines.Average(b => b.Density):P1} of the causal cells"),
+                Tokens("Attention over columns and slashes, estimate included", tokens));
         }
     }
+
+    private static CurvePoint Tokens(string curve, int tokens) => new($"{curve}, 8 heads of 64", "tokens", tokens);
 
     /// <summary>One new token with 8 key-value heads of width 128: the packed cache against dense products on the same numbers.</summary>
     private static IEnumerable<Comparison> Decoding()
@@ -74,14 +79,15 @@ public class AttentionBenchmark : IQuickBenchmark
                     using DisposeScope scope = NewDisposeScope();
                     one.bmm(turned).div_(Math.Sqrt(128)).softmax(-1).bmm(values);
                 },
-                (tokens, sparsity) == (8192, 0.7) ? 1.3 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{cache.Bytes / (double)cache.DenseBytes:P1} of the bytes"));
+                (tokens, sparsity) == (8192, 0.7) ? 1.3 : 0, () => string.Create(CultureInfo.InvariantCulture, $"{cache.Bytes / (double)cache.DenseBytes:P1} of the bytes"),
+                sparsity == 0.7 ? new("A new token over a packed cache, 8 heads of 128, 70 % gone", "cached tokens", tokens) : null);
         }
     }
 
     /// <summary>One new token: an eighth of the pages of 16 keys, found by Quest, search included, against libtorch's dense step.</summary>
     private static IEnumerable<Comparison> Paging()
     {
-        foreach (int tokens in new[] { 4096, 16384 })
+        foreach (int tokens in new[] { 1024, 4096, 16384, 32768 })
         {
             (Tensor _, Tensor k, Tensor v) = Draw(tokens);
             using Tensor q = randn([1, Heads, 1, HeadDim], generator: new Generator(2));
@@ -89,7 +95,8 @@ public class AttentionBenchmark : IQuickBenchmark
             yield return new(
                 $"a new token over an eighth of {tokens} cached ones, search included", () => SparseDecode.Attend(q, k, v, pages.Select(q, tokens / 8)).Dispose(),
                 "libtorch scaled_dot_product_attention over all", () => nn.functional.scaled_dot_product_attention(q, k, v).Dispose(), tokens == 16384 ? 2 : 0,
-                () => string.Create(CultureInfo.InvariantCulture, $"reads {((0.125 * 2 * k.numel() * 4) + pages.Bytes) / (2.0 * k.numel() * 4):P1} of the bytes"));
+                () => string.Create(CultureInfo.InvariantCulture, $"reads {((0.125 * 2 * k.numel() * 4) + pages.Bytes) / (2.0 * k.numel() * 4):P1} of the bytes"),
+                new("A new token over an eighth of the pages, search included, 8 heads of 64", "cached tokens", tokens));
         }
     }
 

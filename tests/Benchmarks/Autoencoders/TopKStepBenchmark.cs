@@ -37,7 +37,10 @@ public class TopKStepBenchmark : IQuickBenchmark
     public IEnumerable<Comparison> Comparisons() => Steps(3.5, (2048, 192, 3072, 32), (2048, 512, 8192, 32), (2048, 768, 16384, 32));
 
     /// <summary>Both sides at some shapes.</summary>
-    internal static IEnumerable<Comparison> Steps(double target, params (int Tokens, int Width, int Latents, int K)[] shapes)
+    internal static IEnumerable<Comparison> Steps(double target, params (int Tokens, int Width, int Latents, int K)[] shapes) => Steps(target, null, shapes);
+
+    /// <summary>Both sides at some shapes, each on a curve.</summary>
+    internal static IEnumerable<Comparison> Steps(double target, Func<(int Tokens, int Width, int Latents, int K), CurvePoint>? point, (int Tokens, int Width, int Latents, int K)[] shapes)
     {
         using PythonPeer? python = PythonPeer.Start("import numpy as np\nimport torch");
         python?.Run(Dense);
@@ -67,7 +70,7 @@ public class TopKStepBenchmark : IQuickBenchmark
                     double[] peer = python?.Get("np.array(losses)") ?? [];
                     double worst = trainer.History.Zip(peer).Select(p => Math.Abs(p.First.Loss - p.Second) / p.Second).DefaultIfEmpty(double.NaN).Max();
                     return string.Create(CultureInfo.InvariantCulture, $"losses {trainer.History[0].Loss:G6} to {trainer.History[^1].Loss:G6}; largest relative difference over {Math.Min(peer.Length, trainer.History.Count)} steps {worst:E1}");
-                });
+                }, point?.Invoke((tokens, width, latents, k)));
         }
     }
 }

@@ -22,7 +22,7 @@ public class FftConvolutionBenchmark : IQuickBenchmark
             foreach (FftPlan plan in new[] { FftPlan.Create(2 * L), FftPlan.Create(2 * L, kernel: FftKernel.Products) })
             {
                 KernelSpectrum own = KernelSpectrum.From(k, plan);
-                yield return new($"{Batch} x {Channels} x {L}, {plan}", () => FftConvolution.Forward(u, own).Dispose(), "libtorch rfft", peer, plan.Kernel == FftKernel.Butterflies ? 1.2 : 0);
+                yield return new($"{Batch} x {Channels} x {L}, {plan}", () => FftConvolution.Forward(u, own).Dispose(), "libtorch rfft", peer, plan.Kernel == FftKernel.Butterflies ? 1.2 : 0, Point: new($"FFT convolution by {(plan.Kernel == FftKernel.Butterflies ? "butterflies" : "matrix products")}, batch 4, 64 channels", "length", L));
             }
 
             FftPlan sparse = FftPlan.Create(2 * L, [2 * L / 64, 64], FftKernel.Products);

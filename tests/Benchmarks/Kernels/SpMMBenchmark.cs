@@ -27,12 +27,14 @@ public class SpMMBenchmark : IQuickBenchmark
                 using var peers = new SparsePeers(csr, X, cold);
                 Action ours = Of(chosen);
                 SparseMatrix one = ProductChooser.Make(chosen, csr);
-                yield return new($"{name}, {chosen}", ours, "libtorch dense mm", SparsePeers.Walk(full, m => m.mm(X).Dispose()), n == 8 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size * n), cold));
-                yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2);
-                yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1.2);
+                yield return new($"{name}, {chosen}", ours, "libtorch dense mm", SparsePeers.Walk(full, m => m.mm(X).Dispose()), n == 8 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size * n), cold), Place(density, n, cold));
+                yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2, null, Place(density, n, cold));
+                yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1.2, null, Place(density, n, cold));
                 foreach (ProductKernel other in new[] { ProductKernel.Csr, ProductKernel.BitmapTiles, ProductKernel.TiledCsl }.Where(other => other != chosen)) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
                 foreach (Tensor copy in full) copy.Dispose();
             }
         }
     }
+
+    private static CurvePoint Place(double density, int n, bool cold) => new($"Sparse times {n} vectors, {Size} x {Size}, {(cold ? "from memory" : "from the cache")}, 12 products", "density", density);
 }

@@ -30,12 +30,14 @@ public class SpMVBenchmark : IQuickBenchmark
                 using var peers = new SparsePeers(csr, x.unsqueeze(1), cold);
                 Action ours = Of(chosen);
                 SparseMatrix one = ProductChooser.Make(chosen, csr);
-                yield return new($"{name}, {chosen}", ours, "libtorch dense mv", SparsePeers.Walk(full, m => m.mv(x).Dispose()), density <= 0.4 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size), cold));
-                yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2);
-                yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1);
+                yield return new($"{name}, {chosen}", ours, "libtorch dense mv", SparsePeers.Walk(full, m => m.mv(x).Dispose()), density <= 0.4 ? 1 : 0, () => SparsePeers.Share(ours, one.Bytes + (8.0 * Size), cold), Place(density, cold));
+                yield return new($"{name}, {chosen}", ours, "scipy", peers.Scipy, 2, null, Place(density, cold));
+                yield return new($"{name}, {chosen}", ours, "GraphBLAS", peers.Graph, 1, null, Place(density, cold));
                 foreach (ProductKernel other in new[] { ProductKernel.Csr, ProductKernel.Bitmap, ProductKernel.Sell, ProductKernel.BitmapTiles }.Where(other => other != chosen)) yield return new($"{name}, {chosen}", ours, $"{other} here", Of(other));
                 foreach (Tensor copy in full) copy.Dispose();
             }
         }
     }
+
+    private static CurvePoint Place(double density, bool cold) => new($"Sparse times a vector, {Size} x {Size}, {(cold ? "from memory" : "from the cache")}, 12 products", "density", density);
 }

@@ -36,12 +36,12 @@ public class PruningBenchmark : IQuickBenchmark
             SparseVector[] queries = [.. texts.Select(index.Query)];
             foreach (int k in count == 62_500 ? new[] { 10, 100, 1000 } : [10, 100])
             {
-                foreach (Comparison comparison in Against($"BM25, {count:N0} documents, k {k}", index, queries, k, k == 10 && count == 1_000_000 ? 3 : 0)) yield return comparison;
+                foreach (Comparison comparison in Against($"BM25, {count:N0} documents, k {k}", index, queries, k, k == 10 && count == 1_000_000 ? 3 : 0, k == 10 ? count : 0)) yield return comparison;
             }
         }
     }
 
-    private static IEnumerable<Comparison> Against(string what, InvertedIndex index, SparseVector[] queries, int k, double target)
+    private static IEnumerable<Comparison> Against(string what, InvertedIndex index, SparseVector[] queries, int k, double target, int curve = 0)
     {
         // The WANDs take seconds: their postings are of interest, at one k.
         foreach (TopKAlgorithm algorithm in k == 10 ? [TopKAlgorithm.MaxScore, TopKAlgorithm.Wand, TopKAlgorithm.BlockMaxWand] : new[] { TopKAlgorithm.MaxScore })
@@ -52,7 +52,7 @@ public class PruningBenchmark : IQuickBenchmark
                     var statistics = new SearchStatistics();
                     bool same = queries.All(q => TopK.Search(algorithm, index, q, k, statistics).SequenceEqual(TopK.Exhaustive(index, q, k)));
                     return $"{(same ? "identical" : "DIFFERENT")}; {statistics}";
-                });
+                }, curve > 0 && algorithm == TopKAlgorithm.MaxScore ? new("BM25 by MaxScore, ten best", "documents", curve) : null);
         }
     }
 

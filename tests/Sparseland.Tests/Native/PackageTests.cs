@@ -19,6 +19,8 @@ public sealed partial class PackageTests : IDisposable
         string feed = Path.Combine(_folder, "feed"), packages = await PackagesFolder();
         await Dotnet(Root, "pack", "src/Sparseland", "--no-build", "-c", Configuration(), "-o", feed, $"-p:PackageVersion={Version}");
         Assert.Equal((true, false), (Documents(feed, "T:Sparseland.Solvers.CoordinateDescent\""), Documents(feed, "T:Sparseland.Tensors.TensorMemory\"")));
+        Assert.Equal(["LICENSE", "README.md", "build/Sparseland.targets", "lib/net10.0/Sparseland.dll"], Entries(feed, "nupkg", "LICENSE", "README.md", "build/Sparseland.targets", "lib/net10.0/Sparseland.dll"));
+        Assert.Equal(["lib/net10.0/Sparseland.pdb"], Entries(feed, "snupkg", "lib/net10.0/Sparseland.pdb"));
         try
         {
             string plain = await Program("plain", "using static TorchSharp.torch;\nGo(randn(4, 8));\nstatic void Go(Tensor x) => System.Console.WriteLine(string.Join(\"x\", x.shape));", feed);
@@ -43,6 +45,13 @@ public sealed partial class PackageTests : IDisposable
         using ZipArchive zip = ZipFile.OpenRead(Path.Combine(feed, $"Sparseland.{Version}.nupkg"));
         using var docs = new StreamReader(zip.GetEntry("lib/net10.0/Sparseland.xml")!.Open());
         return docs.ReadToEnd().Contains(member, StringComparison.Ordinal);
+    }
+
+    /// <summary>Which of some entries a package has.</summary>
+    private static string[] Entries(string feed, string kind, params string[] wanted)
+    {
+        using ZipArchive zip = ZipFile.OpenRead(Path.Combine(feed, $"Sparseland.{Version}.{kind}"));
+        return [.. wanted.Where(name => zip.GetEntry(name) is not null)];
     }
 
     [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]

@@ -72,6 +72,16 @@ public class ArchitectureTests
         }
     }
 
+    /// <summary>Every namespace of the library is named on the house page.</summary>
+    [Fact]
+    public void The_house_page_names_every_room()
+    {
+        string page = File.ReadAllText(Path.Combine(RepositoryRoot(), "src", "Sparseland", "README.md"));
+        IEnumerable<string> rooms = typeof(ProgressReport).Assembly.GetTypes().Where(type => type.IsPublic && InLibrary(type)).Select(type => type.Namespace!).Distinct()
+            .Where(name => name != "Sparseland").Select(name => name["Sparseland.".Length..]);
+        Assert.All(rooms, room => Assert.Contains($"`{room}`", page, StringComparison.Ordinal));
+    }
+
     internal static string RepositoryRoot()
     {
         string folder = AppContext.BaseDirectory;

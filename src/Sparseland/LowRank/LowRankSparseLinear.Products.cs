@@ -1,0 +1,107 @@
+using Sparseland.Kernels;
+using Sparseland.Selection;
+using Sparseland.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.LowRank;
+
+// Both forms of the product, with their backward passes.
+public sealed partial class LowRankSparseLinear
+{
+    /// <summary>What both products need beside tensors.</summary>
+    private sealed record Plan(Support Rows, Support Columns, double Scale)
+    {
+        /// <summary>W: the one temporary of its size.</summary>
+        public unsafe Tensor Form(Tensor? a, Tensor? b, Tensor values)
+        {
+            if (a is null || a.numel() == 0) return SparseProduct.ToDense(Rows, values.detach());
+            Tensor weight = b!.detach().mm(a.detach());
+            if (Scale != 1) weight.mul_(Scale);
+            using Tensor own = values.detach().contiguous();
+            if (weight.dtype == ScalarType.Float64) Add((double*)TensorMemory.StartOf(weight), (double*)TensorMemory.StartOf(own));
+            else Add((float*)TensorMemory.StartOf(weight), (float*)TensorMemory.StartOf(own));
+            return weight;
+        }
+
+        private unsafe void Add<T>(T* weight, T* values)
+            where T : unmanaged, System.Numerics.INumber<T>
+        {
+            (nint start, nint from, Support rows) = ((nint)weight, (nint)values, Rows);
+            Parallel.For(0, rows.Rows, row =>
+            {
+                T* line = (T*)start + ((long)row * rows.Columns), value = (T*)from + rows.RowOffsets[row];
+                foreach (int column in rows.Row(row)) line[column] += *value++;
+            });
+        }
+    }
+
+    private sealed class FormedProduct : autograd.SingleTensorFunction<FormedProduct>
+    {
+        public override string Name => "LowRankSparseFormed";
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            (Tensor input, Tensor a, Tensor b, Tensor values, var plan) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Plan)vars[4]);
+            using DisposeScope scope = NewDisposeScope();
+            ctx.save_for_backward([input, a, b, values]);
+            ctx.save_data("plan", plan);
+            return input.detach().mm(plan.Form(a, b, values).t()).MoveToOuterDisposeScope();
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            List<Tensor> saved = ctx.get_saved_variables();
+            var plan = (Plan)ctx.get_data("plan");
+            (Tensor input, Tensor a, Tensor b, Tensor values) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3]);
+            using DisposeScope scope = NewDisposeScope();
+            Tensor toInput;
+            using (Tensor weight = plan.Form(a, b, values)) toInput = grad_output.mm(weight);
+
+            // G, the second temporary of the weight's size, after the first is gone.
+            using Tensor G = grad_output.t().mm(input);
+            Tensor toValues = plan.Rows.Gather(G);
+            bool thin = a.numel() > 0;
+            Tensor? toA = thin ? b.t().mm(G).mul_(plan.Scale) : null, toB = thin ? G.mm(a.t()).mul_(plan.Scale) : null;
+            return [toInput.MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!];
+        }
+    }
+
+    private sealed class FactoredProduct : autograd.SingleTensorFunction<FactoredProduct>
+    {
+        public override string Name => "LowRankSparseFactored";
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order, var plan) =
+                ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Plan)vars[5]);
+            using DisposeScope scope = NewDisposeScope();
+            ctx.save_for_backward([input, a, b, values, order]);
+            ctx.save_data("plan", plan);
+            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Rows, values.detach(), x.t().contiguous());
+            if (a.numel() > 0) sparse.addmm_(b.detach(), x.mm(a.detach().t()).mul_(plan.Scale).t());
+            return sparse.t().contiguous().MoveToOuterDisposeScope();
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            List<Tensor> saved = ctx.get_saved_variables();
+            var plan = (Plan)ctx.get_data("plan");
+            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3].detach(), saved[4]);
+            using DisposeScope scope = NewDisposeScope();
+            Tensor dY = grad_output.contiguous(), turned = dY.t().contiguous(), x = input.t().contiguous();
+            Tensor toInput = SparseProduct.Multiply(plan.Columns, values.index_select(0, order), turned);
+            Tensor toValues = SparseProduct.Sampled(plan.Rows, turned, x);
+            Tensor? toA = null, toB = null;
+            if (a.numel() > 0)
+            {
+                Tensor thin = dY.mm(b).mul_(plan.Scale);
+                toInput.addmm_(a.t(), thin.t());
+                toA = thin.t().mm(input);
+                toB = turned.mm(input.mm(a.t())).mul_(plan.Scale);
+            }
+
+            return [toInput.t().contiguous().MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!, null!];
+        }
+    }
+}
