@@ -48,4 +48,5 @@ if (UnknownOptions.Find(parsed) is { } mistake)
 // After Ctrl+C a command writes down what it has done so far.
 // A kernel takes the signal itself: it interrupts its cell.
 var isKernel = args is ["kernel", "start", ..];
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30) });
+var configuration = new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30), EnableDefaultExceptionHandler = false };
+return await Guard.RunAsync("", () => parsed.InvokeAsync(configuration));
