@@ -25,6 +25,7 @@ internal static class Guard
     /// <param name="action">The action.</param>
     public static async Task<int> RunAsync(string command, Func<Task<int>> action)
     {
+        if (command.Length > 0) EarlyStop.Begun();
         try
         {
             // Ctrl+C is listened to only once the action's task is there: work that keeps this thread would be killed by it.
@@ -43,6 +44,11 @@ internal static class Guard
         catch (Exception e) when (e is IOException or ArgumentException or InvalidDataException or FormatException or InvalidOperationException or NotSupportedException)
         {
             await SayAsync(command, e.Message).ConfigureAwait(false);
+            return Refused;
+        }
+        catch (Exception e) when (e is OutOfMemoryException || e.Message.Contains("can't allocate memory", StringComparison.Ordinal))
+        {
+            await SayAsync(command, $"there is not enough memory for this: {OneLine(e)}.").ConfigureAwait(false);
             return Refused;
         }
         catch (Exception e)

@@ -17,6 +17,7 @@ public sealed class AdversityTests
     [InlineData("gallery", "--stored", "--out", "new/g", "bad.ipynb")]
     [InlineData("run", "bad.ipynb", "--no-save", "--html", "new/h")]
     [InlineData("prune", "missing", "--out", "new/p")]
+    [InlineData("@.")]
     public async Task A_refused_command_leaves_no_folder(params string[] arguments)
     {
         var folder = Notes.Folder();
