@@ -18,6 +18,10 @@ if (args is [Examination.NativesCommandName])
     return 0;
 }
 
+// A kernel takes Ctrl+C itself: it interrupts its cell.
+var isKernel = args is ["kernel", "start", ..];
+using var early = isKernel ? null : EarlyStop.Watch();
+
 // A plain command, since a RootCommand would call itself after the program's file.
 var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs them, checks them, shows them.")
 {
@@ -38,14 +42,16 @@ var root = new Command("sparseland", "Sparseland: C# notebooks on sparsity. Runs
     DoctorCommand.Create(),
     KernelCommand.Create(() => new ScriptEngine()),
 };
-var parsed = root.Parse(args);
-if (UnknownOptions.Find(parsed) is { } mistake)
+NamedValues.Require(root);
+return await Guard.RunAsync("", async () =>
 {
-    await Console.Error.WriteLineAsync($"sparseland: {mistake}");
-    return Guard.Refused;
-}
+    var parsed = root.Parse(args);
+    if (UnknownOptions.Find(parsed) is { } mistake)
+    {
+        await Console.Error.WriteLineAsync($"sparseland: {mistake}");
+        return Guard.Refused;
+    }
 
-// After Ctrl+C a command writes down what it has done so far.
-// A kernel takes the signal itself: it interrupts its cell.
-var isKernel = args is ["kernel", "start", ..];
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30) });
+    // After Ctrl+C a command writes down what it has done so far.
+    return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = isKernel ? null : TimeSpan.FromSeconds(30), EnableDefaultExceptionHandler = false });
+});

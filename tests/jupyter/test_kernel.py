@@ -183,7 +183,7 @@ class Starting(unittest.TestCase):
                 with open(path, "w", encoding="utf-8") as file:
                     file.write(content)
             done = subprocess.run(support.program() + ["kernel", "start", "-f", path], capture_output=True, text=True, timeout=60, check=False)
-            self.assertEqual(done.returncode, 1, name)
+            self.assertEqual(done.returncode, 2, name)
             self.assertIn(reason, done.stderr)
             self.assertNotIn("   at ", done.stderr)
 

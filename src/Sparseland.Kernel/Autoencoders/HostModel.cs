@@ -39,9 +39,21 @@ internal sealed class HostModel : IDisposable
         }
 
         string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
-        return ConfigFields.TypeOf(File.ReadAllText(config)) == "bert"
+        return TypeOf(config) == "bert"
             ? new(name, null, BertEncoder.Load(model, cancel: cancel))
             : new(name, LanguageModelFolder.Load(model, cancel: cancel), null);
+    }
+
+    private static string TypeOf(string config)
+    {
+        try
+        {
+            return ConfigFields.TypeOf(File.ReadAllText(config));
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"{config}: {e.Message}", e);
+        }
     }
 
     /// <summary>A place by any of its names, which the model must have.</summary>

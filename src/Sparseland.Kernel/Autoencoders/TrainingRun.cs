@@ -62,7 +62,10 @@ internal static class TrainingRun
 
     /// <summary>Runs a training to its end, or until it is stopped.</summary>
     /// <returns>The exit code.</returns>
-    public static int Run(TrainingRequest request, CancellationToken cancel)
+    public static int Run(TrainingRequest request, CancellationToken cancel) =>
+        Shared.Resumable(request.Folder, () => File.Exists(Path.Combine(request.Folder, CheckpointFile)), () => Train(request, cancel));
+
+    private static int Train(TrainingRequest request, CancellationToken cancel)
     {
         AutoencoderRecipe recipe = request.Recipe;
         recipe.Validate();

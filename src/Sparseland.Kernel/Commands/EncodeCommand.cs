@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Sparseland.Data.Documentation;
 using Sparseland.Kernel.Autoencoders;
+using Sparseland.Kernel.Notebooks;
 using Sparseland.Models.Language;
 using Sparseland.Retrieval;
 using Sparseland.Retrieval.Analysis;
@@ -35,6 +36,7 @@ internal static class EncodeCommand
             Shared.UseThreads(parsed.GetValue(threads));
             var watch = Stopwatch.StartNew();
             void Say(string line) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {line}");
+            AtomicFile.CheckFolder(parsed.GetValue(output)!);
             (string[] documents, string[] asked) = Texts(parsed.GetValue(collection)!, parsed.GetValue(view), parsed.GetValue(part), parsed.GetValue(queries), parsed.GetValue(docs), cancel);
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             BertEncoder encoder = host.Encoder ?? throw new ArgumentException($"'{host.Name}' is a decoder; vectors of texts are made by a text encoder.");

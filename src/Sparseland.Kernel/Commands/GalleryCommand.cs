@@ -79,7 +79,7 @@ internal static class GalleryCommand
                 bad += run.IsGood ? 0 : 1;
                 cards.Add(new Card(run.Notebook, Below(root, path), Failure(run)));
             }
-            catch (InvalidDataException e)
+            catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
             {
                 bad++;
                 RunConsole.Line(e.Message, good: false);
@@ -92,6 +92,12 @@ internal static class GalleryCommand
                 stopped = true;
                 break;
             }
+        }
+
+        if (cards.Count == 0)
+        {
+            await Console.Error.WriteLineAsync("sparseland gallery: no notebook could be read; no page was written.").ConfigureAwait(false);
+            return Guard.Bad;
         }
 
         var index = GalleryFolder.Write(place, cards);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Sparseland.Kernel.Notebooks;
 using Sparseland.Retrieval;
 using Sparseland.Retrieval.Analysis;
 using Sparseland.Retrieval.Formats;
@@ -29,6 +30,7 @@ internal static class IndexCommand
             };
             string source = parsed.GetValue(folder)!, path = parsed.GetValue(output) ?? $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source)))}.index";
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is string parent && !Directory.Exists(parent)) throw new DirectoryNotFoundException($"--out: there is no folder '{parent}'.");
+            AtomicFile.CheckFile(path, "--out");
             var watch = Stopwatch.StartNew();
             IReadOnlyList<RetrievalDocument> documents = Beir.ReadDocuments(source, cancel: cancel);
             using InvertedIndex index = InvertedIndex.Build(documents, options, new ProgressLines("document", Console.WriteLine), cancel);

@@ -18,6 +18,8 @@ internal static class NewCommand
 
     private static int Make(string path, string? title)
     {
+        if (Path.GetFileNameWithoutExtension(path).Trim().Length == 0)
+            throw new ArgumentException($"'{path}' has no name before its ending; name the notebook to make.");
         if (Path.GetExtension(path) is "")
             path += ".ipynb";
         if (!Path.GetExtension(path).Equals(".ipynb", StringComparison.OrdinalIgnoreCase))

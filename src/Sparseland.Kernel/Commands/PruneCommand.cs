@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
@@ -57,6 +58,7 @@ internal static class PruneCommand
                 return found.Length > 0;
             }
 
+            AtomicFile.CheckFolder(parsed.GetValue(output)!);
             using DisposeScope scope = NewDisposeScope();
             Texts? texts = pruner.Needs == InputKnowledge.None && parsed.GetValue(windows) == 0 ? null
                 : Read(folder, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(sequences), parsed.GetValue(context), parsed.GetValue(windows), parsed.GetValue(seed), cancel);
@@ -75,18 +77,8 @@ internal static class PruneCommand
         return command;
     }
 
-    private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, CancellationToken cancel)
-    {
-        try
-        {
-            return FolderPruning.Run(source, target, options, new ProgressLines("block", Console.WriteLine), cancel);
-        }
-        catch (Exception error) when (error is OperationCanceledException or IOException && FolderPruning.CanResume(target))
-        {
-            Console.Error.WriteLine($"'{target}' holds what was done so far: the same command with --resume goes on from there.");
-            throw;
-        }
-    }
+    private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, CancellationToken cancel) =>
+        Shared.Resumable(target, () => FolderPruning.CanResume(target), () => FolderPruning.Run(source, target, options, new ProgressLines("block", Console.WriteLine), cancel));
 
     private static ILayerPruner Method(string name, long seed) => name switch
     {

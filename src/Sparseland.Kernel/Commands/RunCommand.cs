@@ -75,6 +75,7 @@ internal static class RunCommand
         var runner = new NotebookRunner(request.Options);
         var runs = new List<NotebookRun>();
         var refused = new Dictionary<string, string>();
+        var rescued = false;
         foreach (var path in request.Paths)
         {
             try
@@ -87,6 +88,7 @@ internal static class RunCommand
                 if (request.Target is not null)
                 {
                     var (written, remark) = NotebookSaver.Save(run, textBefore, request.Target);
+                    rescued |= FolderOf(written) != Path.GetFullPath(request.Target.Folder ?? FolderOf(path));
                     if (remark is not null || request.Target.Folder is not null)
                         Console.WriteLine($"    outputs are in {written}{(remark is null ? "" : $": {remark}")}");
                 }
@@ -113,15 +115,17 @@ internal static class RunCommand
             RunReport.Write(request.Json, RunReport.Of(runs, refused, request.Options.Scale));
         if (request.Target is null && request.Html is null)
             Console.WriteLine("No notebook was written.");
-        return refused.Count == 0 && runs.All(r => r.IsGood) ? Guard.Good : Guard.Bad;
+        return refused.Count == 0 && !rescued && runs.All(r => r.IsGood) ? Guard.Good : Guard.Bad;
     }
+
+    private static string FolderOf(string path) => Path.GetDirectoryName(Path.GetFullPath(path))!;
 
     /// <summary>Finds out before the work that its results can be kept.</summary>
     private static void CheckPlaces(Request request)
     {
         if (request.Target is { Folder: null })
         {
-            foreach (var folder in request.Paths.Select(p => Path.GetDirectoryName(Path.GetFullPath(p))!).Distinct())
+            foreach (var folder in request.Paths.Select(FolderOf).Distinct())
                 AtomicFile.CheckFolder(folder);
         }
         else if (request.Target is { Folder: { } folder })
@@ -130,12 +134,20 @@ internal static class RunCommand
             if (twice is not null)
                 throw new ArgumentException($"--output: two notebooks have the name '{twice.Key}' ({string.Join(", ", twice)}).");
             AtomicFile.CheckFolder(folder);
+            foreach (var path in request.Paths)
+                AtomicFile.CheckFile(Path.Combine(folder, Path.GetFileNameWithoutExtension(path) + ".ipynb"), "--output");
         }
 
-        if (request.Html is not null)
-            AtomicFile.CheckFolder(IsHtmlFile(request.Html, request.Paths.Count) ? Path.GetDirectoryName(Path.GetFullPath(request.Html))! : request.Html);
+        if (request.Html is { } html)
+        {
+            if (!IsHtmlFile(html, request.Paths.Count))
+                AtomicFile.CheckFolder(html);
+            foreach (var path in request.Paths)
+                AtomicFile.CheckFile(HtmlPath(path, html, request.Paths.Count), "--html");
+        }
+
         if (request.Json is not null)
-            AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(request.Json))!);
+            AtomicFile.CheckFile(request.Json, "--json");
     }
 
     private static bool IsHtmlFile(string place, int notebooks)
@@ -145,9 +157,12 @@ internal static class RunCommand
         return notebooks == 1 ? true : throw new ArgumentException($"--html: '{place}' is one file, but {notebooks} notebooks are run; name a folder.");
     }
 
+    private static string HtmlPath(string path, string place, int notebooks) =>
+        IsHtmlFile(place, notebooks) ? place : Path.Combine(place, Path.GetFileNameWithoutExtension(path) + ".html");
+
     private static string WriteHtml(NotebookRun run, string place)
     {
-        var path = IsHtmlFile(place, 1) ? place : Path.Combine(place, Path.GetFileNameWithoutExtension(run.Path) + ".html");
+        var path = HtmlPath(run.Path, place, 1);
         AtomicFile.Write(path, ReadingCopy.Render(run.Notebook, new ReadingCopyOptions()));
         return path;
     }

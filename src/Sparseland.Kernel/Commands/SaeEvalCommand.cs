@@ -32,6 +32,7 @@ internal static class SaeEvalCommand
         command.SetAction((parsed, cancel) => Guard.RunAsync("sae eval", () =>
         {
             Shared.UseThreads(parsed.GetValue(threads));
+            if (parsed.GetValue(json) is { } file) AtomicFile.CheckFile(file, "--json");
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);

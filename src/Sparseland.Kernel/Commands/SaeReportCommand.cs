@@ -40,8 +40,7 @@ internal static class SaeReportCommand
         {
             Shared.UseThreads(parsed.GetValue(threads));
             string path = parsed.GetValue(output)!;
-            if (Directory.Exists(path)) throw new IOException($"--out is '{path}', which is a folder; name a file.");
-            AtomicFile.CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+            AtomicFile.CheckFile(path, "--out");
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Sparseland.Kernel.Notebooks;
 using Sparseland.Retrieval;
 using Sparseland.Retrieval.Formats;
 using Sparseland.Retrieval.Indexing;
@@ -27,6 +28,7 @@ internal static class SearchCommand
             int most = parsed.GetValue(k) ?? (folder is null ? 10 : 1000);
             if (most < 1) throw new ArgumentException($"-k: {most} is less than 1.");
             string path = parsed.GetValue(index)!;
+            if (file is not null) AtomicFile.CheckFile(file, "--run");
             using InvertedIndex opened = Directory.Exists(path) ? IndexFolder.Read(path, cancel) : InvertedIndex.Open(path);
             var searcher = new Searcher(opened);
             if (folder is not null)

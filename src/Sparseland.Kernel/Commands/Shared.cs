@@ -46,6 +46,23 @@ internal static class Shared
         TorchSharp.torch.set_num_threads(wanted);
     }
 
+    /// <summary>Does work that can be taken up, and says so where it is stopped or a disk is full.</summary>
+    /// <param name="folder">Where the work goes.</param>
+    /// <param name="canResume">Whether there is something to go on from.</param>
+    /// <param name="work">The work.</param>
+    public static T Resumable<T>(string folder, Func<bool> canResume, Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (Exception error) when (error is OperationCanceledException or IOException && canResume())
+        {
+            Console.Error.WriteLine($"'{folder}' holds what was done so far: the same command with --resume goes on from there.");
+            throw;
+        }
+    }
+
     /// <summary>Two options of which one may be given. Their values are not asked for: one that cannot be read would throw before it is refused.</summary>
     public static void Exclude(Command command, Option first, Option second) => command.Validators.Add(result =>
     {

@@ -14,6 +14,9 @@ namespace Sparseland.Kernel.Commands;
 /// <summary>The command <c>sparseland train</c>: makes the models that are shipped in data/.</summary>
 internal static class TrainCommand
 {
+    // The tokenizer of a training that is not done; tokenizer.json belongs to the model that stands in the folder.
+    private const string TrainingTokenizer = "training.tokenizer.json", PlanFile = "steps.txt";
+
     /// <summary>Makes the command.</summary>
     public static Command Create() => new("train", "Make a model that the notebooks share.") { TinyLm(), TrainRetrieversCommand.Create(), TrainTaskLMCommand.Create() };
 
@@ -74,25 +77,42 @@ internal static class TrainCommand
     {
         options.Validate();
         Shared.UseThreads(request.Threads);
-        string checkpoint = options.Training.Checkpoint!, plan = Path.Combine(request.Folder, "steps.txt");
+        string checkpoint = options.Training.Checkpoint!;
         if (!request.Resume && File.Exists(checkpoint))
             throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");
-        Directory.CreateDirectory(request.Folder);
         AtomicFile.CheckFolder(request.Folder);
         var watch = Stopwatch.StartNew();
         void Say(string text) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {text}");
 
         IReadOnlyList<DocMember> members = DotNetDocs.Load(DotNetDocs.FindFiles(request.Docs), cancel: cancel);
         Say($"{members.Count:N0} members of the documentation");
-        string tokenizerFile = Path.Combine(request.Folder, "tokenizer.json");
+        try
+        {
+            return Shared.Resumable(request.Folder, () => File.Exists(checkpoint), () => Train(request, options, members, Say, cancel));
+        }
+        finally
+        {
+            // Without a checkpoint there is nothing that they could go on with.
+            if (!File.Exists(checkpoint))
+            {
+                File.Delete(Path.Combine(request.Folder, PlanFile));
+                File.Delete(Path.Combine(request.Folder, TrainingTokenizer));
+            }
+        }
+    }
+
+    private static int Train(Request request, TinyLMRecipeOptions options, IReadOnlyList<DocMember> members, Action<string> say, CancellationToken cancel)
+    {
+        string checkpoint = options.Training.Checkpoint!, plan = Path.Combine(request.Folder, PlanFile);
+        string tokenizerFile = Path.Combine(request.Folder, TrainingTokenizer);
         TextTokenizer? known = request.Resume && File.Exists(tokenizerFile) ? TokenizerFile.Load(tokenizerFile) : null;
         TinyLMText text = TinyLMRecipe.Prepare(members, options, known, cancel: cancel);
         TokenizerFile.Save(tokenizerFile, text.Tokenizer.Model);
-        Say($"{text.Training.Count:N0} training tokens, {text.HeldOut.Count:N0} held out");
+        say($"{text.Training.Count:N0} training tokens, {text.HeldOut.Count:N0} held out");
 
         // A plan that was measured once stays: the schedule of a resumed training must be that of its beginning.
         long steps = request.Steps ?? (request.Resume && File.Exists(plan)
-            ? long.Parse(File.ReadAllText(plan), CultureInfo.InvariantCulture)
+            ? Steps(plan)
             : TinyLMRecipe.StepsIn(text, options, TimeSpan.FromMinutes(request.Minutes), cancel: cancel));
         AtomicFile.Write(plan, steps.ToString(CultureInfo.InvariantCulture) + "\n");
         options = options with { Training = options.Training with { Steps = steps } };
@@ -102,14 +122,14 @@ internal static class TrainCommand
         if (request.Resume && File.Exists(checkpoint))
         {
             loop.Load(checkpoint);
-            Say($"goes on after step {loop.Done:N0}");
+            say($"goes on after step {loop.Done:N0}");
         }
 
-        Say($"{model.named_parameters().Sum(p => p.parameter.numel()):N0} parameters, {steps:N0} steps of {options.Batch * options.Config.Context:N0} tokens");
+        say($"{model.named_parameters().Sum(p => p.parameter.numel()):N0} parameters, {steps:N0} steps of {options.Batch * options.Config.Context:N0} tokens");
         TrainingResult result;
         try
         {
-            result = loop.Run(new ProgressLines("step", Say), cancel);
+            result = loop.Run(new ProgressLines("step", say), cancel);
         }
         catch (OperationCanceledException)
         {
@@ -122,19 +142,21 @@ internal static class TrainCommand
             return Guard.Bad;
         }
 
-        Say("measures");
+        say("measures");
         TinyLMFigures figures = TinyLMFigures.Measure(model, text, cancel: cancel);
         LanguageModelFolder.Save(request.Folder, model, text.Tokenizer);
         AtomicFile.Write(Path.Combine(request.Folder, "README.md"), TinyLMSheet.Of(model, text, options, result, figures, request.Command, cancel));
         AtomicFile.Write(Path.Combine(request.Folder, TinyLMSheet.CurveFile), TinyLMSheet.CurveCsv(result.History));
-        if (!request.Keep)
-        {
-            File.Delete(checkpoint);
-            File.Delete(plan);
-        }
-
-        Say(FormattableString.Invariant($"held-out perplexity {figures.Model.Perplexity:F2}, n-grams {figures.Ngram.Perplexity:F2}, uniform {Math.Exp(figures.Uniform):F0}; the model is in {request.Folder}"));
+        if (!request.Keep) File.Delete(checkpoint);
+        say(FormattableString.Invariant($"held-out perplexity {figures.Model.Perplexity:F2}, n-grams {figures.Ngram.Perplexity:F2}, uniform {Math.Exp(figures.Uniform):F0}; the model is in {request.Folder}"));
         return Guard.Good;
+    }
+
+    private static long Steps(string plan)
+    {
+        string text = File.ReadAllText(plan).Trim();
+        return long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long steps) && steps > 0
+            ? steps : throw new InvalidDataException($"'{plan}' is '{(text.Length > 40 ? text[..40] + "..." : text)}'; it holds the number of steps of the training that is to go on.");
     }
 
     private sealed record Request(string Folder, string? Docs, bool Resume, long? Steps, double Minutes, int? Threads, bool Keep, string Command);

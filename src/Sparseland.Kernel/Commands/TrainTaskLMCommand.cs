@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Sparseland.Attention.Tasks;
+using Sparseland.Kernel.Notebooks;
 
 namespace Sparseland.Kernel.Commands;
 
@@ -23,7 +24,8 @@ internal static class TrainTaskLMCommand
 
     private static int Train(string folder, int models, int layers, int width, string made, CancellationToken cancel)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(models);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(models, "--models");
+        AtomicFile.CheckFolder(folder);
         var watch = Stopwatch.StartNew();
         void Say(string text) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {text}");
         var rows = new StringBuilder();
@@ -32,7 +34,9 @@ internal static class TrainTaskLMCommand
         {
             using var model = new TaskLM(layers, width, seed: seed);
             IReadOnlyList<TaskLook> looks = TaskTraining.Run(model, new() { Seed = seed }, progress: new ProgressLines("step", Say), cancel: cancel);
-            model.Save(Path.Combine(folder, seed.ToString(CultureInfo.InvariantCulture)));
+            string own = Path.Combine(folder, seed.ToString(CultureInfo.InvariantCulture));
+            MadeFolders.Make(own);
+            model.Save(own);
             parameters = model.parameters().Sum(p => p.numel());
             foreach (int tokens in new[] { 256, 512, 1024 })
             {
@@ -44,7 +48,7 @@ internal static class TrainTaskLMCommand
             }
         }
 
-        File.WriteAllText(Path.Combine(folder, "README.md"), string.Create(CultureInfo.InvariantCulture, $"""
+        AtomicFile.Write(Path.Combine(folder, "README.md"), string.Create(CultureInfo.InvariantCulture, $"""
             # TaskLM
 
             {models} small decoders, alike but for their seed, that answer questions about generated texts: which value stood behind a key (retrieval), which at the end of a chain

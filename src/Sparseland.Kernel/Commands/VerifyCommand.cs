@@ -12,22 +12,23 @@ internal static class VerifyCommand
     {
         var paths = Shared.OptionalPaths();
         var command = new Command("verify", "Find stored outputs that do not belong to the code any more.") { paths };
-        command.SetAction((parsed, _) => Guard.RunAsync("verify", () => Task.FromResult(Verify(Shared.Notebooks(parsed.GetValue(paths))))));
+        command.SetAction((parsed, cancel) => Guard.RunAsync("verify", () => Task.FromResult(Verify(Shared.Notebooks(parsed.GetValue(paths)), cancel))));
         return command;
     }
 
-    private static int Verify(IReadOnlyList<string> paths)
+    private static int Verify(IReadOnlyList<string> paths, CancellationToken cancel)
     {
         var stale = 0;
         foreach (var path in paths)
         {
+            cancel.ThrowIfCancellationRequested();
             try
             {
                 var reasons = StaleCheck.Reasons(Notebook.Load(path));
                 Console.WriteLine($"{path}: {(reasons.Count == 0 ? "current" : "STALE: " + string.Join("; ", reasons))}");
                 stale += reasons.Count == 0 ? 0 : 1;
             }
-            catch (InvalidDataException e)
+            catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
             {
                 Console.WriteLine(e.Message);
                 stale++;

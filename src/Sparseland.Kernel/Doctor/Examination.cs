@@ -162,15 +162,18 @@ internal static class Examination
             var text = await process.StandardOutput.ReadToEndAsync(limit.Token).ConfigureAwait(false);
             await errors.ConfigureAwait(false);
             await process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+            if (process.ExitCode != 0)
+                await Interruption.RuleOutAsync(cancel).ConfigureAwait(false);
             return (process.ExitCode, text);
         }
         catch (System.ComponentModel.Win32Exception)
         {
             return (-1, "");
         }
-        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
             process?.Kill(entireProcessTree: true);
+            cancel.ThrowIfCancellationRequested();
             return (-1, "");
         }
         finally

@@ -8,26 +8,28 @@ internal static class GalleryFolder
 {
     private const string ChartScript = "charts.js";
 
-    /// <summary>Writes all files.</summary>
+    /// <summary>Writes all files, or none where one of them cannot be written.</summary>
     /// <param name="place">The folder.</param>
     /// <param name="cards">The notebooks.</param>
     /// <returns>Path of the page to open.</returns>
     public static string Write(string place, IReadOnlyList<Card> cards)
     {
+        using var files = new FileSet();
         if (cards.Any(c => ReadingCopy.HasInteractiveCharts(c.Notebook)))
-            AtomicFile.Write(Path.Combine(place, ChartScript), InteractiveCharts.PageScript());
+            files.Add(Path.Combine(place, ChartScript), InteractiveCharts.PageScript());
         for (var i = 0; i < cards.Count; i++)
         {
             var up = string.Concat(Enumerable.Repeat("../", cards[i].Page.Count(c => c == '/')));
             var html = ReadingCopy.Render(cards[i].Notebook, new ReadingCopyOptions(up + "index.html", LinkAmong(cards[i], cards), up + ChartScript, PlaceOf(cards, i, up)));
-            AtomicFile.Write(Path.Combine(place, cards[i].Page), html);
+            files.Add(Path.Combine(place, cards[i].Page), html);
         }
 
         foreach (var (picture, svg) in GalleryPage.Pictures(cards))
-            AtomicFile.Write(Path.Combine(place, picture), svg);
+            files.Add(Path.Combine(place, picture), svg);
         var index = Path.Combine(place, "index.html");
-        AtomicFile.Write(index, GalleryPage.Render(cards));
-        AtomicFile.Write(Path.Combine(place, GalleryPage.ResultsFile), GalleryPage.Results(cards));
+        files.Add(index, GalleryPage.Render(cards));
+        files.Add(Path.Combine(place, GalleryPage.ResultsFile), GalleryPage.Results(cards));
+        files.Commit();
         return index;
     }
 

@@ -60,14 +60,16 @@ public static class Ledger
     {
         var changed = new List<string>();
         var files = Files(root, cards);
+        using var written = new FileSet();
         foreach (var (path, text) in files)
         {
             if (File.Exists(path) && File.ReadAllText(path) == text)
                 continue;
-            AtomicFile.Write(path, text);
+            written.Add(path, text);
             changed.Add(path);
         }
 
+        written.Commit();
         var folder = Path.Combine(root, "notebooks", Thumbnails);
         foreach (var old in Directory.Exists(folder) ? Directory.GetFiles(folder, "*.svg").Where(f => !files.ContainsKey(f)) : [])
         {

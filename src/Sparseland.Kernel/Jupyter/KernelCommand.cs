@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NetMQ;
+using Sparseland.Kernel.Commands;
 using Sparseland.Kernel.Scripting;
 
 namespace Sparseland.Kernel.Jupyter;
@@ -7,8 +8,6 @@ namespace Sparseland.Kernel.Jupyter;
 /// <summary>The command <c>sparseland kernel install|uninstall|start</c>.</summary>
 public static class KernelCommand
 {
-    private const int Failed = 1;
-
     /// <summary>Makes the command.</summary>
     /// <param name="engineFactory">Makes the engine of a started kernel.</param>
     public static Command Create(Func<IScriptEngine> engineFactory)
@@ -23,7 +22,7 @@ public static class KernelCommand
         var name = new Option<string?>("--name") { Description = "Name of the kernel; by default .net-csharp, or sparseland-csharp where .net-csharp belongs to another kernel." };
         var display = new Option<string>("--display-name") { Description = "Name that front ends show.", DefaultValueFactory = _ => KernelSpec.DefaultDisplayName };
         var command = new Command("install", "Install the kernel, or update an earlier installation.") { place.User, place.SysPrefix, place.Prefix, name, display };
-        command.SetAction(parsed => Guarded(() =>
+        command.SetAction((parsed, _) => GuardedAsync(() =>
         {
             var paths = JupyterPaths.Current;
             var kernel = KernelSpec.Install(new KernelSpecOptions(place.Folder(parsed, paths) ?? paths.User, parsed.GetValue(name), parsed.GetValue(display)!), paths);
@@ -39,7 +38,7 @@ public static class KernelCommand
         var place = new PlaceOptions();
         var name = new Option<string?>("--name") { Description = "Only the kernel of this name." };
         var command = new Command("uninstall", "Remove what 'kernel install' installed.") { place.User, place.SysPrefix, place.Prefix, name };
-        command.SetAction(parsed => Guarded(() =>
+        command.SetAction((parsed, _) => GuardedAsync(() =>
         {
             var paths = JupyterPaths.Current;
             var removed = KernelSpec.Uninstall(paths, parsed.GetValue(name), place.Folder(parsed, paths));
@@ -59,12 +58,13 @@ public static class KernelCommand
         command.Hidden = true;
         command.SetAction(async (parsed, cancel) =>
         {
-            var code = await GuardedAsync(async () =>
+            var code = await Guard.RunAsync("kernel", async () =>
             {
                 await JupyterKernel.RunAsync(parsed.GetValue(file)!, engineFactory, cancel, parsed.GetValue(log)).ConfigureAwait(false);
 
                 // Gives the last messages the time that the sockets' linger allows.
                 NetMQConfig.Cleanup(block: true);
+                return Guard.Good;
             }).ConfigureAwait(false);
 
             // Threads that a cell left behind must not keep the process.
@@ -74,30 +74,11 @@ public static class KernelCommand
         return command;
     }
 
-    private static int Guarded(Action action) => GuardedAsync(() =>
+    private static Task<int> GuardedAsync(Action action) => Guard.RunAsync("kernel", () =>
     {
         action();
-        return Task.CompletedTask;
-    }).GetAwaiter().GetResult();
-
-    private static async Task<int> GuardedAsync(Func<Task> action)
-    {
-        try
-        {
-            await action().ConfigureAwait(false);
-            return 0;
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            await Console.Error.WriteLineAsync($"sparseland kernel: {e.Message} Choose a folder that you may write with --user or --prefix.").ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is IOException or ArgumentException or InvalidDataException or InvalidOperationException)
-        {
-            await Console.Error.WriteLineAsync($"sparseland kernel: {e.Message}").ConfigureAwait(false);
-        }
-
-        return Failed;
-    }
+        return Task.FromResult(Guard.Good);
+    });
 
     /// <summary>The three ways to say where.</summary>
     private sealed class PlaceOptions

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Sparseland.Kernel.Notebooks;
 
 namespace Sparseland.Kernel.Jupyter;
 
@@ -76,11 +77,11 @@ public static partial class KernelSpec
         }
 
         var folder = Path.Combine(Path.GetFullPath(options.DataFolder), "kernels", name);
-        Directory.CreateDirectory(folder);
+        using var files = new FileSet();
         foreach (var logo in Logos)
-            WriteWhole(Path.Combine(folder, logo), Resource(logo));
-        WriteWhole(Path.Combine(folder, "kernel.json"), System.Text.Encoding.UTF8.GetBytes(
-            KernelJson(options.DisplayName, launcher ?? Launcher()).ToJsonString(Indented) + "\n"));
+            files.Add(Path.Combine(folder, logo), Resource(logo));
+        files.Add(Path.Combine(folder, "kernel.json"), KernelJson(options.DisplayName, launcher ?? Launcher()).ToJsonString(Indented) + "\n");
+        files.Commit();
         return new InstalledKernel(name, folder, options.DisplayName, IsOurs: true);
     }
 
@@ -177,14 +178,6 @@ public static partial class KernelSpec
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         return bytes;
-    }
-
-    /// <summary>Writes beside and moves, so that a front end never reads half a file.</summary>
-    private static void WriteWhole(string path, byte[] content)
-    {
-        var temporary = path + ".tmp";
-        File.WriteAllBytes(temporary, content);
-        File.Move(temporary, path, overwrite: true);
     }
 
     [GeneratedRegex("^[A-Za-z0-9._-]+$")]

@@ -11,7 +11,7 @@ internal static class AtomicFile
     /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
     public static void Write(string path, string text)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        MadeFolders.Make(Path.GetDirectoryName(Path.GetFullPath(path))!);
         ReplacedFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
     }
 
@@ -19,14 +19,30 @@ internal static class AtomicFile
     /// <exception cref="IOException">They cannot.</exception>
     public static void CheckFolder(string folder)
     {
+        ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         try
         {
-            Directory.CreateDirectory(folder);
-            using var probe = new FileStream(Path.Combine(folder, $".probe.{Path.GetRandomFileName()}.tmp"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            MadeFolders.Make(folder);
+            using var probe = new FileStream(Path.Combine(folder, $".probe.{Path.GetRandomFileName()}.tmp"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 0, FileOptions.DeleteOnClose);
+
+            // A full disk still takes the name of a file.
+            probe.WriteByte(0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new IOException($"The folder '{folder}' cannot be written: {e.Message}", e);
         }
+    }
+
+    /// <summary>Makes sure that a file can be written, before the work whose result it is to hold.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="option">The option that names it, such as "--json".</param>
+    /// <exception cref="ArgumentException">It is no name of a file.</exception>
+    /// <exception cref="IOException">It is a folder, or its folder cannot be written.</exception>
+    public static void CheckFile(string path, string option)
+    {
+        if (string.IsNullOrWhiteSpace(path)) throw new ArgumentException($"{option} is '{path}'; name a file.");
+        if (Directory.Exists(path)) throw new IOException($"{option} is '{path}', which is a folder; name a file.");
+        CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
     }
 }

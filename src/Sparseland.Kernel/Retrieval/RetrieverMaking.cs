@@ -26,10 +26,24 @@ internal sealed class RetrieverMaking(RetrieverRecipe recipe, string folder, str
     {
         string[] begun = [.. RetrieverRecipe.Names.Select(n => Path.Combine(folder, n, CheckpointFile)).Where(File.Exists)];
         if (!resume && begun.Length > 0) throw new IOException($"'{begun[0]}' is a training that is not done; go on with --resume, or delete it.");
-        Directory.CreateDirectory(folder);
         AtomicFile.CheckFolder(folder);
         DotNetDocCollection documentation = DotNetDocCollection.Build(DotNetDocs.Load(DotNetDocs.FindFiles(docs), cancel: cancel), cancel: cancel);
         Say($"{documentation}");
+        try
+        {
+            return Shared.Resumable(folder, CanGoOn, () => Run(documentation, cancel));
+        }
+        finally
+        {
+            // Without anything that is begun it is no beginning either.
+            if (!CanGoOn()) File.Delete(Path.Combine(folder, VocabularyFile));
+        }
+    }
+
+    private bool CanGoOn() => RetrieverRecipe.Names.Any(n => File.Exists(Path.Combine(folder, n, CheckpointFile)) || File.Exists(Path.Combine(folder, n, "config.json")));
+
+    private int Run(DotNetDocCollection documentation, CancellationToken cancel)
+    {
         IReadOnlyList<string> words = Words(documentation, cancel);
         TrainingPairs pairs = recipe.Pairs(documentation);
         Say($"{words.Count:N0} tokens, {pairs.Pairs.Count:N0} pairs for training");
@@ -81,7 +95,7 @@ internal sealed class RetrieverMaking(RetrieverRecipe recipe, string folder, str
         };
         if (!done)
         {
-            Directory.CreateDirectory(own);
+            MadeFolders.Make(own);
             if (name != RetrieverRecipe.Masked) Take(Path.Combine(folder, RetrieverRecipe.Masked), body, sparse, cancel);
             List<IDisposable> teachers = [];
             try

@@ -26,18 +26,27 @@ internal sealed class NotebookLock : IDisposable
         Directory.CreateDirectory(folder);
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(full)))[..24];
         var holderFile = Path.Combine(folder, name + ".holder");
+        var lockFile = Path.Combine(folder, name + ".lock");
         FileStream stream;
         try
         {
-            stream = new FileStream(Path.Combine(folder, name + ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            stream = new FileStream(lockFile, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException e)
+        catch (IOException e) when (File.Exists(lockFile))
         {
             throw new IOException($"{path} is being run already by {Holder(holderFile)}. Wait for it, or run with --no-save.", e);
         }
 
-        File.WriteAllText(holderFile, string.Create(CultureInfo.InvariantCulture, $"process {Environment.ProcessId} since {DateTime.Now:HH:mm:ss}"));
-        return new NotebookLock(stream, holderFile);
+        try
+        {
+            File.WriteAllText(holderFile, string.Create(CultureInfo.InvariantCulture, $"process {Environment.ProcessId} since {DateTime.Now:HH:mm:ss}"));
+            return new NotebookLock(stream, holderFile);
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Frees the lock. Its file stays: removing it would let a third run lock another file of the same name.</summary>

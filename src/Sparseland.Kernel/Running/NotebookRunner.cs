@@ -134,6 +134,7 @@ public sealed class NotebookRunner(RunOptions options)
 
             if (await receive.ConfigureAwait(false) is not { } message)
             {
+                await Interruption.RuleOutAsync(cancel).ConfigureAwait(false);
                 var reason = await worker.PostMortemAsync().ConfigureAwait(false);
                 return interrupted
                     ? (RunStatus.TimedOut, TimedOut(count), peak)

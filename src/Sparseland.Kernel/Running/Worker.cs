@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.IO.Pipes;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using Sparseland.Kernel.Scripting;
 using Sparseland.Notebooks.Hosting;
@@ -16,6 +17,8 @@ internal static class Worker
     /// <param name="pipeName">Name of the runner's pipe.</param>
     public static async Task<int> RunAsync(string pipeName)
     {
+        // Ctrl+C reaches this process too; the runner ends it, once it has decided what becomes of the outputs.
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, static signal => signal.Cancel = true);
         using var pipe = new NamedPipeClientStream(".", pipeName, PipeDirection.InOut, PipeOptions.Asynchronous | PipeOptions.CurrentUserOnly);
         await pipe.ConnectAsync(30_000).ConfigureAwait(false);
         using var reader = new StreamReader(pipe, WorkerProtocol.Encoding, false, 1 << 16, leaveOpen: true);

@@ -94,13 +94,17 @@ internal sealed class WorkerProcess : IAsyncDisposable
             var connect = pipe.WaitForConnectionAsync(ended.Token);
             if (await Task.WhenAny(connect, process.WaitForExitAsync(ended.Token)).ConfigureAwait(false) != connect)
             {
-                cancel.ThrowIfCancellationRequested();
+                await Interruption.RuleOutAsync(cancel).ConfigureAwait(false);
                 throw new InvalidOperationException(await worker.PostMortemAsync().ConfigureAwait(false));
             }
 
             await connect.ConfigureAwait(false);
             if (await worker.ReceiveAsync(cancel).ConfigureAwait(false) is null)
+            {
+                await Interruption.RuleOutAsync(cancel).ConfigureAwait(false);
                 throw new InvalidOperationException(await worker.PostMortemAsync().ConfigureAwait(false));
+            }
+
             return worker;
         }
         catch

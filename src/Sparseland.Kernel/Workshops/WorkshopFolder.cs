@@ -196,7 +196,11 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
 
             string text = await output.ConfigureAwait(false), bad = await errors.ConfigureAwait(false);
             if (process.ExitCode != 0)
+            {
+                await Interruption.RuleOutAsync(cancel).ConfigureAwait(false);
                 throw new InvalidOperationException($"'{file} {arguments[0]}' ended with {process.ExitCode}: {Last(bad.Trim().Length > 0 ? bad : text)}");
+            }
+
             return read ? text : "";
         }
     }

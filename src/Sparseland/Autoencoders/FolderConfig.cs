@@ -64,8 +64,15 @@ internal sealed class FolderConfig
     /// <summary>Writes another file of a folder in the same way.</summary>
     public static void Write(string folder, string name, JsonObject config)
     {
+        using ReplacedFile file = Begin(folder, name, config);
+        file.Commit();
+    }
+
+    /// <summary>Writes a file beside its place, so that it can take its name together with the weights.</summary>
+    public static ReplacedFile Begin(string folder, string name, JsonObject config)
+    {
         byte[] text = Encoding.UTF8.GetBytes(config.ToJsonString(new() { WriteIndented = true }) + "\n");
-        ReplacedFile.Write(Path.Combine(folder, name), stream => stream.Write(text), text.Length);
+        return ReplacedFile.Begin(Path.Combine(folder, name), stream => stream.Write(text), text.Length);
     }
 
     /// <summary>An object within; empty where there is none. Keys read there count as read here.</summary>

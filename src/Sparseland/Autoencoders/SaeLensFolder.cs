@@ -115,8 +115,9 @@ public static class SaeLensFolder
             AutoencoderFigures figures = origin?.Figures ?? new();
             metadata[FiguresKey] = (figures with { Rule = figures.Rule ?? autoencoder.Rule.Description, FoldedScaling = (figures.FoldedScaling ?? 1) * s, Site = figures.Site ?? origin?.Site }).ToJson();
             Directory.CreateDirectory(folder);
-            SafeTensors.Save(Path.Combine(folder, Weights), tensors);
-            FolderConfig.Write(folder, config);
+            using ReplacedFile weights = SafeTensors.Begin(Path.Combine(folder, Weights), tensors), settings = FolderConfig.Begin(folder, FolderConfig.FileName, config);
+            weights.Commit();
+            settings.Commit();
         }
         finally
         {

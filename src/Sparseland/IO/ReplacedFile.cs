@@ -7,12 +7,20 @@ namespace Sparseland.IO;
 /// what a killed write of the same name left behind goes at the next one that comes a minute later. A link stays a link (its target is
 /// replaced), and a file that was there keeps its permissions.
 /// </summary>
-internal static class ReplacedFile
+internal sealed class ReplacedFile : IDisposable
 {
     private const string Ending = ".tmp";
 
     // A temporary file is born a moment before it is locked; one that was written to just now may be in that moment.
     private static readonly TimeSpan Young = TimeSpan.FromMinutes(1);
+
+    private readonly string _path, _temporary;
+
+    // Open until the file has its name: the lock tells another write that this one lives, and sharing of deletes lets it be renamed.
+    private readonly FileStream _stream;
+    private bool _named;
+
+    private ReplacedFile(string path, string temporary, FileStream stream) => (_path, _temporary, _stream) = (path, temporary, stream);
 
     /// <summary>Writes the file, or leaves an older one as it was.</summary>
     /// <param name="path">The file; its folder must exist.</param>
@@ -20,31 +28,52 @@ internal static class ReplacedFile
     /// <param name="length">Bytes to come, or 0 where that is not known: space is taken in one go, and a full disk is found at once.</param>
     internal static void Write(string path, Action<FileStream> write, long length = 0)
     {
+        using ReplacedFile file = Begin(path, write, length);
+        file.Commit();
+    }
+
+    /// <summary>Writes the content beside the file's place; <see cref="Commit"/> gives it its name, and without that it goes with <see cref="Dispose"/>.</summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="write">Writes the content to an unbuffered stream.</param>
+    /// <param name="length">Bytes to come, or 0 where that is not known.</param>
+    /// <exception cref="IOException">The path is a folder, or the disk does not take the content.</exception>
+    internal static ReplacedFile Begin(string path, Action<FileStream> write, long length = 0)
+    {
         path = new FileInfo(path) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : Path.GetFullPath(path);
+        if (Directory.Exists(path)) throw new IOException($"'{path}' is a folder, so no file of this name can be written.");
         string stem = Stem(path);
         RemoveLeftovers(stem);
         string temporary = $"{stem}.{Path.GetRandomFileName()}{Ending}";
-
-        // Open until it has its name: the lock tells another write that this one lives, and sharing of deletes lets it be renamed.
-        var stream = new FileStream(temporary, new FileStreamOptions
+        var file = new ReplacedFile(path, temporary, new FileStream(temporary, new FileStreamOptions
         {
             Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Delete, BufferSize = 0, PreallocationSize = length,
-        });
+        }));
         try
         {
-            using (stream)
-            {
-                if (!OperatingSystem.IsWindows() && File.Exists(path)) File.SetUnixFileMode(stream.SafeFileHandle, File.GetUnixFileMode(path));
-                write(stream);
-                stream.Flush(flushToDisk: true);
-                File.Move(temporary, path, overwrite: true);
-            }
+            if (!OperatingSystem.IsWindows() && File.Exists(path)) File.SetUnixFileMode(file._stream.SafeFileHandle, File.GetUnixFileMode(path));
+            write(file._stream);
+            file._stream.Flush(flushToDisk: true);
+            return file;
         }
         catch
         {
-            File.Delete(temporary);
+            file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Gives the file its name.</summary>
+    internal void Commit()
+    {
+        File.Move(_temporary, _path, overwrite: true);
+        _named = true;
+    }
+
+    /// <summary>Closes the file, and removes it where it has not got its name.</summary>
+    public void Dispose()
+    {
+        _stream.Dispose();
+        if (!_named) File.Delete(_temporary);
     }
 
     /// <summary>The path, its name so short that the temporary one fits into what file systems allow (255 bytes).</summary>

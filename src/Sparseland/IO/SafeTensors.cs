@@ -52,13 +52,25 @@ public static class SafeTensors
         IProgress<ProgressReport>? progress = null,
         CancellationToken cancellationToken = default)
     {
+        using ReplacedFile file = Begin(path, tensors, metadata, progress, cancellationToken);
+        file.Commit();
+    }
+
+    /// <summary>The same beside the file's place: it gets its name with <see cref="ReplacedFile.Commit"/>, when what belongs to it can be written too.</summary>
+    internal static ReplacedFile Begin(
+        string path,
+        IReadOnlyDictionary<string, Tensor> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        IProgress<ProgressReport>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
         Entry[] entries = Arrange(tensors);
         byte[] header = Header(entries, metadata);
 
         long total = entries.Sum(entry => entry.ByteLength);
-        ReplacedFile.Write(path, stream =>
+        return ReplacedFile.Begin(path, stream =>
         {
             stream.Write(header);
             var checksums = new uint[entries.Length];

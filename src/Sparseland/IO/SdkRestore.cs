@@ -12,6 +12,9 @@ internal static partial class SdkRestore
     // A process that is killed is usually gone within a few milliseconds; on a busy machine it may take half a second.
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(50);
 
+    // How long a signal that has ended the process may take to reach this one.
+    private static readonly TimeSpan s_signal = TimeSpan.FromMilliseconds(300);
+
     /// <summary>Makes the project's folder, whose empty files keep the settings of outer folders out of it.</summary>
     /// <returns>The project's file.</returns>
     public static string Prepare(string folder, string name, string project)
@@ -46,7 +49,12 @@ internal static partial class SdkRestore
         process.Start();
         Task<string> output = process.StandardOutput.ReadToEndAsync(CancellationToken.None), error = process.StandardError.ReadToEndAsync(CancellationToken.None);
         await EndsAsync(process.WaitForExitAsync(CancellationToken.None), End, cancel).ConfigureAwait(false);
-        using (process) return (process.ExitCode, await output.ConfigureAwait(false) + await error.ConfigureAwait(false));
+        using (process)
+        {
+            int code = process.ExitCode;
+            if (code != 0) await RuleOutAsync(cancel, cancelled).ConfigureAwait(false);
+            return (code, await output.ConfigureAwait(false) + await error.ConfigureAwait(false));
+        }
 
         void End()
         {
@@ -88,6 +96,20 @@ internal static partial class SdkRestore
             var thread = new Thread(() => end()) { Name = "end of a cancelled restore" };
             thread.Start();
             thread.Join(s_patience);
+            throw;
+        }
+    }
+
+    /// <summary>Ctrl+C in a terminal ends the process as well, perhaps before this one hears of it.</summary>
+    private static async Task RuleOutAsync(CancellationToken cancel, Action? cancelled)
+    {
+        try
+        {
+            await Task.Delay(s_signal, cancel).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            cancelled?.Invoke();
             throw;
         }
     }

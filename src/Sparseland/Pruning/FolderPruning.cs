@@ -61,7 +61,7 @@ public static class FolderPruning
         }
 
         Directory.CreateDirectory(target);
-        if (!resumed) Begin(folder, options, state, cancel);
+        if (!resumed) Start(folder, target, options, state, cancel);
         for (int block = state.Done; block < model.Layers; block++)
         {
             PruneBlock(folder, block, options, state, cancel);
@@ -74,6 +74,20 @@ public static class FolderPruning
         var result = new FolderPruningResult(state.Layers, state.Zeros, before, after, folder.Bytes, remarks, Stopwatch.GetElapsedTime(start).TotalSeconds);
         Finish(source, target, options, state, result);
         return result;
+    }
+
+    /// <summary>Before the first state is written down there is nothing to go on from: what was begun goes.</summary>
+    private static void Start(StreamedFolder folder, string target, FolderPruningOptions options, FolderPruningState state, CancellationToken cancel)
+    {
+        try
+        {
+            Begin(folder, options, state, cancel);
+        }
+        catch
+        {
+            if (!CanResume(target)) File.Delete(state.Shard(-1));
+            throw;
+        }
     }
 
     private static void Begin(StreamedFolder folder, FolderPruningOptions options, FolderPruningState state, CancellationToken cancel)
@@ -212,9 +226,10 @@ public static class FolderPruning
             ["sparsity"] = result.Sparsity,
             ["zeros"] = new JsonObject(result.ZerosSaved.Select(z => KeyValuePair.Create(z.Key, (JsonNode?)z.Value))),
         });
-        state.Remove();
         byte[] config = File.ReadAllBytes(Path.Combine(source, Config));
-        ReplacedFile.Write(Path.Combine(target, Config), stream => stream.Write(config));
+        using ReplacedFile last = ReplacedFile.Begin(Path.Combine(target, Config), stream => stream.Write(config));
+        state.Remove();
+        last.Commit();
     }
 
     private static bool IsCompanion(string path) =>

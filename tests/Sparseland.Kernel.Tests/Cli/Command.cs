@@ -30,6 +30,15 @@ internal static class Command
         return (process.ExitCode, await error);
     }
 
+    /// <summary>Starts a command as the leader of a group of processes, as a shell does; Linux only, for the program setsid.</summary>
+    public static Process StartAlone(string folder, params string[] arguments) =>
+        Process.Start(new ProcessStartInfo("setsid", [WorkerProcess.DotnetPath(), "exec", typeof(WorkerProcess).Assembly.Location, .. arguments])
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+
     public static Process Start(string folder, params string[] arguments) => Start(folder, new Dictionary<string, string>(), arguments);
 
     public static Process Start(string folder, IReadOnlyDictionary<string, string> variables, params string[] arguments)

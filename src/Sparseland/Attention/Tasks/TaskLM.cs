@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Sparseland.IO;
 using Sparseland.Models.Language;
@@ -80,14 +81,17 @@ public sealed class TaskLM : LanguageModel
 
     private protected override IReadOnlyList<Module> Modules => _blocks;
 
-    /// <summary>Writes config.json and model.safetensors.</summary>
+    /// <summary>Writes config.json and model.safetensors. An older config.json goes first and the new one comes last, so a folder that was cut off has none.</summary>
     /// <param name="folder">Made where it is not there.</param>
     public void Save(string folder)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(folder);
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, ConfigFile), ConfigJson + "\n");
-        SafeTensors.Save(Path.Combine(folder, WeightsFile), state_dict());
+        string config = Path.Combine(folder, ConfigFile);
+        using ReplacedFile weights = SafeTensors.Begin(Path.Combine(folder, WeightsFile), state_dict());
+        File.Delete(config);
+        weights.Commit();
+        ReplacedFile.Write(config, stream => stream.Write(Encoding.UTF8.GetBytes(ConfigJson + "\n")));
     }
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>

@@ -136,13 +136,16 @@ public static class LanguageModelFolder
         WeightLayout layout = model.Layout;
         Directory.CreateDirectory(path);
         string config = Path.Combine(path, Config);
-        File.Delete(config);
         using IDisposable off = no_grad();
         using var scope = NewDisposeScope();
-        SafeTensors.Save(
+
+        // What takes the space comes first: on a full disk an older model stays as it was.
+        using ReplacedFile weights = SafeTensors.Begin(
             Path.Combine(path, "model.safetensors"),
             model.named_parameters().Select(p => KeyValuePair.Create(p.name, layout.Turned(p.name) ? p.parameter.t().contiguous() : (Tensor)p.parameter)).Concat(SparseLayers.Arrays(model)).ToDictionary(),
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
+        File.Delete(config);
+        weights.Commit();
         model.Companions.Write(path, s_companions);
         if (tokenizer is not null) TokenizerFile.SaveFolder(path, tokenizer);
         ReplacedFile.Write(config, stream => stream.Write(new UTF8Encoding(false).GetBytes(json)));
