@@ -25,7 +25,7 @@ internal static class CommonMistakes
         if (expected.Any(v => v < 0) && All(i => Math.Abs(expected[i])))
             return "The sign is lost: negative results came out positive.";
         if (answer.All(v => v == 0))
-            return "The answer is zero everywhere.";
+            return count == 1 ? "The answer is zero." : "The answer is zero everywhere.";
         if (count == 1 && expected[0] != 0)
             return Factor(answer[0] / expected[0], tolerance);
         int pivot = Largest(expected);

@@ -114,7 +114,7 @@ internal static class RunCommand
         if (request.Json is not null)
             RunReport.Write(request.Json, RunReport.Of(runs, refused, request.Options.Scale));
         if (request.Target is null && request.Html is null)
-            Console.WriteLine("No notebook was written.");
+            Console.WriteLine("No notebook was written; --output FOLDER keeps executed copies, --html FOLDER pages to read.");
         return refused.Count == 0 && !rescued && runs.All(r => r.IsGood) ? Guard.Good : Guard.Bad;
     }
 

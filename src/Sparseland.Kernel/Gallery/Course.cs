@@ -59,10 +59,12 @@ public sealed class Course
     public IReadOnlyList<Card> After(Card card)
     {
         List<Card> after = [];
-        if (PathOf(card) is { } path && path.Cards.SkipWhile(c => c.Path != card.Path).Skip(1).FirstOrDefault() is { } next)
-            after.Add(next);
+        if (NextOnPath(card) is { } next) after.Add(next);
         return [.. after.Concat(_after[card.Path]).DistinctBy(c => c.Path)];
     }
+
+    /// <summary>What comes after a notebook on its path; null on none, and at its end.</summary>
+    public Card? NextOnPath(Card card) => PathOf(card)?.Cards.SkipWhile(c => c.Path != card.Path).Skip(1).FirstOrDefault();
 
     /// <summary>The learning path of a notebook; null where it is on none.</summary>
     public LearningPath? PathOf(Card card) => Paths.FirstOrDefault(p => p.Cards.Any(c => c.Path == card.Path));
@@ -76,16 +78,23 @@ public sealed class Course
         var text = new StringBuilder("## Before and after\n");
         IReadOnlyList<Card> before = Before(card), after = After(card);
         text.Append(CultureInfo.InvariantCulture, $"\n**Read before:** {(before.Count > 0 ? Links(card, before) : "nothing; this is the beginning")}.\n");
+        Card? following = NextOnPath(card);
+        if (following is not null)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\n**Next on this path:** {Links(card, [following])}.\n");
+            after = [.. after.Where(c => c.Path != following.Path)];
+        }
+
         if (after.Count > 0)
         {
             int rest = after.Count - MostAfter;
-            text.Append(CultureInfo.InvariantCulture, $"\n**Read next:** {Links(card, after.Take(MostAfter))}{(rest > 0 ? $", and {rest} more that build on this one" : "")}.\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n**{(following is null ? "Read next" : "Also next")}:** {Links(card, after.Take(MostAfter))}{(rest > 0 ? $", and {rest} more that build on this one" : "")}.\n");
         }
 
         if (PathOf(card) is { } path)
         {
             int step = path.Cards.TakeWhile(c => c.Path != card.Path).Count() + 1;
-            text.Append(CultureInfo.InvariantCulture, $"\n**Learning path:** {path.Title}, {step} of {path.Cards.Count}. It needs {path.Needs}; at its end you can {path.Leads}. All paths: [the notebooks]({Up(card)}README.md).\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n**Learning path:** {path.Title}, {step} of {path.Cards.Count}{(following is null ? ", its end" : "")}. It needs {path.Needs}; at its end you can {path.Leads}. All paths: [the notebooks]({Up(card)}README.md).\n");
         }
         else
         {

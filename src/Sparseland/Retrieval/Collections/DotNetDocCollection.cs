@@ -29,7 +29,7 @@ public sealed class DotNetDocCollection
     /// <summary>The member that each document is, by the document's number.</summary>
     public IReadOnlyList<DocMember> Members => _members;
 
-    /// <summary>The collection of this machine's SDK with the default options; read and made once in a process, in a few seconds.</summary>
+    /// <summary>The collection of this machine's SDK with the default options; read and made once in a process, in ten seconds or so.</summary>
     /// <param name="progress">Files read, then steps done.</param>
     /// <param name="cancel">Checked between files and steps.</param>
     /// <exception cref="DirectoryNotFoundException">There is no documentation.</exception>
@@ -40,6 +40,21 @@ public sealed class DotNetDocCollection
         // Two that come at once both make it, and both get the first one: nobody waits for a call that can be cancelled by another.
         DotNetDocCollection mine = Build(DotNetDocs.Load(null, progress, cancel), null, progress, cancel);
         return Interlocked.CompareExchange(ref s_default, mine, null) ?? mine;
+    }
+
+    /// <summary>The collection of some files of this machine's SDK: a small one, ready in a second, whose figures say nothing about the whole.</summary>
+    /// <param name="files">Names of files without ending, "System.Text.Json".</param>
+    /// <param name="options">Splits; null, the default, for the record's defaults, which may ask for more types than few files have.</param>
+    /// <param name="cancel">Checked between files and steps.</param>
+    /// <exception cref="ArgumentException">No file is named, or there is none of a name; see also <see cref="Build"/>.</exception>
+    /// <exception cref="DirectoryNotFoundException">There is no documentation.</exception>
+    public static DotNetDocCollection LoadFiles(IReadOnlyList<string> files, DotNetDocCollectionOptions? options = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(files);
+        if (files.Count == 0) throw new ArgumentException("There is no file to read.", nameof(files));
+        Dictionary<string, string> found = DotNetDocs.FindFiles().ToDictionary(path => Path.GetFileNameWithoutExtension(path), StringComparer.Ordinal);
+        if (files.FirstOrDefault(name => name is null || !found.ContainsKey(name)) is { } strange) throw new ArgumentException($"There is no documentation file of the name '{strange}'.", nameof(files));
+        return Build(DotNetDocs.Load([.. found.Where(f => files.Contains(f.Key)).Select(f => f.Value)], null, cancel), options, null, cancel);
     }
 
     /// <summary>Makes the collection of some members.</summary>
