@@ -2,7 +2,7 @@ using BenchmarkDotNet.Running;
 using Benchmarks;
 
 // dotnet run -c Release --project tests/Benchmarks -- --quick [filter]   medians of both sides, alternating, in seconds
-// dotnet run -c Release --project tests/Benchmarks -- --results          all of them, written to tests/Benchmarks/RESULTS.md
+// dotnet run -c Release --project tests/Benchmarks -- --results [filter] all of them (or some classes anew), written to tests/Benchmarks/RESULTS.md with curves and data
 // dotnet run -c Release --project tests/Benchmarks -- --filter '*TopK*'  BenchmarkDotNet
 // dotnet run -c Release --project tests/Benchmarks -- --cold [filter]    the first calls of the hot paths, each in a process of its own
 // dotnet run -c Release --project tests/Benchmarks -- --memory [method]  private memory of pruning a folder of 500 MB block by block

@@ -43,9 +43,7 @@ internal static class Quick
     internal static int Run(string filter, ResultsFile? results = null)
     {
         int run = 0;
-        List<Type> types = [.. typeof(Quick).Assembly.GetTypes()
-            .Where(type => type.IsClass && typeof(IQuickBenchmark).IsAssignableFrom(type))
-            .OrderBy(type => type.FullName, StringComparer.Ordinal)];
+        List<Type> types = Types();
 
         // A filter that names classes leaves the others alone: setting one up takes time.
         List<Type> named = [.. types.Where(type => Matches(type.FullName!, filter))];
@@ -71,6 +69,12 @@ internal static class Quick
             Console.Error.WriteLine($"No comparison matches '{filter}'.");
         return run == 0 ? 1 : 0;
     }
+
+    /// <summary>All classes with comparisons, in the order in which they run.</summary>
+    internal static List<Type> Types() =>
+    [
+        .. typeof(Quick).Assembly.GetTypes().Where(type => type.IsClass && typeof(IQuickBenchmark).IsAssignableFrom(type)).OrderBy(type => type.FullName, StringComparer.Ordinal),
+    ];
 
     private static bool Matches(string name, string filter) => name.Contains(filter, StringComparison.OrdinalIgnoreCase);
 

@@ -18,7 +18,7 @@ internal sealed class ResultsFile
     private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
     private readonly string _folder;
     private readonly string _machine;
-    private readonly List<Row> _rows;
+    private List<Row> _rows;
     private readonly Dictionary<string, string> _reasons;
 
     private ResultsFile(string folder, string machine)
@@ -60,7 +60,7 @@ internal sealed class ResultsFile
     /// <summary>Writes the page, its data and its pictures.</summary>
     public void Write()
     {
-        _rows.Sort((a, b) => string.CompareOrdinal(a.Class, b.Class) is var order and not 0 ? order : 0);
+        _rows = [.. _rows.OrderBy(row => row.Class, StringComparer.Ordinal)];
         File.WriteAllText(DataPath, JsonSerializer.Serialize(_rows, s_json) + "\n");
         IReadOnlyList<(string Title, string File)> curves = CurvePictures.Write(Path.Combine(_folder, "curves"), _rows.Select(row => row.Result));
         File.WriteAllText(Path.Combine(_folder, "RESULTS.md"), Page(curves));
@@ -75,6 +75,8 @@ internal sealed class ResultsFile
         text.Append(CultureInfo.InvariantCulture, $"{all.Length} comparisons, {absent} of them without a ratio since the peer was not installed; {targets - missed} of {targets} targets reached; {slower} below 1x.\n\n");
         foreach (IGrouping<(DateOnly Date, string Machine), Row> run in _rows.GroupBy(row => (row.Date, row.Machine)))
             text.Append(CultureInfo.InvariantCulture, $"{run.Key.Date:yyyy-MM-dd} ({string.Join(", ", run.Select(row => row.Room).Distinct())}). {run.Key.Machine}\n\n");
+        string[] missing = [.. Quick.Types().Select(type => type.FullName!).Except(_rows.Select(row => row.Class)).Select(name => name["Benchmarks.".Length..])];
+        if (missing.Length > 0) text.Append(CultureInfo.InvariantCulture, $"Not measured yet: {string.Join(", ", missing)}.\n\n");
         foreach (IGrouping<string, Row> room in _rows.GroupBy(row => row.Room))
         {
             text.Append(CultureInfo.InvariantCulture, $"## {room.Key}\n\n| work | ours | peer | its time | ratio | target | remark |\n| --- | --- | --- | --- | --- | --- | --- |\n");

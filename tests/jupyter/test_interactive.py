@@ -3,7 +3,7 @@ Notebooks of the series in .NET Interactive itself: the installed tool behind Ju
 
     /usr/bin/python3 tests/jupyter/test_interactive.py [NOTEBOOK...]
 
-After `dotnet build Notebooks.sln`. Without names four fixed notebooks; with "all" every one of the series. The tool and the two packages go to a folder that is thrown
+Without names four fixed notebooks; with "all" every one of the series. The tool and the two packages go to a folder that is thrown
 away; of the user's package cache only the copies of our own two packages are replaced, since a version that lies there would hide
 the one just built.
 """
@@ -73,8 +73,8 @@ class Interactive(unittest.TestCase):
         run("dotnet", "tool", "install", "--tool-path", cls.folder / "tool", TOOL[0], "--version", TOOL[1])
         feed = cls.folder / "feed"
         for project in ("Sparseland", "Sparseland.Notebooks"):
-            # As the tests have built it (optimised in every configuration).
-            run("dotnet", "pack", support.ROOT / "src" / project, "--no-build", "-c", "Debug", "-v", "q", "-o", feed)
+            # In the configuration of the tests, which have built it (optimised in each): nothing is compiled anew but the extension.
+            run("dotnet", "pack", support.ROOT / "src" / project, "-c", "Debug", "-v", "q", "-o", feed)
             cached = pathlib.Path(cls.environment["NUGET_PACKAGES"]) / project.lower() / "0.1.0"
             shutil.rmtree(cached, ignore_errors=True)
         kernels = cls.folder / "jupyter/kernels"

@@ -30,9 +30,12 @@ internal static class Command
         return (process.ExitCode, await error);
     }
 
-    /// <summary>Starts a command as the leader of a group of processes, as a shell does; Linux only, for the program setsid.</summary>
+    /// <summary>
+    /// Starts a command as the leader of a group of processes, as a shell does, with Ctrl+C doing what it does by default: a shell's background jobs, the tests
+    /// perhaps among them, have it ignored. Linux only, for setsid and env.
+    /// </summary>
     public static Process StartAlone(string folder, params string[] arguments) =>
-        Process.Start(new ProcessStartInfo("setsid", [WorkerProcess.DotnetPath(), "exec", typeof(WorkerProcess).Assembly.Location, .. arguments])
+        Process.Start(new ProcessStartInfo("setsid", ["env", "--default-signal=INT", WorkerProcess.DotnetPath(), "exec", typeof(WorkerProcess).Assembly.Location, .. arguments])
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
