@@ -20,10 +20,10 @@ internal sealed class LibraryCompiler
     public LibraryCompiler(string copy)
     {
         Shell.Run(copy, "dotnet", "build", "src/Sparseland.Kernel", "-v", "q", "-p:EmitCompilerGeneratedFiles=true");
-        if (Shell.Try(copy, out string json, "dotnet", "build", Project, "--no-restore", "--no-dependencies", "-t:Rebuild", "-v", "q",
-            "-p:ProvideCommandLineArgs=true", "-p:SkipCompilerExecution=true", "-getItem:CscCommandLineArgs") != 0)
+        if (Shell.Try(copy, out string json, "dotnet", "build", Project, "--no-restore", "--no-dependencies", "-t:PrepareResources;Compile", "-v", "q",
+            "-p:NonExistentFile=nowhere", "-p:ProvideCommandLineArgs=true", "-p:SkipCompilerExecution=true", "-getItem:CscCommandLineArgs") != 0)
         {
-            throw new InvalidOperationException($"The build does not say how the library is compiled: {json}");
+            throw new InvalidOperationException($"The build does not say how the library is compiled: {json[Math.Max(0, json.Length - 1000)..]}");
         }
 
         string folder = Path.Combine(copy, "src", "Sparseland");
