@@ -11,7 +11,7 @@ using Sparseland.Kernel.Running;
 // A report keeps what was found: a run that was broken off goes on there, and faults that were edited since are tried again.
 string root = NotebookFiles.RepositoryRoot() ?? throw new DirectoryNotFoundException("Run this inside a clone.");
 string? scale = Option("--scale"), report = Option("--report");
-if (scale is not (null or "quick") || args.Length > 1 || args is ["--", ..] or [['-', ..]]) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter].");
+if (scale is not (null or "quick") || args.Length > 1 || args is [['-', ..]]) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter].");
 string filter = args.FirstOrDefault() ?? "";
 var faults = new List<Fault>();
 foreach (string file in Directory.EnumerateFiles(Path.Combine(root, "tests", "Mutations", "faults"), "*.json").Order(StringComparer.Ordinal))
@@ -31,11 +31,9 @@ try
     Console.WriteLine("| notebook | fault | scale | outcome | claims that broke |\n| --- | --- | --- | --- | --- |");
     foreach (Fault fault in faults)
     {
-        if (!known.TryGetValue(fault.Key, out Verdict? verdict) || (verdict.IsSurvivor && verdict.Scale == "quick" && scale is null))
-        {
-            if (verdict is null) (verdict = Try(fault, quick: true)).AppendTo(report);
-            if (verdict.IsSurvivor && scale is null) (verdict = Try(fault, quick: false)).AppendTo(report);
-        }
+        Verdict? verdict = known.GetValueOrDefault(fault.Key);
+        if (verdict is null) (verdict = Try(fault, quick: true)).AppendTo(report);
+        if (verdict is { IsSurvivor: true, Scale: "quick" } && scale is null) (verdict = Try(fault, quick: false)).AppendTo(report);
 
         if (verdict.IsSurvivor) survivors++;
         Console.WriteLine(verdict.Row());

@@ -87,8 +87,8 @@ internal static class RunCommand
                 runs.Add(run);
                 if (request.Target is not null)
                 {
-                    var (written, remark) = NotebookSaver.Save(run, textBefore, request.Target);
-                    rescued |= FolderOf(written) != Path.GetFullPath(request.Target.Folder ?? FolderOf(path));
+                    var (written, remark, elsewhere) = NotebookSaver.Save(run, textBefore, request.Target);
+                    rescued |= elsewhere;
                     if (remark is not null || request.Target.Folder is not null)
                         Console.WriteLine($"    outputs are in {written}{(remark is null ? "" : $": {remark}")}");
                 }
@@ -118,14 +118,12 @@ internal static class RunCommand
         return refused.Count == 0 && !rescued && runs.All(r => r.IsGood) ? Guard.Good : Guard.Bad;
     }
 
-    private static string FolderOf(string path) => Path.GetDirectoryName(Path.GetFullPath(path))!;
-
     /// <summary>Finds out before the work that its results can be kept.</summary>
     private static void CheckPlaces(Request request)
     {
         if (request.Target is { Folder: null })
         {
-            foreach (var folder in request.Paths.Select(FolderOf).Distinct())
+            foreach (var folder in request.Paths.Select(p => Path.GetDirectoryName(Path.GetFullPath(p))!).Distinct())
                 AtomicFile.CheckFolder(folder);
         }
         else if (request.Target is { Folder: { } folder })

@@ -14,8 +14,8 @@ public static class NotebookSaver
     /// <param name="run">The run.</param>
     /// <param name="textBefore">The file's text when the run started.</param>
     /// <param name="target">Where to.</param>
-    /// <returns>The file written, and why it is not the expected one (or null).</returns>
-    public static (string Path, string? Remark) Save(NotebookRun run, string textBefore, SaveTarget target)
+    /// <returns>The file written, why it is not the expected one (or null), and whether it lies in a folder of its own since the expected one did not take it.</returns>
+    public static (string Path, string? Remark, bool Rescued) Save(NotebookRun run, string textBefore, SaveTarget target)
     {
         ArgumentNullException.ThrowIfNull(run);
         ArgumentNullException.ThrowIfNull(textBefore);
@@ -38,14 +38,14 @@ public static class NotebookSaver
         try
         {
             AtomicFile.Write(path, text);
-            return (path, remark);
+            return (path, remark, false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // The folder was writable when the run began. Minutes or hours of work are not thrown away for it.
             var rescue = Path.Combine(Directory.CreateTempSubdirectory("sparseland-").FullName, name + ".ipynb");
             AtomicFile.Write(rescue, text);
-            return (rescue, $"'{path}' could not be written: {e.Message}");
+            return (rescue, $"'{path}' could not be written: {e.Message}", true);
         }
     }
 }

@@ -50,6 +50,19 @@ public class CommandTests
         }
     }
 
+    [Theory]
+    [InlineData("out")]
+    [InlineData("out/")]
+    [InlineData("./out/../out//")]
+    public async Task A_folder_for_outputs_may_be_written_in_any_way(string output)
+    {
+        var path = Notes.Single("1");
+        var folder = Path.GetDirectoryName(path)!;
+        var (code, _, error) = await Command.RunAsync(folder, "run", path, "--output", output);
+        Assert.True(code == 0, error);
+        Assert.True(File.Exists(Path.Combine(folder, "out", Path.GetFileName(path))));
+    }
+
     [Fact]
     public async Task Outputs_and_reading_copies_go_to_folders()
     {

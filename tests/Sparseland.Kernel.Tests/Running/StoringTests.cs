@@ -106,7 +106,8 @@ public class StoringTests
         var before = File.ReadAllText(path);
         var run = new NotebookRun(path, Notebook.Load(path), RunStatus.Passed, null, null, TimeSpan.Zero, 0, [], []);
         File.WriteAllText(path, "the author's new text");
-        var (written, remark) = NotebookSaver.Save(run, before, new SaveTarget(null));
+        var (written, remark, rescued) = NotebookSaver.Save(run, before, new SaveTarget(null));
+        Assert.False(rescued);
         Assert.Equal("the author's new text", File.ReadAllText(path));
         Assert.Equal(before, File.ReadAllText(written));
         Assert.Contains("changed while it ran", remark, StringComparison.Ordinal);
@@ -117,7 +118,8 @@ public class StoringTests
     {
         var path = Notes.Single("1");
         var run = new NotebookRun(path, Notebook.Load(path), RunStatus.Passed, null, null, TimeSpan.Zero, 0, [], []);
-        var (written, remark) = NotebookSaver.Save(run, "", new SaveTarget(Path.Combine(path, "below-a-file")));
+        var (written, remark, rescued) = NotebookSaver.Save(run, "", new SaveTarget(Path.Combine(path, "below-a-file")));
+        Assert.True(rescued);
         Assert.True(File.Exists(written));
         Assert.Contains("could not be written", remark, StringComparison.Ordinal);
     }
