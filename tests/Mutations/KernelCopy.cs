@@ -9,10 +9,11 @@ internal sealed class KernelCopy
 {
     private readonly string copy, folder;
 
-    public KernelCopy(string copy)
+    public KernelCopy(string copy, string name)
     {
         this.copy = copy;
-        folder = Path.Combine(copy, "kernel");
+        folder = Path.Combine(copy, "kernels", name);
+        Directory.CreateDirectory(Path.Combine(copy, "kernels"));
         Shell.Run(copy, "cp", "-al", "src/Sparseland.Kernel/bin/Debug/net10.0", folder);
     }
 
@@ -22,7 +23,7 @@ internal sealed class KernelCopy
     /// <summary>Runs a notebook: what ended it early, or nothing, and its claims.</summary>
     public (string Ended, IReadOnlyList<Claim> Claims) Run(string path, bool quick)
     {
-        string report = Path.Combine(copy, "report.ipynb.folder"), executed = Path.Combine(report, Path.GetFileName(path));
+        string report = Path.Combine(copy, "executed"), executed = Path.Combine(report, Path.GetFileName(path));
         if (Directory.Exists(report)) Directory.Delete(report, recursive: true);
         string[] run = ["run", path, "--output", report, .. quick ? ["--scale", "quick"] : Array.Empty<string>()];
         int exit = Shell.Try(copy, out string ran, ["dotnet", Path.Combine(folder, "Sparseland.Kernel.dll"), .. run]);

@@ -19,7 +19,7 @@ internal sealed class LibraryCompiler
     /// <exception cref="InvalidOperationException">The copy does not build.</exception>
     public LibraryCompiler(string copy)
     {
-        Shell.Run(copy, "dotnet", "build", "src/Sparseland.Kernel", "-v", "q", "-p:EmitCompilerGeneratedFiles=true");
+        Shell.Run(copy, "dotnet", "build", "src/Sparseland.Kernel", "-v", "q", "-p:RunAnalyzers=false", "-p:EmitCompilerGeneratedFiles=true");
         if (Shell.Try(copy, out string json, "dotnet", "build", Project, "--no-restore", "--no-dependencies", "-t:PrepareResources;Compile", "-v", "q",
             "-p:NonExistentFile=nowhere", "-p:ProvideCommandLineArgs=true", "-p:SkipCompilerExecution=true", "-getItem:CscCommandLineArgs") != 0)
         {

@@ -26,23 +26,44 @@ try
 {
     Shell.Run(root, "git", "clone", "--quiet", "--shared", root, copy);
     var compiler = new LibraryCompiler(copy);
-    var kernel = new KernelCopy(copy);
+    KernelCopy whole = new(copy, "whole"), one = new(copy, "one"), two = new(copy, "two");
     var alone = new Dictionary<(string, bool), IReadOnlyList<Claim>>();      // per notebook and scale, what it claims without a fault
     Console.WriteLine("| notebook | fault | scale | outcome | claims that broke |\n| --- | --- | --- | --- | --- |");
+
+    // While one library is tried the next is compiled.
+    Fault[] open = [.. faults.Where(fault => !known.TryGetValue(fault.Key, out Verdict? verdict) || (scale is null && verdict is { IsSurvivor: true, Scale: "quick" }))];
+    Task<string?> next = Compiled(0);
+    int at = 0;
     foreach (Fault fault in faults)
     {
-        Verdict? verdict = known.GetValueOrDefault(fault.Key);
-        if (verdict is null) (verdict = Try(fault, quick: true)).AppendTo(report);
-        if (verdict is { IsSurvivor: true, Scale: "quick" } && scale is null) (verdict = Try(fault, quick: false)).AppendTo(report);
-
+        Verdict verdict = at < open.Length && open[at] == fault ? Tried() : known[fault.Key];
         if (verdict.IsSurvivor) survivors++;
         Console.WriteLine(verdict.Row());
+
+        Verdict Tried()
+        {
+            KernelCopy kernel = KernelOf(at);
+            string? error = next.GetAwaiter().GetResult();
+            next = Compiled(++at);
+            Verdict? found = known.GetValueOrDefault(fault.Key);
+            if (found is null) (found = Try(fault, kernel, error, quick: true)).AppendTo(report);
+            if (found is { IsSurvivor: true, Scale: "quick" } && scale is null) (found = Try(fault, kernel, error, quick: false)).AppendTo(report);
+            return found;
+        }
     }
 
-    Verdict Try(Fault fault, bool quick)
+    KernelCopy KernelOf(int index) => index % 2 == 0 ? one : two;
+
+    Task<string?> Compiled(int index) => index >= open.Length ? Task.FromResult<string?>(null) : Task.Run(() =>
     {
-        string path = Path.Combine(copy, fault.File), name = quick ? "quick" : "lesson";
-        if (compiler.Emit(path, fault.Apply(File.ReadAllText(path)), kernel.Library) is { } error) return new(fault.Notebook, fault.Name, fault.Key, name, $"{Verdict.NotCompiled}: {error}", []);
+        string path = Path.Combine(copy, open[index].File);
+        return compiler.Emit(path, open[index].Apply(File.ReadAllText(path)), KernelOf(index).Library);
+    });
+
+    Verdict Try(Fault fault, KernelCopy kernel, string? error, bool quick)
+    {
+        string name = quick ? "quick" : "lesson";
+        if (error is not null) return new(fault.Notebook, fault.Name, fault.Key, name, $"{Verdict.NotCompiled}: {error}", []);
         (string ended, IReadOnlyList<Claim> now) = kernel.Run(fault.Notebook, quick);
         if (ended.Length > 0) return new(fault.Notebook, fault.Name, fault.Key, name, ended, []);
         string[] broken = Broken(quick ? Alone(fault, quick) : StoredClaims.Of(Notebook.Load(Path.Combine(root, fault.Notebook))), now);
@@ -56,9 +77,7 @@ try
     IReadOnlyList<Claim> Alone(Fault fault, bool quick)
     {
         if (alone.TryGetValue((fault.Notebook, quick), out IReadOnlyList<Claim>? claims)) return claims;
-        string path = Path.Combine(copy, fault.File);
-        if (compiler.Emit(path, File.ReadAllText(path), kernel.Library) is { } error) throw new InvalidOperationException($"The library without a fault does not compile: {error}");
-        (string ended, claims) = kernel.Run(fault.Notebook, quick);
+        (string ended, claims) = whole.Run(fault.Notebook, quick);
         if (ended.Length > 0) throw new InvalidOperationException($"{fault.Notebook} without a fault {ended}.");
         return alone[(fault.Notebook, quick)] = claims;
     }

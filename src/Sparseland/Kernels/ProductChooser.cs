@@ -36,13 +36,27 @@ public sealed record ProductRule(int MostVectors, double LeastDensity, ProductKe
 /// <summary>Which way to multiply weights of some density by some vectors: one table, from measurements of matrices that are read from memory.</summary>
 public static class ProductChooser
 {
-    /// <summary>The table: the first line with enough vectors and no more density than there is.</summary>
-    public static IReadOnlyList<ProductRule> Table { get; } =
-    [
-        new(3, 0.85, ProductKernel.Dense), new(3, 0.35, ProductKernel.Bitmap), new(3, 0, ProductKernel.Csr),
-        new(8, 0.6, ProductKernel.Dense), new(8, 0.4, ProductKernel.BitmapTiles), new(8, 0, ProductKernel.Csr),
-        new(int.MaxValue, 0.3, ProductKernel.Dense), new(int.MaxValue, 0, ProductKernel.Csr),
-    ];
+    /// <summary>
+    /// The table of this machine: the first line with enough vectors and no more density than there is. With AVX-512 the values of a bitmap are
+    /// spread by one instruction; without it they are spread one by one, and no format beats compressed rows.
+    /// </summary>
+    public static IReadOnlyList<ProductRule> Table { get; } = For(KernelPaths.Widest);
+
+    /// <summary>The table for instructions, whether or not this machine has them.</summary>
+    internal static IReadOnlyList<ProductRule> For(KernelPath path) => path == KernelPath.Vector512
+        ?
+        [
+            new(3, 0.85, ProductKernel.Dense), new(3, 0.35, ProductKernel.Bitmap), new(3, 0, ProductKernel.Csr),
+            new(8, 0.6, ProductKernel.Dense), new(8, 0.4, ProductKernel.BitmapTiles), new(8, 0, ProductKernel.Csr),
+            new(int.MaxValue, 0.3, ProductKernel.Dense), new(int.MaxValue, 0, ProductKernel.Csr),
+        ]
+        :
+        [
+            new(1, 0.5, ProductKernel.Dense), new(1, 0, ProductKernel.Csr),
+            new(16, 0.85, ProductKernel.Dense), new(16, 0, ProductKernel.Csr),
+            new(32, 0.5, ProductKernel.Dense), new(32, 0, ProductKernel.Csr),
+            new(int.MaxValue, 0.3, ProductKernel.Dense), new(int.MaxValue, 0, ProductKernel.Csr),
+        ];
 
     /// <summary>The way for a product.</summary>
     /// <param name="density">Share of weights that are stored, from 0 to 1.</param>
@@ -52,8 +66,11 @@ public static class ProductChooser
     {
         if (density is not (>= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(density), density, "density is from 0 to 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(vectors);
-        return Table.First(rule => vectors <= rule.MostVectors && density >= rule.LeastDensity).Kernel;
+        return Choose(Table, density, vectors);
     }
+
+    internal static ProductKernel Choose(IReadOnlyList<ProductRule> table, double density, int vectors) =>
+        table.First(rule => vectors <= rule.MostVectors && density >= rule.LeastDensity).Kernel;
 
     /// <summary>A way by its name, so that one can be forced: dense, csr, csc, sell, bitmap, bitmap_tiles, tiled_csl.</summary>
     /// <param name="name">The name of a format.</param>

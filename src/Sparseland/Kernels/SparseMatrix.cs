@@ -21,7 +21,6 @@ public abstract unsafe class SparseMatrix
     private const int MostChunks = 256;
     private const int Strip = 16;
     private const int MostPanel = 8 * Strip;
-    private const int FewVectors = 3;
 
     private protected SparseMatrix(int rows, int columns)
     {
@@ -59,6 +58,9 @@ public abstract unsafe class SparseMatrix
 
     /// <summary>Numbers that <see cref="Prepare"/> makes of x.</summary>
     private protected virtual int ScratchLength => 0;
+
+    // Up to so many vectors go one by one; without AVX-512 a panel of four costs no more than two vectors.
+    private int FewVectors => KernelPaths.Widest != KernelPath.Vector512 && Width(2) < Strip ? 1 : 3;
 
     /// <summary>y = W x.</summary>
     /// <param name="x">[columns].</param>

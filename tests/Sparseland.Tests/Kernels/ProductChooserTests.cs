@@ -10,15 +10,19 @@ public class ProductChooserTests
     public void Every_density_and_batch_has_a_way_and_every_way_gives_the_product()
     {
         using var scope = NewDisposeScope();
-        foreach (int vectors in new[] { 1, 3, 4, 8, 9, 64, int.MaxValue })
+        foreach (KernelPath path in Enum.GetValues<KernelPath>())
+        foreach (int vectors in new[] { 1, 2, 3, 4, 8, 9, 16, 17, 33, 64, int.MaxValue })
         {
-            ProductKernel[] ways = [.. Enumerable.Range(0, 101).Select(i => ProductChooser.Choose(i / 100.0, vectors))];
+            ProductKernel[] ways = [.. Enumerable.Range(0, 101).Select(i => ProductChooser.Choose(ProductChooser.For(path), i / 100.0, vectors))];
+            if (path != KernelPath.Vector512) Assert.All(ways, way => Assert.True(way is ProductKernel.Csr or ProductKernel.Dense));
             Assert.Equal(ProductKernel.Dense, ways[^1]);
             Assert.Equal(ProductKernel.Csr, ways[0]);
 
             // Once dense, dense with more weights.
             Assert.Equal(ways.Count(way => way == ProductKernel.Dense), ways.SkipWhile(way => way != ProductKernel.Dense).Count());
         }
+
+        Assert.Equal(ProductChooser.For(KernelPaths.Widest), ProductChooser.Table);
 
         Tensor W = SparseFormatTests.Coarse(40, 70, 0.4, 3);
         foreach (Tensor X in new[] { SparseFormatTests.Coarse(6, 70, 1, 4), SparseFormatTests.Coarse(1, 70, 1, 5)[0], zeros(0, 70) })
