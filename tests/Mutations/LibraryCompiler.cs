@@ -33,7 +33,8 @@ internal sealed class LibraryCompiler
         trees = arguments.SourceFiles.Select(file => Path.GetFullPath(file.Path, folder)).Concat(Directory.EnumerateFiles(Path.Combine(folder, "obj"), "*.g.cs", SearchOption.AllDirectories).Where(Generated))
             .AsParallel().AsOrdered().Select(path => Parse(path, File.ReadAllText(path), options)).ToDictionary(tree => tree.FilePath);
         whole = CSharpCompilation.Create("Sparseland", trees.Values, arguments.MetadataReferences.Select(reference => MetadataReference.CreateFromFile(reference.Reference)),
-            arguments.CompilationOptions.WithGeneralDiagnosticOption(ReportDiagnostic.Default));
+            // What may be null is asked at every build; here the analysis would be a good part of the time.
+            arguments.CompilationOptions.WithGeneralDiagnosticOption(ReportDiagnostic.Default).WithNullableContextOptions(NullableContextOptions.Disable));
     }
 
     /// <summary>Writes the library with one file's text in place of its own: null, or the first error.</summary>

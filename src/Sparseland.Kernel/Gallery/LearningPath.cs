@@ -11,9 +11,9 @@ public sealed record LearningPath(string Key, string Title, string Needs, string
     /// <summary>All paths of the series, without their notebooks.</summary>
     internal static IReadOnlyList<LearningPath> Known { get; } =
     [
-        new("signals", "Signals", "linear algebra and a little probability", "recover a sparse signal, learn a dictionary, say how sure the answer is", []),
+        new("signals", "Signals", "linear algebra and a little probability, for one step also what a small network is", "recover a sparse signal, learn a dictionary, say how sure the answer is", []),
         new("models", "Looking inside models", "what a transformer is", "find features in a model, see what its attention reads, search by what a vector says", []),
-        new("efficiency", "Efficient models", "how a network is trained", "prune, train sparse, compress and cache, and know when it is faster on your machine", []),
+        new("efficiency", "Efficient models", "how a network is trained and what attention is", "prune, train sparse, compress and cache, and know when it is faster on your machine", []),
     ];
 
     /// <summary>Seconds that its notebooks ran, together.</summary>

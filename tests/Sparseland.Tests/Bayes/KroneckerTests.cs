@@ -226,7 +226,7 @@ public class KroneckerTests
     public void A_learned_noise_settles_or_the_status_says_that_it_did_not(KroneckerUpdate update)
     {
         int settled = 0;
-        for (int seed = 0; seed < 4; seed++)
+        for (int seed = 0; seed < 2; seed++)
         {
             using KroneckerProblem problem = KroneckerProblem.Draw([8, 8, 8], [7, 7, 8], 2, 15, 30 + seed);
             foreach (int iterations in new[] { 3, 400 })
@@ -261,7 +261,7 @@ public class KroneckerTests
             }
         }
 
-        Assert.InRange(settled, 2, 4);
+        Assert.InRange(settled, 1, 2);
     }
 
     [Fact]

@@ -29,7 +29,7 @@ public class ForgottenResultTests
         Assert.Contains(results, result => !result.IsAlive);
     }
 
-    // The working set is that of the whole process: beside other tests it would grow by theirs. A thousand that were kept would be 4 GB; the collector lets some gather first, more
+    // The working set is that of the whole process: beside other tests it would grow by theirs. Six hundred that were kept would be 2.4 GB; the collector lets some gather first, more
     // where the process is small.
     [Fact]
     public void Factors_that_nobody_disposes_are_collected_for_their_size()
@@ -38,14 +38,14 @@ public class ForgottenResultTests
         Tensor phi = CodingData.Random(500, 2000, 1).to(ScalarType.Float32), y = CodingData.Random(500, 1, 2).view(-1);
         var process = System.Diagnostics.Process.GetCurrentProcess();
         long before = process.WorkingSet64;
-        for (int i = 0; i < 1_000; i++)
+        for (int i = 0; i < 600; i++)
         {
             LeastSquares fit = LeastSquares.FromPhi(phi, y);
             if (i % 100 == 0) Cosamp.Solve(fit, 3, new() { MaxIterations = 2 });
         }
 
         process.Refresh();
-        Assert.InRange(process.WorkingSet64 - before, long.MinValue, 2L << 30);
+        Assert.InRange(process.WorkingSet64 - before, long.MinValue, 3L << 29);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
