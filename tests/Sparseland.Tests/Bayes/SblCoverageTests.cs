@@ -16,8 +16,8 @@ public class SblCoverageTests(ITestOutputHelper log)
     [InlineData(0.04)]
     public void Intervals_hold_with_a_learned_noise(double variance)
     {
-        foreach ((string name, int problems, Func<Tensor, Tensor, SblResult> solve) in new (string, int, Func<Tensor, Tensor, SblResult>)[]
-            { ("fast", 100, (a, b) => FastSbl.Recover(a, b)), ("EM", 30, (a, b) => EmSbl.Recover(a, b)) })
+        foreach ((string name, int problems, int refusals, Func<Tensor, Tensor, SblResult> solve) in new (string, int, int, Func<Tensor, Tensor, SblResult>)[]
+            { ("fast", 100, 5, (a, b) => FastSbl.Recover(a, b)), ("EM", 30, 2, (a, b) => EmSbl.Recover(a, b)) })
         {
             int inside = 0, all = 0, refused = 0, zerosInside = 0, zeros = 0, converged = 0;
             var noises = new List<double>();
@@ -48,7 +48,7 @@ public class SblCoverageTests(ITestOutputHelper log)
             log.WriteLine($"{name}, variance {variance}: non-zeros {inside / (double)all:P1} of {all}, zeros {zerosInside / (double)zeros:P1}, {refused} refused, {converged} converged, "
                 + $"noise over truth {sorted[5] / variance:G3} {sorted[sorted.Length / 2] / variance:G3} {sorted[^6] / variance:G3}");
             Assert.True(inside >= 0.85 * all, $"{name}: {inside} of {all}");
-            Assert.True(refused <= 0.05 * problems, $"{refused} of {problems} problems were not identified");
+            Assert.True(refused <= refusals, $"{refused} of {problems} problems were not identified");
             Assert.InRange(sorted[sorted.Length / 2] / variance, 0.7, 1.5);
         }
     }
