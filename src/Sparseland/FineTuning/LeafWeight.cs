@@ -52,7 +52,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
     }
 
     /// <summary>The entries of a tensor of the weight's shape at the places of p.</summary>
-    public Tensor Gather(Tensor full) => full.reshape(-1).index_select(0, _places);
+    public Tensor Gather(Tensor full) => full.reshape(-1).index_select(0, _places.to(full.device));
 
     public void Dispose() => _places.Dispose();
 
@@ -76,7 +76,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             using DisposeScope scope = NewDisposeScope();
-            return [grad_output.reshape(-1).index_select(0, ctx.get_saved_variables()[0]).MoveToOuterDisposeScope(), null!, null!];
+            return [grad_output.reshape(-1).index_select(0, ctx.get_saved_variables()[0].to(grad_output.device)).MoveToOuterDisposeScope(), null!, null!];
         }
     }
 }
