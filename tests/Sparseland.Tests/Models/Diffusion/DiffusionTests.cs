@@ -70,6 +70,17 @@ public class DiffusionTests
         Assert.False(batches.At(3).Input.eq(batches.At(4).Input).all().item<bool>());
     }
 
+    /// <summary>On the device without numbers, where one tensor that stays on the CPU is an error as on any other.</summary>
+    [Fact]
+    public void It_predicts_on_the_device_it_was_moved_to()
+    {
+        using var scope = NewDisposeScope();
+        using var predictor = new NoisePredictor(6, 1, width: 8, timeWidth: 4);
+        predictor.to(DeviceType.META);
+        Tensor noise = predictor.Predict(zeros([2, 6], device: META), [0, 5]);
+        Assert.Equal((DeviceType.META, 2, 6), (noise.device_type, noise.shape[0], noise.shape[1]));
+    }
+
     [Fact]
     public void Its_layers_may_be_replaced()
     {
