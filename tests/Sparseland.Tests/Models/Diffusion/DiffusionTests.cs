@@ -1,6 +1,7 @@
 using Sparseland.Models;
 using Sparseland.Models.Diffusion;
 using Sparseland.Training;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -76,6 +77,7 @@ public class DiffusionTests
     {
         using var scope = NewDisposeScope();
         using var predictor = new NoisePredictor(6, 1, width: 8, timeWidth: 4);
+        Assert.ThrowsAny<Exception>(() => zeros([2, 1], device: META).mul(ones(3)));
         predictor.to(DeviceType.META);
         Tensor noise = predictor.Predict(zeros([2, 6], device: META), [0, 5]);
         Assert.Equal((DeviceType.META, 2, 6), (noise.device_type, noise.shape[0], noise.shape[1]));

@@ -214,7 +214,7 @@ public sealed class IsoFlopTests : IDisposable
     {
         Assert.Contains("4 weights", Assert.Throws<ArgumentException>(() => new SparseParallel(0.9).SizeFor(2, 2)).Message, StringComparison.Ordinal);
         Assert.Contains("3 inputs and 1 outputs", Assert.Throws<ArgumentException>(() => new SparseDoped(0.9).SizeFor(3, 1)).Message, StringComparison.Ordinal);
-        Assert.Equal(10, new SparseParallel(0.9).SizeFor(5, 1).Active);
+        Assert.Equal(10, new SparseParallel(0.9).SizeFor(6, 1).Active);
         Assert.Throws<ArgumentOutOfRangeException>(() => new SparseWide(0.5).WidthOf(0));
         Assert.Throws<ArgumentOutOfRangeException>(() => new SparseWide(0.5).WidthOf(-3));
     }
