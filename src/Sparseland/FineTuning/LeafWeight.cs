@@ -25,7 +25,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
     public Tensor Effective(Tensor raw, Tensor mask)
     {
         Write(raw);
-        return Scatter.apply(Values, _places, raw);
+        return Scatter.apply(Values, _places.to(raw.device), raw);
     }
 
     /// <summary>Writes p into the weight.</summary>
@@ -76,7 +76,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             using DisposeScope scope = NewDisposeScope();
-            return [grad_output.reshape(-1).index_select(0, ctx.get_saved_variables()[0].to(grad_output.device)).MoveToOuterDisposeScope(), null!, null!];
+            return [grad_output.reshape(-1).index_select(0, ctx.get_saved_variables()[0]).MoveToOuterDisposeScope(), null!, null!];
         }
     }
 }
