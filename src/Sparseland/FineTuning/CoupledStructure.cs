@@ -124,7 +124,7 @@ public sealed class CoupledStructure
         {
             if (part.Values() is not { } values) continue;
             long[] places = [.. (part.PerHead ? heads : units).SelectMany(unit => Enumerable.Range(0, part.Width).Select(i => (long)(unit * part.Width) + i))];
-            values.copy_(values.index_select(part.Dimension, tensor(places)));
+            values.copy_(values.index_select(part.Dimension, tensor(places, device: values.device)));
         }
     }
 

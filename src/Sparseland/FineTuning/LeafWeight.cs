@@ -25,7 +25,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
     public Tensor Effective(Tensor raw, Tensor mask)
     {
         Write(raw);
-        return Scatter.apply(Values, _places, raw);
+        return Scatter.apply(Values, _places.to(raw.device), raw);
     }
 
     /// <summary>Writes p into the weight.</summary>
@@ -52,7 +52,7 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
     }
 
     /// <summary>The entries of a tensor of the weight's shape at the places of p.</summary>
-    public Tensor Gather(Tensor full) => full.reshape(-1).index_select(0, _places);
+    public Tensor Gather(Tensor full) => full.reshape(-1).index_select(0, _places.to(full.device));
 
     public void Dispose() => _places.Dispose();
 

@@ -124,6 +124,23 @@ public sealed record PeftConfig
             if (Field(name) is { } v && !(v.ValueKind is JsonValueKind.Array && v.GetArrayLength() == 0)) throw new InvalidDataException($"The adapter has {name}, which is not known here.");
         }
 
+        // The others begin with factors that are taken out of the base weights, so that their update belongs to a base that is not the model's.
+        if (Field("init_lora_weights") is { } start)
+        {
+            string how = start.ValueKind switch
+            {
+                JsonValueKind.String => start.GetString()!,
+                JsonValueKind.True or JsonValueKind.False => "",
+                _ => throw Wrong("init_lora_weights", start, "true, false or a name"),
+            };
+            if (how is not ("" or "gaussian" or "orthogonal" or "eva"))
+            {
+                throw new InvalidDataException(
+                    $"The adapter's init_lora_weights is '{how}', which changes the base weights that it was trained on (PiSSA, OLoRA, LoftQ and their like); on the model's own weights all its layers would be wrong. " +
+                    "Convert it to a plain LoRA adapter first, which has init_lora_weights true.");
+            }
+        }
+
         JsonElement? targets = Field("target_modules");
         var config = new PeftConfig
         {

@@ -70,7 +70,7 @@ public static class SaraTraining
 
         Phase(0, change > 0 ? change : steps);
         if (change > 0 && delta.Narrow(delta.Threshold!.Value) > 0) Phase(change, steps);
-        return new(new(history, seconds), selected, delta.Count, rate, penalty.Empty);
+        return new(new(history, seconds), selected, delta.Count, rate, penalty.Empty) { Warning = delta.Warning };
     }
 
     /// <summary>Adds lambda (U V^T) * M of one matrix to the gradient of its p.</summary>

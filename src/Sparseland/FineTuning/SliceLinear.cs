@@ -16,8 +16,9 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Parameter weight, delta;
     private readonly Parameter? bias;
     private readonly Tensor index;
-    private readonly int[] _indices;
-    private readonly bool _contiguous;
+    private readonly string _name;
+    private int[] _indices;
+    private bool _contiguous;
 
     /// <summary>A layer in place of a linear one.</summary>
     /// <param name="layer">It keeps its parameters, whose memory is used here too.</param>
@@ -31,6 +32,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(layer);
         ArgumentNullException.ThrowIfNull(indices);
         if (!Enum.IsDefined(side)) throw new ArgumentOutOfRangeException(nameof(side), side, "side is Input or Output.");
+        _name = name;
         (weight, bias, Side) = (LinearOf.Shared(layer.weight), layer.bias is null ? null : LinearOf.Shared(layer.bias), side);
         int length = (int)Weight.shape[side == SliceSide.Input ? 1 : 0];
         _indices = [.. indices.Order()];
@@ -41,7 +43,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
             if (i > 0 && _indices[i] == _indices[i - 1]) throw new ArgumentException($"{name}: index {_indices[i]} stands twice.", nameof(indices));
         }
 
-        _contiguous = _indices[^1] - _indices[0] == _indices.Length - 1;
+        _contiguous = IsContiguous(_indices);
         using IDisposable off = no_grad();
         index = tensor(Array.ConvertAll(_indices, i => (long)i), device: Weight.device).DetachFromDisposeScope();
         delta = LinearOf.Owned(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device));
@@ -64,7 +66,15 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     public SliceSide Side { get; }
 
     /// <summary>S, ascending.</summary>
-    public IReadOnlyList<int> Indices => _indices;
+    /// <exception cref="InvalidDataException">A state was loaded whose indices are none of this layer, or not ascending.</exception>
+    public IReadOnlyList<int> Indices
+    {
+        get
+        {
+            Follow();
+            return _indices;
+        }
+    }
 
     /// <inheritdoc/>
     public long ParameterCount => Weight.numel() + Delta.numel() + (Bias?.numel() ?? 0);
@@ -83,6 +93,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
+        Follow();
         Tensor whole = Weight.detach().clone();
         SliceAdapter.Add(whole, Side, index, Delta);
         return whole.MoveToOuterDisposeScope();
@@ -98,14 +109,39 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     /// <summary>The layer's output.</summary>
     /// <param name="input">[..., in].</param>
     /// <returns>[..., out].</returns>
+    /// <exception cref="InvalidDataException">On the CPU: a state was loaded whose indices are none of this layer, or not ascending.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
+
+        // Elsewhere a look at them would stop the device in every pass.
+        if (index.device_type == DeviceType.CPU) Follow();
         using DisposeScope scope = NewDisposeScope();
         Tensor output = nn.functional.linear(input, Weight, Bias);
         if (Side == SliceSide.Input) return output.add(nn.functional.linear(Selected(input), Delta)).MoveToOuterDisposeScope();
         return output.index_add(output.dim() - 1, index, nn.functional.linear(input, Delta), 1).MoveToOuterDisposeScope();
     }
+
+    /// <summary>S is part of the saved state, together with D: where a state with another S was loaded, it is checked and taken over.</summary>
+    private void Follow()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long[] now = index.cpu().data<long>().ToArray();
+        bool same = now.Length == _indices.Length;
+        for (int i = 0; same && i < now.Length; i++) same = now[i] == _indices[i];
+        if (same) return;
+        long length = Weight.shape[Side == SliceSide.Input ? 1 : 0];
+        for (int i = 0; i < now.Length; i++)
+        {
+            if (now[i] < 0 || now[i] >= length) throw new InvalidDataException($"{_name} was loaded with the index {now[i]}; there are {length}, from 0.");
+            if (i > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"{_name} was loaded with the index {now[i]} after {now[i - 1]}; indices must ascend, each once.");
+        }
+
+        _indices = Array.ConvertAll(now, i => (int)i);
+        _contiguous = IsContiguous(_indices);
+    }
+
+    private static bool IsContiguous(int[] indices) => indices[^1] - indices[0] == indices.Length - 1;
 
     /// <summary>x[S], a copy: a view would keep the whole input alive until the backward pass.</summary>
     private Tensor Selected(Tensor input) =>

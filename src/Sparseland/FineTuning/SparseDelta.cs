@@ -62,6 +62,9 @@ public sealed class SparseDelta : IDisposable
     /// <summary>Names of the weights with trained entries at the beginning, in the order of the network.</summary>
     public IReadOnlyList<string> Names => [.. _layers.Select(l => l.Name)];
 
+    /// <summary>What the selection found that is to be known (<see cref="SaraChoice.Warning"/>); null for nothing.</summary>
+    public string? Warning { get; private init; }
+
     /// <summary>Entries that are trained now.</summary>
     public long Count => _layers.Sum(l => (long)l.Rule.Places.Count);
 
@@ -82,7 +85,7 @@ public sealed class SparseDelta : IDisposable
     {
         ArgumentNullException.ThrowIfNull(selection);
         using SaraChoice choice = selection.Of(model);
-        return new(model, choice.Masks, choice.Threshold);
+        return new(model, choice.Masks, choice.Threshold) { Warning = choice.Warning };
     }
 
     /// <summary>Trains the entries of given masks: random ones, large ones, those of another method.</summary>
@@ -126,7 +129,7 @@ public sealed class SparseDelta : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor update = zeros_like(layer.Weight.detach());
-        Tensor places = tensor(layer.Selected);
+        Tensor places = tensor(layer.Selected, device: update.device);
         update.view(-1).index_copy_(0, places, WeightOf(name).view(-1).index_select(0, places).sub(layer.Base));
         return update.MoveToOuterDisposeScope();
     }
@@ -175,7 +178,7 @@ public sealed class SparseDelta : IDisposable
                 LeafWeight before = layer.Rule;
                 before.Write(layer.Weight);
                 long[] still = before.Values.detach().abs().to(ScalarType.Float64).lt(threshold).nonzero().view(-1).data<long>().ToArray();
-                Tensor kept = before.Values.detach().index_select(0, tensor(still));
+                Tensor kept = before.Values.detach().index_select(0, tensor(still, device: before.Values.device));
                 layer.Rule = new(new Parameter(kept.DetachFromDisposeScope()), [.. still.Select(i => before.Places[(int)i])]);
                 nn.Module<Tensor, Tensor> old = layer.Slot.Module, next = layer.Before;
                 if (still.Length > 0)
@@ -205,7 +208,7 @@ public sealed class SparseDelta : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using SparseAdapterFile file = new("sara", AdapterMeaning.Replacing,
         [
-            .. _layers.Select(l => new SparseUpdate(l.Name, l.Weight.shape, UpdateForm.Entries, l.Selected, WeightOf(l.Name).view(-1).index_select(0, tensor(l.Selected)), l.BaseHash)),
+            .. _layers.Select(l => new SparseUpdate(l.Name, l.Weight.shape, UpdateForm.Entries, l.Selected, WeightOf(l.Name).view(-1).index_select(0, tensor(l.Selected, device: l.Weight.device)), l.BaseHash)),
         ]);
         file.Save(path);
     }

@@ -39,7 +39,7 @@ public sealed class DenseSparseFactors : IDisposable
 
     /// <summary>Factors that were made elsewhere; they are copied.</summary>
     /// <param name="shape">Sizes.</param>
-    /// <param name="basis">D [K, r, b], Float32 or Float64.</param>
+    /// <param name="basis">D [K, r, b], Float32, Float64 or a half type, which becomes Float32.</param>
     /// <param name="indices">Atoms [K, out, s], of a whole type, of a row all different.</param>
     /// <param name="values">Coefficients [K, out, s], of the type of the basis.</param>
     /// <exception cref="ArgumentException">A shape or type does not fit, an index is outside or repeated, or a number is not finite.</exception>
@@ -52,8 +52,8 @@ public sealed class DenseSparseFactors : IDisposable
         CheckSize(basis, [shape.Blocks, shape.Atoms, shape.Block], nameof(basis));
         CheckSize(indices, [shape.Blocks, shape.Outputs, shape.NonZeros], nameof(indices));
         CheckSize(values, [shape.Blocks, shape.Outputs, shape.NonZeros], nameof(values));
-        if (basis.dtype is not (ScalarType.Float32 or ScalarType.Float64) || values.dtype != basis.dtype)
-            throw new ArgumentException($"basis is {basis.dtype} and values are {values.dtype}; both must be Float32 or both Float64.", nameof(values));
+        if (basis.dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.Float16 or ScalarType.BFloat16) || values.dtype != basis.dtype)
+            throw new ArgumentException($"basis is {basis.dtype} and values are {values.dtype}; both must be of one floating type.", nameof(values));
         if (indices.dtype is not (ScalarType.Byte or ScalarType.Int16 or ScalarType.Int32 or ScalarType.Int64)) throw new ArgumentException($"indices are {indices.dtype}; they must be whole numbers.", nameof(indices));
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
@@ -65,7 +65,8 @@ public sealed class DenseSparseFactors : IDisposable
         (Tensor sorted, Tensor order) = indices.detach().cpu().to(ScalarType.Int64).sort(2);
         if (sorted.lt(0).any().item<bool>() || sorted.ge(shape.Atoms).any().item<bool>()) throw new ArgumentException($"An index is outside 0 to {shape.Atoms - 1}, the atoms of a basis.", nameof(indices));
         if (shape.NonZeros > 1 && sorted.diff(dim: 2).eq(0).any().item<bool>()) throw new ArgumentException("A row takes an atom twice in one block; its indices must be all different.", nameof(indices));
-        return new(shape, basis.detach().cpu().clone(), sorted.contiguous(), values.detach().cpu().gather(2, order).contiguous(), []);
+        ScalarType type = basis.dtype is ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        return new(shape, basis.detach().cpu().to(type, copy: true), sorted.contiguous(), values.detach().cpu().gather(2, order).to(type).contiguous(), []);
     }
 
     /// <summary>What = S D [out, in]; the caller disposes it.</summary>

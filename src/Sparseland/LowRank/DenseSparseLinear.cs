@@ -1,5 +1,6 @@
 using Sparseland.Models;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -10,13 +11,18 @@ namespace Sparseland.LowRank;
 /// A linear layer of dense-sparse factors (DSFormer, Chand et al. 2023): y = sum over blocks of S_k (D_k x_k) + b, S_k with s coefficients a row. Trained as it is, the atoms of each row stay and bases and coefficients move: the
 /// paper's "conventional" training. <see cref="StraightThroughFactorizer"/> lets the atoms move too.
 /// </summary>
+/// <remarks>The atoms are part of the saved state: coefficients mean nothing without them. A state that is loaded brings its own, which are checked when the layer is next used.</remarks>
 public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
     private readonly Parameter basis, values;
     private readonly Parameter? bias;
-    private readonly Tensor _indices, _order;
-    private readonly FixedSupportLinear.Places _places;
+    private readonly Tensor indices;
+
+    // What the factored product needs of the atoms, and the atoms that it was made of.
+    private Tensor _order = null!;
+    private FixedSupportLinear.Places _places = null!;
+    private long[] _followed = [];
 
     /// <summary>A layer of given factors.</summary>
     /// <param name="factors">Bases, atoms and coefficients; copied.</param>
@@ -35,13 +41,12 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         using DisposeScope scope = NewDisposeScope();
         (basis, values) = (LinearOf.Owned(factors.Basis.clone()), LinearOf.Owned(factors.Values.clone()));
         this.bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
-        _indices = factors.Indices.clone().DetachFromDisposeScope();
-        Support support = SupportOf(Shape, _indices);
-        _places = new(support, support.Transpose(out int[] order));
-        _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
+        indices = factors.Indices.clone().DetachFromDisposeScope();
+        Follow();
         register_parameter("basis", basis);
         register_parameter("values", values);
         if (this.bias is not null) register_parameter("bias", this.bias);
+        register_buffer("indices", indices);
     }
 
     /// <summary>Sizes.</summary>
@@ -56,10 +61,10 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     /// <summary>b [out]; null for none.</summary>
     public Parameter? Bias => bias;
 
-    /// <summary>Atoms [K, out, s], Int64, ascending in each row. They belong to the layer and never change.</summary>
-    public Tensor Indices => _indices;
+    /// <summary>Atoms [K, out, s], Int64, ascending in each row. They belong to the layer and change only where a state is loaded.</summary>
+    public Tensor Indices => indices;
 
-    /// <summary>How products are computed; may be changed at any time.</summary>
+    /// <summary>How products are computed; may be changed at any time. A layer of a half type always forms its weight.</summary>
     public ForwardMode Mode { get; set; }
 
     /// <summary>Bases, coefficients and bias; indices are no numbers that are trained (<see cref="DenseSparseShape.Bits"/> counts them).</summary>
@@ -68,7 +73,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     /// <summary>Multiply-adds of the factored form, r in + out K s.</summary>
     public long MacsPerToken => Shape.MacsPerToken;
 
-    /// <summary>A dense layer factored (<see cref="DenseSparse.Factorize"/>), with its bias.</summary>
+    /// <summary>A dense layer factored (<see cref="DenseSparse.Factorize"/>), with its bias; in Float32 where the layer is of a half type.</summary>
     /// <param name="linear">The layer; it stays as it is.</param>
     /// <param name="shape">Sizes, those of its weight.</param>
     /// <param name="options">Sweeps, rule, seed; null for the defaults of the record.</param>
@@ -79,22 +84,32 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     {
         ArgumentNullException.ThrowIfNull(linear);
         using DenseSparseFactors factors = DenseSparse.Factorize(linear.weight!, shape, options, name: name, cancel: cancel);
-        return new(factors, linear.bias);
+        return Of(factors, linear.bias);
+    }
+
+    /// <summary>A layer of given factors with a bias of any type.</summary>
+    internal static DenseSparseLinear Of(DenseSparseFactors factors, Tensor? bias)
+    {
+        using IDisposable off = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return new(factors, bias is null || bias.dtype == factors.Basis.dtype ? bias : bias.detach().to(factors.Basis.dtype));
     }
 
     /// <summary>sum over blocks of S_k (D_k x_k) + b.</summary>
     /// <param name="input">[..., in], of the layer's type, on the CPU.</param>
     /// <returns>[..., out], with gradients for the input and the parameters.</returns>
     /// <exception cref="ArgumentException">Another width, type or device.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose indices are no atoms, or not ascending in a row.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != Shape.Inputs) throw new ArgumentException($"input must be [..., {Shape.Inputs}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         if (input.dtype != values.dtype || input.device_type != DeviceType.CPU) throw new ArgumentException($"input is {input.dtype} on {input.device_type}; it must be {values.dtype} on the CPU.", nameof(input));
+        Follow();
         using DisposeScope scope = NewDisposeScope();
         long tokens = 1;
         foreach (long length in input.shape[..^1]) tokens *= length;
-        if (!IsFactored(tokens)) return nn.functional.linear(input, DenseSparse.Form(Shape, basis, _indices, values), bias).MoveToOuterDisposeScope();
+        if (!IsFactored(tokens)) return nn.functional.linear(input, DenseSparse.Form(Shape, basis, indices, values), bias).MoveToOuterDisposeScope();
 
         // All coefficients are one sparse matrix [out, K r], whose rows hold a block's atoms after another's.
         Tensor blocks = input.reshape(tokens, Shape.Blocks, Shape.Block).transpose(0, 1);
@@ -105,22 +120,23 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
 
     /// <summary>Whether W is left unformed for so many tokens.</summary>
     /// <param name="tokens">Tokens of a batch.</param>
-    public bool IsFactored(long tokens) => Mode switch
+    public bool IsFactored(long tokens) => values.dtype is ScalarType.Float32 or ScalarType.Float64 && Mode switch
     {
         ForwardMode.Factored => true,
         ForwardMode.FormWeight => false,
         _ => tokens * (Shape.BasisCount + (LowRankSparseLinear.SparseCost * Shape.CoefficientCount)) < (tokens + Shape.Atoms) * FlopAccount.Dense(Shape.Outputs, Shape.Inputs),
     };
 
-    /// <summary>The factors as they are now; dispose them.</summary>
-    public DenseSparseFactors Factors() => DenseSparseFactors.Of(Shape, basis, _indices, values);
+    /// <summary>The factors as they are now, in Float32 where the layer is of a half type; dispose them.</summary>
+    public DenseSparseFactors Factors() => DenseSparseFactors.Of(Shape, basis, indices, values);
 
     /// <inheritdoc/>
     public Tensor EffectiveWeight()
     {
+        Follow();
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        return DenseSparse.Form(Shape, basis, _indices, values).MoveToOuterDisposeScope();
+        return DenseSparse.Form(Shape, basis, indices, values).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
@@ -138,11 +154,31 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     {
         if (disposing)
         {
-            _indices.Dispose();
+            indices.Dispose();
             _order.Dispose();
         }
 
         base.Dispose(disposing);
+    }
+
+    /// <summary>Makes what the factored product needs of the atoms; again where a state with others was loaded.</summary>
+    private void Follow()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = indices.cpu().contiguous();
+        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
+        if (now.SequenceEqual(_followed)) return;
+        for (int i = 0; i < now.Length; i++)
+        {
+            if (now[i] < 0 || now[i] >= Shape.Atoms) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]}; there are {Shape.Atoms} atoms, from 0.");
+            if (i % Shape.NonZeros > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]} after {now[i - 1]} in one row; indices must ascend, each once.");
+        }
+
+        Support support = SupportOf(Shape, here);
+        FixedSupportLinear.Places places = new(support, support.Transpose(out int[] order));
+        _order?.Dispose();
+        (_places, _order, _followed) = (places, tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope(), now.ToArray());
+        GC.KeepAlive(here);
     }
 
     private static Support SupportOf(DenseSparseShape shape, Tensor indices)

@@ -14,7 +14,8 @@ namespace Sparseland.LowRank;
 /// </summary>
 /// <remarks>
 /// It does not start as W0 nor as a copy of it of lower rank: gamma and the columns see to that. The signs of the singular vectors are fixed, since with an activation they are part of the function.
-/// C is part of the saved state and loads together with V.
+/// C is part of the saved state and loads together with V. What a state brings must be channels of the layer, rising: the first forward pass on the CPU, <see cref="Channels"/>, <see cref="EffectiveWeight"/> and
+/// <see cref="Merge"/> refuse others.
 /// </remarks>
 public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
@@ -22,6 +23,8 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     private readonly Parameter lora_A, lora_B;
     private readonly Parameter? values, bias;
     private readonly Tensor channels;
+    private readonly string _name;
+    private long[] _checked;
 
     /// <summary>A layer from a dense start.</summary>
     /// <param name="start">W0 and the bias; it stays as it is.</param>
@@ -34,7 +37,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         ArgumentNullException.ThrowIfNull(start);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate(start.weight.shape[1], start.weight.shape[0]);
-        Options = options;
+        (Options, _name) = (options, name ?? "The layer");
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor weight = start.weight.detach(), wide = Decomposition.Wide(weight, nameof(start), name);
@@ -43,6 +46,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         using FactorPair pair = TruncatedSvd.Split(u, s, vt, options.Rank, weight);
         (lora_B, lora_A) = (LinearOf.Owned(pair.B.clone()), LinearOf.Owned(pair.A.clone()));
         int[] chosen = Choose(s, vt, (int)weight.shape[1], options);
+        _checked = Array.ConvertAll(chosen, c => (long)c);
         channels = tensor(chosen, dtype: ScalarType.Int64, device: weight.device).DetachFromDisposeScope();
         values = chosen.Length == 0 ? null : LinearOf.Owned(weight.index_select(1, channels));
         bias = start.bias is null ? null : LinearOf.Owned(start.bias.detach().clone());
@@ -65,7 +69,8 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     public Parameter? Bias => bias;
 
     /// <summary>C, the kept input channels, rising.</summary>
-    public IReadOnlyList<long> Channels => channels.cpu().data<long>().ToArray();
+    /// <exception cref="InvalidDataException">A state was loaded whose channels are none of this layer, or not rising.</exception>
+    public IReadOnlyList<long> Channels => CheckChannels();
 
     /// <inheritdoc/>
     public long ParameterCount => A.numel() + B.numel() + (Values?.numel() ?? 0) + (Bias?.numel() ?? 0);
@@ -77,11 +82,15 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     /// <param name="input">[..., in], of the parameters' type.</param>
     /// <returns>[..., out].</returns>
     /// <exception cref="ArgumentException">Another width or type.</exception>
+    /// <exception cref="InvalidDataException">On the CPU: a state was loaded whose channels are none of this layer, or not rising.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != A.shape[1]) throw new ArgumentException($"input must be [..., {A.shape[1]}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         if (input.dtype != A.dtype) throw new ArgumentException($"input is {input.dtype}; it must be {A.dtype}.", nameof(input));
+
+        // Elsewhere a look at them would stop the device in every pass.
+        if (channels.device_type == DeviceType.CPU) CheckChannels();
         using DisposeScope scope = NewDisposeScope();
         Tensor thin = nn.functional.linear(input, A);
         if (Options.Activation == InnerActivation.Silu) thin = nn.functional.silu(thin);
@@ -96,6 +105,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     {
         if (Options.Activation != InnerActivation.None)
             throw new InvalidOperationException($"A layer with {Options.Activation} between its factors is no linear map: there is no weight that it could be merged into.");
+        CheckChannels();
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor weight = B.mm(A) * Options.Gamma;
@@ -113,6 +123,23 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
 
     /// <inheritdoc/>
     public override string ToString() => $"LowRankChannelLinear([{B.shape[0]}, {A.shape[1]}], rank {A.shape[0]}, {channels.shape[0]} channels, {Options.Activation})";
+
+    /// <summary>C as it is; what a loaded state brought is looked at once.</summary>
+    private long[] CheckChannels()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long[] now = channels.cpu().data<long>().ToArray();
+        if (now.AsSpan().SequenceEqual(_checked)) return now;
+        long kept = Values?.shape[1] ?? 0, inputs = A.shape[1];
+        if (now.Length != kept) throw new InvalidDataException($"{_name} was loaded with {now.Length} channels; it keeps {kept} columns.");
+        for (int i = 0; i < now.Length; i++)
+        {
+            if (now[i] < 0 || now[i] >= inputs) throw new InvalidDataException($"{_name} was loaded with the channel {now[i]}; there are {inputs}, from 0.");
+            if (i > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"{_name} was loaded with the channel {now[i]} after {now[i - 1]}; channels must rise, each once.");
+        }
+
+        return _checked = now;
+    }
 
     private static int[] Choose(Tensor s, Tensor vt, int inputs, LostOptions options)
     {

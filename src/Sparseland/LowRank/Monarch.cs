@@ -68,7 +68,7 @@ public static partial class Monarch
         return W.narrow(0, 0, shape.Outputs).narrow(1, 0, shape.Inputs).contiguous().MoveToOuterDisposeScope();
     }
 
-    /// <summary>The slices of a dense matrix, [K, J, outputs of a group, I]: slice (k, j) holds the inputs of run k and the outputs of group j. Where padded, the edge is zero.</summary>
+    /// <summary>The slices of a dense matrix, [K, J, outputs of a group, I]: slice (k, j) holds the inputs of run k and the outputs of group j. Where padded, the edge is zero. A copy always, also of a single slice.</summary>
     /// <param name="weight">W [out, in].</param>
     /// <param name="shape">The sizes.</param>
     /// <exception cref="ArgumentException">W has another shape.</exception>
@@ -77,7 +77,10 @@ public static partial class Monarch
         CheckWeight(weight, shape);
         using DisposeScope scope = NewDisposeScope();
         Tensor padded = shape.IsPadded ? nn.functional.pad(weight, [0, shape.PaddedInputs - shape.Inputs, 0, shape.PaddedOutputs - shape.Outputs]) : weight;
-        return padded.reshape(shape.OutputBlockSize, shape.OutputBlocks, shape.InputBlocks, shape.InputBlockSize).permute(2, 1, 0, 3).contiguous().MoveToOuterDisposeScope();
+        Tensor slices = padded.reshape(shape.OutputBlockSize, shape.OutputBlocks, shape.InputBlocks, shape.InputBlockSize).permute(2, 1, 0, 3);
+
+        // With one run and one group nothing is turned, and what is contiguous already is no copy: the caller's weight would change with the slices.
+        return (slices.is_contiguous() ? slices.clone() : slices.contiguous()).MoveToOuterDisposeScope();
     }
 
     private static Tensor Rows(Tensor x, int width, int padded)

@@ -38,7 +38,7 @@ public sealed record SstOptions
     /// </summary>
     public bool EnhancedGradient { get; init; } = true;
 
-    /// <summary>Seed of the draws. Default 0.</summary>
+    /// <summary>Seed of the draws. Layers of one network may share it: <see cref="SstOptimizer"/> gives each of them draws of its own. Default 0.</summary>
     public long Seed { get; init; }
 
     /// <summary>Throws when a value is outside its range.</summary>
@@ -67,6 +67,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Parameter? bias;
     private readonly Tensor frozen_U, frozen_V, order, draws;
     private readonly string _name;
+    private int _stream;
 
     /// <summary>The decomposition of a linear layer, which it computes as before.</summary>
     /// <param name="start">The layer; it stays as it is, its bias is copied.</param>
@@ -118,10 +119,10 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     public Parameter? Bias => bias;
 
     /// <summary>Which pairs are trained at present, ascending.</summary>
-    public IReadOnlyList<long> Active => [.. order.data<long>().ToArray().AsSpan(0, Options.Rank)];
+    public IReadOnlyList<long> Active => [.. order.cpu().data<long>().ToArray().AsSpan(0, Options.Rank)];
 
     /// <summary>Draws made, the first one included.</summary>
-    public long Draws => draws.data<long>()[0];
+    public long Draws => draws.item<long>();
 
     /// <summary>Numbers held, m (out + in + 1) and the bias: for a square layer twice those of W.</summary>
     public long ParameterCount => (s.numel() * (active_U.shape[0] + active_V.shape[0] + 1)) + (bias?.numel() ?? 0);
@@ -198,6 +199,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>Decomposes U diag(s) V^T anew, which makes the vectors orthogonal again and leaves the function as it is, and draws.</summary>
+    /// <remarks>The method has moments of s kept at a new draw and names no other rule for a decomposition: they stay in their places, though the values, sorted again, may now be other pairs' there.</remarks>
     /// <param name="optimizer">Forgets the moments of the active vectors; those of s stay. Null, the default, for none.</param>
     /// <exception cref="ArgumentException">The weight is not finite (the layer is named), or the optimizer does not step this layer.</exception>
     public void Redecompose(IOptimizer? optimizer = null)
@@ -206,7 +208,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         using DisposeScope scope = NewDisposeScope();
         (Tensor u, Tensor singular, Tensor vt) = Decomposition.Svd(Decomposition.Wide(EffectiveWeight(), "W", _name), "W", _name);
         s.copy_(singular);
-        Place(u.to(s.dtype), vt.t().to(s.dtype), singular);
+        Place(u.to(s.dtype).to(s.device), vt.t().to(s.dtype).to(s.device), singular);
         Forget(optimizer);
     }
 
@@ -224,7 +226,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         double Of(Tensor vectors)
         {
             Tensor wide = vectors.to(ScalarType.Float64);
-            return (wide.t().mm(wide) - eye(wide.shape[1], dtype: ScalarType.Float64)).abs().max().item<double>();
+            return (wide.t().mm(wide) - eye(wide.shape[1], dtype: ScalarType.Float64, device: wide.device)).abs().max().item<double>();
         }
 
         return Math.Max(Of(U()), Of(V()));
@@ -243,6 +245,14 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     {
         using Tensor weight = EffectiveWeight();
         return LinearOf.Weight(weight, bias);
+    }
+
+    /// <summary>Which of the layers of a network that share this seed it is: the first has the seed's own draws, each other one others. A layer that has been drawn once only, at its start, is drawn anew.</summary>
+    internal void DrawAs(int stream)
+    {
+        if (stream == _stream) return;
+        _stream = stream;
+        if (Draws == 1) Resample();
     }
 
     /// <inheritdoc/>
@@ -279,7 +289,8 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         else
         {
             // The r smallest of E_i / p_i, E_i exponential, are a draw one after another without replacement.
-            var random = new SeededRandom(Options.Seed, 7_000_003 + draw);
+            long seed = _stream == 0 ? Options.Seed : unchecked((long)SeededRandom.Mix((ulong)Options.Seed ^ ((ulong)_stream << 32)));
+            var random = new SeededRandom(seed, 7_000_003 + draw);
             double[] chances = Probabilities([.. values.Select(v => Math.Max(0, v))], Options.Sampling);
             keys = [.. chances.Select(p => -Math.Log(1 - random.NextDouble()) / Math.Max(p, 1e-300))];
         }

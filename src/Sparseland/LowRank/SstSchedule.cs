@@ -36,6 +36,10 @@ public sealed record SstSchedule
 /// Sparse spectral training (SST, Zhao et al. 2025): an optimizer that keeps the vectors of a network's <see cref="SpectralLinear"/> layers at unit length and their singular values from below zero, draws other pairs every few steps, forgets
 /// the moments of the vectors then (those of s go on), warms the rate up again, and decomposes anew after each round.
 /// </summary>
+/// <remarks>
+/// Where layers share a seed, the first keeps the draws of the seed and each other one gets its own, its first draw too where no other has followed it: otherwise layers of one shape would train the same pairs
+/// throughout.
+/// </remarks>
 public sealed class SstOptimizer : WrappedOptimizer
 {
     private readonly SpectralLinear[] _layers;
@@ -61,6 +65,11 @@ public sealed class SstOptimizer : WrappedOptimizer
         }
 
         _layers = [.. layers.Select(l => l.Layer)];
+        foreach (IGrouping<long, SpectralLinear> alike in _layers.GroupBy(l => l.Options.Seed))
+        {
+            int stream = 0;
+            foreach (SpectralLinear layer in alike) layer.DrawAs(stream++);
+        }
     }
 
     /// <summary>When it draws.</summary>

@@ -236,7 +236,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
         return DenseSparseFactors.Of(Shape, unit, indices, chosen.gather(2, indices));
     }
 
-    /// <summary>The factored layer; W is not part of it. This one cannot be run any more.</summary>
+    /// <summary>The factored layer, in Float32 where this one is of a half type; W is not part of it. This one cannot be run any more.</summary>
     /// <exception cref="InvalidOperationException">It has never been run, or is finished.</exception>
     public DenseSparseLinear Finish()
     {
@@ -244,7 +244,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
         if (!_hasRun) throw new InvalidOperationException($"{_name} has never been run: there is nothing that training has changed. DenseSparseLinear.FromDense factors without training.");
         using DenseSparseFactors factors = Factors();
         _finished = true;
-        return new(factors, _shadow is null ? bias : _shadow.Bias);
+        return DenseSparseLinear.Of(factors, _shadow is null ? bias : _shadow.Bias);
     }
 
     /// <inheritdoc/>

@@ -62,7 +62,7 @@ public sealed record GaLoreOptions
 /// Moments are kept, not rotated, when P changes.
 /// </summary>
 /// <remarks>P is state: a training that is taken up without it would go on in another subspace, and is refused.</remarks>
-public sealed class GaLoreOptimizer : IOptimizer
+public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
 {
     private readonly Slot[] _slots;
     private readonly AdamWOptimizer? _rest;
@@ -160,19 +160,20 @@ public sealed class GaLoreOptimizer : IOptimizer
     }
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">A gradient is not finite when a projector is due; the matrix is named.</exception>
+    /// <exception cref="ArgumentException">A gradient is not finite, whether a projector is due or not; the parameter is named. Nothing has been stepped.</exception>
     public void Step(double rate)
     {
+        OptimizerState.CheckRate(rate);
         using IDisposable off = no_grad();
         bool due = Count % Options.Gap == 0;
 
-        // Before anything is stepped: a projector cannot be made of NaN, and half a step is none.
-        foreach (Slot slot in _slots)
+        // Before anything is stepped: a projector cannot be made of NaN, between two projectors one entry would spoil its whole row of the projection and with it the moments for good, and half a step is none.
+        foreach ((string name, Parameter parameter) in Parameters)
         {
-            using Tensor? gradient = slot.Parameter.grad;
-            if (gradient is null || !(due || !slot.IsSet)) continue;
-            using Tensor finite = gradient.isfinite().all();
-            if (!finite.item<bool>()) throw new ArgumentException($"The gradient of {slot.Name} is not finite, so it has no singular vectors.", nameof(rate));
+            using Tensor? gradient = parameter.grad;
+            if (gradient is null) continue;
+            using Tensor places = gradient.isfinite(), finite = places.all();
+            if (!finite.item<bool>()) throw new ArgumentException($"The gradient of {name} is not finite at step {Count + 1}; nothing has been stepped.", nameof(rate));
         }
 
         foreach (Slot slot in _slots)
@@ -198,18 +199,8 @@ public sealed class GaLoreOptimizer : IOptimizer
     /// <exception cref="ArgumentException">Something is missing or has another shape, the projectors among it.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        OptimizerState.CheckSince(state, count);
-        OptimizerState.CheckShapes(State, state, count);
-        using (DisposeScope scope = NewDisposeScope())
-        {
-            foreach (Slot slot in _slots)
-            {
-                if (count > 0 && state["first." + slot.Name].count_nonzero().item<long>() > 0 && state["projector." + slot.Name].count_nonzero().item<long>() == 0)
-                    throw new ArgumentException($"The state has moments of {slot.Name}, but its projector is zero: they would be taken up in no subspace.", nameof(state));
-            }
-        }
-
-        _rest?.Load(_rest.State.Keys.ToDictionary(key => key, key => state["rest." + key]), count);
+        Check(state, count);
+        _rest?.Load(OptimizerState.PartOf(_rest, "rest.", state), count);
         OptimizerState.CopyInto(State, state, count);
         long[] since = _since.data<long>().ToArray();
         foreach ((Slot slot, int i) in _slots.Select((s, i) => (s, i)))
@@ -220,6 +211,8 @@ public sealed class GaLoreOptimizer : IOptimizer
 
         Count = count;
     }
+
+    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
 
     /// <summary>Frees moments and projectors; the parameters stay.</summary>
     public void Dispose()
@@ -234,6 +227,20 @@ public sealed class GaLoreOptimizer : IOptimizer
         _since.Dispose();
         _rest?.Dispose();
         _size.Dispose();
+    }
+
+    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckSince(state, count);
+        OptimizerState.CheckShapes(State, state, count);
+        using DisposeScope scope = NewDisposeScope();
+        foreach (Slot slot in _slots)
+        {
+            if (count > 0 && state["first." + slot.Name].count_nonzero().item<long>() > 0 && state["projector." + slot.Name].count_nonzero().item<long>() == 0)
+                throw new ArgumentException($"The state has moments of {slot.Name}, but its projector is zero: they would be taken up in no subspace.", nameof(state));
+        }
+
+        if (_rest is not null) OptimizerState.Check(_rest, OptimizerState.PartOf(_rest, "rest.", state), count);
     }
 
     private static void Project(Slot slot, Tensor G)

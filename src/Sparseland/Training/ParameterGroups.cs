@@ -13,7 +13,7 @@ namespace Sparseland.Training;
 public sealed record ParameterGroup(string Name, IOptimizer Optimizer, double RateFactor = 1);
 
 /// <summary>Several optimizers of disjoint parameters as one: each part of a network has its own rule, its own decay and its own share of the learning rate.</summary>
-public sealed class ParameterGroups : IOptimizer
+public sealed class ParameterGroups : IOptimizer, IStateCheck
 {
     private readonly ParameterGroup[] _groups;
 
@@ -67,23 +67,43 @@ public sealed class ParameterGroups : IOptimizer
     public void Reset(string parameter) => (_groups.FirstOrDefault(g => g.Optimizer.Parameters.Any(p => p.Name == parameter)) ?? throw OptimizerState.Unknown(parameter, Parameters)).Optimizer.Reset(parameter);
 
     /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The rate, alone or times a group's factor, is negative or not finite. No group has been stepped.</exception>
     public void Step(double rate)
     {
+        OptimizerState.CheckRate(rate);
+        foreach (ParameterGroup group in _groups)
+        {
+            if (!double.IsFinite(rate * group.RateFactor)) throw new ArgumentOutOfRangeException(nameof(rate), rate, $"rate times {group.RateFactor}, the factor of {group.Name}, must be finite.");
+        }
+
         foreach (ParameterGroup group in _groups) group.Optimizer.Step(rate * group.RateFactor);
         Count++;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Takes over the moments of all groups, or of none.</summary>
+    /// <param name="state">As <see cref="State"/>.</param>
+    /// <param name="count">Steps done.</param>
+    /// <exception cref="ArgumentException">Something is missing, has another shape, or is refused by a group's rule. Nothing has changed.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        OptimizerState.CheckShapes(State, state, count);
-        foreach (ParameterGroup group in _groups) group.Optimizer.Load(group.Optimizer.State.Keys.ToDictionary(key => key, key => state[$"{group.Name}.{key}"]), count);
+        Check(state, count);
+        foreach (ParameterGroup group in _groups) group.Optimizer.Load(PartOf(group, state), count);
         Count = count;
     }
+
+    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
 
     /// <summary>Frees the optimizers; the parameters stay.</summary>
     public void Dispose()
     {
         foreach (ParameterGroup group in _groups) group.Optimizer.Dispose();
     }
+
+    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckShapes(State, state, count);
+        foreach (ParameterGroup group in _groups) OptimizerState.Check(group.Optimizer, PartOf(group, state), count);
+    }
+
+    private static Dictionary<string, Tensor> PartOf(ParameterGroup group, IReadOnlyDictionary<string, Tensor> state) => OptimizerState.PartOf(group.Optimizer, group.Name + ".", state);
 }

@@ -92,7 +92,6 @@ public sealed class ProximalSgd : IOptimizer
     /// <param name="rate">eta, not negative.</param>
     public void GradientStep(double rate)
     {
-        CheckRate(rate);
         _gradient.Step(rate);
     }
 
@@ -101,7 +100,7 @@ public sealed class ProximalSgd : IOptimizer
     /// <exception cref="DivergenceException">A parameter is not finite; the message names it. Nothing was changed.</exception>
     public void Prox(double rate)
     {
-        CheckRate(rate);
+        OptimizerState.CheckRate(rate);
         using DisposeScope scope = NewDisposeScope();
         foreach ((RegularizedGroups part, double[] scales) in _parts)
         {
@@ -134,11 +133,6 @@ public sealed class ProximalSgd : IOptimizer
 
     /// <summary>Frees the momenta; the network stays.</summary>
     public void Dispose() => _gradient.Dispose();
-
-    private static void CheckRate(double rate)
-    {
-        if (!(rate >= 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(rate), rate, "rate must be finite and not negative.");
-    }
 
     /// <summary>Checks that every parameter has one place; gives those of the free ones.</summary>
     private static (string Name, Parameter Parameter)[] Match((string Name, Parameter Parameter)[] all, IReadOnlyList<RegularizedGroups> parts, IReadOnlyList<string> free)

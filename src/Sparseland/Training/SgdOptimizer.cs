@@ -69,6 +69,7 @@ public sealed class SgdOptimizer : IOptimizer
     /// <inheritdoc/>
     public void Step(double rate)
     {
+        OptimizerState.CheckRate(rate);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Count++;

@@ -39,6 +39,8 @@ public sealed class SkippingOptimizer : WrappedOptimizer
     /// <inheritdoc/>
     public override void Step(double rate)
     {
+        // The rule inside looks at it only where there is a gradient.
+        OptimizerState.CheckRate(rate);
         if (Inner.Parameters.Any(p => HasGradient(p.Parameter))) Inner.Step(rate);
         _count++;
 
@@ -52,11 +54,17 @@ public sealed class SkippingOptimizer : WrappedOptimizer
     /// <inheritdoc/>
     public override void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        OptimizerState.CopyInto(State, state, count);
-        long steps = OptimizerState.InnerSteps(state);
-        if (steps < 0 || steps > count) throw new ArgumentException($"The state has made {steps} steps of {count}.", nameof(state));
+        CheckState(state, count);
         OptimizerState.LoadInner(Inner, state);
         _count = count;
+    }
+
+    private protected override void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckShapes(State, state, count);
+        long steps = OptimizerState.InnerSteps(state);
+        if (steps < 0 || steps > count) throw new ArgumentException($"The state has made {steps} steps of {count}.", nameof(state));
+        OptimizerState.CheckInner(Inner, state);
     }
 
     /// <inheritdoc/>

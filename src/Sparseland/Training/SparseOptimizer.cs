@@ -18,7 +18,7 @@ namespace Sparseland.Training;
 /// published code. In <see cref="UpdateOrder.ReplacesStep"/> the inner rule's own count stays behind by the updates made. Masks that somebody else replaces between two steps are refused at the next
 /// one; <see cref="Adopt"/> takes them over.
 /// </remarks>
-public sealed partial class SparseOptimizer : IOptimizer
+public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
 {
     private readonly IOptimizer _inner;
     private readonly IDropScore? _drop;
@@ -173,6 +173,7 @@ public sealed partial class SparseOptimizer : IOptimizer
     /// <inheritdoc/>
     public void Step(double rate)
     {
+        OptimizerState.CheckRate(rate);
         Checked();
         Prepare();
         long step = Count + 1;
@@ -217,21 +218,11 @@ public sealed partial class SparseOptimizer : IOptimizer
     /// <exception cref="InvalidDataException">A mask of the state is false where a weight of the network is not zero.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        ArgumentNullException.ThrowIfNull(state);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
 
         // Before anything is taken over: a refusal leaves the optimizer as it was.
-        foreach (string name in Masks.Names)
-        {
-            if (!state.TryGetValue("mask." + name, out Tensor? mask) || !mask.shape.SequenceEqual(Masks[name].shape)) continue;
-            foreach ((string own, Parameter parameter) in Sharing(name))
-            {
-                if (parameter.ne(0).logical_and(mask.to(ScalarType.Bool).to(parameter.device).logical_not()).any().item<bool>())
-                    throw new InvalidDataException($"{own} has a value that is not zero where its mask says that it is inactive: masks and weights are not of one moment.");
-            }
-        }
-
+        Check(state, count);
         OptimizerState.CopyInto(State, state, count);
         Masks.Touch();
         OptimizerState.LoadInner(_inner, state);
@@ -243,6 +234,8 @@ public sealed partial class SparseOptimizer : IOptimizer
         Forget();
     }
 
+    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
+
     /// <summary>Frees the inner rule and the fired sets; network and masks stay.</summary>
     public void Dispose()
     {
@@ -252,6 +245,24 @@ public sealed partial class SparseOptimizer : IOptimizer
         _inner.Dispose();
         _steps.Dispose();
         _size.Dispose();
+    }
+
+    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckShapes(State, state, count);
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        foreach (string name in Masks.Names)
+        {
+            Tensor mask = state["mask." + name];
+            foreach ((string own, Parameter parameter) in Sharing(name))
+            {
+                if (parameter.ne(0).logical_and(mask.to(ScalarType.Bool).to(parameter.device).logical_not()).any().item<bool>())
+                    throw new InvalidDataException($"{own} has a value that is not zero where its mask says that it is inactive: masks and weights are not of one moment.");
+            }
+        }
+
+        OptimizerState.CheckInner(_inner, state);
     }
 
     private bool IsDue(long step) => !IsStatic && Options.IsDue(step);

@@ -31,6 +31,18 @@ public class FrechetDistanceTests
         Assert.InRange(FrechetDistance.Of(a[..2], a[2..5]), 0.01, 100);
     }
 
+    [Theory]
+    [InlineData(1e-150)]
+    [InlineData(1e100)]
+    [InlineData(1e150)]
+    public void Features_of_any_size_are_taken(double size)
+    {
+        using var scope = NewDisposeScope();
+        Tensor a = Made(8, (i, j) => ((7 * i * i) + (3 * i * j) + (5 * j)) % 11 / 3.0), b = Made(9, (i, j) => ((5 * i * i) + (2 * i * j) + (3 * j * j) + 1) % 13 / 4.0);
+        Assert.Equal(1.4954643325818093, FrechetDistance.Of(a * size, b * size) / size / size, 1e-9);
+        Assert.Equal(double.PositiveInfinity, FrechetDistance.Of(a * 1e250, b * 1e250));
+    }
+
     [Fact]
     public void Bad_features_are_refused()
     {

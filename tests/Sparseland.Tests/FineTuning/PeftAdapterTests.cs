@@ -165,6 +165,22 @@ public sealed class PeftAdapterTests : IDisposable
         Assert.Throws<InvalidDataException>(() => PeftAdapter.Load(_folder));
     }
 
+    [Theory]
+    [InlineData("\"pissa\"")]
+    [InlineData("\"pissa_niter_16\"")]
+    [InlineData("\"olora\"")]
+    [InlineData("\"loftq\"")]
+    [InlineData("\"corda\"")]
+    [InlineData("3")]
+    public void An_adapter_that_began_by_changing_its_base_is_refused(string how)
+    {
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => PeftConfig.Parse($$"""{ "peft_type": "LORA", "r": 4, "lora_alpha": 4, "init_lora_weights": {{how}} }"""));
+        Assert.Contains("init_lora_weights", error.Message, StringComparison.Ordinal);
+        Assert.Contains(how.Trim('"'), error.Message, StringComparison.Ordinal);
+        foreach (string plain in new[] { "true", "false", "null", "\"gaussian\"", "\"orthogonal\"", "\"eva\"" })
+            Assert.Equal(4, PeftConfig.Parse($$"""{ "peft_type": "LORA", "r": 4, "lora_alpha": 4, "init_lora_weights": {{plain}} }""").Rank);
+    }
+
     [Fact]
     public void Targets_are_ends_of_names_whole_expressions_or_all()
     {

@@ -148,6 +148,20 @@ public sealed class SaraTests : IDisposable
         Assert.InRange(delta.SpectrumOf("conv2.weight").EntropyRank, 1, 6);
     }
 
+    [Theory]
+    [InlineData(0.6)]
+    [InlineData(0.2)]
+    public void The_warning_of_a_selection_reaches_its_training(double share)
+    {
+        using var scope = NewDisposeScope();
+        Sequential network = Network();
+        using var delta = SparseDelta.Attach(network, new SaraSelection { Share = share });
+        Assert.Equal(share > 0.5, delta.Warning is not null);
+        SaraResult result = SaraTraining.Run(network, delta, TuneData.Samples(), Losses.CrossEntropy(network), s_plain with { Training = s_plain.Training with { Steps = 2 } });
+        Assert.Equal(delta.Warning, result.Warning);
+        Assert.Equal(share > 0.5, result.ToString().Contains("hardly sparse", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Selections_say_what_they_select()
     {

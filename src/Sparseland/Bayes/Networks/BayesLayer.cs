@@ -14,6 +14,8 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     /// <summary>Added to the variance of an output before its root is taken: the root has no gradient at 0.</summary>
     public const double VarianceFloor = 1e-8;
 
+    private const double LeastPlainPrior = 1e-15, MostPlainPrior = 1e15;
+
     private readonly Generator _noise = new(1);
 
     /// <summary>Means and biases are copied.</summary>
@@ -82,13 +84,21 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
 
     /// <summary>KL(q || p) of the active weights to N(0, prior^2): the sum of log(prior/sigma) + (sigma^2 + mu^2)/(2 prior^2) - 1/2. What is switched off has left the prior too, and adds 0.</summary>
     /// <param name="prior">Deviation of the prior, positive.</param>
-    /// <returns>One Float64 number with gradients; the caller disposes it.</returns>
+    /// <returns>One Float64 number with gradients, infinite where it is beyond that range; the caller disposes it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The prior is not positive and finite.</exception>
     public Tensor Kl(double prior)
     {
         PosteriorInput.Positive(prior, nameof(prior));
         using DisposeScope scope = NewDisposeScope();
         Tensor sigma = nn.functional.softplus(Rho);
+
+        // In the layer's type the square of such a prior is 0, or the quotient infinite, though the divergence is an ordinary number.
+        if (prior is < LeastPlainPrior or > MostPlainPrior)
+        {
+            Tensor wide = (((sigma.to(ScalarType.Float64) / prior).square() + (Mu.to(ScalarType.Float64) / prior).square()) / 2) - sigma.to(ScalarType.Float64).log() + (Math.Log(prior) - 0.5);
+            return wide.masked_fill(Mask.logical_not(), 0).sum().MoveToOuterDisposeScope();
+        }
+
         Tensor each = ((sigma.square() + Mu.square()) / (2 * prior * prior)) - sigma.log() + (Math.Log(prior) - 0.5);
         return each.masked_fill(Mask.logical_not(), 0).sum(ScalarType.Float64).MoveToOuterDisposeScope();
     }

@@ -35,8 +35,10 @@ public static class FoldedNormal
 
     /// <summary>E|theta| over the deviation of |theta|: a function of |mu|/sigma alone, which rises strictly from sqrt(2/(pi - 2)).</summary>
     /// <param name="mu">Means, finite.</param>
-    /// <param name="sigma">Deviations of the same shape, positive.</param>
-    /// <returns>Float64, of the shape of <paramref name="mu"/>; infinite where sigma is 0.</returns>
+    /// <param name="sigma">Deviations of the same shape, not negative.</param>
+    /// <returns>
+    /// Float64, of the shape of <paramref name="mu"/>; infinite where sigma alone is 0. Where both are, it is the smallest value there is, which it has at mu = 0 for every sigma: of what is surely zero nothing is lost.
+    /// </returns>
     /// <exception cref="ArgumentException">Two shapes, a value that is not finite, a negative deviation.</exception>
     public static Tensor SignalToNoise(Tensor mu, Tensor sigma)
     {
@@ -80,6 +82,7 @@ public static class FoldedNormal
         return 1 - (excess * ((2 * near) + excess));
     }
 
+    /// <summary>|mu|/sigma; 0 for 0/0.</summary>
     private static Tensor Ratio(Tensor mu, Tensor sigma) => (mu.abs() / sigma).nan_to_num(0, double.PositiveInfinity);
 
     private static Tensor Phi(Tensor x) => 0.5 * special.erfc(x / -Math.Sqrt(2));

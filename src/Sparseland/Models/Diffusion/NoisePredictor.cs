@@ -77,7 +77,7 @@ public sealed class NoisePredictor : Module<Tensor, Tensor>, ILinearPlaces
         ArgumentNullException.ThrowIfNull(times);
         if (noisy.dim() != 2 || noisy.shape[0] != times.Count) throw new ArgumentException($"noisy must be [{times.Count}, values], but is [{string.Join(", ", noisy.shape)}].", nameof(noisy));
         using DisposeScope scope = NewDisposeScope();
-        return cat([noisy, tensor((float[])[.. times.Select(t => (float)t)], [times.Count, 1]).to(noisy.dtype)], 1).MoveToOuterDisposeScope();
+        return cat([noisy, tensor((float[])[.. times.Select(t => (float)t)], [times.Count, 1]).to(noisy.dtype).to(noisy.device)], 1).MoveToOuterDisposeScope();
     }
 
     /// <summary>The noise in some samples.</summary>
@@ -88,7 +88,7 @@ public sealed class NoisePredictor : Module<Tensor, Tensor>, ILinearPlaces
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() != 2 || input.shape[1] != Values + 1) throw new ArgumentException($"input must be [n, {Values + 1}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         using DisposeScope scope = NewDisposeScope();
-        Tensor angles = input.narrow(1, Values, 1).mul(_frequencies.to(input.dtype)), time = cat([angles.sin(), angles.cos()], 1);
+        Tensor angles = input.narrow(1, Values, 1).mul(_frequencies.to(input.dtype).to(input.device)), time = cat([angles.sin(), angles.cos()], 1);
         Tensor h = functional.silu(_layers[0].call(cat([input.narrow(1, 0, Values), time], 1)));
         foreach (LinearPlace layer in _layers[1..^1]) h = h + functional.silu(layer.call(cat([h, time], 1)));
         return _layers[^1].call(h).MoveToOuterDisposeScope();

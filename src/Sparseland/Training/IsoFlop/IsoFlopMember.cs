@@ -59,13 +59,15 @@ public abstract record IsoFlopMember
     /// <param name="inputs">Inputs, or channels in; positive.</param>
     /// <param name="outputs">Outputs, or channels out; positive.</param>
     /// <param name="kernelArea">Height times width of a kernel. Default 1.</param>
-    /// <exception cref="ArgumentException">A number is not positive, or the size would be below 1.</exception>
+    /// <exception cref="ArgumentException">A number is not positive, or the size would be below 1: at this sparsity nothing of so small a layer is multiplied.</exception>
     public IsoFlopSize SizeFor(int inputs, int outputs, int kernelArea = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(kernelArea);
-        return Sized(inputs, outputs, kernelArea);
+        IsoFlopSize size = Sized(inputs, outputs, kernelArea);
+        return size.Active >= 1 ? size : throw new ArgumentException(
+            string.Create(CultureInfo.InvariantCulture, $"{this} leaves none of the {size.Dense} weights of a layer of {inputs} inputs and {outputs} outputs; take a lower sparsity or a larger layer."), nameof(outputs));
     }
 
     /// <inheritdoc/>
@@ -93,7 +95,13 @@ public sealed record SparseWide : IsoFlopMember
 
     /// <summary>A width times k, rounded to the nearest.</summary>
     /// <param name="width">Positive.</param>
-    public int WidthOf(int width) => checked((int)Math.Round(Factor * width, MidpointRounding.AwayFromZero));
+    /// <exception cref="ArgumentOutOfRangeException">It is not positive.</exception>
+    /// <exception cref="OverflowException">The wider one is beyond int.</exception>
+    public int WidthOf(int width)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
+        return checked((int)Math.Round(Factor * width, MidpointRounding.AwayFromZero));
+    }
 
     private protected override IsoFlopSize Sized(long inputs, long outputs, long area)
     {

@@ -80,6 +80,17 @@ public sealed class BayesLayerTests : IDisposable
     }
 
     [Theory]
+    [InlineData(1e-25), InlineData(1e-18), InlineData(1e25)]
+    public void The_divergence_to_a_tiny_or_huge_prior_is_its_number(double prior)
+    {
+        BayesLinear layer = Layer([[0.3, -1.2], [0.02, 99]], [[0.5, 0.4], [0.7, 0.1]]);
+        layer.SetMask(tensor(new[] { true, true, true, false }).reshape(2, 2));
+        double expected = new[] { (0.3, 0.5), (-1.2, 0.4), (0.02, 0.7) }
+            .Sum(p => Math.Log(prior / p.Item2) + ((Math.Pow(p.Item2 / prior, 2) + Math.Pow(p.Item1 / prior, 2)) / 2) - 0.5);
+        Assert.Equal(1, layer.Kl(prior).item<double>() / expected, 1e-5);
+    }
+
+    [Theory]
     [InlineData(1e-12), InlineData(6e-4), InlineData(0.0099), InlineData(0.0101), InlineData(0.6), InlineData(29), InlineData(31)]
     public void Softplus_of_rho_is_sigma(double sigma)
     {

@@ -82,6 +82,10 @@ public sealed class RemovalCriterionTests : IDisposable
         Assert.Equal([0.0, 5.0], mean[2..4]);
         Assert.Equal(0, variance[3]);
         Assert.All(mean.Concat(variance), value => Assert.True(double.IsFinite(value)));
+        double[] ratio = FoldedNormal.SignalToNoise(mu, sigma).data<double>().ToArray();
+        Assert.Equal(Math.Sqrt(2 / (Math.PI - 2)), ratio[2], 1e-12);
+        Assert.Equal(double.PositiveInfinity, ratio[3]);
+        Assert.All(ratio, value => Assert.False(double.IsNaN(value)));
         Tensor strided = arange(1, 9, dtype: ScalarType.Float32).reshape(2, 4).t();
         Assert.Equal([4, 2], RemovalCriterion.ExpectedAbs.Of(strided, strided * 0.5).shape);
         Assert.Equal(0, RemovalCriterion.ExpectedAbs.Of(empty(0), empty(0)).numel());

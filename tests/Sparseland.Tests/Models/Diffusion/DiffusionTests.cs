@@ -1,6 +1,7 @@
 using Sparseland.Models;
 using Sparseland.Models.Diffusion;
 using Sparseland.Training;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -68,6 +69,18 @@ public class DiffusionTests
         Assert.InRange(samples.select(1, 0).sign().eq(samples.select(1, 1).sign()).sum().item<long>(), 180, 200);
         Assert.True(batches.At(3).Input.eq(batches.At(3).Input).all().item<bool>());
         Assert.False(batches.At(3).Input.eq(batches.At(4).Input).all().item<bool>());
+    }
+
+    /// <summary>On the device without numbers, where one tensor that stays on the CPU is an error as on any other.</summary>
+    [Fact]
+    public void It_predicts_on_the_device_it_was_moved_to()
+    {
+        using var scope = NewDisposeScope();
+        using var predictor = new NoisePredictor(6, 1, width: 8, timeWidth: 4);
+        Assert.ThrowsAny<Exception>(() => zeros([2, 1], device: META).mul(ones(3)));
+        predictor.to(DeviceType.META);
+        Tensor noise = predictor.Predict(zeros([2, 6], device: META), [0, 5]);
+        Assert.Equal((DeviceType.META, 2, 6), (noise.device_type, noise.shape[0], noise.shape[1]));
     }
 
     [Fact]

@@ -209,6 +209,16 @@ public sealed class IsoFlopTests : IDisposable
         Assert.Throws<OperationCanceledException>(() => IsoFlopTraining.Run(network, zeros(64, 40), zeros(64, dtype: ScalarType.Int64), new() { Epochs = 1, Interval = 1 }, cancel: cancelled.Token));
     }
 
+    [Fact]
+    public void A_layer_too_small_for_its_sparsity_is_refused()
+    {
+        Assert.Contains("4 weights", Assert.Throws<ArgumentException>(() => new SparseParallel(0.9).SizeFor(2, 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("3 inputs and 1 outputs", Assert.Throws<ArgumentException>(() => new SparseDoped(0.9).SizeFor(3, 1)).Message, StringComparison.Ordinal);
+        Assert.Equal(10, new SparseParallel(0.9).SizeFor(6, 1).Active);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new SparseWide(0.5).WidthOf(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new SparseWide(0.5).WidthOf(-3));
+    }
+
     private static IsoFlopMember Member(string name) => name switch
     {
         "wide" => new SparseWide(0.75),
