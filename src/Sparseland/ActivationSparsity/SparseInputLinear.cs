@@ -29,15 +29,16 @@ public sealed record LayerReads(string Layer, int Inputs, int Outputs, long Toke
 /// </summary>
 /// <remarks>
 /// In a model (<see cref="SparseInputs"/>) positions are those of the model's call: they follow its cache, also one that was cut back. By itself, a call of several tokens [batch, tokens, in] begins
-/// sequences and a call of one token goes on with the last. Tokens before <see cref="SparseFrom"/> are dense. The layer borrows W and b from the linear layer, which must live as long.
+/// sequences and a call of one token goes on with the last. Tokens before <see cref="SparseFrom"/> are dense. The layer borrows W and b from the linear layer, which must live as long; it moves that layer when it
+/// is moved itself. Numbers of W that change in place are not seen by tokens that come alone, which read a turned copy.
 /// </remarks>
 public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
 {
     // A module in a field would be taken for a part of this one.
     private readonly Func<Linear> _dense;
     private readonly float[]? _factors;
-    private readonly Tensor? _scale;
-    private Tensor? _turned;
+    private Tensor? _scale, _turned;
+    private nint _turnedFrom;
     private long? _told;
     private long _position, _tokens, _sparse, _kept, _nothing, _needed, _skipped;
 
@@ -62,8 +63,11 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
         if (dropped is not null && (dropped.Inputs, dropped.Outputs) != (Inputs, Outputs))
             throw new ArgumentException($"{name} is [{Outputs}, {Inputs}]; what is to be made of its dropped inputs belongs to a layer [{dropped.Outputs}, {dropped.Inputs}].", nameof(dropped));
         _scale = score.ScaleOf(name, dense.weight)?.DetachFromDisposeScope();
-        if (_scale is null || _scale.dtype != ScalarType.Float32) return;
-        using Tensor plain = _scale.cpu();
+        if (_scale is null) return;
+
+        // Also of a Float64 layer: it may become Float32.
+        using DisposeScope scope = NewDisposeScope();
+        Tensor plain = _scale.to(ScalarType.Float32).cpu();
         _factors = plain.data<float>().ToArray();
     }
 
@@ -100,14 +104,18 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
     /// <summary>W (m x) + b, with what is made of (1 - m) x.</summary>
     /// <param name="input">[..., in]; [batch, tokens, in] where positions count.</param>
     /// <returns>[..., out].</returns>
-    /// <exception cref="ArgumentException">Another width, or a number that is not finite; nothing has been computed.</exception>
+    /// <exception cref="ArgumentException">Another width, type or device than the weight's, or a number that is not finite; nothing has been computed.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != Inputs) throw new ArgumentException($"The input of {Layer} must be [..., {Inputs}], but is [{string.Join(", ", input.shape)}].", nameof(input));
+        Parameter weight = Dense.weight;
+        if (input.dtype != weight.dtype || input.device_type != weight.device_type)
+            throw new ArgumentException($"The input of {Layer} is {input.dtype} on {input.device_type}; its weight is {weight.dtype} on {weight.device_type}.", nameof(input));
         if (input.numel() == 0) return zeros((long[])[.. input.shape[..^1], Outputs], dtype: input.dtype, device: input.device);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
+        Follow(weight);
         long length = input.dim() > 1 ? input.shape[^2] : 1, rows = input.numel() / Inputs;
         if (_told is { } told) (_position, _told) = (told, null);
         else if (length > 1) _position = 0;
@@ -131,6 +139,31 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
         }
 
         base.Dispose(disposing);
+    }
+
+    /// <summary>The linear layer is no part of this one, so nobody else moves it.</summary>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
+    {
+        base._toEpilog(dtype, device, non_blocking);
+        Linear linear = Dense;
+        if (dtype is { } type) linear.to(type, non_blocking);
+        if (device is not null) linear.to(device, non_blocking);
+        Follow(linear.weight);
+    }
+
+    /// <summary>What was made of the weight goes where the weight is: its owner may have moved it.</summary>
+    private void Follow(Tensor weight)
+    {
+        if (_scale is not null && (_scale.dtype != weight.dtype || _scale.device_type != weight.device_type))
+        {
+            Tensor moved = _scale.to(weight).DetachFromDisposeScope();
+            _scale.Dispose();
+            _scale = moved;
+        }
+
+        if (_turned is null || (weight.device_type == DeviceType.CPU && weight.dtype == ScalarType.Float32 && TensorMemory.Identity(weight) == _turnedFrom)) return;
+        _turned.Dispose();
+        _turned = null;
     }
 
     private Tensor Together(Tensor flat, long length, long dense)
@@ -179,7 +212,7 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
     private Tensor Alone(Tensor flat)
     {
         Linear linear = Dense;
-        _turned ??= linear.weight.detach().t().contiguous().DetachFromDisposeScope();
+        (_turned, _turnedFrom) = (_turned ?? linear.weight.detach().t().contiguous().DetachFromDisposeScope(), TensorMemory.Identity(linear.weight));
         Tensor input = flat.contiguous(), output = linear.bias is null ? zeros([1, Outputs], dtype: ScalarType.Float32) : linear.bias.detach().reshape(1, Outputs).clone();
         ReadOnlySpan<float> x = TensorMemory.Read<float>(input);
         float[] scores = new float[Inputs];

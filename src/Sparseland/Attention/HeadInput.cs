@@ -18,6 +18,14 @@ internal static class HeadInput
     /// <summary>The same where there are no values.</summary>
     public static AttentionShape Check(Tensor q, Tensor k, bool causal = false) => Check(q, k, k, causal);
 
+    /// <summary>Refuses another device than the CPU; shapes have been checked, so that keys and values are where queries are.</summary>
+    /// <param name="q">Queries.</param>
+    /// <param name="what">Who refuses, for the message.</param>
+    public static void OnCpu(Tensor q, string what)
+    {
+        if (q.device_type != DeviceType.CPU) throw new ArgumentException($"q is on {q.device_type}; {what} works on the CPU only.", nameof(q));
+    }
+
     /// <summary>Each key and value head as often as query heads share it.</summary>
     public static Tensor Shared(Tensor x, int group) => group == 1 ? x : x.repeat_interleave(group, 1);
 }

@@ -57,7 +57,7 @@ public static class Scatterbrain
     /// <param name="scale">Factor of the scores; null, the default, for 1 / sqrt(headDim).</param>
     /// <param name="cancel">Checked between heads and blocks of rows. Never by default.</param>
     /// <exception cref="ArgumentException">
-    /// Shapes or types do not fit each other, the features or the support; a value is not finite; the features may be negative or estimate no softmax; or the support has later keys in causal mode.
+    /// Shapes or types do not fit each other, the features or the support; a value is not finite; numbers are so large that features or sums overflow; the features may be negative or estimate no softmax; or the support has later keys in causal mode.
     /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static ScatterbrainResult Attend(

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -67,11 +68,11 @@ internal static class SparseSoftmax
         public Tensor? LogSumExp { get; set; }
     }
 
-    private sealed class Function : autograd.SingleTensorFunction<Function>
+    private sealed class Function : GuardedFunction<Function>
     {
         public override string Name => nameof(SparseAttention);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor q, Tensor k, Tensor v, Plan plan, Sums sums) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Plan)vars[3], (Sums)vars[4]);
             (Tensor output, Tensor logSumExp) = plan.Forward(q.detach(), k.detach(), v.detach());
@@ -81,7 +82,7 @@ internal static class SparseSoftmax
             return output;
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var plan = (Plan)ctx.get_data("plan");

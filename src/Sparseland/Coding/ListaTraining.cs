@@ -64,7 +64,7 @@ public static class ListaTraining
                 Tensor rows = tensor(order[from..Math.Min(samples, from + size)]);
                 Tensor loss = network.call(X.index_select(0, rows)).sub(targets.index_select(0, rows)).square().sum(1).mean();
                 adam.zero_grad();
-                loss.backward();
+                GradientPass.Run(loss);
                 adam.step();
                 sum += loss.to(ScalarType.Float64).item<double>();
             }

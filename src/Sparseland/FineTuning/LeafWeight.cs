@@ -63,17 +63,17 @@ internal sealed class LeafWeight(Parameter values, long[] places) : IWeightRule,
         GC.KeepAlive(Values);
     }
 
-    private sealed class Scatter : autograd.SingleTensorFunction<Scatter>
+    private sealed class Scatter : GuardedFunction<Scatter>
     {
         public override string Name => nameof(LeafWeight);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             ctx.save_for_backward([(Tensor)vars[1]]);
             return ((Tensor)vars[2]).detach();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             using DisposeScope scope = NewDisposeScope();
             return [grad_output.reshape(-1).index_select(0, ctx.get_saved_variables()[0]).MoveToOuterDisposeScope(), null!, null!];

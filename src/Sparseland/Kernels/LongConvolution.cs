@@ -1,9 +1,11 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sparseland.Kernels;
 
 /// <summary>Long convolutions in networks that are trained: <see cref="FftConvolution"/> with gradients for signal, kernels and gates.</summary>
+/// <remarks>Signal and gates must stay as they are between the forward pass and its gradients: changed in place they make <c>backward</c> throw.</remarks>
 public static class LongConvolution
 {
     /// <summary>y = w o ((v o u) * k), causal.</summary>
@@ -38,11 +40,11 @@ public static class LongConvolution
         public (Tensor? Before, Tensor? After) Of(IReadOnlyList<Tensor> gates) => (Before ? gates[0] : null, After ? gates[^1] : null);
     }
 
-    private sealed class Product : autograd.SingleTensorFunction<Product>
+    private sealed class Product : GuardedFunction<Product>
     {
         public override string Name => nameof(LongConvolution);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor signal, Tensor kernel, Gates gates) = ((Tensor)vars[0], (Tensor)vars[1], (Gates)vars[2]);
             Tensor[] others = [.. vars[3..].Cast<Tensor>()];
@@ -54,7 +56,7 @@ public static class LongConvolution
             return FftConvolution.Forward(signal, spectrum, before, after);
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var gates = (Gates)ctx.get_data("gates");

@@ -71,11 +71,12 @@ public sealed class LowRankFactors : IDisposable
     /// <param name="x">[..., in], of the factors' type.</param>
     /// <param name="rank">From 0 to <see cref="Rank"/>; null, the default, for all.</param>
     /// <returns>[..., out].</returns>
-    /// <exception cref="ArgumentException">Another width, or a rank that there is not.</exception>
+    /// <exception cref="ArgumentException">Another width, type or device, or a rank that there is not.</exception>
     public Tensor Apply(Tensor x, int? rank = null)
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.dim() == 0 || x.shape[^1] != Inputs) throw new ArgumentException($"x must be [..., {Inputs}], but is [{string.Join(", ", x.shape)}].", nameof(x));
+        if (x.dtype != Left.dtype || x.device_type != Left.device_type) throw new ArgumentException($"x is {x.dtype} on {x.device_type}; the factors are {Left.dtype} on {Left.device_type}.", nameof(x));
         int r = rank ?? Rank;
         if (r < 0 || r > Rank) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"rank must be from 0 to {Rank}.");
         using DisposeScope scope = NewDisposeScope();

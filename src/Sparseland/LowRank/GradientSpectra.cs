@@ -42,7 +42,7 @@ public sealed record GradientSpectra(
             cancel.ThrowIfCancellationRequested();
             using DisposeScope inner = NewDisposeScope();
             model.zero_grad();
-            loss(batch).backward();
+            GradientPass.Run(loss(batch));
             using IDisposable off = no_grad();
             for (int i = 0; i < layers.Length; i++)
             {

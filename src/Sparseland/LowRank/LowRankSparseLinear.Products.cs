@@ -36,11 +36,11 @@ public sealed partial class LowRankSparseLinear
         }
     }
 
-    private sealed class FormedProduct : autograd.SingleTensorFunction<FormedProduct>
+    private sealed class FormedProduct : GuardedFunction<FormedProduct>
     {
         public override string Name => "LowRankSparseFormed";
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor input, Tensor a, Tensor b, Tensor values, var plan) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Plan)vars[4]);
             using DisposeScope scope = NewDisposeScope();
@@ -49,7 +49,7 @@ public sealed partial class LowRankSparseLinear
             return input.detach().mm(plan.Form(a, b, values).t()).MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var plan = (Plan)ctx.get_data("plan");
@@ -67,11 +67,11 @@ public sealed partial class LowRankSparseLinear
         }
     }
 
-    private sealed class FactoredProduct : autograd.SingleTensorFunction<FactoredProduct>
+    private sealed class FactoredProduct : GuardedFunction<FactoredProduct>
     {
         public override string Name => "LowRankSparseFactored";
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order, var plan) =
                 ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Plan)vars[5]);
@@ -83,7 +83,7 @@ public sealed partial class LowRankSparseLinear
             return sparse.t().contiguous().MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var plan = (Plan)ctx.get_data("plan");

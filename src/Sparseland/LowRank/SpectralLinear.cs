@@ -314,11 +314,11 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         }
     }
 
-    private sealed class SpectralProduct : autograd.SingleTensorFunction<SpectralProduct>
+    private sealed class SpectralProduct : GuardedFunction<SpectralProduct>
     {
         public override string Name => nameof(SpectralProduct);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor input, Tensor u, Tensor v, Tensor s) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3]);
             (Tensor frozenU, Tensor frozenV) = ((Tensor)vars[4], (Tensor)vars[5]);
@@ -331,7 +331,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
             return (P * s.detach()).mm(cat([u.detach(), frozenU], 1).t()).MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             bool enhanced = (bool)ctx.get_data("enhanced");

@@ -1,5 +1,6 @@
 using Sparseland.Kernels;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -13,7 +14,7 @@ namespace Sparseland.Models;
 /// <remarks>
 /// With G = dL/dY: dX = G W by the transposed places, whose values are permuted in O(nnz) and never sorted again; of each stored entry dW[i, j] = sum_t G[t, i] X[t, j]; db = sum_t G[t]. A place that
 /// is not stored has no gradient. Where more than 15 % of the weights are stored <see cref="SparseProduct"/> multiplies dense matrices instead, which is then sooner done; the numbers are the same up to
-/// rounding.
+/// rounding. Values and inputs must stay as they are between the forward pass and its gradients: changed in place they make <c>backward</c> throw.
 /// </remarks>
 public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
 {
@@ -121,11 +122,11 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
     /// <summary>The places of W row by row, and of its transpose.</summary>
     internal sealed record Places(Support Rows, Support Columns);
 
-    private sealed class Product : autograd.SingleTensorFunction<Product>
+    private sealed class Product : GuardedFunction<Product>
     {
         public override string Name => nameof(FixedSupportLinear);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor input, Tensor values, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
             using DisposeScope scope = NewDisposeScope();
@@ -136,7 +137,7 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
             return SparseProduct.Multiply(places.Rows, values.detach(), turned).t().contiguous().MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var places = (Places)ctx.get_data("places");

@@ -30,7 +30,7 @@ internal sealed class RatedSteps : IDisposable
     public void Step(Tensor loss, int step)
     {
         foreach ((Holder holder, _, _) in _sets) holder.zero_grad();
-        loss.backward();
+        GradientPass.Run(loss);
         foreach ((_, AdamWOptimizer optimizer, double rate) in _sets) optimizer.Step(rate * Share(step, _steps));
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -115,11 +116,11 @@ public static class StraightThrough
         _ => where(mask, x, x.mul(factor)),
     };
 
-    private sealed class PrunedWeight : autograd.SingleTensorFunction<PrunedWeight>
+    private sealed class PrunedWeight : GuardedFunction<PrunedWeight>
     {
         public override string Name => nameof(PrunedWeight);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor raw, Tensor mask, double factor) = ((Tensor)vars[0], (Tensor)vars[1], (double)vars[2]);
             ctx.save_for_backward([raw, mask]);
@@ -128,7 +129,7 @@ public static class StraightThrough
             return Scaled(raw.detach(), mask, factor).MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             (double factor, GradientFlow flow, double pull) = ((double, GradientFlow, double))ctx.get_data("factors");

@@ -168,7 +168,7 @@ public sealed class TrainingLoop : IDisposable
         {
             Tensor value = loss(batch);
             if (value.numel() != 1) throw new ArgumentException($"The loss must be one number, but has the shape [{string.Join(", ", value.shape)}].", nameof(loss));
-            (weight == 1 ? value : value.mul(weight)).backward();
+            GradientPass.Run(weight == 1 ? value : value.mul(weight));
             return value.to(ScalarType.Float64).item<double>();
         };
     }

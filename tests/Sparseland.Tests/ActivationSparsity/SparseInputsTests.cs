@@ -1,4 +1,5 @@
 using Sparseland.ActivationSparsity;
+using Sparseland.Kernels;
 using Sparseland.Models;
 using Sparseland.Models.Language;
 using Sparseland.Selection;
@@ -49,6 +50,35 @@ public class SparseInputsTests
         using SparseInputLinear beyond = new(linear, "l", new InputMagnitudeScore(), ActivationBudget.Channels(2), sparseFrom: 100);
         Assert.True(beyond.call(x).allclose(dense, 1e-6, 1e-6));
         Assert.Equal((0, 0), (beyond.Reads.SparseTokens, beyond.Reads.Realised));
+    }
+
+    [Fact]
+    public void A_layer_that_is_moved_scores_and_multiplies_as_one_made_there()
+    {
+        using var scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Linear linear = nn.Linear(12, 7, dtype: ScalarType.Float64);
+
+        // So that the scores choose other inputs than their sizes do.
+        linear.weight!.mul_(arange(1, 13).square());
+        using SparseInputLinear sparse = new(linear, "l", new WeightInformedScore(), ActivationBudget.Channels(4));
+        Tensor x = randn(1, 12);
+        sparse.to(ScalarType.Float32);
+        Assert.Equal(ScalarType.Float32, sparse.Dense.weight.dtype);
+        using SparseInputLinear made = new(linear, "l", new WeightInformedScore(), ActivationBudget.Channels(4));
+        Assert.True(sparse.call(x).allclose(made.call(x), 1e-6, 1e-6));
+        Assert.True(sparse.call(x.expand(3, 12)).allclose(made.call(x.expand(3, 12)), 1e-6, 1e-6));
+
+        // Other weights through another type: the turned copy is made again.
+        sparse.to(ScalarType.Float64);
+        Assert.Throws<ArgumentException>("input", () => sparse.call(x));
+        sparse.Dense.weight!.mul_(-2);
+        sparse.to(ScalarType.Float32);
+        using SparseInputLinear again = new(linear, "l", new WeightInformedScore(), ActivationBudget.Channels(4));
+        Assert.True(sparse.call(x).allclose(again.call(x), 1e-6, 1e-6));
+        Assert.Throws<ArgumentException>("input", () => sparse.call(x.to(ScalarType.Float64)));
+        using LowRankFactors factors = LowRankFactors.From(randn(7, 2), randn(2, 12));
+        Assert.Throws<ArgumentException>("x", () => factors.Apply(x.to(ScalarType.Float64)));
     }
 
     [Fact]

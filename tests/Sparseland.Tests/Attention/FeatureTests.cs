@@ -144,6 +144,63 @@ public class FeatureTests
         Assert.True(output.isfinite().all().item<bool>());
     }
 
+    [Theory]
+    [InlineData(1e-30, 1e-30)]
+    [InlineData(1e-10, 1)]
+    [InlineData(1, 1e-30)]
+    [InlineData(0.1, 0.1)]
+    [InlineData(1, 1)]
+    [InlineData(100, 0.1)]
+    [InlineData(1e3, 1)]
+    [InlineData(3e3, 1)]
+    [InlineData(1e4, 0.01)]
+    [InlineData(1e4, 1e-10)]
+    [InlineData(1e8, 1e-10)]
+    public void Single_precision_is_the_quotient_of_logarithms_at_every_size(double sizeQ, double sizeK)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor q, Tensor k, Tensor v) = Heads(40, batch: 6);
+        (q, k, v) = ((q * sizeQ).to(ScalarType.Float32), (k * sizeK).to(ScalarType.Float32), v.to(ScalarType.Float32));
+        foreach (RandomFeatures map in new RandomFeatures[] { new HyperbolicFeatures(8, 16), new PositiveFeatures(8, 12) })
+        {
+            // log of phi(q) . phi(k) in double precision: no exponential of anything but differences from the largest.
+            Tensor Exponents(Tensor x)
+            {
+                Tensor wide = x.to(ScalarType.Float64) * Math.Pow(8, -0.25), products = nn.functional.linear(wide, map.Directions());
+                return (map is HyperbolicFeatures ? cat([products, -products], -1) : products) - wide.square().sum(-1, keepdim: true) / 2;
+            }
+
+            Tensor logs = (Exponents(q).unsqueeze(3) + Exponents(k).repeat_interleave(2, 1).unsqueeze(2)).logsumexp(-1);
+            Tensor values = v.to(ScalarType.Float64).repeat_interleave(2, 1), later = ones(40, 40, dtype: ScalarType.Bool).triu(1);
+            AssertClose(logs.softmax(-1).matmul(values), LinearAttention.Attend(q, k, v, map).to(ScalarType.Float64), 1e-3);
+            AssertClose(logs.masked_fill(later, double.NegativeInfinity).softmax(-1).matmul(values), LinearAttention.AttendCausal(q, k, v, map).to(ScalarType.Float64), 1e-3);
+        }
+    }
+
+    [Fact]
+    public void Sizes_that_underflow_stay_within_the_values_and_those_that_overflow_are_refused()
+    {
+        using var scope = NewDisposeScope();
+        (Tensor q, Tensor k, Tensor v) = Heads(40);
+        Tensor Single(Tensor x, double by) => (x * by).to(ScalarType.Float32);
+        foreach (double size in new[] { 10.0, 100, 1e4, 1e8, 1e16 })
+        {
+            foreach ((double sizeQ, double sizeK) in new[] { (size, size), (0.1, size) })
+            {
+                Tensor output = LinearAttention.AttendCausal(Single(q, sizeQ), Single(k, sizeK), Single(v, 1), new HyperbolicFeatures(8, 16));
+                Assert.True(output.abs().max().item<float>() <= (1 + 1e-4) * v.abs().max().item<double>(), $"{sizeQ}, {sizeK}");
+            }
+        }
+
+        foreach ((double sizeQ, double sizeK) in new (double, double)[] { (1e20, 1), (1, 1e20), (1e30, 1e30) })
+            Assert.Throws<ArgumentException>("q", () => LinearAttention.AttendCausal(Single(q, sizeQ), Single(k, sizeK), Single(v, 1), new HyperbolicFeatures(8, 16)));
+
+        // Forty values each of which a float holds, and whose sum it does not.
+        Assert.Throws<ArgumentException>("q", () => LinearAttention.Attend(Single(q, 0), Single(k, 0), full_like(Single(v, 1), 2e38f), new HyperbolicFeatures(8, 16)));
+
+        Assert.Throws<ArgumentException>("q", () => LinearAttention.Attend(Single(q, 1e30), Single(k, 1e30), Single(v, 1), new ReluFeatures(8, 16)));
+    }
+
     [Fact]
     public void The_boundary_is_where_the_formula_says()
     {

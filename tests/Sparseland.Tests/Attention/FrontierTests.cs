@@ -166,6 +166,45 @@ public class FrontierTests
         Assert.Throws<ArgumentException>("second", () => FrontierTable.Compare(one, exact.At("a", FrontierMethod.BlockSparse, TaskKind.Retrieval, 64, 0)));
         Assert.Throws<ArgumentException>("second", () => FrontierTable.Compare(one, table.At("a", FrontierMethod.Window, TaskKind.Aggregation, 64, 0.5)));
         Assert.Throws<ArgumentException>("method", () => table.At("a", FrontierMethod.Quest, TaskKind.Retrieval, 64, 0.25));
+        Assert.Contains("twice", Assert.Throws<InvalidOperationException>(() => FrontierTable.Join([table, table]).Pooled()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Reach_is_the_highest_level_that_passes_by_itself_and_points_must_be_of_the_same_texts()
+    {
+        double[] dense = [1, 1, 0.5, 1], low = [0, 0, 0, 0];
+        FrontierRow Row(double nominal, double[] values, double[]? whole = null, string model = "a") =>
+            new(model, FrontierMethod.Quest, TaskKind.Retrieval, 64, nominal, 5, 10, values, whole ?? dense, Sparseland.Evaluation.PairedBootstrap.Compare(values, whole ?? dense, 1, 200));
+        FrontierTable table = new([Row(0.25, dense), Row(0.5, low), Row(0.75, dense), Row(0.9, low)]);
+        Assert.Equal(0.75, Assert.Single(table.Reach()).Sparsity);
+        Assert.Null(Assert.Single(new FrontierTable([Row(0.5, low)]).Reach()).Sparsity);
+        Assert.Empty(new FrontierTable([]).Reach());
+        Assert.Empty(new FrontierTable([]).Pooled().Rows);
+        Assert.Equal(0, FrontierTable.Compare(table.Rows[0], table.Rows[2]).Difference);
+        Assert.Throws<ArgumentException>("second", () => FrontierTable.Compare(table.Rows[0], Row(0.25, dense, [1, 1, 1, 0.5])));
+        Assert.Throws<ArgumentOutOfRangeException>("margin", () => table.Reach(double.NaN));
+        Assert.Throws<ArgumentOutOfRangeException>("margin", () => table.Rows[0].Passes(-0.1));
+        Assert.Throws<ArgumentOutOfRangeException>("resamples", () => table.Pooled(resamples: 3));
+        Assert.Throws<ArgumentException>("rows", () => new FrontierTable([null!]));
+        Assert.Throws<ArgumentException>("tables", () => FrontierTable.Join([table, null!]));
+        Sparseland.Evaluation.PairedBootstrap interval = table.Rows[0].Interval;
+        FrontierRow Made(long cells, long allowed, double[] values, double[] whole) => new("a", FrontierMethod.Quest, TaskKind.Retrieval, 64, 0.5, cells, allowed, values, whole, interval);
+        Assert.Throws<ArgumentException>("Values", () => Made(5, 10, [], []));
+        Assert.Throws<ArgumentException>("Values", () => Made(5, 10, [double.NaN], [1]));
+        Assert.Throws<ArgumentException>("Dense", () => Made(5, 10, [1], [1.5]));
+        Assert.Throws<ArgumentException>("Dense", () => Made(5, 10, [1, 1], [1]));
+        Assert.Throws<ArgumentOutOfRangeException>("Cells", () => Made(11, 10, [1], [1]));
+        Assert.Throws<ArgumentOutOfRangeException>("Allowed", () => Made(0, 0, [1], [1]));
+    }
+
+    [Fact]
+    public void Another_device_is_refused_before_work()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = zeros([1, 2, 48, 8], device: META);
+        Assert.Throws<ArgumentException>("q", () => new PrefillFrontier(FrontierMethod.VerticalSlash, 0.5, 10, s_small).Select(x, x));
+        Assert.Throws<ArgumentException>("q", () => new DecodeFrontier(FrontierMethod.Quest, 0.5, 36, s_small).Select(x, x));
+        Assert.Throws<ArgumentException>("q", () => new DecodeFrontier(FrontierMethod.Quest, 0.5, 36, s_small).Attend(new(0, 1, true), x, x, x));
     }
 
     [Fact]

@@ -409,6 +409,21 @@ public class GraphTests
         Assert.Throws<ArgumentException>("a", () => GraphStep.Gin(x, a.to(ScalarType.Float32)));
         Assert.Throws<ArgumentException>("x", () => GraphStep.Gin(x / 0, a));
         Assert.Throws<ArgumentException>("a", () => GraphStep.Pna(x, -a));
+        Assert.Throws<ArgumentOutOfRangeException>("SelfTerm", () => GraphStep.Gin(x, a, new() { SelfTerm = (SelfTerm)7 }));
+        Assert.Throws<ArgumentOutOfRangeException>("Temperature", () => GraphStep.Gin(x, a, new() { Temperature = double.NaN }));
+        Assert.Throws<ArgumentException>("epsilon", () => GraphStep.Gin(x, a, epsilon: tensor(double.NaN)));
+        Assert.Throws<ArgumentException>("epsilon", () => GraphStep.Gin(x, a, epsilon: ones(2)));
+        Assert.Equal(x.dtype, GraphStep.Gin(x, a, epsilon: ones(1, dtype: x.dtype == ScalarType.Float64 ? ScalarType.Float32 : ScalarType.Float64)).dtype);
+        using GraphAttention gin = new GinAttention(24, 3), pna = new PnaAttention(24, 3);
+        foreach (GraphAttention attention in new[] { gin, pna })
+        {
+            Assert.Throws<ArgumentException>("x", () => attention.Step(ones(1, 6, 23), ones(1, 3, 6, 6)));
+            Assert.Throws<ArgumentException>("a", () => attention.Step(ones(1, 6, 24), ones(1, 2, 6, 6)));
+            Assert.Throws<ArgumentException>("a", () => attention.Step(ones(1, 6, 24), ones(1, 3, 6, 6, dtype: ScalarType.Float64)));
+        }
+
+        Assert.Throws<ArgumentException>("input", () => new HeadMlp(2, 3, 4, 5).call(ones(1, 3, 6, 3)));
+        Assert.Throws<ArgumentException>("input", () => new HeadMlp(2, 3, 4, 5).call(ones(1, 2, 6, 4)));
         Assert.Throws<ArgumentException>("Cut", () => new PnaAttention(24, 3, new() { Cut = new(CutKind.Silu) }));
         Assert.Throws<ArgumentOutOfRangeException>("Aggregators", () => GraphStep.Pna(x, a, new() { Aggregators = 0 }));
         Assert.Throws<ArgumentOutOfRangeException>("Keys", () => new AdjacencyCut(CutKind.TopK) { Keys = 0 }.Apply(a));
@@ -432,6 +447,34 @@ public class GraphTests
         model.Logits(Ids(1, 5, 50), adapter, cache);
         Assert.Throws<ArgumentException>("position", () => model.Logits(Ids(1, 5, 50), adapter, cache));
         Assert.Throws<ArgumentException>("hook", () => model.Logits(Ids(1, 5, 50), adapter, attention: new PatternAttention(c => AttentionPatterns.Window(c.Tokens, 3))));
+    }
+
+    [Fact]
+    public void A_call_that_stops_halfway_leaves_no_graph_behind()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using TinyLM model = Frozen();
+        var adapter = new SparseGinAdapter(model, new() { Hidden = 4 });
+        System.Reflection.FieldInfo field = typeof(SparseGinAdapter).GetField("_graph", System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Instance)!;
+        AttentionGraph Half()
+        {
+            adapter.Begin(0);
+            adapter.Visit(new(0, Activation.AttentionPattern), Softmax(3, 1, 2, 6));
+            return (AttentionGraph)field.GetValue(adapter)!;
+        }
+
+        AttentionGraph first = Half(), second = Half();
+        Assert.True(first.Weights.IsInvalid);
+        Assert.False(second.Weights.IsInvalid);
+
+        // A branch that refuses, and the adapter's own end.
+        Tensor other = ones(1, 5, 24, dtype: ScalarType.Float64);
+        adapter.Visit(new(0, Activation.ResidualBefore), other);
+        Assert.Throws<ArgumentException>(() => adapter.Visit(new(0, Activation.AttentionOutput), other));
+        Assert.True(second.Weights.IsInvalid);
+        AttentionGraph last = Half();
+        adapter.Dispose();
+        Assert.True(last.Weights.IsInvalid);
     }
 
     private static SparseGinAdapter Quiet(SparseGinAdapter adapter)

@@ -320,6 +320,37 @@ public class SeaTests
     }
 
     [Fact]
+    public void A_head_that_wins_no_cell_reads_nothing_and_gives_zeros_also_in_rows_of_fewer_columns_than_cells()
+    {
+        using var scope = NewDisposeScope();
+
+        // The second head is flat, so that the peaks of the first win the one cell of late rows; in early rows most of its softmax lies in cells without a column.
+        Tensor scores = zeros(1, 2, 20, 8);
+        scores.select(3, 7)[0, 0] = 9;
+        AttentionSupport kept = SeaMask.FromCells(scores.softmax(-1), 1);
+        for (int row = 0; row < 20; row++) Assert.True(kept.Heads[0].Row(row).Length + kept.Heads[1].Row(row).Length > 0);
+        Assert.True(Enumerable.Range(0, 20).Any(row => kept.Heads[1].Row(row).Length == 0));
+        (Tensor q, Tensor k, Tensor v) = Draw(3, 1, 2, 2, 20, 8);
+        Tensor output = SparseAttention.Attend(q, k, v, kept, emptyRows: true).Output;
+        Assert.True(output.isfinite().all().item<bool>());
+        for (int row = 0; row < 20; row++)
+        {
+            for (int h = 0; h < 2; h++) Assert.Equal(kept.Heads[h].Row(row).Length == 0, output[0, h, row].eq(0).all().item<bool>());
+        }
+    }
+
+    [Fact]
+    public void Another_device_is_refused_before_work()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = zeros([1, 4, 20, 8], device: META);
+        using SeaEstimator estimator = new(4, 8, new() { Cells = 8, MaxTokens = 20 });
+        Assert.Contains("CPU", Assert.Throws<ArgumentException>("q", () => new SeaAttention([estimator]).Attend(new(0, 1, Causal: true), x, x, x)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>("q", () => SeaTraining.Block(estimator, x, x, x, Short()));
+        Assert.Throws<ArgumentException>("q", () => SeaTraining.Loss(estimator, x, x, x));
+    }
+
+    [Fact]
     public void Bad_input_is_named()
     {
         using var scope = NewDisposeScope();

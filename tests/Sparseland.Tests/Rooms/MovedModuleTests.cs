@@ -1,4 +1,5 @@
 using System.Reflection;
+using Sparseland.ActivationSparsity;
 using Sparseland.Attention.Estimation;
 using Sparseland.Attention.Graphs;
 using Sparseland.Attention.Routing;
@@ -30,7 +31,7 @@ public class MovedModuleTests
 {
     // Float32 on the CPU by what they compute from (packed matrices, spans), wrappers of a network's own parameters, or internal.
     private static readonly Type[] Fixed =
-        [typeof(SparseLinear), typeof(Sparseland.ActivationSparsity.SparseInputLinear), typeof(Sparseland.Recommendation.LightGcn), typeof(MaskedLinear),
+        [typeof(SparseLinear), typeof(Sparseland.Recommendation.LightGcn), typeof(MaskedLinear),
             typeof(Sparseland.Retrieval.Learned.FrozenTermHead), typeof(Sparseland.Retrieval.Learned.VocabularyHead),
             typeof(HyenaBlock), typeof(NoisePredictor), typeof(DenseSparseLinear), typeof(StraightThroughFactorizer)];
 
@@ -75,6 +76,7 @@ public class MovedModuleTests
         ["effective weight"] = () => (new EffectiveWeight(nn.Linear(8, 8), new MaskedWeight(new NofMPattern(2, 4))), [4, 8]),
         ["doped"] = () => (new DopedLinear(8, 8, 2), [4, 8]),
         ["bayes"] = () => (new BayesLinear(nn.Linear(8, 8)), [4, 8]),
+        ["sparse inputs"] = () => (new SparseInputLinear(nn.Linear(8, 8), "a", new WeightInformedScore(), ActivationBudget.Channels(3)), [4, 8]),
         ["scored"] = () => (new ScoredLinear(8, 8, new Generator(1)), [4, 8]),
     };
 

@@ -8,7 +8,7 @@ namespace Sparseland.Attention.Estimation;
 /// Attention on estimated columns in the place of a decoder's own (SEA): the estimate names the columns, exact scores are computed there alone, and what lies elsewhere is stood for by the mean of
 /// the values so far. Linear in tokens, and causal.
 /// </summary>
-/// <remarks>The estimate is used for the choice alone, never as weights. The estimators remain the caller's.</remarks>
+/// <remarks>The estimate is used for the choice alone, never as weights. The estimators remain the caller's. On the CPU only: other devices are refused.</remarks>
 public sealed class SeaAttention : IAttentionMethod
 {
     private readonly SeaEstimator?[] _estimators;
@@ -51,12 +51,14 @@ public sealed class SeaAttention : IAttentionMethod
     /// <param name="k">Keys [batch, keyValueHeads, tokens, headDim].</param>
     /// <param name="v">Values [batch, keyValueHeads, tokens, headDim].</param>
     /// <returns>[batch, heads, tokens, headDim]; null in a block without an estimator.</returns>
-    /// <exception cref="ArgumentException">More blocks than estimators, heads that do not fit, an encoder, padding or a cache, or values that are not finite.</exception>
+    /// <exception cref="ArgumentException">More blocks than estimators, heads that do not fit, an encoder, padding or a cache, another device than the CPU, or values that are not finite.</exception>
     public Tensor? Attend(AttentionCall call, Tensor q, Tensor k, Tensor v)
     {
         if (!call.Causal || call.Stands is not null) throw new ArgumentException("These estimates are of causal models without padding.", nameof(call));
         if (call.Layer < 0 || call.Layer >= _estimators.Length) throw new ArgumentException($"Block {call.Layer} has no estimator; there are {_estimators.Length}.", nameof(call));
         if (_estimators[call.Layer] is not { } estimator) return null;
+        AttentionShape.Of(q, k, v, causal: true);
+        HeadInput.OnCpu(q, nameof(SeaAttention));
         using DisposeScope scope = NewDisposeScope();
         using SeaEstimate estimate = estimator.Estimate(q, k, v);
         AttentionSupport support = SeaMask.FromCells(estimate, Columns);

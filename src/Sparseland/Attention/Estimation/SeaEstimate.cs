@@ -37,7 +37,7 @@ public sealed record SeaEstimate : IDisposable
     /// <summary>s1 [batch, heads, tokens]: sigmoid(s1) is the share of the sparse rows, the rest is the running mean of the values.</summary>
     public Tensor Mix { get; }
 
-    /// <summary>The estimated attention over cells: softmax of the scores.</summary>
+    /// <summary>The estimated attention over cells: softmax of the scores. In rows of fewer columns than cells the empty cells take part: what they get stands for no column.</summary>
     /// <returns>[batch, heads, tokens, cells], the caller's to dispose.</returns>
     public Tensor Probabilities() => Scores.softmax(-1);
 

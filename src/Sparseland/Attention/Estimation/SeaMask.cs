@@ -7,7 +7,11 @@ namespace Sparseland.Attention.Estimation;
 /// <summary>
 /// From estimated cells to kept columns (SEA, "grouped top-k" in its causal form): a query's cells of all heads compete for one budget, so that a peaked head takes few and a broad one many.
 /// </summary>
-/// <remarks>A head that wins no cell in a row keeps no column there; its sparse output is then zero. Cells without a column are never chosen (the released code lets them waste budget).</remarks>
+/// <remarks>
+/// A head that wins no cell in a row keeps no column there; its sparse output is then zero. Each row keeps a cell of some head: its budget is at least 1, and its own column is always in one. Cells without a column
+/// are never chosen (the released code lets them waste budget), but they had their share of the softmax: in rows of fewer columns than cells a head's chances fall by what its estimate gives to them.
+/// Chosen on the CPU, wherever the probabilities are.
+/// </remarks>
 public static class SeaMask
 {
     /// <summary>Cells of all heads together that the budget gives to a row: round(H k K / (i + 1)), from 1 to H K. On average k columns a head.</summary>

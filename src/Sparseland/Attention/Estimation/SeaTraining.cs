@@ -106,7 +106,10 @@ public sealed class SeaTrained : IDisposable
 /// Distils the attention of a frozen model into estimators, block by block. Loss of a block: 0.1 KL(true || estimate) + squared difference of both maps + squared difference of the outputs. No
 /// gradient passes through the choice of cells: the estimate learns from the maps, scale and mix from the outputs.
 /// </summary>
-/// <remarks>The true maps are computed once, which is quadratic in the length of a window; steps and the use of the estimators are linear. The paper fine-tunes the whole model beside it; here its weights stay.</remarks>
+/// <remarks>
+/// The true maps are computed once, which is quadratic in the length of a window; steps and the use of the estimators are linear. The paper fine-tunes the whole model beside it; here its weights stay. On the CPU only:
+/// other devices are refused.
+/// </remarks>
 public static class SeaTraining
 {
     /// <summary>Trains an estimator for each block of a model.</summary>
@@ -115,7 +118,7 @@ public static class SeaTraining
     /// <param name="options">Sizes and rates; null, the default, for those of the record.</param>
     /// <param name="progress">Steps done, of all blocks; null, the default, for none.</param>
     /// <param name="cancel">Looked at before each block of the model and in each step. Default none.</param>
-    /// <exception cref="ArgumentException">A value is out of its range, windows longer than the context or the text, or a block that does not exist.</exception>
+    /// <exception cref="ArgumentException">A value is out of its range, windows longer than the context or the text, a block that does not exist, or a model that is not on the CPU.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static SeaTrained Run(LanguageModel model, TokenText text, SeaTrainingOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
@@ -123,6 +126,7 @@ public static class SeaTraining
         ArgumentNullException.ThrowIfNull(text);
         options ??= new();
         options.Validate();
+        if (model.Embeddings.device_type != DeviceType.CPU) throw new ArgumentException($"The model is on {model.Embeddings.device_type}; estimators are trained on the CPU only.", nameof(model));
         int[] blocks = options.Blocks is null ? [.. Enumerable.Range(0, model.Layers)] : [.. options.Blocks.Distinct().Order()];
         if (blocks.Length == 0) throw new ArgumentException("Blocks names no block.", nameof(options));
         foreach (int block in blocks)
@@ -226,7 +230,7 @@ public static class SeaTraining
     /// <param name="progress">Steps done; null, the default, for none.</param>
     /// <param name="cancel">Looked at in each step, before and after the loss. Default none.</param>
     /// <returns>The losses of each step.</returns>
-    /// <exception cref="ArgumentException">Shapes that do not fit the estimator, or an option out of its range.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit the estimator, another device than the CPU, or an option out of its range.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
     public static IReadOnlyList<SeaStep> Block(
         SeaEstimator estimator, Tensor q, Tensor k, Tensor v, SeaTrainingOptions? options = null, double? scale = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -235,6 +239,7 @@ public static class SeaTraining
         options ??= new();
         options.Validate();
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
+        HeadInput.OnCpu(q, nameof(SeaTraining));
         double factor = shape.Scale(scale);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable on = enable_grad();
@@ -260,7 +265,7 @@ public static class SeaTraining
             (Tensor loss, Tensor divergence, Tensor map, Tensor output) = Losses(estimator, q.index_select(0, batch), k.index_select(0, batch), v.index_select(0, batch), targets.At(batch), options.Columns, factor, options.Divergence);
             cancel.ThrowIfCancellationRequested();
             estimator.zero_grad();
-            loss.backward();
+            GradientPass.Run(loss);
             optimizer.Step(options.LearningRate * (1 - ((double)step / options.Steps)));
             using Tensor figures = stack([loss.detach(), divergence.detach(), map.detach(), output.detach()]);
             float[] seen = figures.data<float>().ToArray();
@@ -281,11 +286,12 @@ public static class SeaTraining
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <param name="divergence">Weight of the divergence. Default 0.1.</param>
     /// <returns>The loss; KL(true || estimate) over rows; the mean squared difference of the maps over causal cells; that of the outputs. Scalars.</returns>
-    /// <exception cref="ArgumentException">Shapes that do not fit the estimator, or a number out of its range.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit the estimator, another device than the CPU, or a number out of its range.</exception>
     public static (Tensor Loss, Tensor Divergence, Tensor Map, Tensor Output) Loss(SeaEstimator estimator, Tensor q, Tensor k, Tensor v, int columns = 16, double? scale = null, double divergence = 0.1)
     {
         ArgumentNullException.ThrowIfNull(estimator);
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
+        HeadInput.OnCpu(q, nameof(SeaTraining));
         double factor = shape.Scale(scale);
         new SeaTrainingOptions { Columns = columns, Divergence = divergence }.Validate();
         using DisposeScope scope = NewDisposeScope();

@@ -28,7 +28,7 @@ public sealed class HyperbolicFeatures : RandomFeatures
 
     private protected override (Tensor Values, Tensor LogScale) Mapped(Tensor x, Tensor products, FeatureScale scale)
     {
-        (Tensor values, Tensor log) = Exponential(cat([products, products.neg()], -1).sub(HalfSquare(x)), scale);
+        (Tensor values, Tensor log) = Exponential(cat([products, products.neg()], -1), HalfSquare(x), scale);
         return (values.div(Math.Sqrt(Count)), log);
     }
 }

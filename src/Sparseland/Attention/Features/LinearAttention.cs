@@ -10,7 +10,8 @@ namespace Sparseland.Attention.Features;
 /// </summary>
 /// <remarks>
 /// The largest exponent is taken out of each query's features and, once, of all keys of a head; both cancel in the quotient. A key whose features lie below the largest by more than the type
-/// reaches counts nothing. A row without any weight left gives zeros. Gradients flow.
+/// reaches counts nothing: in Float32 by more than about 87, and from queries whose features lie elsewhere sooner. A row without any weight left gives zeros. What a type cannot hold at all, as the square of a norm of 1e20 in
+/// Float32, is refused. Gradients flow.
 /// </remarks>
 public static class LinearAttention
 {
@@ -23,7 +24,7 @@ public static class LinearAttention
     /// <param name="features">The features of queries and keys.</param>
     /// <param name="scale">Factor of the scores, its root folded into q and k; null, the default, for 1 / sqrt(headDim). Only for features that estimate a softmax.</param>
     /// <returns>[batch, heads, tokens, valueDim].</returns>
-    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, or a value is not finite.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, a value is not finite, or numbers are so large that sums overflow.</exception>
     public static Tensor Attend(Tensor q, Tensor k, Tensor v, IFeatureMap features, double? scale = null) => Attended(q, k, v, features, causal: false, scale);
 
     /// <summary>Each query over the keys up to its own: prefix sums of phi(k) v^T, chunk by chunk.</summary>
@@ -33,7 +34,7 @@ public static class LinearAttention
     /// <param name="features">The features of queries and keys.</param>
     /// <param name="scale">Factor of the scores, its root folded into q and k; null, the default, for 1 / sqrt(headDim). Only for features that estimate a softmax.</param>
     /// <returns>[batch, heads, tokens, valueDim].</returns>
-    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, or a value is not finite.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, a value is not finite, or numbers are so large that sums overflow.</exception>
     public static Tensor AttendCausal(Tensor q, Tensor k, Tensor v, IFeatureMap features, double? scale = null) => Attended(q, k, v, features, causal: true, scale);
 
     private static Tensor Attended(Tensor q, Tensor k, Tensor v, IFeatureMap features, bool causal, double? scale)
@@ -70,7 +71,14 @@ public static class LinearAttention
         Tensor withOne = cat([v, ones_like(v.narrow(3, 0, 1))], 3);
         Tensor sums = causal ? Prefix(phiQ, phiK, withOne) : phiQ.MatMul(phiK.transpose(2, 3).MatMul(withOne));
         long width = v.shape[3];
-        return new(sums.narrow(3, 0, width), sums.narrow(3, width, 1), logQ.add(logK), phiQ, phiK);
+        Tensor log = logQ.add(logK);
+        using (DisposeScope read = NewDisposeScope())
+        {
+            if (!log.detach().isfinite().all().item<bool>() || !sums.detach().isfinite().all().item<bool>())
+                throw new ArgumentException($"Queries, keys or values are so large that their features or sums overflow {q.dtype}.", nameof(q));
+        }
+
+        return new(sums.narrow(3, 0, width), sums.narrow(3, width, 1), log, phiQ, phiK);
     }
 
     /// <summary>sum over j up to i of (a_i . b_j) c_j: what lies in earlier chunks through their sums, the own chunk through its small triangle.</summary>

@@ -25,7 +25,7 @@ public sealed class PositiveFeatures : RandomFeatures
 
     private protected override (Tensor Values, Tensor LogScale) Mapped(Tensor x, Tensor products, FeatureScale scale)
     {
-        (Tensor values, Tensor log) = Exponential(products.sub(HalfSquare(x)), scale);
+        (Tensor values, Tensor log) = Exponential(products, HalfSquare(x), scale);
         return (values.div(Math.Sqrt(Rows)), log);
     }
 }

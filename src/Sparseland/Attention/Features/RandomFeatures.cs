@@ -73,11 +73,15 @@ public abstract class RandomFeatures : IFeatureMap
     /// <summary>norm(x)^2 / 2 [..., tokens, 1].</summary>
     private protected static Tensor HalfSquare(Tensor x) => x.square().sum(-1, keepdim: true).mul(0.5);
 
-    /// <summary>exp(exponents) divided by the exponential of the largest one, of each vector or of all; the largest needs no gradient, since it cancels.</summary>
-    private protected static (Tensor Values, Tensor LogScale) Exponential(Tensor exponents, FeatureScale scale)
+    /// <summary>
+    /// exp(exponents - half) divided by the exponential of the largest one, of each vector or of all; the largest needs no gradient, since it cancels. Half the square of the norm, one number of each vector, is no part
+    /// of a vector's own differences: long vectors would lose them beside it.
+    /// </summary>
+    private protected static (Tensor Values, Tensor LogScale) Exponential(Tensor exponents, Tensor? half, FeatureScale scale)
     {
+        if (half is not null && scale != FeatureScale.PerVector) (exponents, half) = (exponents.sub(half), null);
         Tensor largest = Largest(exponents, scale);
-        return (exponents.sub(largest).exp(), largest);
+        return (exponents.sub(largest).exp(), half is null ? largest : largest.sub(half));
     }
 
     /// <summary>The largest exponent of each vector, of all vectors, or 0.</summary>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Attention.Features;
 
-/// <summary>relu(W x headDim^-1/4) + offset, "generalised attention" (Choromanski et al. 2021): a kernel of its own that estimates no softmax and never overflows.</summary>
+/// <summary>relu(W x headDim^-1/4) + offset, "generalised attention" (Choromanski et al. 2021): a kernel of its own that estimates no softmax and has no exponential.</summary>
 public sealed class ReluFeatures : RandomFeatures
 {
     /// <summary>Draws the directions.</summary>

@@ -28,7 +28,7 @@ public sealed class TrigonometricFeatures : RandomFeatures
 
     private protected override (Tensor Values, Tensor LogScale) Mapped(Tensor x, Tensor products, FeatureScale scale)
     {
-        (Tensor lengths, Tensor log) = Exponential(HalfSquare(x), scale);
+        (Tensor lengths, Tensor log) = Exponential(HalfSquare(x), null, scale);
         return (cat([products.cos(), products.sin()], -1).mul(lengths).div(Math.Sqrt(Rows)), log);
     }
 }

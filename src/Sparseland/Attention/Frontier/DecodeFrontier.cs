@@ -12,13 +12,14 @@ namespace Sparseland.Attention.Frontier;
 /// A decode method at an exact budget, in one pass over a text: the prompt is read exactly, and every later query reads n tokens of its choice and as many as came after the prompt, itself included.
 /// So every method reads the same number of tokens for each query (<see cref="FrontierMethod.AdaSnapKv"/> in the sum over its heads). Quest's last page is cut to what is left.
 /// </summary>
+/// <remarks>On the CPU only: other devices are refused.</remarks>
 /// <param name="method">A method of the decode phase.</param>
 /// <param name="sparsity">Share of the cache that is left out over all later queries, from 0 to below 1.</param>
 /// <param name="prompt">Tokens of the prompt, positive.</param>
 /// <param name="options">Pages and forced tokens; null for the defaults.</param>
 public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int prompt, FrontierOptions? options = null) : IAttentionMethod
 {
-    private readonly FrontierOptions _options = Checked(method, sparsity, prompt, options ?? new());
+    private readonly FrontierOptions _options = FrontierMethods.Checked(method, FrontierPhase.Decode, sparsity, prompt, nameof(prompt), options);
 
     /// <summary>The method.</summary>
     public FrontierMethod Method => method;
@@ -37,6 +38,7 @@ public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int p
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
         if (!call.Causal || shape.Offset != 0) throw new NotSupportedException("Decoding is simulated on whole texts, in a decoder.");
+        HeadInput.OnCpu(q, "a frontier method");
         if (shape.Tokens <= prompt) throw new ArgumentException($"The text of {shape.Tokens} tokens ends within the prompt of {prompt}.", nameof(q));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
@@ -57,11 +59,12 @@ public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int p
     /// <param name="k">Keys [batch, keyValueHeads, tokens, headDim].</param>
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <returns>[batch, heads, tokens - prompt, tokens], Bool.</returns>
-    /// <exception cref="ArgumentException">Shapes that do not fit, or fewer tokens than the method is forced to read.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit, another device than the CPU, or fewer tokens than the method is forced to read.</exception>
     public Tensor Select(Tensor q, Tensor k, double? scale = null)
     {
         AttentionShape shape = AttentionShape.Of(q, k, k, causal: true);
         if (shape.Offset != 0 || shape.Tokens <= prompt) throw new ArgumentException($"q has {shape.Tokens} tokens and k {shape.Keys}; whole texts longer than the prompt of {prompt} are needed.", nameof(q));
+        HeadInput.OnCpu(q, "a frontier method");
         int budget = AttentionBudget.ForDecodeSparsity(method, prompt, shape.Tokens, sparsity, _options), later = shape.Tokens - prompt;
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
@@ -144,15 +147,6 @@ public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int p
         {
             for (int t = 0; t < later; t++) write((head * later) + t, prompt + t, seen.AsSpan(((head * later) + t) * shape.Keys, shape.Keys));
         }, CancellationToken.None);
-    }
-
-    private static FrontierOptions Checked(FrontierMethod method, double sparsity, int prompt, FrontierOptions options)
-    {
-        if (FrontierMethods.PhaseOf(method) != FrontierPhase.Decode) throw new ArgumentException($"{method} is not sparse while tokens are written.", nameof(method));
-        AttentionBudget.CheckSparsity(sparsity);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(prompt);
-        options.Validate();
-        return options;
     }
 
     private delegate void RowWriter(int number, int place, Span<bool> row);

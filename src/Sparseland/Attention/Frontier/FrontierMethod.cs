@@ -56,4 +56,21 @@ public static class FrontierMethods
         FrontierMethod.Window or FrontierMethod.Oracle or FrontierMethod.Quest or FrontierMethod.SnapKv or FrontierMethod.SnapKvBefore or FrontierMethod.AdaSnapKv => FrontierPhase.Decode,
         _ => throw new ArgumentOutOfRangeException(nameof(method), method, "method is none that is known."),
     };
+
+    /// <summary>What a method of either phase is made of, checked.</summary>
+    /// <param name="method">The method.</param>
+    /// <param name="phase">The phase that it must be of.</param>
+    /// <param name="sparsity">From 0 to below 1.</param>
+    /// <param name="tokens">A number of tokens, positive.</param>
+    /// <param name="name">What the caller calls that number.</param>
+    /// <param name="options">Null for the defaults.</param>
+    internal static FrontierOptions Checked(FrontierMethod method, FrontierPhase phase, double sparsity, int tokens, string name, FrontierOptions? options)
+    {
+        if (PhaseOf(method) != phase) throw new ArgumentException($"{method} is not sparse while {(phase == FrontierPhase.Prefill ? "a prompt is read" : "tokens are written")}.", nameof(method));
+        AttentionBudget.CheckSparsity(sparsity);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tokens, name);
+        options ??= new();
+        options.Validate();
+        return options;
+    }
 }

@@ -10,6 +10,7 @@ namespace Sparseland.Attention.Frontier;
 /// The comparison of Nawrot et al. (2025): methods of sparse attention without training at the same budgets, on questions of different kind, while a prompt is read and while tokens are written,
 /// with a paired bootstrap against dense attention.
 /// </summary>
+/// <remarks>On the CPU only: a model on another device is refused.</remarks>
 public static class FrontierStudy
 {
     /// <summary>Fewest texts of a point: below, no interval is narrow enough to say anything.</summary>
@@ -29,7 +30,7 @@ public static class FrontierStudy
     /// <param name="progress">Passes over the texts that are done.</param>
     /// <param name="cancel">Checked between parts of a pass.</param>
     /// <returns>A row for each method, sparsity, length and kind of question.</returns>
-    /// <exception cref="ArgumentException">An empty list, a number out of its range, a budget below what a method is forced to compute, fewer than 20 texts of a point, or texts longer than the context.</exception>
+    /// <exception cref="ArgumentException">An empty list, a number out of its range, a budget below what a method is forced to compute, fewer than 20 texts of a point, texts longer than the context, or a model that is not on the CPU.</exception>
     public static FrontierTable Run(
         LanguageModel model, IReadOnlyList<TaskOptions> tasks, IReadOnlyList<FrontierMethod> methods, IReadOnlyList<double> sparsities, IReadOnlyList<long> seeds, FrontierOptions? options = null, string name = "model",
         IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -110,6 +111,7 @@ public static class FrontierStudy
         Some(methods, nameof(methods));
         Some(sparsities, nameof(sparsities));
         Some(seeds, nameof(seeds));
+        if (model.Embeddings.device_type != DeviceType.CPU) throw new ArgumentException($"The model is on {model.Embeddings.device_type}; a study works on the CPU only.", nameof(model));
         if (model.Vocabulary != TaskSequences.Vocabulary) throw new ArgumentException($"The model has {model.Vocabulary} tokens, the texts {TaskSequences.Vocabulary}.", nameof(model));
         if ((long)options.Sequences * seeds.Count < FewestTexts)
             throw new ArgumentException($"{options.Sequences} texts for each of {seeds.Count} seeds are fewer than {FewestTexts}: no loss could be told from chance.", nameof(options));

@@ -12,13 +12,14 @@ namespace Sparseland.Attention.Frontier;
 /// A prefill method at an exact budget: every head of every sequence computes as many cells as every other method's, to the cell (<see cref="FrontierMethod.FlexPrefill"/>, whose budgets differ from head to head,
 /// in the sum over the heads of a call). The last line or block is cut to what is left. Lines are estimated from the questions at the end, so rows before them know later tokens.
 /// </summary>
+/// <remarks>On the CPU only: other devices are refused.</remarks>
 /// <param name="method">A method of the prefill phase.</param>
 /// <param name="sparsity">Share of the causal triangle that is left out, from 0 to below 1.</param>
 /// <param name="strip">Queries at the end from which lines are estimated, positive.</param>
 /// <param name="options">Blocks and forced lines; null for the defaults.</param>
 public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int strip, FrontierOptions? options = null) : IAttentionMethod
 {
-    private readonly FrontierOptions _options = Checked(method, sparsity, strip, options ?? new());
+    private readonly FrontierOptions _options = FrontierMethods.Checked(method, FrontierPhase.Prefill, sparsity, strip, nameof(strip), options);
     private readonly Dictionary<int, IReadOnlyList<VerticalSlash>> _budgets = [];
 
     /// <summary>The method.</summary>
@@ -57,11 +58,12 @@ public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int 
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <param name="layer">Block of the model, under which <see cref="Budgets"/> are kept. Default 0.</param>
     /// <returns>Of batch * heads heads.</returns>
-    /// <exception cref="ArgumentException">Shapes that do not fit, or fewer cells than the method is forced to compute.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit, another device than the CPU, or fewer cells than the method is forced to compute.</exception>
     public AttentionSupport Select(Tensor q, Tensor k, double? scale = null, int layer = 0)
     {
         AttentionShape shape = AttentionShape.Of(q, k, k, causal: true);
         if (shape.Offset != 0) throw new ArgumentException($"{shape.Offset} tokens stand before the first query; a prefill method reads whole texts.", nameof(k));
+        HeadInput.OnCpu(q, "a frontier method");
         int tokens = shape.Tokens, heads = shape.Batch * shape.Heads;
         long cells = AttentionBudget.ForPrefillSparsity(method, tokens, sparsity, _options);
         using DisposeScope scope = NewDisposeScope();
@@ -131,13 +133,4 @@ public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int 
     private Tensor Means(Tensor x, int blocks) => x.detach().to(ScalarType.Float32).reshape(x.shape[0] * x.shape[1], blocks, _options.Block, x.shape[3]).mean([2L]);
 
     private static float[] Numbers(Tensor x) => x.contiguous().data<float>().ToArray();
-
-    private static FrontierOptions Checked(FrontierMethod method, double sparsity, int strip, FrontierOptions options)
-    {
-        if (FrontierMethods.PhaseOf(method) != FrontierPhase.Prefill) throw new ArgumentException($"{method} is not sparse while a prompt is read.", nameof(method));
-        AttentionBudget.CheckSparsity(sparsity);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(strip);
-        options.Validate();
-        return options;
-    }
 }

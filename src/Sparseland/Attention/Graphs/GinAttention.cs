@@ -51,8 +51,7 @@ public sealed class GinAttention : GraphAttention
     /// <inheritdoc/>
     public override Tensor Step(Tensor x, Tensor a)
     {
-        ArgumentNullException.ThrowIfNull(x);
-        ArgumentNullException.ThrowIfNull(a);
+        CheckStep(x, a);
         using DisposeScope scope = NewDisposeScope();
         Tensor y = CausalAttention.Join(_mlp.call(GraphStep.Summed(Split(x), a, _options.SelfTerm, epsilon)));
         if (_output is not null) y = _output.call(y);

@@ -71,6 +71,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     /// <param name="x">Normed input of a block [batch, tokens, width].</param>
     /// <param name="a">Adjacency of each head [batch, heads, tokens, tokens].</param>
     /// <returns>[batch, tokens, width].</returns>
+    /// <exception cref="ArgumentException">Another width, or an adjacency of another shape or type.</exception>
     public abstract Tensor Step(Tensor x, Tensor a);
 
     /// <summary>Adjacency and step.</summary>
@@ -103,6 +104,16 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
             ? scores.relu().tril()
             : scores.masked_fill(ones(x.shape[1], x.shape[1], dtype: ScalarType.Bool, device: x.device).triu(1), double.NegativeInfinity).softmax(-1);
         return Common.Cut.Kind == CutKind.None ? a : Common.Cut.Apply(a, Threshold);
+    }
+
+    /// <summary>Refuses what a step cannot be made of.</summary>
+    private protected void CheckStep(Tensor x, Tensor a)
+    {
+        CheckInput(x);
+        ArgumentNullException.ThrowIfNull(a);
+        long[] wanted = [x.shape[0], Heads, x.shape[1], x.shape[1]];
+        if (!a.shape.SequenceEqual(wanted)) throw new ArgumentException($"The adjacency must be [{string.Join(", ", wanted)}], but is [{string.Join(", ", a.shape)}].", nameof(a));
+        if (a.dtype != x.dtype) throw new ArgumentException($"The adjacency is {a.dtype}, the input {x.dtype}.", nameof(a));
     }
 
     private void CheckInput(Tensor x)

@@ -18,12 +18,22 @@ public static class GraphStep
     /// <param name="options">Says which self term; null, the default, for that of the record.</param>
     /// <param name="epsilon">One number; null, the default, for 0.</param>
     /// <returns>[..., tokens, width].</returns>
-    /// <exception cref="ArgumentException">Shapes or types do not fit, or a value is not finite.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit, a value is not finite, or an option is out of its range.</exception>
     public static Tensor Gin(Tensor x, Tensor a, GinOptions? options = null, Tensor? epsilon = null)
     {
         Check(x, a, nameof(x));
-        if (epsilon is not null && epsilon.numel() != 1) throw new ArgumentException($"epsilon must be one number, but is [{string.Join(", ", epsilon.shape)}].", nameof(epsilon));
-        return Summed(x, a, (options ?? new()).SelfTerm, epsilon);
+        options ??= new();
+        options.Validate();
+        if (epsilon is not null)
+        {
+            if (epsilon.numel() != 1) throw new ArgumentException($"epsilon must be one number, but is [{string.Join(", ", epsilon.shape)}].", nameof(epsilon));
+            using DisposeScope read = NewDisposeScope();
+            if (epsilon.detach().to(ScalarType.Float64).item<double>() is var number && !double.IsFinite(number)) throw new ArgumentException($"epsilon is {number}; it must be finite.", nameof(epsilon));
+        }
+
+        // A tensor of another type would make the result one.
+        using DisposeScope scope = NewDisposeScope();
+        return scope.MoveToOuter(Summed(x, a, options.SelfTerm, epsilon?.to(x.dtype)));
     }
 
     /// <summary>
@@ -34,7 +44,7 @@ public static class GraphStep
     /// <param name="a">Adjacency [..., tokens, tokens], with the same leading dimensions and no negative cell.</param>
     /// <param name="options">Which statistics; null, the default, for those of the record.</param>
     /// <returns>[..., tokens, statistics * width]. A node without neighbours has sum, mean and variance 0, and itself as largest.</returns>
-    /// <exception cref="ArgumentException">Shapes or types do not fit, a value is not finite, or a cell is negative.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit, a value is not finite, a cell is negative, or an option is out of its range.</exception>
     public static Tensor Pna(Tensor v, Tensor a, PnaOptions? options = null)
     {
         Check(v, a, nameof(v));

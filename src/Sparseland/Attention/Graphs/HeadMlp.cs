@@ -46,9 +46,12 @@ public sealed class HeadMlp : nn.Module<Tensor, Tensor>
     /// <summary>Each head's MLP on each of its tokens.</summary>
     /// <param name="input">[..., heads, tokens, in].</param>
     /// <returns>[..., heads, tokens, out].</returns>
+    /// <exception cref="ArgumentException">Another number of heads or of inputs.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
+        if (input.dim() < 3 || input.shape[^3] != weight1.shape[0] || input.shape[^1] != weight1.shape[1])
+            throw new ArgumentException($"The input must be [..., {weight1.shape[0]}, tokens, {weight1.shape[1]}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         using DisposeScope scope = NewDisposeScope();
         Tensor hidden = input.MatMul(weight1).add(bias1);
         if (_dropout > 0 && training) hidden = nn.functional.dropout(hidden, _dropout, training: true);

@@ -38,8 +38,7 @@ public sealed class PnaAttention : GraphAttention
     /// <inheritdoc/>
     public override Tensor Step(Tensor x, Tensor a)
     {
-        ArgumentNullException.ThrowIfNull(x);
-        ArgumentNullException.ThrowIfNull(a);
+        CheckStep(x, a);
         using DisposeScope scope = NewDisposeScope();
         return scope.MoveToOuter(_output.call(CausalAttention.Join(_mlp.call(GraphStep.Statistics(Split(_value.call(x)), a, _options)))));
     }

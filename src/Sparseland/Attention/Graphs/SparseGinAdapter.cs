@@ -108,7 +108,8 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
     /// <inheritdoc/>
     public void Begin(int position)
     {
-        (_residual, _graph) = (null, null);
+        // A call that failed halfway leaves its graph.
+        Forget();
         if (position != 0) throw new ArgumentException($"The text goes on behind {position} tokens in a cache, but a graph is over whole texts; give no cache.", nameof(position));
     }
 
@@ -126,21 +127,25 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
                 return null;
             case Activation.AttentionPattern:
                 if (value.shape[2] != value.shape[3]) throw new ArgumentException($"The attention has {value.shape[2]} queries and {value.shape[3]} keys, but a graph is over whole texts.", nameof(value));
-                _graph = AttentionGraph.FromHeads(value, Options.Graph);
+                AttentionGraph cut = AttentionGraph.FromHeads(value, Options.Graph);
+                _graph?.Dispose();
+                _graph = cut;
                 if (Options.RandomEdges)
                 {
-                    using AttentionGraph own = _graph;
-                    _graph = own.Shuffled(unchecked((_seed * 1_000_003) + site.Layer));
+                    _graph = cut.Shuffled(unchecked((_seed * 1_000_003) + site.Layer));
+                    cut.Dispose();
                 }
 
                 return null;
             default:
                 if (_graph is null || _residual is null) throw new InvalidOperationException($"Block {site.Layer} showed no attention weights; a fused attention has none.");
-                using (AttentionGraph graph = _graph)
+                try
                 {
-                    Tensor added = value + Branch(site.Layer, _residual + value, graph);
-                    (_residual, _graph) = (null, null);
-                    return added;
+                    return value + Branch(site.Layer, _residual + value, _graph);
+                }
+                finally
+                {
+                    Forget();
                 }
         }
     }
@@ -157,6 +162,19 @@ public sealed class SparseGinAdapter : nn.Module, IActivationHook
         ArgumentNullException.ThrowIfNull(graph);
         if (layer < 0 || layer >= _branches.Length) throw new ArgumentOutOfRangeException(nameof(layer), layer, $"There are blocks 0 to {_branches.Length - 1}.");
         return _branches[layer].Of(residual, graph);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) Forget();
+        base.Dispose(disposing);
+    }
+
+    private void Forget()
+    {
+        _graph?.Dispose();
+        (_residual, _graph) = (null, null);
     }
 
     private sealed class GraphBranch : nn.Module

@@ -165,10 +165,14 @@ public sealed class MoTModel : LanguageModel
 
     private protected override object? Prepare(Tensor ids)
     {
-        ModalityMap map = Route(ids);
-        if (map.Batch != ids.shape[0] || map.Tokens != ids.shape[1]) throw new ArgumentException($"The map is of [{map.Batch}, {map.Tokens}] tokens, the ids are [{string.Join(", ", ids.shape)}].", nameof(ids));
-        if (map.Modalities != Options.Modalities) throw new ArgumentException($"The map has {map.Modalities} modalities, the model {Options.Modalities}.", nameof(ids));
-        return map;
+        ModalityMap map = Route(ids) ?? throw new InvalidOperationException("Route gave no map.");
+        string? wrong = map.Batch != ids.shape[0] || map.Tokens != ids.shape[1] ? $"The map is of [{map.Batch}, {map.Tokens}] tokens, the ids are [{string.Join(", ", ids.shape)}]."
+            : map.Modalities != Options.Modalities ? $"The map has {map.Modalities} modalities, the model {Options.Modalities}." : null;
+        if (wrong is null) return map;
+
+        // Nobody else has it yet.
+        map.Dispose();
+        throw new ArgumentException(wrong, nameof(ids));
     }
 
     private protected override Rotation? Rotate(int from, Tensor x) => _rotary?.At(from, x.shape[1], x.dtype, x.device);

@@ -48,7 +48,7 @@ internal sealed class ParameterPhase : IDisposable
         double value = loss.item<float>();
         if (!double.IsFinite(value)) throw new DivergenceException($"The loss of {what} is {value}; take a lower rate.");
         _network.zero_grad();
-        loss.backward();
+        GradientPass.Run(loss);
         if (_decay > 0) AddDecay();
         if (double.IsFinite(_clip)) GradientNorm.Clip(_trained, _clip);
         Optimizer.Step(rate);

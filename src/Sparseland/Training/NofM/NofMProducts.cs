@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -65,11 +66,11 @@ public static class NofMProducts
 
     private sealed record Scheme((int N, int M)? Gradient, bool Rescale, double Pull);
 
-    private sealed class Product : autograd.SingleTensorFunction<Product>
+    private sealed class Product : GuardedFunction<Product>
     {
         public override string Name => nameof(NofMProducts);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor input, Tensor weight, Tensor? bias, Tensor? maskIn, Tensor? maskOut) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor?)vars[2], (Tensor?)vars[3], (Tensor?)vars[4]);
             List<Tensor> saved = [input, weight];
@@ -81,7 +82,7 @@ public static class NofMProducts
             return nn.functional.linear(input.detach(), Masked(weight.detach(), maskIn), bias?.detach()).MoveToOuterDisposeScope();
         }
 
-        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var scheme = (Scheme)ctx.get_data("scheme");

@@ -107,7 +107,7 @@ public sealed class GrpoObjective : IPolicyObjective
 
         Tensor own = Completion(Completions.LogProbabilities(policy, ids, mask, temperature));
         Tensor loss = PolicyGradient.Grpo(own, Completion(mask), left, limit, reference, Options.KlWeight).mul((double)telling.Count / Options.Prompts);
-        loss.backward();
+        GradientPass.Run(loss);
         return loss.to(ScalarType.Float64).item<double>();
     }
 

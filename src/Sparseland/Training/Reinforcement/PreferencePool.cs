@@ -133,7 +133,7 @@ public sealed class PreferencePool
             Tensor log = both.LogProbabilities(policy).sum(1L);
             Tensor Row(Func<PreferencePair, double> of) => tensor([.. pairs.Select(p => (float)of(p))]);
             Tensor loss = PreferenceLoss.Dpo(log.narrow(0, 0, count), log.narrow(0, count, count), Row(p => p.ReferenceChosen), Row(p => p.ReferenceRejected), beta);
-            loss.backward();
+            GradientPass.Run(loss);
             return loss.to(ScalarType.Float64).item<double>();
         }
     }

@@ -100,7 +100,7 @@ public sealed class SupervisedObjective : IPolicyObjective
         using DisposeScope scope = NewDisposeScope();
         using var completions = new Completions(_source(step, cancel));
         Tensor loss = completions.NegativeLogLikelihood(policy);
-        loss.backward();
+        GradientPass.Run(loss);
         return loss.to(ScalarType.Float64).item<double>();
     }
 }

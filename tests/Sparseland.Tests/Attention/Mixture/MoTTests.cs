@@ -272,8 +272,12 @@ public class MoTTests
         Assert.Throws<ArgumentOutOfRangeException>("modality", () => model.ToDense(2));
         model.Route = _ => new(zeros(new long[] { 1, 5 }, dtype: ScalarType.Int64), 2);
         Assert.Throws<ArgumentException>("ids", () => model.call(ids));
-        model.Route = batch => new(zeros_like(batch), 3);
+        ModalityMap? routed = null;
+        model.Route = batch => routed = new(zeros_like(batch), 3);
         Assert.Throws<ArgumentException>("ids", () => model.call(ids));
+        Assert.Throws<InvalidOperationException>(() => routed!.Gather(zeros(ids.numel(), 1)));
+        Assert.Throws<ArgumentOutOfRangeException>("NormEpsilon", () => new MoTModel(new() { NormEpsilon = double.PositiveInfinity }));
+        Assert.Throws<ArgumentOutOfRangeException>("RopeTheta", () => new MoTModel(new() { RopeTheta = double.PositiveInfinity }));
         Assert.ThrowsAny<Exception>(() => model.load_state_dict(dense.state_dict()));
         using ModalityMap map = new(zeros(new long[] { 1, 4 }, dtype: ScalarType.Int64), 2);
         Assert.Throws<ArgumentException>("x", () => new UntiedLinear(2, 3, 3).call(zeros(5, 3), map));

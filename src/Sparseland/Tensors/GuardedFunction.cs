@@ -1,0 +1,46 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sparseland.Tensors;
+
+/// <summary>
+/// A function with a backward pass of its own whose failures are exceptions of the call that began the pass. Libtorch calls the pass from native code, through which no managed exception gets: one that is
+/// not caught here ends the process, and a tensor that was changed in place since the forward pass is enough for one.
+/// </summary>
+/// <remarks>
+/// What failed is kept and said by <see cref="GradientPass"/>. Libtorch is given gradients of a shape that it refuses, so that nothing goes on with wrong numbers: an input that asks for a gradient must
+/// have a dimension, since a number takes a gradient of any shape.
+/// </remarks>
+internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
+    where T : GuardedFunction<T>, new()
+{
+    private const string Which = "which inputs are tensors";
+
+    /// <inheritdoc/>
+    public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        ctx.save_data(Which, Array.ConvertAll<object?, bool>(vars, v => v is Tensor { IsInvalid: false }));
+        if (vars.Any(v => v is Tensor { IsInvalid: false } x && x.dim() == 0 && x.requires_grad)) throw new ArgumentException($"An input of {Name} is one number without a dimension; it gets no gradient here.", nameof(vars));
+        return Forward(ctx, vars);
+    }
+
+    /// <inheritdoc/>
+    public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        try
+        {
+            return Backward(ctx, grad_output);
+        }
+        catch (Exception failure)
+        {
+            GradientPass.Failed(Name, failure);
+            return [.. ((bool[])ctx.get_data(Which)).Select(isTensor => isTensor ? tensor(0f) : null!)];
+        }
+    }
+
+    /// <summary>The value, without a graph; saves what the backward pass needs.</summary>
+    protected abstract Tensor Forward(autograd.AutogradContext ctx, object[] vars);
+
+    /// <summary>Of each input its gradient, null where it takes none. May throw.</summary>
+    protected abstract List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output);
+}
