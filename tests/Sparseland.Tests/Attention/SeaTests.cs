@@ -329,7 +329,7 @@ public class SeaTests
         scores.select(3, 7)[0, 0] = 9;
         AttentionSupport kept = SeaMask.FromCells(scores.softmax(-1), 1);
         for (int row = 0; row < 20; row++) Assert.True(kept.Heads[0].Row(row).Length + kept.Heads[1].Row(row).Length > 0);
-        Assert.True(Enumerable.Range(0, 20).Any(row => kept.Heads[1].Row(row).Length == 0));
+        Assert.Contains(Enumerable.Range(0, 20), row => kept.Heads[1].Row(row).Length == 0);
         (Tensor q, Tensor k, Tensor v) = Draw(3, 1, 2, 2, 20, 8);
         Tensor output = SparseAttention.Attend(q, k, v, kept, emptyRows: true).Output;
         Assert.True(output.isfinite().all().item<bool>());
