@@ -134,9 +134,10 @@ class Page(unittest.TestCase):
 
     def done(self, index):
         # A running cell has * where its number will be. The number comes with the reply, the outputs by another channel and maybe later:
-        # the page forgets a request when it has the reply and has heard that the kernel is idle again, which is said after all outputs.
+        # the last that comes there says that the kernel is idle again.
         return self.script("""var cell = Jupyter.notebook.get_cell(arguments[0]), kernel = Jupyter.notebook.kernel;
-            return typeof cell.input_prompt_number === 'number' && !(kernel && kernel._msg_callbacks[cell.last_msg_id]);""", index)
+            var request = kernel && kernel._msg_callbacks[cell.last_msg_id];
+            return typeof cell.input_prompt_number === 'number' && (!request || request.iopub_done);""", index)
 
     def output(self, index):
         return self.script("return Jupyter.notebook.get_cell(arguments[0]).element.find('.output_wrapper').text()", index)
