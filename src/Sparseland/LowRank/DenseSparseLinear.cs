@@ -11,18 +11,21 @@ namespace Sparseland.LowRank;
 /// A linear layer of dense-sparse factors (DSFormer, Chand et al. 2023): y = sum over blocks of S_k (D_k x_k) + b, S_k with s coefficients a row. Trained as it is, the atoms of each row stay and bases and coefficients move: the
 /// paper's "conventional" training. <see cref="StraightThroughFactorizer"/> lets the atoms move too.
 /// </summary>
-/// <remarks>The atoms are part of the saved state: coefficients mean nothing without them. A state that is loaded brings its own, which are checked when the layer is next used.</remarks>
+/// <remarks>
+/// The atoms are part of the saved state: coefficients mean nothing without them. A state that is loaded brings its own, which are checked when the layer is next used. A fingerprint of them is saved beside
+/// them, so that a forward pass reads one number to know whether they are still those that it knows.
+/// </remarks>
 public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
     // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
     private readonly Parameter basis, values;
     private readonly Parameter? bias;
-    private readonly Tensor indices;
+    private readonly Tensor indices, fingerprint;
 
-    // What the factored product needs of the atoms, and the atoms that it was made of.
+    // What the factored product needs of the atoms, and the fingerprint of those that it was made of.
     private Tensor _order = null!;
     private FixedSupportLinear.Places _places = null!;
-    private long[] _followed = [];
+    private long? _followed;
 
     /// <summary>A layer of given factors.</summary>
     /// <param name="factors">Bases, atoms and coefficients; copied.</param>
@@ -42,11 +45,13 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         (basis, values) = (LinearOf.Owned(factors.Basis.clone()), LinearOf.Owned(factors.Values.clone()));
         this.bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
         indices = factors.Indices.clone().DetachFromDisposeScope();
+        fingerprint = tensor(new[] { FingerprintOf(indices.data<long>().ToArray()) }).DetachFromDisposeScope();
         Follow();
         register_parameter("basis", basis);
         register_parameter("values", values);
         if (this.bias is not null) register_parameter("bias", this.bias);
         register_buffer("indices", indices);
+        register_buffer("fingerprint", fingerprint);
     }
 
     /// <summary>Sizes.</summary>
@@ -99,7 +104,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     /// <param name="input">[..., in], of the layer's type, on the CPU.</param>
     /// <returns>[..., out], with gradients for the input and the parameters.</returns>
     /// <exception cref="ArgumentException">Another width, type or device.</exception>
-    /// <exception cref="InvalidDataException">A state was loaded whose indices are no atoms, or not ascending in a row.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose indices are no atoms, not ascending in a row, or not those of its fingerprint.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -155,6 +160,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         if (disposing)
         {
             indices.Dispose();
+            fingerprint.Dispose();
             _order.Dispose();
         }
 
@@ -164,21 +170,30 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     /// <summary>Makes what the factored product needs of the atoms; again where a state with others was loaded.</summary>
     private void Follow()
     {
+        long mark = fingerprint.item<long>();
+        if (mark == _followed) return;
         using DisposeScope scope = NewDisposeScope();
         Tensor here = indices.cpu().contiguous();
         ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
-        if (now.SequenceEqual(_followed)) return;
         for (int i = 0; i < now.Length; i++)
         {
             if (now[i] < 0 || now[i] >= Shape.Atoms) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]}; there are {Shape.Atoms} atoms, from 0.");
             if (i % Shape.NonZeros > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]} after {now[i - 1]} in one row; indices must ascend, each once.");
         }
 
+        if (FingerprintOf(now) != mark) throw new InvalidDataException($"A state was loaded into {this} whose indices do not fit their fingerprint.");
         Support support = SupportOf(Shape, here);
         FixedSupportLinear.Places places = new(support, support.Transpose(out int[] order));
         _order?.Dispose();
-        (_places, _order, _followed) = (places, tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope(), now.ToArray());
+        (_places, _order, _followed) = (places, tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope(), mark);
         GC.KeepAlive(here);
+    }
+
+    private static long FingerprintOf(ReadOnlySpan<long> indices)
+    {
+        ulong mixed = (ulong)indices.Length;
+        foreach (long index in indices) mixed = SeededRandom.Mix(mixed ^ (ulong)index);
+        return (long)mixed;
     }
 
     private static Support SupportOf(DenseSparseShape shape, Tensor indices)

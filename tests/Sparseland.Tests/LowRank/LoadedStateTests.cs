@@ -59,13 +59,15 @@ public class LoadedStateTests
         Assert.True((y - y2).abs().max().item<double>() < 1e-12);
         Assert.True((x.grad! - x2.grad!).abs().max().item<double>() < 1e-12);
         Assert.True((layer.Values.grad! - like.Values.grad!).abs().max().item<double>() < 1e-12);
-        foreach ((long at0, long at1) in new[] { (0L, 6L), (-1L, 2L), (3L, 3L), (4L, 1L) })
+        (long last0, long last1) = (like.Indices[0, 5, 0].item<long>(), like.Indices[0, 5, 1].item<long>());
+        foreach ((long at0, long at1) in new[] { (0L, 6L), (-1L, 2L), (3L, 3L), (4L, 1L), (last0, last1) })
         {
-            using (no_grad())
-            {
-                layer.Indices[0, 5, 0] = at0;
-                layer.Indices[0, 5, 1] = at1;
-            }
+            // The last are atoms, but of another fingerprint.
+            Dictionary<string, Tensor> state = other.state_dict().ToDictionary(part => part.Key, part => part.Value.detach().clone());
+            state["d.indices"][0, 5, 0] = at0;
+            state["d.indices"][0, 5, 1] = at1;
+            state["d.fingerprint"].add_(1);
+            one.load_state_dict(state);
 
             Assert.Throws<InvalidDataException>(() => one.call(x));
             Assert.Throws<InvalidDataException>(() => layer.EffectiveWeight());
