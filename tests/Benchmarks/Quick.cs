@@ -39,11 +39,13 @@ internal static class Quick
     /// <summary>Runs all comparisons whose class contains the filter, or where no class does, whose name contains it.</summary>
     /// <param name="filter">Part of a name; empty for all.</param>
     /// <param name="results">Takes the results and is written after each class; null for none.</param>
-    /// <returns>0, or 1 when nothing matches the filter.</returns>
-    internal static int Run(string filter, ResultsFile? results = null)
+    /// <param name="rest">Only classes of which the results have nothing yet. Default false.</param>
+    /// <returns>0, or 1 when nothing matches the filter or a class ended with an error; the page goes on with the next.</returns>
+    internal static int Run(string filter, ResultsFile? results = null, bool rest = false)
     {
         int run = 0;
-        List<Type> types = Types();
+        List<string> failed = [];
+        List<Type> types = [.. Types().Where(type => !rest || results?.Has(type) != true)];
 
         // A filter that names classes leaves the others alone: setting one up takes time.
         List<Type> named = [.. types.Where(type => Matches(type.FullName!, filter))];
@@ -51,23 +53,34 @@ internal static class Quick
         foreach (Type type in whole ? named : types)
         {
             if (whole) results?.Forget(type);
-            foreach (Comparison comparison in ((IQuickBenchmark)Activator.CreateInstance(type)!).Comparisons())
+            try
             {
-                if (!whole && !Matches(comparison.Name, filter))
-                    continue;
-                Measured measured = Measure(comparison);
-                Console.WriteLine(measured);
-                if (measured.Note.Length > 0)
-                    Console.WriteLine($"  {measured.Note}");
-                results?.Add(type, measured);
-                run++;
+                foreach (Comparison comparison in ((IQuickBenchmark)Activator.CreateInstance(type)!).Comparisons())
+                {
+                    if (!whole && !Matches(comparison.Name, filter))
+                        continue;
+                    Measured measured = Measure(comparison);
+                    Console.WriteLine(measured);
+                    if (measured.Note.Length > 0)
+                        Console.WriteLine($"  {measured.Note}");
+                    results?.Add(type, measured);
+                    run++;
+                }
+            }
+            catch (Exception failure) when (results is not null)
+            {
+                // The page takes most of an hour: one class that fails is named and leaves the others.
+                Console.Error.WriteLine($"{type.FullName}: {failure}");
+                failed.Add(type.Name);
             }
 
             results?.Write();
         }
         if (run == 0)
             Console.Error.WriteLine($"No comparison matches '{filter}'.");
-        return run == 0 ? 1 : 0;
+        if (failed.Count > 0)
+            Console.Error.WriteLine($"Ended with an error: {string.Join(", ", failed)}.");
+        return run == 0 || failed.Count > 0 ? 1 : 0;
     }
 
     /// <summary>All classes with comparisons, in the order in which they run.</summary>

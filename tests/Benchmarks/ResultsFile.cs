@@ -48,6 +48,9 @@ internal sealed class ResultsFile
     /// <summary>Drops what an earlier run has measured of a class.</summary>
     public void Forget(Type type) => _rows.RemoveAll(row => row.Class == type.FullName);
 
+    /// <summary>Whether something of a class was measured.</summary>
+    public bool Has(Type type) => _rows.Any(row => row.Class == type.FullName);
+
     /// <summary>Takes a result in.</summary>
     /// <param name="type">The class that it is of.</param>
     /// <param name="result">The result.</param>
