@@ -30,26 +30,24 @@ try
     var alone = new Dictionary<(string, bool), IReadOnlyList<Claim>>();      // per notebook and scale, what it claims without a fault
     Console.WriteLine("| notebook | fault | scale | outcome | claims that broke |\n| --- | --- | --- | --- | --- |");
 
-    // While one library is tried the next is compiled.
+    // What is known first, then what is open: while one library is tried the next is compiled.
     Fault[] open = [.. faults.Where(fault => !known.TryGetValue(fault.Key, out Verdict? verdict) || (scale is null && verdict is { IsSurvivor: true, Scale: "quick" }))];
+    foreach (Fault fault in faults.Except(open)) Tell(known[fault.Key]);
     Task<string?> next = Compiled(0);
-    int at = 0;
-    foreach (Fault fault in faults)
+    for (int i = 0; i < open.Length; i++)
     {
-        Verdict verdict = at < open.Length && open[at] == fault ? Tried() : known[fault.Key];
+        string? error = next.GetAwaiter().GetResult();
+        next = Compiled(i + 1);
+        Verdict? found = known.GetValueOrDefault(open[i].Key);
+        if (found is null) (found = Try(open[i], KernelOf(i), error, quick: true)).AppendTo(report);
+        if (found is { IsSurvivor: true, Scale: "quick" } && scale is null) (found = Try(open[i], KernelOf(i), error, quick: false)).AppendTo(report);
+        Tell(found);
+    }
+
+    void Tell(Verdict verdict)
+    {
         if (verdict.IsSurvivor) survivors++;
         Console.WriteLine(verdict.Row());
-
-        Verdict Tried()
-        {
-            KernelCopy kernel = KernelOf(at);
-            string? error = next.GetAwaiter().GetResult();
-            next = Compiled(++at);
-            Verdict? found = known.GetValueOrDefault(fault.Key);
-            if (found is null) (found = Try(fault, kernel, error, quick: true)).AppendTo(report);
-            if (found is { IsSurvivor: true, Scale: "quick" } && scale is null) (found = Try(fault, kernel, error, quick: false)).AppendTo(report);
-            return found;
-        }
     }
 
     KernelCopy KernelOf(int index) => index % 2 == 0 ? one : two;

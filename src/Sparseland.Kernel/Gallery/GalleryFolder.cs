@@ -27,7 +27,7 @@ internal static class GalleryFolder
         foreach (var (picture, svg) in GalleryPage.Pictures(cards))
             files.Add(Path.Combine(place, picture), svg);
         var index = Path.Combine(place, "index.html");
-        files.Add(index, GalleryPage.Render(cards));
+        files.Add(index, GalleryPage.Render(cards, File.Exists(Path.Combine(place, GalleryPage.ApiFile))));
         files.Add(Path.Combine(place, GalleryPage.ResultsFile), GalleryPage.Results(cards));
         files.Commit();
         return index;

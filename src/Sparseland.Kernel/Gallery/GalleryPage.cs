@@ -11,6 +11,9 @@ public static class GalleryPage
     /// <summary>File of <see cref="Results"/> beside the page.</summary>
     public const string ResultsFile = "results.html";
 
+    /// <summary>First of the pages that docfx writes beside the page (src/api/docfx.json), where somebody ran it.</summary>
+    public const string ApiFile = "api/types/Sparseland.html";
+
     private const int StripPictures = 4, EagerCards = 3;
 
     // Cards are hidden that do not have every word; nothing is needed of it to read the page.
@@ -43,12 +46,14 @@ public static class GalleryPage
     }
 
     /// <summary>The page, a section for each chapter; its pictures are files beside it (<see cref="Pictures"/>).</summary>
-    public static string Render(IReadOnlyList<Card> cards)
+    /// <param name="cards">The notebooks.</param>
+    /// <param name="hasApi">Whether the pages of the library's types are there to be linked (<see cref="ApiFile"/>). Default false.</param>
+    public static string Render(IReadOnlyList<Card> cards, bool hasApi = false)
     {
         ArgumentNullException.ThrowIfNull(cards);
         var body = new StringBuilder();
         body.Append("<h1>Sparseland</h1>\n<p>Papers on sparsity, rebuilt step by step in C# and run on this machine. Each notebook ends with claims against what was measured.</p>\n");
-        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}. <a href=\"{ResultsFile}\">What did not hold, and why</a></p>\n");
+        body.Append($"<p class=\"meta\">{HtmlPage.Encode(Summary(cards))}. <a href=\"{ResultsFile}\">What did not hold, and why</a>{(hasApi ? $" · <a href=\"{ApiFile}\">Every type of the library</a>" : "")}</p>\n");
         body.Append(CourseMap.Html(Course.Of(cards, isWhole: false), Address));
         List<IGrouping<string, Card>> chapters = [.. cards.GroupBy(c => c.ChapterFolder)];
         body.Append("<nav class=\"jump\" aria-label=\"Chapters\">").AppendJoin("", chapters.Select(c => $"<a href=\"#{HtmlPage.Encode(Uri.EscapeDataString(c.Key))}\">{HtmlPage.Encode(Name(c))} <span class=\"meta\">{c.Count()}</span></a>"));

@@ -52,7 +52,7 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
             foreach (string system in Systems)
             {
                 say($"packages for {system} into the feed (libtorch is some hundred megabytes)");
-                await RunAsync("dotnet", ["restore", "Notebooks.sln", "--packages", feed, $"-p:LibTorchPackage=libtorch-cpu-{system}"], clone, cancel).ConfigureAwait(false);
+                await RunAsync("dotnet", ["restore", "Notebooks.sln", "--packages", feed, $"-p:LibTorchPackage=libtorch-cpu-{system}", $"-p:CrossgenSystem={system}"], clone, cancel).ConfigureAwait(false);
             }
 
             foreach (string made in Directory.EnumerateDirectories(clone, "obj", SearchOption.AllDirectories).ToList().Where(Directory.Exists))

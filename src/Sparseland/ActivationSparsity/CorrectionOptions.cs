@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.ActivationSparsity;
 
 /// <summary>When a drafted token stays.</summary>
@@ -40,7 +42,7 @@ public sealed record CorrectionOptions
     {
         if (KernelSize < 2) throw new ArgumentOutOfRangeException(nameof(KernelSize), KernelSize, "KernelSize must be at least 2: one token of the full model and one drafted.");
         if (!(MinLikelihood is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(MinLikelihood), MinLikelihood, "MinLikelihood must lie in [0, 1].");
-        if (!(Temperature > 0) || !double.IsFinite(Temperature)) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
+        Finite.Positive(Temperature);
         if (!Enum.IsDefined(Accept)) throw new ArgumentOutOfRangeException(nameof(Accept), Accept, "Accept must be Likelihood or Argmax.");
         if (TreeWidth < 1) throw new ArgumentOutOfRangeException(nameof(TreeWidth), TreeWidth, "TreeWidth must be at least 1.");
         if (NewTokens < 1) throw new ArgumentOutOfRangeException(nameof(NewTokens), NewTokens, "NewTokens must be at least 1.");

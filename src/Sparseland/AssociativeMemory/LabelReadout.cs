@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.AssociativeMemory;
 
 /// <summary>
@@ -20,8 +22,7 @@ public sealed class LabelReadout
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
         if (cells < 1 || cells % k != 0) throw new ArgumentException($"{cells} cells are not a positive number of modules of {k}.", nameof(cells));
         ArgumentOutOfRangeException.ThrowIfLessThan(classes, 2);
-        if (!(smoothing > 0) || !double.IsFinite(smoothing))
-            throw new ArgumentOutOfRangeException(nameof(smoothing), smoothing, "smoothing must be positive and finite.");
+        Finite.Positive(smoothing);
         Cells = cells;
         K = k;
         Classes = classes;

@@ -140,8 +140,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
         }
 
         if (_ordered == (epoch, block)) return;
-        _order = [.. Enumerable.Range(0, WindowsOf(block) * _source.TokensPerWindow).Select(i => (long)i)];
-        new SeededRandom(_options.Seed, 620 + (2 * ((epoch * _blocks) + block))).Shuffle(_order.AsSpan());
+        _order = new SeededRandom(_options.Seed, 620 + (2 * ((epoch * _blocks) + block))).Permutation<long>(WindowsOf(block) * _source.TokensPerWindow);
         _ordered = (epoch, block);
     }
 

@@ -45,7 +45,7 @@ public sealed class ActivationScaling : nn.Module
 
     internal void Set(double factor)
     {
-        if (!(factor > 0) || !double.IsFinite(factor)) throw new ArgumentOutOfRangeException(nameof(factor), factor, "The factor must be positive and finite.");
+        Finite.Positive(factor);
         _factor.fill_(factor);
     }
 

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Autoencoders;
 
 /// <summary>What is added to the loss of the reconstruction: penalties of codes, work for dead latents.</summary>
@@ -25,7 +27,7 @@ public abstract class AuxiliaryLoss
     /// <summary>Range of a penalty's weight and of the share of the steps over which it climbs.</summary>
     private protected static void CheckWeight(double weight, double warmUp)
     {
-        if (!(weight >= 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "weight must be finite and not negative.");
+        Finite.NotNegative(weight);
         if (!(warmUp is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(warmUp), warmUp, "warmUp must be from 0 to 1.");
     }
 }

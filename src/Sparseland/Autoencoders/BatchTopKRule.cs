@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -26,7 +27,7 @@ public class BatchTopKRule : CodeRule
     private protected BatchTopKRule(string name, double k, double thresholdWeight)
         : base(name)
     {
-        if (!(k > 0) || !double.IsFinite(k)) throw new ArgumentOutOfRangeException(nameof(k), k, "k must be positive and finite.");
+        Finite.Positive(k);
         if (!(thresholdWeight is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(thresholdWeight), thresholdWeight, "thresholdWeight must lie above 0 and not above 1.");
         (K, ThresholdWeight) = (k, thresholdWeight);
         using IDisposable off = no_grad();

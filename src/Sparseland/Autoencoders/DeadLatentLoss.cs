@@ -1,5 +1,6 @@
 using Sparseland.Kernels;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,7 +21,7 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
     public DeadLatentLoss(long? deadAfter = null, double weight = 1.0 / 32)
     {
         if (deadAfter is <= 0) throw new ArgumentOutOfRangeException(nameof(deadAfter), deadAfter, "deadAfter must be positive.");
-        if (!(weight > 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "weight must be positive and finite.");
+        Finite.Positive(weight);
         (DeadAfter, Weight) = (deadAfter, weight);
     }
 

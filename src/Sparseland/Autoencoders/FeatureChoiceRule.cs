@@ -39,7 +39,7 @@ public sealed class FeatureChoiceRule : CodeRule
         : base("feature-choice")
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latents);
-        if (!(k > 0) || !double.IsFinite(k)) throw new ArgumentOutOfRangeException(nameof(k), k, "k must be positive and finite.");
+        Finite.Positive(k);
         if (k > latents) throw new ArgumentException($"k is {k}, but there are {latents} latents.", nameof(k));
         if (!(switchAt is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(switchAt), switchAt, "switchAt must lie from 0 to below 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(refreshEvery);
@@ -148,9 +148,9 @@ public sealed class FeatureChoiceRule : CodeRule
         _ranking.copy_(density);
     }
 
-    internal override CodeRule Frozen(int latents) => new ThresholdRule(Finite(Learned()));
+    internal override CodeRule Frozen(int latents) => new ThresholdRule(Capped(Learned()));
 
-    internal override Tensor? AtInference() => tensor(Thresholds is { } learned ? Finite(learned) : [.. Enumerable.Repeat(1.0, Latents)]);
+    internal override Tensor? AtInference() => tensor(Thresholds is { } learned ? Capped(learned) : [.. Enumerable.Repeat(1.0, Latents)]);
 
     internal override void ScaleThresholds(double factor)
     {
@@ -161,7 +161,7 @@ public sealed class FeatureChoiceRule : CodeRule
     }
 
     // A latent that has taken no token is out of reach of every float32.
-    private static double[] Finite(double[] thresholds) => Array.ConvertAll(thresholds, t => Math.Min(t, float.MaxValue));
+    private static double[] Capped(double[] thresholds) => Array.ConvertAll(thresholds, t => Math.Min(t, float.MaxValue));
 
     private double[] Learned() => Thresholds
         ?? throw new InvalidOperationException($"{Architecture} has no thresholds yet: latents choose across a batch in training and need thresholds at inference. Train it beyond {SwitchAt:P0} of its steps.");

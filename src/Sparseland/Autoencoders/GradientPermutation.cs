@@ -34,8 +34,7 @@ public sealed class GradientPermutation : IBatchSource
         Batch batch = _batches.At(index);
         if (batch.Target is null || !batch.Target.shape.SequenceEqual(batch.Input.shape))
             throw new InvalidOperationException($"There are no gradients to shuffle in these batches ({_batches.Description}).");
-        long[] order = [.. Enumerable.Range(0, (int)batch.Input.shape[0]).Select(i => (long)i)];
-        new SeededRandom(_seed, 660 + index).Shuffle(order.AsSpan());
+        long[] order = new SeededRandom(_seed, 660 + index).Permutation<long>((int)batch.Input.shape[0]);
         using Tensor gradients = batch.Target, rows = tensor(order);
         return batch with { Target = gradients.index_select(0, rows) };
     }

@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -25,7 +26,7 @@ public sealed class GradientTopKRule : CodeRule
     public GradientTopKRule(int k, double beta = 1, double rampFrom = 0, double rampTo = 0)
         : base("gradient-topk")
     {
-        if (!(beta >= 0) || !double.IsFinite(beta)) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
+        Finite.NotNegative(beta);
         if (!(rampFrom is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(rampFrom), rampFrom, "rampFrom must lie from 0 to 1.");
         if (!(rampTo >= rampFrom && rampTo <= 1)) throw new ArgumentOutOfRangeException(nameof(rampTo), rampTo, "rampTo must lie from rampFrom to 1.");
         (_plain, Beta, RampFrom, RampTo) = (new(k), beta, rampFrom, rampTo);

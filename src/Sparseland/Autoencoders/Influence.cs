@@ -36,7 +36,7 @@ public static class Influence
     {
         TensorInput.CheckMatrix(pre, nameof(pre), "[tokens, latents]");
         TensorInput.CheckMatrix(influence, nameof(influence), "[tokens, latents]");
-        if (!(beta >= 0) || !double.IsFinite(beta)) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
+        Finite.NotNegative(beta);
         if (influence.dtype != pre.dtype || influence.shape[1] != pre.shape[1] || (influence.shape[0] != pre.shape[0] && influence.shape[0] != 1))
             throw new ArgumentException($"influence is {influence.dtype} [{string.Join(", ", influence.shape)}], z {pre.dtype} [{string.Join(", ", pre.shape)}]; they must agree, or influence have one row.", nameof(influence));
         using DisposeScope scope = NewDisposeScope();

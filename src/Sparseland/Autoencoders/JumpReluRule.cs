@@ -1,5 +1,6 @@
 using Sparseland.Kernels;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -52,7 +53,7 @@ public sealed class JumpReluRule : CodeRule
                 throw new ArgumentException(FormattableString.Invariant($"Threshold {i} is {thresholds[i]}; thresholds must be positive and finite."), nameof(thresholds));
         }
 
-        if (!(bandwidth > 0) || !double.IsFinite(bandwidth)) throw new ArgumentOutOfRangeException(nameof(bandwidth), bandwidth, "bandwidth must be positive and finite.");
+        Finite.Positive(bandwidth);
         if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The type is {type}; it must be Float32 or Float64.", nameof(type));
         Bandwidth = bandwidth;
         using IDisposable off = no_grad();

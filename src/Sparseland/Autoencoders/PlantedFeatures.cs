@@ -49,7 +49,7 @@ public abstract class PlantedFeatures : IDisposable
     /// <param name="seed">Seed of all draws.</param>
     private protected PlantedFeatures(Tensor features, double noise, long seed)
     {
-        if (!(noise >= 0) || !double.IsFinite(noise)) throw new ArgumentOutOfRangeException(nameof(noise), noise, "noise must be finite and not negative.");
+        Finite.NotNegative(noise);
         (Features, _noise, Seed) = (features.DetachFromDisposeScope(), noise, seed);
         _size = NativeSize.Of(features);
     }

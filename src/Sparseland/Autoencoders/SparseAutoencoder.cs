@@ -58,7 +58,7 @@ public sealed partial class SparseAutoencoder : nn.Module
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latents);
         ArgumentNullException.ThrowIfNull(rule);
         if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The type is {type}; it must be Float32 or Float64.", nameof(type));
-        if (!(decoderNorm > 0) || !double.IsFinite(decoderNorm)) throw new ArgumentOutOfRangeException(nameof(decoderNorm), decoderNorm, "decoderNorm must be positive and finite.");
+        Finite.Positive(decoderNorm);
         rule.Check(latents);
         using IDisposable off = no_grad();
         var random = new SeededRandom(seed, 600);

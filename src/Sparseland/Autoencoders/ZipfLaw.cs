@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Autoencoders;
 
 /// <summary>
@@ -15,7 +17,7 @@ public sealed record ZipfLaw
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
     public ZipfLaw(double exponent, double offset)
     {
-        if (!(exponent > 0) || !double.IsFinite(exponent)) throw new ArgumentOutOfRangeException(nameof(exponent), exponent, "exponent must be positive and finite.");
+        Finite.Positive(exponent);
         if (!(offset > -1) || !double.IsFinite(offset)) throw new ArgumentOutOfRangeException(nameof(offset), offset, "offset must be above -1 and finite.");
         (Exponent, Offset) = (exponent, offset);
     }

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Autoencoders;
 
 /// <summary>
@@ -18,7 +20,7 @@ public sealed class ZipfLoss : AuxiliaryLoss
     {
         ArgumentNullException.ThrowIfNull(law);
         if (!(dyingRatio >= 1)) throw new ArgumentOutOfRangeException(nameof(dyingRatio), dyingRatio, "dyingRatio must be at least 1.");
-        if (!(weight > 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "weight must be positive and finite.");
+        Finite.Positive(weight);
         if (deadAfter is <= 0) throw new ArgumentOutOfRangeException(nameof(deadAfter), deadAfter, "deadAfter must be positive.");
         (Law, DyingRatio, Weight, DeadAfter) = (law, dyingRatio, weight, deadAfter);
     }

@@ -75,8 +75,7 @@ public sealed record KroneckerProblem(
 
     private static int[] Places(ref SeededRandom random, int size, int count)
     {
-        int[] order = [.. Enumerable.Range(0, size)];
-        random.Shuffle(order.AsSpan());
+        int[] order = random.Permutation<int>(size);
         return [.. order[..count].Order()];
     }
 

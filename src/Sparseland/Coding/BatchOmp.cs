@@ -100,8 +100,7 @@ public static unsafe class BatchOmp
     public static PursuitResult EncodeToError(Tensor X, Tensor dictionary, double squaredError, CancellationToken cancel = default)
     {
         CodingInput.Check(X, dictionary);
-        if (!(squaredError > 0) || !double.IsFinite(squaredError))
-            throw new ArgumentOutOfRangeException(nameof(squaredError), squaredError, "squaredError must be positive and finite.");
+        Finite.Positive(squaredError);
         int most = (int)Math.Min(dictionary.shape[0], dictionary.shape[1]);
         return X.dtype == ScalarType.Float64
             ? Run<double>(X, dictionary, most, squaredError, cancel)

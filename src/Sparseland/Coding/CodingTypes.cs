@@ -53,7 +53,7 @@ public sealed record ThresholdCoderOptions
     internal void Validate()
     {
         if (Eta is { } eta && (!(eta > 0) || !double.IsFinite(eta))) throw new ArgumentOutOfRangeException(nameof(Eta), eta, "Eta must be positive and finite, or null.");
-        if (!(Tolerance >= 0) || !double.IsFinite(Tolerance)) throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "Tolerance must be finite and not negative.");
+        Finite.NotNegative(Tolerance);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxIterations);
         if (!Enum.IsDefined(StoppingRule)) throw new ArgumentOutOfRangeException(nameof(StoppingRule), StoppingRule, "Not a stopping rule.");
         if (!GuardStep && Eta is null) throw new ArgumentException("Without the guard Eta must be given.", nameof(GuardStep));

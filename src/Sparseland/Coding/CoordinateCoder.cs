@@ -21,7 +21,7 @@ public sealed record CoordinateCoderOptions
 
     internal void Validate()
     {
-        if (!(Tolerance > 0) || !double.IsFinite(Tolerance)) throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "Tolerance must be positive and finite.");
+        Finite.Positive(Tolerance);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxIterations);
     }
 }

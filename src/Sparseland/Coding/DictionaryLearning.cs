@@ -52,8 +52,8 @@ internal static class Atoms
         using var scope = NewDisposeScope();
         Tensor norms = X.norm(1).to(ScalarType.Float64);
         double[] sizes = norms.data<double>().ToArray();
-        int[] usable = [.. Enumerable.Range(0, sizes.Length).Where(i => sizes[i] > 0)];
         var random = new SeededRandom(seed, 101);
+        int[] usable = [.. Enumerable.Range(0, sizes.Length).Where(i => sizes[i] > 0)];
         random.Shuffle(usable.AsSpan());
         int taken = Math.Min(atoms, usable.Length), features = (int)X.shape[1];
         double[] rest = new double[(atoms - taken) * features];

@@ -47,8 +47,7 @@ public sealed record DictionaryLearnerOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Atoms);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Batches);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BatchSize);
-        if (!(EtaDictionary > 0) || !double.IsFinite(EtaDictionary))
-            throw new ArgumentOutOfRangeException(nameof(EtaDictionary), EtaDictionary, "EtaDictionary must be positive and finite.");
+        Finite.Positive(EtaDictionary);
         ArgumentNullException.ThrowIfNull(Schedule);
     }
 }

@@ -1,4 +1,5 @@
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -27,7 +28,7 @@ public sealed class Lista : Module<Tensor, Tensor>
         : base(nameof(Lista))
     {
         CodingInput.CheckDictionary(dictionary);
-        if (!(strength > 0) || !double.IsFinite(strength)) throw new ArgumentOutOfRangeException(nameof(strength), strength, "strength must be positive and finite.");
+        Finite.Positive(strength);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(layers);
         (Layers, Tied) = (layers, tied);
         using var scope = NewDisposeScope();

@@ -41,7 +41,7 @@ public static class ListaTraining
         options ??= new ListaTrainingOptions();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize, nameof(options));
-        if (!(options.LearningRate > 0)) throw new ArgumentOutOfRangeException(nameof(options), options.LearningRate, "LearningRate must be positive.");
+        Finite.Positive(options.LearningRate, nameof(options.LearningRate));
         TensorInput.CheckMatrix(X, nameof(X), "[samples, features]");
         TensorInput.CheckMatrix(targets, nameof(targets), "[samples, atoms]");
         if (X.shape[0] != targets.shape[0]) throw new ArgumentException($"There are {X.shape[0]} samples but {targets.shape[0]} codes.", nameof(targets));
@@ -50,9 +50,8 @@ public static class ListaTraining
         var losses = new List<double>();
         for (int epoch = 0; epoch < options.Epochs; epoch++)
         {
-            long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
             var random = new SeededRandom(options.Seed, 300 + epoch);
-            random.Shuffle(order.AsSpan());
+            long[] order = random.Permutation<long>(samples);
             double sum = 0;
             for (int from = 0; from < samples; from += size)
             {

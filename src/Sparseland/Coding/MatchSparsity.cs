@@ -52,8 +52,8 @@ public static class MatchSparsity
     {
         ArgumentNullException.ThrowIfNull(fit);
         ArgumentNullException.ThrowIfNull(activeUnits);
-        if (!(target > 0) || !double.IsFinite(target)) throw new ArgumentOutOfRangeException(nameof(target), target, "target must be positive and finite.");
-        if (!(low > 0) || !double.IsFinite(low)) throw new ArgumentOutOfRangeException(nameof(low), low, "low must be positive and finite.");
+        Finite.Positive(target);
+        Finite.Positive(low);
         if (!(high > low) || !double.IsFinite(high)) throw new ArgumentOutOfRangeException(nameof(high), high, $"high must be finite and above low = {low}.");
         if (!(tolerance >= 0)) throw new ArgumentOutOfRangeException(nameof(tolerance), tolerance, "tolerance must not be negative.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxFits);

@@ -104,9 +104,8 @@ public sealed class OnlineDictionaryLearner : IDisposable
         var steps = new List<LearningStep>();
         for (int epoch = Batches / perEpoch; epoch < epochs; epoch++)
         {
-            long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
             var random = new SeededRandom(Options.Seed, 200 + epoch);
-            random.Shuffle(order.AsSpan());
+            long[] order = random.Permutation<long>(samples);
             while (Batches / perEpoch == epoch)
             {
                 cancel.ThrowIfCancellationRequested();

@@ -139,8 +139,7 @@ public sealed record HyperspectralScene(
         for (int i = 0; i < values.Length; i++) values[i] += deviation * noise.NextGaussian();
 
         var random = new SeededRandom(seed, 5);
-        int[] channels = [.. Enumerable.Range(0, options.Channels)];
-        random.Shuffle(channels.AsSpan());
+        int[] channels = random.Permutation<int>(options.Channels);
         int[] bad = [.. channels[..options.BadChannels].Order()];
         foreach (int l in bad)
         {

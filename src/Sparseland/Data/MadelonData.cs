@@ -50,8 +50,7 @@ public static class MadelonData
         int[] classes = [.. Enumerable.Range(0, vertices).Select(v => v % 2)];
         random.Shuffle(classes.AsSpan());
         double[,] mixture = Uniform(informative, redundant, ref random);
-        int[] order = [.. Enumerable.Range(0, features)];
-        random.Shuffle(order.AsSpan());
+        int[] order = random.Permutation<int>(features);
         float[] table = new float[(long)samples * features];
         long[] labels = new long[samples];
         double[][,] within = new double[vertices][,];

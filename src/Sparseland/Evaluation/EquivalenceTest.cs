@@ -23,7 +23,7 @@ public sealed record EquivalenceTest(PairedInterval Interval, double Margin, dou
     /// <exception cref="ArgumentException">Fewer than two cases, unequal numbers, a value that is not finite, or a margin or level out of its range.</exception>
     public static EquivalenceTest Compare(IReadOnlyList<double> first, IReadOnlyList<double> second, double margin, double alpha = 0.05)
     {
-        if (!(margin > 0 && double.IsFinite(margin))) throw new ArgumentOutOfRangeException(nameof(margin), margin, "The margin must be positive and finite.");
+        Finite.Positive(margin);
         if (!(alpha is > 0 and < 0.5)) throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "The level must lie above 0 and below 1/2.");
         PairedInterval interval = PairedInterval.Of(first, second, 1 - (2 * alpha));
         return new(interval, margin, Math.Max(Above(interval.Difference + margin), Above(margin - interval.Difference)), alpha);

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ public static class Fgsm
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         Accuracy.CheckSamples(X, labels);
-        if (!(epsilon >= 0 && double.IsFinite(epsilon))) throw new ArgumentOutOfRangeException(nameof(epsilon), epsilon, "epsilon must be finite and not negative.");
+        Finite.NotNegative(epsilon);
         if (!(low < high)) throw new ArgumentOutOfRangeException(nameof(low), low, $"The range from {low} to {high} is empty.");
         bool training = model.training;
         model.eval();

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Evaluation;
 
 /// <summary>Student's t distribution, through the regularised incomplete beta function.</summary>
@@ -56,8 +58,8 @@ public static class StudentT
     /// <exception cref="ArgumentOutOfRangeException">Outside.</exception>
     public static double RegularizedIncompleteBeta(double a, double b, double x)
     {
-        if (!(a > 0) || !double.IsFinite(a)) throw new ArgumentOutOfRangeException(nameof(a), a, "a must be positive and finite.");
-        if (!(b > 0) || !double.IsFinite(b)) throw new ArgumentOutOfRangeException(nameof(b), b, "b must be positive and finite.");
+        Finite.Positive(a);
+        Finite.Positive(b);
         if (!(x >= 0 && x <= 1)) throw new ArgumentOutOfRangeException(nameof(x), x, "x must be in [0, 1].");
         if (x is 0 or 1) return x;
 
@@ -70,7 +72,7 @@ public static class StudentT
     /// <exception cref="ArgumentOutOfRangeException">Outside.</exception>
     public static double LogGamma(double x)
     {
-        if (!(x > 0) || !double.IsFinite(x)) throw new ArgumentOutOfRangeException(nameof(x), x, "x must be positive and finite.");
+        Finite.Positive(x);
         if (x < 0.5) return Math.Log(Math.PI / Math.Sin(Math.PI * x)) - LogGamma(1 - x);
         double sum = s_lanczos[0], shifted = x + 6.5;
         for (int i = 1; i < s_lanczos.Length; i++) sum += s_lanczos[i] / (x - 1 + i);

@@ -59,7 +59,7 @@ public sealed class SparseConnections : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
-        if (!(epsilon > 0 && double.IsFinite(epsilon))) throw new ArgumentOutOfRangeException(nameof(epsilon), epsilon, "epsilon must be positive and finite.");
+        Finite.Positive(epsilon);
         long places = (long)outputs * inputs;
         double wanted = Math.Round(epsilon * ((double)outputs + inputs));
         var random = new SeededRandom(seed, 5_100 + stream);

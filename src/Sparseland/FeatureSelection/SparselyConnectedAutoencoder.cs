@@ -130,8 +130,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         var losses = new List<double>();
         for (int epoch = 1; epoch <= epochs; epoch++)
         {
-            long[] order = [.. Enumerable.Range(0, samples).Select(i => (long)i)];
-            new SeededRandom(Options.Seed, 1_000_000_000L + Steps).Shuffle(order.AsSpan());
+            long[] order = new SeededRandom(Options.Seed, 1_000_000_000L + Steps).Permutation<long>(samples);
             double sum = 0;
             for (int b = 0; b < batches; b++)
             {

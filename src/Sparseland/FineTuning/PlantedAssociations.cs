@@ -38,8 +38,8 @@ public sealed record PlantedAssociationsOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Tasks);
         if (Subspace < 1 || Subspace > Width) throw new ArgumentOutOfRangeException(nameof(Subspace), Subspace, $"Subspace must be from 1 to the width of {Width}.");
-        if (!(MeanNorm >= 0 && double.IsFinite(MeanNorm))) throw new ArgumentOutOfRangeException(nameof(MeanNorm), MeanNorm, "MeanNorm must be finite and not negative.");
-        if (!(Noise >= 0 && double.IsFinite(Noise))) throw new ArgumentOutOfRangeException(nameof(Noise), Noise, "Noise must be finite and not negative.");
+        Finite.NotNegative(MeanNorm);
+        Finite.NotNegative(Noise);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Training);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Test);
     }

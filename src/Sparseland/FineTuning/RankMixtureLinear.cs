@@ -37,7 +37,7 @@ public sealed record RankMixtureOptions
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Rank);
         if (ActiveRanks is { } k && (k < 1 || k > Rank)) throw new ArgumentOutOfRangeException(nameof(ActiveRanks), k, $"ActiveRanks must be from 1 to the {Rank} ranks of the first task.");
-        if (!(Temperature > 0 && double.IsFinite(Temperature))) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
+        Finite.Positive(Temperature);
         if (!(Threshold is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Threshold), Threshold, "Threshold must be from 0 to below 1.");
         if (!(Scale != 0 && double.IsFinite(Scale))) throw new ArgumentOutOfRangeException(nameof(Scale), Scale, "Scale must be finite and not 0.");
     }

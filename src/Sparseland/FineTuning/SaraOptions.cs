@@ -37,7 +37,7 @@ public sealed record SaraOptions
         Training.Validate();
         if (Training.Checkpoint is not null || Training.EvaluateEvery > 0) throw new ArgumentException("SaRA has no checkpoints and evaluates by the callbacks after a step: leave Checkpoint and EvaluateEvery as they are.", nameof(Training));
         if (ProgressiveStep is { } step && (step < 0 || step >= Training.Steps)) throw new ArgumentOutOfRangeException(nameof(ProgressiveStep), step, $"ProgressiveStep must be from 0 (none) to below the {Training.Steps} steps.");
-        if (!(RankPenalty >= 0) || !double.IsFinite(RankPenalty)) throw new ArgumentOutOfRangeException(nameof(RankPenalty), RankPenalty, "RankPenalty must be finite and not negative.");
+        Finite.NotNegative(RankPenalty);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankPenaltyEvery);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MinimumSide);
         if (LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), rate, "LearningRate must be positive and finite.");

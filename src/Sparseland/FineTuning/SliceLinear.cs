@@ -1,4 +1,5 @@
 using Sparseland.Models;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,6 +19,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Tensor index;
     private readonly string _name;
     private int[] _indices;
+    private long[] _followed;
     private bool _contiguous;
 
     /// <summary>A layer in place of a linear one.</summary>
@@ -45,7 +47,8 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 
         _contiguous = IsContiguous(_indices);
         using IDisposable off = no_grad();
-        index = tensor(Array.ConvertAll(_indices, i => (long)i), device: Weight.device).DetachFromDisposeScope();
+        _followed = Array.ConvertAll(_indices, i => (long)i);
+        index = tensor(_followed, device: Weight.device).DetachFromDisposeScope();
         delta = LinearOf.Owned(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device));
         register_parameter("weight", Weight);
         if (Bias is not null) register_parameter("bias", Bias);
@@ -126,19 +129,17 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private void Follow()
     {
         using DisposeScope scope = NewDisposeScope();
-        long[] now = index.cpu().data<long>().ToArray();
-        bool same = now.Length == _indices.Length;
-        for (int i = 0; same && i < now.Length; i++) same = now[i] == _indices[i];
-        if (same) return;
-        long length = Weight.shape[Side == SliceSide.Input ? 1 : 0];
-        for (int i = 0; i < now.Length; i++)
+        Tensor here = index.cpu().contiguous();
+        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
+        if (!now.SequenceEqual(_followed))
         {
-            if (now[i] < 0 || now[i] >= length) throw new InvalidDataException($"{_name} was loaded with the index {now[i]}; there are {length}, from 0.");
-            if (i > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"{_name} was loaded with the index {now[i]} after {now[i - 1]}; indices must ascend, each once.");
+            LoadedIndices.Check(now, now.Length, Weight.shape[Side == SliceSide.Input ? 1 : 0], _name, "index");
+            _followed = now.ToArray();
+            _indices = Array.ConvertAll(_followed, i => (int)i);
+            _contiguous = IsContiguous(_indices);
         }
 
-        _indices = Array.ConvertAll(now, i => (int)i);
-        _contiguous = IsContiguous(_indices);
+        GC.KeepAlive(here);
     }
 
     private static bool IsContiguous(int[] indices) => indices[^1] - indices[0] == indices.Length - 1;

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Kernels;
 
 /// <summary>
@@ -47,7 +49,7 @@ public static class BandwidthModel
     /// <exception cref="ArgumentOutOfRangeException">A number is not positive or not finite.</exception>
     public static double SpeedUp(double bitsPerPlace, int denseBits = 32)
     {
-        if (!(bitsPerPlace > 0 && double.IsFinite(bitsPerPlace))) throw new ArgumentOutOfRangeException(nameof(bitsPerPlace), bitsPerPlace, "bitsPerPlace must be positive and finite.");
+        Finite.Positive(bitsPerPlace);
         return Dense(denseBits) / bitsPerPlace;
     }
 

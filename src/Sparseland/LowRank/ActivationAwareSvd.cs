@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,7 +26,7 @@ public static class ActivationAwareSvd
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Decomposition.Wide(W, nameof(W), name), C = Square(gram, W, name);
         Decomposition.CheckRank(rank, wide);
-        if (!(damping > 0 && double.IsFinite(damping))) throw new ArgumentOutOfRangeException(nameof(damping), damping, "damping must be positive and finite.");
+        Finite.Positive(damping);
         double mean = C.diagonal().mean().item<double>();
         if (!(mean > 0)) throw new ArgumentException($"The diagonal of gram{Label(name)} has the mean {mean}; inputs that are all zero decide nothing.", nameof(gram));
         Tensor L = Cholesky(C + (eye(C.shape[0], dtype: ScalarType.Float64) * (damping * mean)), name);
@@ -46,7 +47,7 @@ public static class ActivationAwareSvd
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Decomposition.Wide(W, nameof(W), name), diagonal = Square(gram, W, name).diagonal();
         Decomposition.CheckRank(rank, wide);
-        if (!(damping > 0 && double.IsFinite(damping))) throw new ArgumentOutOfRangeException(nameof(damping), damping, "damping must be positive and finite.");
+        Finite.Positive(damping);
         double mean = diagonal.mean().item<double>();
         if (!(mean > 0) || diagonal.min().item<double>() < 0) throw new ArgumentException($"The diagonal of gram{Label(name)} must not be negative or all zero.", nameof(gram));
         Tensor size = (diagonal + (damping * mean)).sqrt();

@@ -175,12 +175,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         using DisposeScope scope = NewDisposeScope();
         Tensor here = indices.cpu().contiguous();
         ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
-        for (int i = 0; i < now.Length; i++)
-        {
-            if (now[i] < 0 || now[i] >= Shape.Atoms) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]}; there are {Shape.Atoms} atoms, from 0.");
-            if (i % Shape.NonZeros > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"A state was loaded into {this} with the index {now[i]} after {now[i - 1]} in one row; indices must ascend, each once.");
-        }
-
+        LoadedIndices.Check(now, Shape.NonZeros, Shape.Atoms, ToString(), "atom");
         if (FingerprintOf(now) != mark) throw new InvalidDataException($"A state was loaded into {this} whose indices do not fit their fingerprint.");
         Support support = SupportOf(Shape, here);
         FixedSupportLinear.Places places = new(support, support.Transpose(out int[] order));

@@ -128,17 +128,18 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     private long[] CheckChannels()
     {
         using DisposeScope scope = NewDisposeScope();
-        long[] now = channels.cpu().data<long>().ToArray();
-        if (now.AsSpan().SequenceEqual(_checked)) return now;
-        long kept = Values?.shape[1] ?? 0, inputs = A.shape[1];
-        if (now.Length != kept) throw new InvalidDataException($"{_name} was loaded with {now.Length} channels; it keeps {kept} columns.");
-        for (int i = 0; i < now.Length; i++)
+        Tensor here = channels.cpu().contiguous();
+        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
+        if (!now.SequenceEqual(_checked))
         {
-            if (now[i] < 0 || now[i] >= inputs) throw new InvalidDataException($"{_name} was loaded with the channel {now[i]}; there are {inputs}, from 0.");
-            if (i > 0 && now[i] <= now[i - 1]) throw new InvalidDataException($"{_name} was loaded with the channel {now[i]} after {now[i - 1]}; channels must rise, each once.");
+            long kept = Values?.shape[1] ?? 0;
+            if (now.Length != kept) throw new InvalidDataException($"{_name} was loaded with {now.Length} channels; it keeps {kept} columns.");
+            LoadedIndices.Check(now, now.Length, A.shape[1], _name, "channel");
+            _checked = now.ToArray();
         }
 
-        return _checked = now;
+        GC.KeepAlive(here);
+        return _checked;
     }
 
     private static int[] Choose(Tensor s, Tensor vt, int inputs, LostOptions options)
@@ -151,9 +152,8 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
             case ChannelChoice.Given:
                 return [.. options.Given.Order()];
             case ChannelChoice.Random:
-                int[] order = [.. Enumerable.Range(0, inputs)];
                 var random = new SeededRandom(options.Seed);
-                random.Shuffle<int>(order);
+                int[] order = random.Permutation<int>(inputs);
                 return [.. order.Take(count).Order()];
             default:
                 using (Tensor scores = ChannelScores.Of(s, vt, options.Rank, options.ResidualComponents, options.Tail))

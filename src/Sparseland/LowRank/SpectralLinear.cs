@@ -67,6 +67,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Parameter? bias;
     private readonly Tensor frozen_U, frozen_V, order, draws;
     private readonly string _name;
+    private long[] _order = [];
     private int _stream;
 
     /// <summary>The decomposition of a linear layer, which it computes as before.</summary>
@@ -119,7 +120,8 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     public Parameter? Bias => bias;
 
     /// <summary>Which pairs are trained at present, ascending.</summary>
-    public IReadOnlyList<long> Active => [.. order.cpu().data<long>().ToArray().AsSpan(0, Options.Rank)];
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
+    public IReadOnlyList<long> Active => CheckOrder()[..Options.Rank];
 
     /// <summary>Draws made, the first one included.</summary>
     public long Draws => draws.item<long>();
@@ -167,6 +169,9 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != active_V.shape[0]) throw new ArgumentException($"input must be [..., {active_V.shape[0]}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         if (input.dtype != s.dtype) throw new ArgumentException($"input is {input.dtype}; it must be {s.dtype}.", nameof(input));
+
+        // Elsewhere a look at it would stop the device in every pass.
+        if (order.device_type == DeviceType.CPU) CheckOrder();
         using DisposeScope scope = NewDisposeScope();
         Tensor product = SpectralProduct.apply(input.reshape(-1, active_V.shape[0]), active_U, active_V, s.index_select(0, order), frozen_U, frozen_V, Options.EnhancedGradient);
         product = product.reshape([.. input.shape[..^1], active_U.shape[0]]);
@@ -261,6 +266,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private Tensor Whole(Tensor active, Tensor frozen)
     {
         using IDisposable off = no_grad();
+        CheckOrder();
         using DisposeScope scope = NewDisposeScope();
         return cat([active, frozen], 1).index_select(1, order.argsort()).MoveToOuterDisposeScope();
     }
@@ -274,6 +280,29 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         active_V.copy_(placedV.narrow(1, 0, r));
         frozen_U.copy_(placedU.narrow(1, r, rest));
         frozen_V.copy_(placedV.narrow(1, r, rest));
+    }
+
+    /// <summary>Which pairs are active is part of the saved state; what a loaded one brought is looked at once.</summary>
+    private long[] CheckOrder()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = order.cpu().contiguous();
+        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
+        if (!now.SequenceEqual(_order))
+        {
+            (int pairs, int r) = (now.Length, Options.Rank);
+            LoadedIndices.Check(now[..r], r, pairs, _name, "pair");
+            LoadedIndices.Check(now[r..], pairs - r, pairs, _name, "pair");
+            foreach (long pair in now[..r])
+            {
+                if (now[r..].Contains(pair)) throw new InvalidDataException($"{_name} was loaded with the pair {pair} both among those that are trained and among those that are not.");
+            }
+
+            _order = now.ToArray();
+        }
+
+        GC.KeepAlive(here);
+        return _order;
     }
 
     /// <summary>All pairs, those drawn first; both parts ascending.</summary>

@@ -37,7 +37,7 @@ public sealed record WeLoreOptions
     {
         if (!(MinimumRatio is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(MinimumRatio), MinimumRatio, "MinimumRatio must be from 0 to below 1.");
         if (!Enum.IsDefined(Form)) throw new ArgumentOutOfRangeException(nameof(Form), Form, "No such form.");
-        if (!(Damping > 0 && double.IsFinite(Damping))) throw new ArgumentOutOfRangeException(nameof(Damping), Damping, "Damping must be positive and finite.");
+        Finite.Positive(Damping);
     }
 }
 

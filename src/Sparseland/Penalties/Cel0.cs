@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -16,8 +17,8 @@ public readonly record struct Cel0 : IThresholdPenalty
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public Cel0(double strength, double atomNorm = 1)
     {
-        Strength = Guard.Positive(strength);
-        AtomNorm = Guard.Positive(atomNorm);
+        Strength = Finite.Positive(strength);
+        AtomNorm = Finite.Positive(atomNorm);
     }
 
     /// <summary>c.</summary>
@@ -56,7 +57,7 @@ public readonly record struct Cel0 : IThresholdPenalty
     public T Prox<T>(T z, double step)
         where T : unmanaged, IFloatingPointIeee754<T> => step * AtomNorm * AtomNorm < 1
             ? Threshold.Apply(Firm<T>(step), z)
-            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z);
+            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Finite.Positive(step), Strength)), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, AtomNorm * Math.Max(0, Slope - AtomNorm * Math.Abs(x)));
@@ -79,17 +80,17 @@ public readonly record struct Cel0 : IThresholdPenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         double max = Guard.MaxMagnitude(gradientAtZero);
-        return Guard.Step(step) * AtomNorm * AtomNorm < 1 ? max / AtomNorm * (max / AtomNorm / 2) : Scaled.Product(step / 2, max, max);
+        return Finite.Positive(step) * AtomNorm * AtomNorm < 1 ? max / AtomNorm * (max / AtomNorm / 2) : Scaled.Product(step / 2, max, max);
     }
 
     private bool Apply<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T> => step * AtomNorm * AtomNorm < 1
             ? Threshold.Apply(Firm<T>(step), z, result)
-            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
+            : Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Finite.Positive(step), Strength)), z, result);
 
     private FirmThreshold<T> Firm<T>(double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        return new FirmThreshold<T>(Scaled.Product(Guard.Step(step), AtomNorm, Slope), 1 / (1 - step * AtomNorm * AtomNorm));
+        return new FirmThreshold<T>(Scaled.Product(Finite.Positive(step), AtomNorm, Slope), 1 / (1 - step * AtomNorm * AtomNorm));
     }
 }

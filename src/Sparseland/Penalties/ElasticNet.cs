@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -14,8 +15,8 @@ public readonly record struct ElasticNet : IThresholdPenalty
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public ElasticNet(double strength, double ridge)
     {
-        Strength = Guard.Positive(strength);
-        Ridge = Guard.Positive(ridge);
+        Strength = Finite.Positive(strength);
+        Ridge = Finite.Positive(ridge);
     }
 
     /// <summary>lambda2.</summary>
@@ -41,7 +42,7 @@ public readonly record struct ElasticNet : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Finite.Positive(step) * Strength, step, Ridge), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Strength + Ridge * Math.Abs(x));
@@ -52,9 +53,9 @@ public readonly record struct ElasticNet : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new ShrunkSoftThreshold<T>(Finite.Positive(step) * Strength, step, Ridge), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new ShrunkSoftThreshold<T>(Guard.Step(step) * Strength, step, Ridge), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new ShrunkSoftThreshold<T>(Finite.Positive(step) * Strength, step, Ridge), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

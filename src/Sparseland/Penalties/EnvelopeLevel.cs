@@ -90,7 +90,7 @@ public static class EnvelopeLevel
         ReadOnlySpan<double> norms, int k, double strength, Span<double> scales, ReadOnlySpan<double> weights = default)
     {
         Check(norms, k, weights);
-        Guard.Positive(strength);
+        Finite.Positive(strength);
         Guard.SameLength(norms.Length, scales.Length, nameof(norms), nameof(scales));
         ScalesUnchecked(norms, k, strength, scales, weights);
     }
@@ -226,13 +226,11 @@ public static class EnvelopeLevel
 
     private static void CheckStrength(double strength)
     {
-        if (!(strength >= 0) || !double.IsFinite(strength))
-            throw new ArgumentOutOfRangeException(nameof(strength), strength, "strength must be finite and not negative.");
+        Finite.NotNegative(strength);
     }
 
     private static void CheckLevel(double theta)
     {
-        if (!(theta >= 0) || !double.IsFinite(theta))
-            throw new ArgumentOutOfRangeException(nameof(theta), theta, "theta must be finite and not negative.");
+        Finite.NotNegative(theta);
     }
 }

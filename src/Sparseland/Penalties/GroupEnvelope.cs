@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -27,7 +28,7 @@ public sealed record GroupEnvelope : IPenalty
     {
         ArgumentNullException.ThrowIfNull(groups);
         EnvelopeLevel.CheckCount(k, groups.Count);
-        (_groups, K, Strength) = (groups, k, Guard.Positive(strength));
+        (_groups, K, Strength) = (groups, k, Finite.Positive(strength));
         _weights = [.. weights ?? []];
         if (weights is not null) EnvelopeLevel.CheckWeights(_weights, groups.Count);
     }
@@ -74,7 +75,7 @@ public sealed record GroupEnvelope : IPenalty
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        Guard.Step(step);
+        Finite.Positive(step);
         Guard.SameLength(z.Length, result.Length, nameof(z), nameof(result));
         double[] pool = ArrayPool<double>.Shared.Rent(_groups.Count);
         try
@@ -146,7 +147,7 @@ public sealed record GroupEnvelope : IPenalty
     /// <inheritdoc/>
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
-        Guard.Step(step);
+        Finite.Positive(step);
         CheckLength(gradientAtZero.Length, nameof(gradientAtZero));
         return Guard.MaxMagnitude(gradientAtZero) == 0 ? 0 : double.PositiveInfinity;
     }

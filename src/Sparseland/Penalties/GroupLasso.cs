@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -19,7 +20,7 @@ public sealed record GroupLasso : IGroupPenalty
     {
     }
 
-    private GroupLasso(GroupNorm norm, double strength) => (_norm, Strength) = (norm, Guard.Positive(strength));
+    private GroupLasso(GroupNorm norm, double strength) => (_norm, Strength) = (norm, Finite.Positive(strength));
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -46,7 +47,7 @@ public sealed record GroupLasso : IGroupPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => _norm.Shrink(z, Guard.Step(step) * Strength, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => _norm.Shrink(z, Finite.Positive(step) * Strength, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -55,7 +56,7 @@ public sealed record GroupLasso : IGroupPenalty
     /// <inheritdoc/>
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
-        Guard.Step(step);
+        Finite.Positive(step);
         Guard.MaxMagnitude(gradientAtZero);
         return _norm.LargestRatio(gradientAtZero);
     }

@@ -1,18 +1,10 @@
 using System.Numerics;
-using System.Runtime.CompilerServices;
 
 namespace Sparseland.Penalties;
 
 /// <summary>Checks that every penalty shares.</summary>
 internal static class Guard
 {
-    public static double Positive(double value, [CallerArgumentExpression(nameof(value))] string name = "")
-        => value > 0 && double.IsFinite(value)
-            ? value
-            : throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
-
-    public static double Step(double step) => Positive(step);
-
     public static void SameLength(int left, int right, string leftName, string rightName)
     {
         if (left != right)

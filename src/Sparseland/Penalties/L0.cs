@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -9,7 +10,7 @@ public readonly record struct L0 : IThresholdPenalty
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive and finite.</exception>
-    public L0(double strength) => Strength = Guard.Positive(strength);
+    public L0(double strength) => Strength = Finite.Positive(strength);
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -31,7 +32,7 @@ public readonly record struct L0 : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Finite.Positive(step), Strength)), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Math.Abs(gradient);
@@ -42,9 +43,9 @@ public readonly record struct L0 : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Finite.Positive(step), Strength)), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Guard.Step(step), Strength)), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HardThreshold<T>(Scaled.Root(2 * Finite.Positive(step), Strength)), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -54,6 +55,6 @@ public readonly record struct L0 : IThresholdPenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         double max = Guard.MaxMagnitude(gradientAtZero);
-        return Scaled.Product(Guard.Step(step) / 2, max, max);
+        return Scaled.Product(Finite.Positive(step) / 2, max, max);
     }
 }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -8,7 +9,7 @@ public readonly record struct L1 : IThresholdPenalty
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive and finite.</exception>
-    public L1(double strength) => Strength = Guard.Positive(strength);
+    public L1(double strength) => Strength = Finite.Positive(strength);
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -30,7 +31,7 @@ public readonly record struct L1 : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Finite.Positive(step) * Strength), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Strength);
@@ -41,9 +42,9 @@ public readonly record struct L1 : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new SoftThreshold<T>(Finite.Positive(step) * Strength), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new SoftThreshold<T>(Guard.Step(step) * Strength), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new SoftThreshold<T>(Finite.Positive(step) * Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -15,7 +16,7 @@ public readonly record struct LHalf : IThresholdPenalty
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive and finite.</exception>
-    public LHalf(double strength) => Strength = Guard.Positive(strength);
+    public LHalf(double strength) => Strength = Finite.Positive(strength);
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -37,7 +38,7 @@ public readonly record struct LHalf : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Finite.Positive(step), Strength), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Separable.Distance(x, gradient, Strength / (2 * Math.Sqrt(Math.Abs(x))));
@@ -48,9 +49,9 @@ public readonly record struct LHalf : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new HalfThreshold<T>(Finite.Positive(step), Strength), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HalfThreshold<T>(Guard.Step(step), Strength), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new HalfThreshold<T>(Finite.Positive(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -60,6 +61,6 @@ public readonly record struct LHalf : IThresholdPenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         double third = Guard.MaxMagnitude(gradientAtZero) / 1.5;
-        return third * Scaled.Root(Guard.Step(step), third);
+        return third * Scaled.Root(Finite.Positive(step), third);
     }
 }

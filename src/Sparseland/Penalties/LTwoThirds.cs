@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -11,7 +12,7 @@ public readonly record struct LTwoThirds : IThresholdPenalty
     /// <summary>Creates the penalty.</summary>
     /// <param name="strength">lambda, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive and finite.</exception>
-    public LTwoThirds(double strength) => Strength = Guard.Positive(strength);
+    public LTwoThirds(double strength) => Strength = Finite.Positive(strength);
 
     /// <inheritdoc/>
     public double Strength { get; }
@@ -33,7 +34,7 @@ public readonly record struct LTwoThirds : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Finite.Positive(step), Strength), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => x == 0 ? 0 : Separable.Distance(x, gradient, Strength / (1.5 * Math.Cbrt(Math.Abs(x))));
@@ -44,9 +45,9 @@ public readonly record struct LTwoThirds : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new TwoThirdsThreshold<T>(Finite.Positive(step), Strength), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new TwoThirdsThreshold<T>(Guard.Step(step), Strength), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new TwoThirdsThreshold<T>(Finite.Positive(step), Strength), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -56,6 +57,6 @@ public readonly record struct LTwoThirds : IThresholdPenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         double half = Guard.MaxMagnitude(gradientAtZero) / 2;
-        return 1.5 * half * Math.Cbrt(Guard.Step(step)) * Math.Cbrt(half);
+        return 1.5 * half * Math.Cbrt(Finite.Positive(step)) * Math.Cbrt(half);
     }
 }

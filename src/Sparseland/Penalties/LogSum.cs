@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -14,8 +15,8 @@ public readonly record struct LogSum : IThresholdPenalty
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public LogSum(double strength, double epsilon = 0.1)
     {
-        Strength = Guard.Positive(strength);
-        Epsilon = Guard.Positive(epsilon);
+        Strength = Finite.Positive(strength);
+        Epsilon = Finite.Positive(epsilon);
     }
 
     /// <summary>epsilon.</summary>
@@ -41,7 +42,7 @@ public readonly record struct LogSum : IThresholdPenalty
 
     /// <inheritdoc/>
     public T Prox<T>(T z, double step)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Finite.Positive(step), Strength, Epsilon), z);
 
     /// <inheritdoc/>
     public double SubdifferentialDistance(double x, double gradient) => Separable.Distance(x, gradient, Strength / (Math.Abs(x) + Epsilon));
@@ -52,9 +53,9 @@ public readonly record struct LogSum : IThresholdPenalty
 
     /// <inheritdoc/>
     public void Prox<T>(ReadOnlySpan<T> z, double step, Span<T> result)
-        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z, result);
+        where T : unmanaged, IFloatingPointIeee754<T> => Threshold.Apply(new LogSumThreshold<T>(Finite.Positive(step), Strength, Epsilon), z, result);
 
-    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new LogSumThreshold<T>(Guard.Step(step), Strength, Epsilon), z, result);
+    bool IThresholdPenalty.ProxMeetsNaN<T>(ReadOnlySpan<T> z, double step, Span<T> result) => Threshold.Apply(new LogSumThreshold<T>(Finite.Positive(step), Strength, Epsilon), z, result);
 
     /// <inheritdoc/>
     public void SubdifferentialDistance<T>(ReadOnlySpan<T> x, ReadOnlySpan<T> gradient, Span<T> result)
@@ -63,7 +64,7 @@ public readonly record struct LogSum : IThresholdPenalty
     /// <inheritdoc/>
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
-        double max = Guard.MaxMagnitude(gradientAtZero), share = Math.Max(Epsilon / Guard.Step(step) / max, double.Epsilon);
+        double max = Guard.MaxMagnitude(gradientAtZero), share = Math.Max(Epsilon / Finite.Positive(step) / max, double.Epsilon);
         if (share >= 1) return max * Epsilon;
 
         // In units of z = step max: mu = z^2 m, epsilon = z share. The cut grows with m and is at least 2 sqrt(m) - share.

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -14,8 +15,8 @@ public readonly record struct Mcp : IThresholdPenalty
     /// <exception cref="ArgumentOutOfRangeException">A parameter is not positive and finite.</exception>
     public Mcp(double strength, double gamma = 3)
     {
-        Strength = Guard.Positive(strength);
-        Gamma = Guard.Positive(gamma);
+        Strength = Finite.Positive(strength);
+        Gamma = Finite.Positive(gamma);
     }
 
     /// <summary>gamma.</summary>
@@ -70,7 +71,7 @@ public readonly record struct Mcp : IThresholdPenalty
     private FirmThreshold<T> Rule<T>(double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (Guard.Step(step) >= Gamma)
+        if (Finite.Positive(step) >= Gamma)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(step), step, $"MCP needs gamma > step for a unique prox; gamma is {Gamma}. Take a smaller step or a larger gamma.");

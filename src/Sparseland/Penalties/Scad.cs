@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -14,7 +15,7 @@ public readonly record struct Scad : IThresholdPenalty
     /// <exception cref="ArgumentOutOfRangeException">lambda is not positive, or a is not above 2.</exception>
     public Scad(double strength, double a = 3.7)
     {
-        Strength = Guard.Positive(strength);
+        Strength = Finite.Positive(strength);
         A = a > 2 && double.IsFinite(a) ? a : throw new ArgumentOutOfRangeException(nameof(a), a, "SCAD needs a finite a > 2.");
     }
 
@@ -76,7 +77,7 @@ public readonly record struct Scad : IThresholdPenalty
     private ScadThreshold<T> Rule<T>(double step)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (A <= 1 + Guard.Step(step))
+        if (A <= 1 + Finite.Positive(step))
         {
             throw new ArgumentOutOfRangeException(
                 nameof(step), step, $"SCAD needs a > 1 + step for a unique prox; a is {A}. Take a smaller step or a larger a.");

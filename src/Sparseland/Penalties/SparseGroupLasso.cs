@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -24,7 +25,7 @@ public sealed record SparseGroupLasso : IGroupPenalty
     private SparseGroupLasso(GroupNorm norm, double strength, double share)
     {
         _norm = norm;
-        Strength = Guard.Positive(strength);
+        Strength = Finite.Positive(strength);
         Share = share is > 0 and < 1
             ? share
             : throw new ArgumentOutOfRangeException(nameof(share), share, "share must lie strictly between 0 and 1; use GroupLasso or L1 at the ends.");
@@ -77,7 +78,7 @@ public sealed record SparseGroupLasso : IGroupPenalty
     /// <inheritdoc/>
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
-        Guard.Step(step);
+        Finite.Positive(step);
         double high = Guard.MaxMagnitude(gradientAtZero) / Share;
         if (high == 0) return 0;
         double[] rest = new double[gradientAtZero.Length];

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Penalties;
 
@@ -19,7 +20,7 @@ public sealed record WeightedL1 : IPenalty
     {
     }
 
-    private WeightedL1(double strength, double[] weights) => (Strength, _weights) = (Guard.Positive(strength), weights);
+    private WeightedL1(double strength, double[] weights) => (Strength, _weights) = (Finite.Positive(strength), weights);
 
     /// <inheritdoc/>
     public string Name => "weighted l1";
@@ -55,7 +56,7 @@ public sealed record WeightedL1 : IPenalty
     {
         CheckLength(z.Length, nameof(z));
         Guard.SameLength(z.Length, result.Length, nameof(z), nameof(result));
-        Guard.Step(step);
+        Finite.Positive(step);
         for (int j = 0; j < z.Length; j++)
         {
             T threshold = Guard.To<T>(Scaled.Product(step, Strength, _weights[j]));
@@ -80,7 +81,7 @@ public sealed record WeightedL1 : IPenalty
     public double LargestUsefulStrength(ReadOnlySpan<double> gradientAtZero, double step = 1)
     {
         CheckLength(gradientAtZero.Length, nameof(gradientAtZero));
-        Guard.Step(step);
+        Finite.Positive(step);
         double largest = 0;
         for (int j = 0; j < gradientAtZero.Length; j++) largest = Math.Max(largest, Math.Abs(gradientAtZero[j]) / _weights[j]);
         return largest;

@@ -22,7 +22,7 @@ public static class BarsTest
     {
         if (components < 4 || components % 2 != 0)
             throw new ArgumentOutOfRangeException(nameof(components), components, "The number of bars must be even and at least 4.");
-        ProbabilisticInput.Positive(height, nameof(height));
+        Finite.Positive(height);
         if (!double.IsFinite(background)) throw new ArgumentOutOfRangeException(nameof(background), background, "background must be finite.");
         int side = components / 2;
         var random = new SeededRandom(seed, 302);

@@ -11,7 +11,7 @@ namespace Sparseland.Probabilistic;
 public abstract class LinearSparseCoding : TruncatedSparseCoder
 {
     private protected LinearSparseCoding(double[] weights, int features, double sigma)
-        : base(weights, features, ProbabilisticInput.Positive(sigma, nameof(sigma)))
+        : base(weights, features, Finite.Positive(sigma))
     {
     }
 

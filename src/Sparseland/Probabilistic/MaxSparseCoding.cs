@@ -19,7 +19,7 @@ public abstract class MaxSparseCoding : TruncatedSparseCoder
     private const double MostTableNumbers = 4e6;
 
     private protected MaxSparseCoding(double[] weights, int features, double activity, double sigma, MaxHardness hardness)
-        : base(weights, features, ProbabilisticInput.Positive(sigma, nameof(sigma)))
+        : base(weights, features, Finite.Positive(sigma))
     {
         if (!Enum.IsDefined(hardness)) throw new ArgumentOutOfRangeException(nameof(hardness), hardness, "hardness must be Soft or Hard.");
         (Activity, Hardness) = (ProbabilisticInput.Probability(activity, nameof(activity)), hardness);

@@ -42,10 +42,4 @@ internal static class ProbabilisticInput
         if (!(value > 0 && value < 1)) throw new ArgumentOutOfRangeException(name, value, $"{name} must lie strictly between 0 and 1.");
         return value;
     }
-
-    public static double Positive(double value, string name)
-    {
-        if (!(value > 0) || !double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
-        return value;
-    }
 }

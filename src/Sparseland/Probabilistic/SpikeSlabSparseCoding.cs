@@ -52,8 +52,8 @@ public sealed class SpikeSlabSparseCoding : TruncatedSparseCoder
         ProbabilisticInput.Finite(_means, nameof(slabMeans));
         Check(_activities, nameof(activities), Components, ProbabilisticInput.Probability);
         Check(_means, nameof(slabMeans), Components, (v, _) => v);
-        Check(_variances, nameof(slabVariances), Components, ProbabilisticInput.Positive);
-        Check(_noise, nameof(noiseVariances), _noise.Length == 1 ? 1 : Features, ProbabilisticInput.Positive);
+        Check(_variances, nameof(slabVariances), Components, Finite.Positive);
+        Check(_noise, nameof(noiseVariances), _noise.Length == 1 ? 1 : Features, Finite.Positive);
     }
 
     private SpikeSlabSparseCoding((double[] Weights, int Features) w, double[] activities, double[] means, double[] variances, double[] noise)

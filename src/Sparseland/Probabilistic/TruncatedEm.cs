@@ -86,8 +86,7 @@ public static class TruncatedEm
         int[]? rows = null;
         if (at.Share < 1)
         {
-            rows = [.. Enumerable.Range(0, data.Length / model.Features)];
-            new SeededRandom(seed, Stream(step, 1)).Shuffle(rows.AsSpan());
+            rows = new SeededRandom(seed, Stream(step, 1)).Permutation<int>(data.Length / model.Features);
             rows = rows[..Math.Max(model.Components, (int)Math.Round(at.Share * rows.Length))];
             Array.Sort(rows);
         }

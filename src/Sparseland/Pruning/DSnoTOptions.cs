@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Pruning;
 
 /// <summary>When a row of <see cref="DSnoT"/> stops.</summary>
@@ -50,7 +52,7 @@ public sealed record DSnoTOptions
         if (MaxCycles is { } cycles) ArgumentOutOfRangeException.ThrowIfNegative(cycles, nameof(MaxCycles));
         if (!(CycleShare is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(CycleShare), CycleShare, "CycleShare is a share above 0 and at most 1.");
         if (!(Threshold >= 0)) throw new ArgumentOutOfRangeException(nameof(Threshold), Threshold, "Threshold is not negative.");
-        if (!double.IsFinite(VariancePower) || VariancePower < 0) throw new ArgumentOutOfRangeException(nameof(VariancePower), VariancePower, "VariancePower is finite and not negative.");
+        Finite.NotNegative(VariancePower);
         if (!Enum.IsDefined(Stop)) throw new ArgumentOutOfRangeException(nameof(Stop), Stop, "Stop is Decrease or AsPublished.");
     }
 }

@@ -23,7 +23,7 @@ public static class GraspScore
     public static ParameterScores Of(nn.Module<Tensor, Tensor> model, Tensor X, Tensor labels, double temperature = PublishedTemperature)
     {
         Accuracy.CheckSamples(X, labels);
-        if (!(temperature > 0 && double.IsFinite(temperature))) throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "The temperature must be positive and finite.");
+        Finite.Positive(temperature);
         using DisposeScope scope = NewDisposeScope();
         using var probe = new ProbedNetwork(model, train: true);
         Tensor loss = probe.Loss(X, labels, temperature);

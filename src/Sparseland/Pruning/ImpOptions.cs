@@ -50,7 +50,7 @@ public sealed record ImpOptions
         if (!(Sparsity is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Sparsity), Sparsity, "Sparsity must lie above 0 and below 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Rounds);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(DenseEpochs);
-        if (!(FineTuneRate > 0 && double.IsFinite(FineTuneRate))) throw new ArgumentOutOfRangeException(nameof(FineTuneRate), FineTuneRate, "FineTuneRate must be positive and finite.");
+        Finite.Positive(FineTuneRate);
         if (!Enum.IsDefined(Rewind)) throw new ArgumentOutOfRangeException(nameof(Rewind), Rewind, "Rewind must be one of the named forms.");
         ArgumentNullException.ThrowIfNull(Retrain);
         Retrain.Validate();

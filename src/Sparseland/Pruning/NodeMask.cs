@@ -54,8 +54,7 @@ public sealed record NodeMask : SparseCandidate
         if (widths.Any(width => width < 1)) throw new ArgumentException($"The widths are [{string.Join(", ", widths)}]; they must be positive.", nameof(widths));
         return new([.. widths.Select((width, layer) =>
         {
-            int[] nodes = [.. Enumerable.Range(0, width)];
-            new SeededRandom(seed, 600 + layer).Shuffle(nodes.AsSpan());
+            int[] nodes = new SeededRandom(seed, 600 + layer).Permutation<int>(width);
             bool[] kept = new bool[width];
             foreach (int node in nodes[..CountOf(width, sparsity)]) kept[node] = true;
             return kept;

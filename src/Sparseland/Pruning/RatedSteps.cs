@@ -62,8 +62,7 @@ internal sealed class SequenceOrder(int count, int batch, long seed, long stream
         int size = Math.Min(batch, count);
         while (_waiting.Count < size)
         {
-            long[] order = [.. Enumerable.Range(0, count).Select(i => (long)i)];
-            _random.Shuffle(order.AsSpan());
+            long[] order = _random.Permutation<long>(count);
             foreach (long i in order) _waiting.Enqueue(i);
         }
 

@@ -56,7 +56,7 @@ public sealed record SparseFinetuningOptions
         }
 
         if (CrossEntropy + KullbackLeibler + SquareHead + StateError == 0) throw new ArgumentException("All coefficients are zero; there is no loss.", nameof(CrossEntropy));
-        if (!(Temperature > 0 && double.IsFinite(Temperature))) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
+        Finite.Positive(Temperature);
         if (!Enum.IsDefined(FinalState)) throw new ArgumentOutOfRangeException(nameof(FinalState), FinalState, "FinalState is AfterNorm or BeforeNorm.");
     }
 

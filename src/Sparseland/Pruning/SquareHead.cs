@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -39,7 +40,7 @@ public static class SquareHead
     /// <exception cref="ArgumentException">As for <see cref="Loss"/>.</exception>
     public static Tensor PerLayer(IReadOnlyList<Tensor> states, IReadOnlyList<Tensor> targets, Tensor? tokenMask = null, double eps = PublishedEpsilon)
     {
-        if (!(eps > 0 && double.IsFinite(eps))) throw new ArgumentOutOfRangeException(nameof(eps), eps, "eps must be positive and finite.");
+        Finite.Positive(eps);
         using DisposeScope scope = NewDisposeScope();
         return StateError.Each(states, targets, tokenMask, (distance, size) => distance / (size + eps)).MoveToOuterDisposeScope();
     }

@@ -23,7 +23,7 @@ public sealed class SyntheticLayer : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
-        if (!(meanSize >= 0 && double.IsFinite(meanSize))) throw new ArgumentOutOfRangeException(nameof(meanSize), meanSize, "meanSize is finite and not negative.");
+        Finite.NotNegative(meanSize);
         using DisposeScope scope = NewDisposeScope();
         using Generator random = new(unchecked((ulong)seed));
         _deviation = randn([inputs], generator: random).mul(0.5).exp().DetachFromDisposeScope();

@@ -43,17 +43,12 @@ public sealed record InteractionGeneratorOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Items);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Topics);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Shortest);
-        Positive(Concentration, nameof(Concentration));
-        Positive(Floor, nameof(Floor));
-        Positive(MedianLength, nameof(MedianLength));
-        if (!(LengthDeviation >= 0 && double.IsFinite(LengthDeviation))) throw new ArgumentOutOfRangeException(nameof(LengthDeviation), LengthDeviation, "LengthDeviation must be finite and not negative.");
-        if (!(PopularityExponent >= 0 && double.IsFinite(PopularityExponent))) throw new ArgumentOutOfRangeException(nameof(PopularityExponent), PopularityExponent, "PopularityExponent must be finite and not negative.");
+        Finite.Positive(Concentration);
+        Finite.Positive(Floor);
+        Finite.Positive(MedianLength);
+        Finite.NotNegative(LengthDeviation);
+        Finite.NotNegative(PopularityExponent);
         if (Longest < Shortest || Longest > Items) throw new ArgumentOutOfRangeException(nameof(Longest), Longest, $"Longest must be from Shortest, {Shortest}, to Items, {Items}.");
-    }
-
-    private static void Positive(double value, string name)
-    {
-        if (!(value > 0 && double.IsFinite(value))) throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
     }
 }
 

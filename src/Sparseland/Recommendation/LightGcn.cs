@@ -33,7 +33,7 @@ public sealed class LightGcn : nn.Module, IRecommender
         ArgumentNullException.ThrowIfNull(training);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegative(layers);
-        if (!(penalty >= 0 && double.IsFinite(penalty))) throw new ArgumentOutOfRangeException(nameof(penalty), penalty, "penalty must be finite and not negative.");
+        Finite.NotNegative(penalty);
         (Users, Items, Layers, Penalty) = (training.Users, training.Items, layers, penalty);
         (_graph, float[] weights) = Graph(training);
         _weights = tensor(weights).DetachFromDisposeScope();

@@ -34,7 +34,7 @@ public sealed class MultVae : nn.Module, IRecommender
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(latent);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(annealing);
         if (!(dropout >= 0 && dropout < 1)) throw new ArgumentOutOfRangeException(nameof(dropout), dropout, "dropout must be from 0 to below 1.");
-        if (!(beta >= 0 && double.IsFinite(beta))) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be finite and not negative.");
+        Finite.NotNegative(beta);
         (_training, Latent, Dropout, Beta, Annealing, _seed) = (training, latent, dropout, beta, annealing, seed);
         var random = new SeededRandom(seed, 9_200_000);
         _first = Layer(training.Items, hidden, ref random);

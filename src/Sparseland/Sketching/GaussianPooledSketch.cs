@@ -32,8 +32,7 @@ public sealed unsafe class GaussianPooledSketch : Sketch
             throw new ArgumentException($"rows is {rows}; the blocks of a power of two are equal only where their number is one too.", nameof(rows));
         PaddedInputs = Math.Max(Hadamard.PaddedLength(inputs), rows);
         _signs = SketchDraws.SignBits(inputs, seed, SketchDraws.Signs);
-        _order = [.. Enumerable.Range(0, PaddedInputs)];
-        new SeededRandom(seed, SketchDraws.Order).Shuffle(_order.AsSpan());
+        _order = new SeededRandom(seed, SketchDraws.Order).Permutation<int>(PaddedInputs);
         var random = new SeededRandom(seed, SketchDraws.Weights);
         _weights = new double[PaddedInputs];
         double scale = 1 / Math.Sqrt(PaddedInputs);

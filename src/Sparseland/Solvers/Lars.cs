@@ -47,7 +47,7 @@ public static class Lars
     public static LarsPath Solve(LeastSquares fit, double smallest = 0, int maxKnots = 1000, bool positive = false, CancellationToken cancel = default)
     {
         DenseMap map = Greedy.Check(fit, 1);
-        if (!(smallest >= 0) || !double.IsFinite(smallest)) throw new ArgumentOutOfRangeException(nameof(smallest), smallest, "smallest must be finite and not negative.");
+        Finite.NotNegative(smallest);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxKnots, 2);
         double weight = fit.Curvature;
         int n = map.Inputs;

@@ -71,4 +71,13 @@ internal struct SeededRandom
             (items[i], items[j]) = (items[j], items[i]);
         }
     }
+
+    /// <summary>The numbers 0 to count - 1 in a uniformly random order.</summary>
+    internal T[] Permutation<T>(int count)
+        where T : INumber<T>
+    {
+        T[] order = [.. Enumerable.Range(0, count).Select(T.CreateChecked)];
+        Shuffle(order.AsSpan());
+        return order;
+    }
 }

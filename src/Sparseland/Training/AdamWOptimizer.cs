@@ -10,7 +10,7 @@ namespace Sparseland.Training;
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): with m and v the decaying means of the gradient and of its
 /// square, theta = (1 - rate lambda) theta - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
 /// </summary>
-public sealed class AdamWOptimizer : IOptimizer, IStateCheck
+public sealed class AdamWOptimizer : IOptimizer
 {
     private readonly Slot[] _slots;
     private readonly bool _decayAll;
@@ -116,7 +116,7 @@ public sealed class AdamWOptimizer : IOptimizer, IStateCheck
     /// <inheritdoc/>
     public void Step(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         using IDisposable off = no_grad();
         Count++;
         foreach (Slot slot in _slots)
@@ -143,14 +143,19 @@ public sealed class AdamWOptimizer : IOptimizer, IStateCheck
     /// <inheritdoc/>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        Check(state, count);
+        CheckState(state, count);
         OptimizerState.CopyInto(State, state, count);
         long[] since = _since.data<long>().ToArray();
         for (int i = 0; i < since.Length; i++) _slots[i].Since = since[i];
         Count = count;
     }
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
+    /// <inheritdoc/>
+    public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckSince(state, count);
+        OptimizerState.CheckShapes(State, state, count);
+    }
 
     /// <summary>Frees the moments; the parameters stay.</summary>
     public void Dispose()
@@ -163,12 +168,6 @@ public sealed class AdamWOptimizer : IOptimizer, IStateCheck
 
         _since.Dispose();
         _size.Dispose();
-    }
-
-    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
-    {
-        OptimizerState.CheckSince(state, count);
-        OptimizerState.CheckShapes(State, state, count);
     }
 
     private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);

@@ -66,9 +66,8 @@ public sealed class SampleBatches : IBatchSource
         (long epoch, long place) = Math.DivRem(index, PerEpoch);
         if (_current.Epoch != epoch)
         {
-            long[] order = [.. Enumerable.Range(0, (int)_X.shape[0]).Select(i => (long)i)];
             var random = new SeededRandom(_seed, 800 + epoch);
-            random.Shuffle(order.AsSpan());
+            long[] order = random.Permutation<long>((int)_X.shape[0]);
             _current = (epoch, order);
         }
 

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -24,7 +25,7 @@ public static class Distillation
             throw new ArgumentException($"student must be [..., classes] and not empty, but is [{string.Join(", ", student.shape)}].", nameof(student));
         if (!teacher.shape.SequenceEqual(student.shape))
             throw new ArgumentException($"The teacher has [{string.Join(", ", teacher.shape)}] logits, the student [{string.Join(", ", student.shape)}].", nameof(teacher));
-        if (!(temperature > 0 && double.IsFinite(temperature))) throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "temperature must be positive and finite.");
+        Finite.Positive(temperature);
         using DisposeScope scope = NewDisposeScope();
         (Tensor z, Tensor target) = (TokenMask.Rows(student, labelMask, nameof(labelMask)), TokenMask.Rows(teacher.detach(), labelMask, nameof(labelMask)));
         if (!target.isfinite().all().item<bool>()) throw new ArgumentException("A logit of the teacher is not finite.", nameof(teacher));

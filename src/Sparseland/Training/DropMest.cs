@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,7 +13,7 @@ public sealed class DropMest : IDropScore
     /// <exception cref="ArgumentOutOfRangeException">Out of its range.</exception>
     public DropMest(double lambda = 1)
     {
-        if (!(lambda >= 0 && double.IsFinite(lambda))) throw new ArgumentOutOfRangeException(nameof(lambda), lambda, "lambda must be finite and not negative.");
+        Finite.NotNegative(lambda);
         Lambda = lambda;
     }
 

@@ -50,7 +50,7 @@ public sealed record GaLoreOptions
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Rank);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Gap);
-        if (!(Scale > 0 && double.IsFinite(Scale))) throw new ArgumentOutOfRangeException(nameof(Scale), Scale, "Scale must be positive and finite.");
+        Finite.Positive(Scale);
         if (!Enum.IsDefined(Rule)) throw new ArgumentOutOfRangeException(nameof(Rule), Rule, "No such rule.");
         new TrainingOptions { WeightDecay = WeightDecay, Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon }.Validate();
     }
@@ -62,7 +62,7 @@ public sealed record GaLoreOptions
 /// Moments are kept, not rotated, when P changes.
 /// </summary>
 /// <remarks>P is state: a training that is taken up without it would go on in another subspace, and is refused.</remarks>
-public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
+public sealed class GaLoreOptimizer : IOptimizer
 {
     private readonly Slot[] _slots;
     private readonly AdamWOptimizer? _rest;
@@ -163,19 +163,12 @@ public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
     /// <exception cref="ArgumentException">A gradient is not finite, whether a projector is due or not; the parameter is named. Nothing has been stepped.</exception>
     public void Step(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         using IDisposable off = no_grad();
         bool due = Count % Options.Gap == 0;
 
         // Before anything is stepped: a projector cannot be made of NaN, between two projectors one entry would spoil its whole row of the projection and with it the moments for good, and half a step is none.
-        foreach ((string name, Parameter parameter) in Parameters)
-        {
-            using Tensor? gradient = parameter.grad;
-            if (gradient is null) continue;
-            using Tensor places = gradient.isfinite(), finite = places.all();
-            if (!finite.item<bool>()) throw new ArgumentException($"The gradient of {name} is not finite at step {Count + 1}; nothing has been stepped.", nameof(rate));
-        }
-
+        CheckGradients();
         foreach (Slot slot in _slots)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -199,7 +192,7 @@ public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
     /// <exception cref="ArgumentException">Something is missing or has another shape, the projectors among it.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        Check(state, count);
+        CheckState(state, count);
         _rest?.Load(OptimizerState.PartOf(_rest, "rest.", state), count);
         OptimizerState.CopyInto(State, state, count);
         long[] since = _since.data<long>().ToArray();
@@ -212,7 +205,20 @@ public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
         Count = count;
     }
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
+    /// <inheritdoc/>
+    public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckSince(state, count);
+        OptimizerState.CheckShapes(State, state, count);
+        using DisposeScope scope = NewDisposeScope();
+        foreach (Slot slot in _slots)
+        {
+            if (count > 0 && state["first." + slot.Name].count_nonzero().item<long>() > 0 && state["projector." + slot.Name].count_nonzero().item<long>() == 0)
+                throw new ArgumentException($"The state has moments of {slot.Name}, but its projector is zero: they would be taken up in no subspace.", nameof(state));
+        }
+
+        _rest?.CheckState(OptimizerState.PartOf(_rest, "rest.", state), count);
+    }
 
     /// <summary>Frees moments and projectors; the parameters stay.</summary>
     public void Dispose()
@@ -229,18 +235,15 @@ public sealed class GaLoreOptimizer : IOptimizer, IStateCheck
         _size.Dispose();
     }
 
-    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
+    private void CheckGradients()
     {
-        OptimizerState.CheckSince(state, count);
-        OptimizerState.CheckShapes(State, state, count);
         using DisposeScope scope = NewDisposeScope();
-        foreach (Slot slot in _slots)
-        {
-            if (count > 0 && state["first." + slot.Name].count_nonzero().item<long>() > 0 && state["projector." + slot.Name].count_nonzero().item<long>() == 0)
-                throw new ArgumentException($"The state has moments of {slot.Name}, but its projector is zero: they would be taken up in no subspace.", nameof(state));
-        }
+        (string Name, Tensor Finite)[] looked = [.. Parameters.Select(p => (p.Name, Gradient: p.Parameter.grad)).Where(p => p.Gradient is not null).Select(p => (p.Name, p.Gradient!.isfinite().all()))];
 
-        if (_rest is not null) OptimizerState.Check(_rest, OptimizerState.PartOf(_rest, "rest.", state), count);
+        // One number is waited for; which parameter it was is asked only where there is one.
+        if (looked.Length == 0 || stack(looked.Select(p => p.Finite)).all().item<bool>()) return;
+        string name = looked.First(p => !p.Finite.item<bool>()).Name;
+        throw new ArgumentException($"The gradient of {name} is not finite at step {Count + 1}; nothing has been stepped.");
     }
 
     private static void Project(Slot slot, Tensor G)

@@ -10,7 +10,7 @@ namespace Sparseland.Training;
 /// pruned never comes back, so the masks are nested; weights and moments there are zero. The masks are part of the state, so a training is taken up as it was.
 /// </summary>
 /// <remarks><see cref="GradualMagnitude"/> keeps the values of masked weights and lets them return.</remarks>
-public sealed class GradualPruning : IOptimizer, IStateCheck
+public sealed class GradualPruning : IOptimizer
 {
     private readonly nn.Module _model;
     private readonly IOptimizer _inner;
@@ -96,7 +96,8 @@ public sealed class GradualPruning : IOptimizer, IStateCheck
     /// <inheritdoc/>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count) => _sparse.Load(state, count);
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => OptimizerState.Check(_sparse, state, count);
+    /// <inheritdoc/>
+    public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count) => _sparse.CheckState(state, count);
 
     /// <summary>Frees the masks and the inner rule; the network stays.</summary>
     public void Dispose()

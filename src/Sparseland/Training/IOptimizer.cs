@@ -45,31 +45,17 @@ public interface IOptimizer : IDisposable
     /// <param name="count">Steps done.</param>
     /// <exception cref="ArgumentException">Something is missing or has another shape. Nothing has changed.</exception>
     void Load(IReadOnlyDictionary<string, Tensor> state, long count);
-}
 
-/// <summary>An optimizer that refuses more of a state than missing names and shapes, and can say so beforehand: who loads several rules loads all of them or none.</summary>
-internal interface IStateCheck
-{
-    /// <summary>Throws what <see cref="IOptimizer.Load"/> would throw; changes nothing.</summary>
-    void Check(IReadOnlyDictionary<string, Tensor> state, long count);
+    /// <summary>Throws what <see cref="Load"/> would throw, and changes nothing: who loads several rules loads all of them or none. A rule that refuses more than missing names and other shapes says it here.</summary>
+    /// <param name="state">As <see cref="State"/>.</param>
+    /// <param name="count">Steps done.</param>
+    /// <exception cref="ArgumentException">Something is missing, has another shape, or is refused.</exception>
+    void CheckState(IReadOnlyDictionary<string, Tensor> state, long count) => OptimizerState.CheckShapes(State, state, count);
 }
 
 /// <summary>What optimizers share.</summary>
 internal static class OptimizerState
 {
-    /// <summary>The rate of a step: one that is NaN, infinite or negative would spoil every weight at once.</summary>
-    public static void CheckRate(double rate)
-    {
-        if (!(rate >= 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(rate), rate, "rate must be finite and not negative.");
-    }
-
-    /// <summary>Throws where an optimizer would refuse a state; changes nothing. Of a rule that is not of this library names and shapes are looked at.</summary>
-    public static void Check(IOptimizer optimizer, IReadOnlyDictionary<string, Tensor> state, long count)
-    {
-        if (optimizer is IStateCheck own) own.Check(state, count);
-        else CheckShapes(optimizer.State, state, count);
-    }
-
     /// <summary>The parameters of a model that require a gradient, with their names.</summary>
     public static (string Name, Parameter Parameter)[] Trainable(nn.Module model) =>
         [.. model.named_parameters().Where(p => p.parameter.requires_grad).Select(p => (p.name, p.parameter))];
@@ -146,7 +132,7 @@ internal static class OptimizerState
     public static void LoadInner(IOptimizer inner, IReadOnlyDictionary<string, Tensor> state) => inner.Load(PartOf(inner, "inner.", state), InnerSteps(state));
 
     /// <summary>Throws where the wrapped rule would refuse its part of such a state, whose names and shapes have been checked.</summary>
-    public static void CheckInner(IOptimizer inner, IReadOnlyDictionary<string, Tensor> state) => Check(inner, PartOf(inner, "inner.", state), InnerSteps(state));
+    public static void CheckInner(IOptimizer inner, IReadOnlyDictionary<string, Tensor> state) => inner.CheckState(PartOf(inner, "inner.", state), InnerSteps(state));
 
     /// <summary>The part of a state that belongs to one of several rules.</summary>
     public static Dictionary<string, Tensor> PartOf(IOptimizer rule, string prefix, IReadOnlyDictionary<string, Tensor> state) => rule.State.Keys.ToDictionary(key => key, key => state[prefix + key]);

@@ -28,7 +28,7 @@ public sealed record MaskedSgdOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 2);
         ArgumentNullException.ThrowIfNull(Schedule);
         if (!(Momentum is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Momentum), Momentum, "Momentum must be from 0 to below 1.");
-        if (!(WeightDecay >= 0 && double.IsFinite(WeightDecay))) throw new ArgumentOutOfRangeException(nameof(WeightDecay), WeightDecay, "WeightDecay must be finite and not negative.");
+        Finite.NotNegative(WeightDecay);
         _ = Schedule.Options(1, Schedule.Highest);
     }
 

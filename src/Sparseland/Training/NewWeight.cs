@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -24,7 +25,7 @@ public abstract class NewWeight
     /// <exception cref="ArgumentOutOfRangeException">Out of its range.</exception>
     public static NewWeight Normal(double deviation = 0.1)
     {
-        if (!(deviation > 0 && double.IsFinite(deviation))) throw new ArgumentOutOfRangeException(nameof(deviation), deviation, "The deviation must be positive and finite.");
+        Finite.Positive(deviation);
         return new Gaussian(deviation);
     }
 
@@ -33,7 +34,7 @@ public abstract class NewWeight
     /// <exception cref="ArgumentOutOfRangeException">Out of its range.</exception>
     public static NewWeight AgainstGradient(double rate)
     {
-        if (!(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(rate), rate, "The rate must be positive and finite.");
+        Finite.Positive(rate);
         return new Scaled(rate);
     }
 

@@ -13,7 +13,7 @@ namespace Sparseland.Training;
 public sealed record ParameterGroup(string Name, IOptimizer Optimizer, double RateFactor = 1);
 
 /// <summary>Several optimizers of disjoint parameters as one: each part of a network has its own rule, its own decay and its own share of the learning rate.</summary>
-public sealed class ParameterGroups : IOptimizer, IStateCheck
+public sealed class ParameterGroups : IOptimizer
 {
     private readonly ParameterGroup[] _groups;
 
@@ -70,7 +70,7 @@ public sealed class ParameterGroups : IOptimizer, IStateCheck
     /// <exception cref="ArgumentOutOfRangeException">The rate, alone or times a group's factor, is negative or not finite. No group has been stepped.</exception>
     public void Step(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         foreach (ParameterGroup group in _groups)
         {
             if (!double.IsFinite(rate * group.RateFactor)) throw new ArgumentOutOfRangeException(nameof(rate), rate, $"rate times {group.RateFactor}, the factor of {group.Name}, must be finite.");
@@ -86,23 +86,22 @@ public sealed class ParameterGroups : IOptimizer, IStateCheck
     /// <exception cref="ArgumentException">Something is missing, has another shape, or is refused by a group's rule. Nothing has changed.</exception>
     public void Load(IReadOnlyDictionary<string, Tensor> state, long count)
     {
-        Check(state, count);
+        CheckState(state, count);
         foreach (ParameterGroup group in _groups) group.Optimizer.Load(PartOf(group, state), count);
         Count = count;
     }
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
+    /// <inheritdoc/>
+    public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
+    {
+        OptimizerState.CheckShapes(State, state, count);
+        foreach (ParameterGroup group in _groups) group.Optimizer.CheckState(PartOf(group, state), count);
+    }
 
     /// <summary>Frees the optimizers; the parameters stay.</summary>
     public void Dispose()
     {
         foreach (ParameterGroup group in _groups) group.Optimizer.Dispose();
-    }
-
-    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
-    {
-        OptimizerState.CheckShapes(State, state, count);
-        foreach (ParameterGroup group in _groups) OptimizerState.Check(group.Optimizer, PartOf(group, state), count);
     }
 
     private static Dictionary<string, Tensor> PartOf(ParameterGroup group, IReadOnlyDictionary<string, Tensor> state) => OptimizerState.PartOf(group.Optimizer, group.Name + ".", state);

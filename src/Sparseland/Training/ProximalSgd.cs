@@ -100,7 +100,7 @@ public sealed class ProximalSgd : IOptimizer
     /// <exception cref="DivergenceException">A parameter is not finite; the message names it. Nothing was changed.</exception>
     public void Prox(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         using DisposeScope scope = NewDisposeScope();
         foreach ((RegularizedGroups part, double[] scales) in _parts)
         {

@@ -37,7 +37,7 @@ public sealed record RetrainSchedule(RetrainRate Rate, double Highest)
         if (Rate != RetrainRate.Adaptive) return Highest;
         if (!(normDrop is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(normDrop), normDrop, "The drop of the norm must be from 0 to 1.");
         if (!(pruned is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(pruned), pruned, "The pruned share must lie above 0 and not above 1.");
-        if (!(length > 0 && double.IsFinite(length))) throw new ArgumentOutOfRangeException(nameof(length), length, "The length must be positive and finite.");
+        Finite.Positive(length);
         return Highest * Math.Clamp(normDrop / Math.Sqrt(pruned), Math.Min(1, length), 1);
     }
 

@@ -25,7 +25,7 @@ public sealed class SgdOptimizer : IOptimizer
     {
         ArgumentNullException.ThrowIfNull(model);
         if (!(momentum >= 0 && momentum < 1)) throw new ArgumentOutOfRangeException(nameof(momentum), momentum, "momentum must be from 0 to below 1.");
-        if (!(weightDecay >= 0 && double.IsFinite(weightDecay))) throw new ArgumentOutOfRangeException(nameof(weightDecay), weightDecay, "weightDecay must be finite and not negative.");
+        Finite.NotNegative(weightDecay);
         if (nesterov && momentum == 0) throw new ArgumentException("Nesterov's variant needs a momentum above 0.", nameof(nesterov));
         (Momentum, WeightDecay, Nesterov) = (momentum, weightDecay, nesterov);
         _slots = [.. OptimizerState.Trainable(model).Select(p => (p.Name, p.Parameter, OptimizerState.Zeros(p.Parameter)))];
@@ -69,7 +69,7 @@ public sealed class SgdOptimizer : IOptimizer
     /// <inheritdoc/>
     public void Step(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Count++;

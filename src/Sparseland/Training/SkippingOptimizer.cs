@@ -40,7 +40,7 @@ public sealed class SkippingOptimizer : WrappedOptimizer
     public override void Step(double rate)
     {
         // The rule inside looks at it only where there is a gradient.
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         if (Inner.Parameters.Any(p => HasGradient(p.Parameter))) Inner.Step(rate);
         _count++;
 
@@ -59,7 +59,8 @@ public sealed class SkippingOptimizer : WrappedOptimizer
         _count = count;
     }
 
-    private protected override void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
+    /// <inheritdoc/>
+    public override void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
     {
         OptimizerState.CheckShapes(State, state, count);
         long steps = OptimizerState.InnerSteps(state);

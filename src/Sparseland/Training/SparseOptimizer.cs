@@ -18,7 +18,7 @@ namespace Sparseland.Training;
 /// published code. In <see cref="UpdateOrder.ReplacesStep"/> the inner rule's own count stays behind by the updates made. Masks that somebody else replaces between two steps are refused at the next
 /// one; <see cref="Adopt"/> takes them over.
 /// </remarks>
-public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
+public sealed partial class SparseOptimizer : IOptimizer
 {
     private readonly IOptimizer _inner;
     private readonly IDropScore? _drop;
@@ -173,7 +173,7 @@ public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
     /// <inheritdoc/>
     public void Step(double rate)
     {
-        OptimizerState.CheckRate(rate);
+        Finite.NotNegative(rate);
         Checked();
         Prepare();
         long step = Count + 1;
@@ -222,7 +222,7 @@ public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
         using IDisposable off = no_grad();
 
         // Before anything is taken over: a refusal leaves the optimizer as it was.
-        Check(state, count);
+        CheckState(state, count);
         OptimizerState.CopyInto(State, state, count);
         Masks.Touch();
         OptimizerState.LoadInner(_inner, state);
@@ -234,20 +234,8 @@ public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
         Forget();
     }
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => Check(state, count);
-
-    /// <summary>Frees the inner rule and the fired sets; network and masks stay.</summary>
-    public void Dispose()
-    {
-        Forget();
-        foreach (Tensor average in _averages.Values) average.Dispose();
-        Fired.Dispose();
-        _inner.Dispose();
-        _steps.Dispose();
-        _size.Dispose();
-    }
-
-    private void Check(IReadOnlyDictionary<string, Tensor> state, long count)
+    /// <inheritdoc/>
+    public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count)
     {
         OptimizerState.CheckShapes(State, state, count);
         using DisposeScope scope = NewDisposeScope();
@@ -263,6 +251,17 @@ public sealed partial class SparseOptimizer : IOptimizer, IStateCheck
         }
 
         OptimizerState.CheckInner(_inner, state);
+    }
+
+    /// <summary>Frees the inner rule and the fired sets; network and masks stay.</summary>
+    public void Dispose()
+    {
+        Forget();
+        foreach (Tensor average in _averages.Values) average.Dispose();
+        Fired.Dispose();
+        _inner.Dispose();
+        _steps.Dispose();
+        _size.Dispose();
     }
 
     private bool IsDue(long step) => !IsStatic && Options.IsDue(step);

@@ -105,7 +105,7 @@ public static class StraightThrough
             throw new ArgumentException($"mask must be Bool [{string.Join(", ", raw.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
         if (!(prunedFactor is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(prunedFactor), prunedFactor, "prunedFactor must be from 0 to 1.");
         if (!Enum.IsDefined(flow)) throw new ArgumentOutOfRangeException(nameof(flow), flow, "There is no such flow.");
-        if (!(pull >= 0 && double.IsFinite(pull))) throw new ArgumentOutOfRangeException(nameof(pull), pull, "pull must be finite and not negative.");
+        Finite.NotNegative(pull);
         return PrunedWeight.apply(raw, mask, prunedFactor, flow, pull);
     }
 

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Training;
 
 /// <summary>
@@ -19,14 +21,14 @@ public static partial class TrainingCost
 
     /// <summary>3 f_S: static masks, SET and MEST, and with f_D a dense training.</summary>
     /// <param name="forward">f_S or f_D, not negative.</param>
-    public static double Sparse(double forward) => 3 * Checked(forward, nameof(forward));
+    public static double Sparse(double forward) => 3 * Finite.NotNegative(forward);
 
     /// <summary>2 f_S + f_D: a step whose gradient is taken at all weights, as RigL's updates, every step of SNFS, and straight-through training.</summary>
     /// <param name="sparse">f_S.</param>
     /// <param name="dense">f_D, not below f_S.</param>
     public static double DenseGradient(double sparse, double dense)
     {
-        Checked(sparse, nameof(sparse));
+        Finite.NotNegative(sparse);
         if (!(dense >= sparse)) throw new ArgumentOutOfRangeException(nameof(dense), dense, $"The dense pass cannot cost less than the {sparse} of the sparse one.");
         return (2 * sparse) + dense;
     }
@@ -40,7 +42,4 @@ public static partial class TrainingCost
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(interval);
         return ((interval * Sparse(sparse)) + DenseGradient(sparse, dense)) / (interval + 1);
     }
-
-    private static double Checked(double value, string name) =>
-        value >= 0 && double.IsFinite(value) ? value : throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and not negative.");
 }

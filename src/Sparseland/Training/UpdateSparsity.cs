@@ -47,7 +47,7 @@ public sealed class UpdateSparsity : IDisposable
     public static UpdateSparsity Of(nn.Module before, nn.Module after, ScalarType? compareAs = null, double tolerance = 0)
     {
         (string Name, Parameter Before, Parameter After)[] pairs = ParameterPairs.Of(before, after);
-        if (!(tolerance >= 0 && double.IsFinite(tolerance))) throw new ArgumentOutOfRangeException(nameof(tolerance), tolerance, "tolerance must be finite and not negative.");
+        Finite.NotNegative(tolerance);
         if (compareAs is not (null or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"compareAs is {compareAs}; it must be a floating-point type.", nameof(compareAs));
         if (compareAs is null && pairs.FirstOrDefault(p => p.Before.dtype != p.After.dtype) is { Name: not null } mixed)

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,7 +19,7 @@ public static class WalkRatio
     public static double Of(nn.Module start, nn.Module end, double rate, long steps)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(steps);
-        if (!(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(rate), rate, "rate must be positive and finite.");
+        Finite.Positive(rate);
         using IDisposable off = no_grad();
         double sum = 0;
         long count = 0;

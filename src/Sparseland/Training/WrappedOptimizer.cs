@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Training;
 
 /// <summary>A rule around another one: what it does not say itself is the inner rule's.</summary>
-public abstract class WrappedOptimizer : IOptimizer, IStateCheck
+public abstract class WrappedOptimizer : IOptimizer
 {
     /// <summary>Wraps a rule; it is disposed with this.</summary>
     /// <exception cref="ArgumentException">The rule has made steps.</exception>
@@ -46,10 +46,8 @@ public abstract class WrappedOptimizer : IOptimizer, IStateCheck
     /// <inheritdoc/>
     public virtual void Load(IReadOnlyDictionary<string, Tensor> state, long count) => Inner.Load(state, count);
 
-    void IStateCheck.Check(IReadOnlyDictionary<string, Tensor> state, long count) => CheckState(state, count);
-
-    /// <summary>Throws where <see cref="Load"/> would refuse a state; changes nothing.</summary>
-    private protected virtual void CheckState(IReadOnlyDictionary<string, Tensor> state, long count) => OptimizerState.Check(Inner, state, count);
+    /// <inheritdoc/>
+    public virtual void CheckState(IReadOnlyDictionary<string, Tensor> state, long count) => Inner.CheckState(state, count);
 
     /// <summary>Frees the inner rule; the parameters stay.</summary>
     public void Dispose()

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Unmixing;
 
 /// <summary>
@@ -28,7 +30,7 @@ public abstract record AbundanceSparsity
 
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
-    public virtual void Validate() => UnmixingInput.CheckNotNegative(Lambda, nameof(Lambda));
+    public virtual void Validate() => Finite.NotNegative(Lambda);
 
     private sealed record NoSparsity() : AbundanceSparsity(0)
     {

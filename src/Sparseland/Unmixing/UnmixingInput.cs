@@ -90,16 +90,6 @@ internal static class UnmixingInput
         if (!(cap >= 0 && cap < 1)) throw new ArgumentOutOfRangeException(name, cap, $"{name} must be in [0, 1).");
     }
 
-    public static void CheckNotNegative(double value, string name)
-    {
-        if (!(value >= 0) || !double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and not negative.");
-    }
-
-    public static void CheckPositive(double value, string name)
-    {
-        if (!(value > 0) || !double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
-    }
-
     /// <summary>The values of a float64 tensor, row-major.</summary>
     public static double[] Doubles(Tensor values)
     {

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using static TorchSharp.torch;
 
 namespace Sparseland.Unmixing;
@@ -77,10 +78,10 @@ public sealed record UnmixingOptions
         if (!Enum.IsDefined(Loss)) throw new ArgumentOutOfRangeException(nameof(Loss), Loss, "Loss must be Squared or RobustL21.");
         ArgumentNullException.ThrowIfNull(Sparsity);
         Sparsity.Validate();
-        UnmixingInput.CheckNotNegative(SumToOneWeight, nameof(SumToOneWeight));
-        UnmixingInput.CheckPositive(Epsilon, nameof(Epsilon));
+        Finite.NotNegative(SumToOneWeight);
+        Finite.Positive(Epsilon);
         if (MaxSweeps < 1) throw new ArgumentOutOfRangeException(nameof(MaxSweeps), MaxSweeps, "MaxSweeps must be at least 1.");
-        UnmixingInput.CheckNotNegative(Tolerance, nameof(Tolerance));
+        Finite.NotNegative(Tolerance);
     }
 }
 

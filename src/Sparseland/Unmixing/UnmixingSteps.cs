@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,7 +32,7 @@ public static class UnmixingSteps
     public static double[] ChannelWeights(Tensor Y, Tensor M, Tensor A, double epsilon = 1e-6)
     {
         Check(Y, M, A);
-        UnmixingInput.CheckPositive(epsilon, nameof(epsilon));
+        Finite.Positive(epsilon);
         return Weights(SquaredResiduals(Y, M, A), epsilon);
     }
 
@@ -53,8 +54,8 @@ public static class UnmixingSteps
         Check(Y, M, A);
         if (weights is not null) UnmixingInput.CheckWeights(weights, Y.shape[0], nameof(weights));
         if (guidance is not null) UnmixingInput.CheckGuidance(guidance, Y.shape[1], nameof(guidance));
-        UnmixingInput.CheckNotNegative(lambda, nameof(lambda));
-        UnmixingInput.CheckNotNegative(sumToOneWeight, nameof(sumToOneWeight));
+        Finite.NotNegative(lambda);
+        Finite.NotNegative(sumToOneWeight);
         using var scope = NewDisposeScope();
         Tensor u = weights is null ? ones([Y.shape[0]], dtype: ScalarType.Float64) : tensor(weights.ToArray());
         Tensor h = guidance is null ? zeros([Y.shape[1]], dtype: ScalarType.Float64) : tensor(guidance.ToArray());

@@ -51,6 +51,8 @@ public class CourseTests
         Assert.Empty(course.Before(part[0]));
         Assert.Same(part[0], Assert.Single(Assert.Single(course.Paths).Cards));
         Assert.Contains("Title of b.ipynb", GalleryPage.Render(part), StringComparison.Ordinal);
+        Assert.Contains($"href=\"{GalleryPage.ApiFile}\"", GalleryPage.Render(part, hasApi: true), StringComparison.Ordinal);
+        Assert.DoesNotContain(GalleryPage.ApiFile, GalleryPage.Render(part), StringComparison.Ordinal);
         Assert.Contains("What held", GalleryPage.Results(part), StringComparison.Ordinal);
     }
 

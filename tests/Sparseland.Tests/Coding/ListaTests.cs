@@ -63,6 +63,7 @@ public sealed class ListaTests
         Assert.Throws<ArgumentOutOfRangeException>(() => network.After(X, 4));
         Assert.Throws<ArgumentException>(() => ListaTraining.Fit(network, X, codes));
         Assert.Throws<ArgumentOutOfRangeException>(() => ListaTraining.Fit(network, X, codes, new ListaTrainingOptions { Epochs = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ListaTraining.Fit(network, X, codes, new ListaTrainingOptions { LearningRate = double.PositiveInfinity }));
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
         using Tensor fits = zeros([6, 10], dtype: ScalarType.Float64);

@@ -131,6 +131,26 @@ public class LoadedStateTests
     }
 
     [Fact]
+    public void Spectral_pairs_of_a_state_are_each_there_once()
+    {
+        using var scope = NewDisposeScope();
+        using Linear start = nn.Linear(6, 6);
+        using Sequential one = nn.Sequential(("s", new SpectralLinear(start, new() { Rank = 2, Seed = 1 }, name: "up"))), other = nn.Sequential(("s", new SpectralLinear(start, new() { Rank = 2, Seed = 9, Sampling = SpectralSampling.Uniform }, name: "up")));
+        one.load_state_dict(other.state_dict());
+        Tensor x = randn(4, 6);
+        Assert.True(one.call(x).equal(other.call(x)).all().item<bool>());
+        Assert.Equal(((SpectralLinear)other[0]).Active, ((SpectralLinear)one[0]).Active);
+        foreach (long[] bad in new long[][] { [0, 6, 1, 2, 3, 4], [1, 0, 2, 3, 4, 5], [0, 1, 2, 3, 5, 4], [0, 1, 1, 2, 3, 4] })
+        {
+            Dictionary<string, Tensor> state = other.state_dict().ToDictionary(s => s.Key, s => s.Value.clone());
+            state["s.order"] = tensor(bad);
+            one.load_state_dict(state);
+            Assert.Contains("up", Assert.Throws<InvalidDataException>(() => one.call(x)).Message, StringComparison.Ordinal);
+            Assert.Throws<InvalidDataException>(() => ((SpectralLinear)one[0]).Active);
+        }
+    }
+
+    [Fact]
     public void Layers_that_share_a_seed_draw_apart()
     {
         using var scope = NewDisposeScope();

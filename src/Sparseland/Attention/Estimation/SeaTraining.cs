@@ -254,8 +254,7 @@ public static class SeaTraining
             if (step > 0 && step % options.RedrawEvery == 0) estimator.Redraw(options.Seed + step);
             while (order.Count < options.Batch)
             {
-                long[] epoch = [.. Enumerable.Range(0, shape.Batch).Select(w => (long)w)];
-                random.Shuffle(epoch.AsSpan());
+                long[] epoch = random.Permutation<long>(shape.Batch);
                 order.AddRange(epoch);
             }
 

@@ -49,17 +49,12 @@ public sealed record FrontierRow(
     /// <exception cref="ArgumentOutOfRangeException">The margin is negative or not finite.</exception>
     public bool Passes(double margin = 0.02)
     {
-        CheckMargin(margin);
+        Finite.NotNegative(margin);
         return Interval.Low > -margin;
     }
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
-
-    internal static void CheckMargin(double margin)
-    {
-        if (!(margin >= 0 && double.IsFinite(margin))) throw new ArgumentOutOfRangeException(nameof(margin), margin, "margin must be finite and not negative.");
-    }
 
     private static IReadOnlyList<double> Shares(IReadOnlyList<double> shares, string name)
     {
@@ -131,7 +126,7 @@ public sealed class FrontierTable(IReadOnlyList<FrontierRow> rows)
     /// <exception cref="InvalidOperationException">There are several models, and a point of one stands twice.</exception>
     public IReadOnlyList<FrontierReach> Reach(double margin = 0.02)
     {
-        FrontierRow.CheckMargin(margin);
+        Finite.NotNegative(margin);
         FrontierTable points = Rows.Select(r => r.Model).Distinct().Count() > 1 ? Pooled() : this;
         return [.. points.Rows.GroupBy(r => (r.Method, r.Kind, r.Tokens)).Select(g =>
             new FrontierReach(g.Key.Method, g.Key.Kind, g.Key.Tokens, g.Where(r => r.Passes(margin)).Select(r => (double?)r.Nominal).Max()))];

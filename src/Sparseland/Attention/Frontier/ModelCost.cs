@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Attention.Frontier;
 
 /// <summary>Sizes of a decoder with gated MLPs, as far as its cost depends on them.</summary>
@@ -82,7 +84,7 @@ public static class ModelCost
     private static void Check(ModelShape shape, double tokens, double density)
     {
         ArgumentNullException.ThrowIfNull(shape);
-        if (!(tokens > 0) || !double.IsFinite(tokens)) throw new ArgumentOutOfRangeException(nameof(tokens), tokens, "tokens must be positive and finite.");
+        Finite.Positive(tokens);
         if (!(density >= 0 && density <= 1)) throw new ArgumentOutOfRangeException(nameof(density), density, "density must be from 0 to 1.");
     }
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -67,7 +68,7 @@ public sealed record AdjacencyCut(CutKind Kind)
     {
         if (!Enum.IsDefined(Kind)) throw new ArgumentOutOfRangeException(nameof(Kind), Kind, "There is no such cut.");
         if (!double.IsFinite(Threshold)) throw new ArgumentOutOfRangeException(nameof(Threshold), Threshold, "Threshold must be finite.");
-        if (!(Beta > 0 && double.IsFinite(Beta))) throw new ArgumentOutOfRangeException(nameof(Beta), Beta, "Beta must be positive and finite.");
+        Finite.Positive(Beta);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Keys);
         if (TrainedThreshold && Kind is CutKind.None or CutKind.Binary or CutKind.TopK) throw new ArgumentException($"A threshold of the cut {Kind} gets no gradient and cannot be trained.", nameof(TrainedThreshold));
     }

@@ -56,7 +56,7 @@ public sealed record AttentionGraphOptions
         if (!Enum.IsDefined(Reduction)) throw new ArgumentOutOfRangeException(nameof(Reduction), Reduction, "There is no such reduction.");
         if (!Enum.IsDefined(Direction)) throw new ArgumentOutOfRangeException(nameof(Direction), Direction, "There is no such direction.");
         if (!(Threshold is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(Threshold), Threshold, "Threshold must be from 0 to 1.");
-        if (!(Sharpness > 0 && double.IsFinite(Sharpness))) throw new ArgumentOutOfRangeException(nameof(Sharpness), Sharpness, "Sharpness must be positive and finite.");
+        Finite.Positive(Sharpness);
         if (!(Epsilon is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Epsilon), Epsilon, "Epsilon must be above 0 and below 1.");
     }
 }

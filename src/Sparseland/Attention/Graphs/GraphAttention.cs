@@ -24,7 +24,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(heads);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(context);
-        if (!(theta > 0 && double.IsFinite(theta))) throw new ArgumentOutOfRangeException(nameof(theta), theta, "theta must be positive and finite.");
+        Finite.Positive(theta);
         options.Validate();
         if (width % heads != 0 || width / heads % 2 != 0) throw new ArgumentException($"{heads} heads must divide the width {width} into heads of even width: node features are slices of the input.", nameof(heads));
         (Width, Heads, Common) = (width, heads, options);

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Attention.Graphs;
 
 /// <summary>From the products of queries and keys to an adjacency.</summary>
@@ -79,8 +81,8 @@ public abstract record GraphAttentionOptions
     public virtual void Validate()
     {
         if (!Enum.IsDefined(Scores)) throw new ArgumentOutOfRangeException(nameof(Scores), Scores, "There are no such scores.");
-        if (!(Temperature > 0 && double.IsFinite(Temperature))) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
-        if (!(Multiplier > 0 && double.IsFinite(Multiplier))) throw new ArgumentOutOfRangeException(nameof(Multiplier), Multiplier, "Multiplier must be positive and finite.");
+        Finite.Positive(Temperature);
+        Finite.Positive(Multiplier);
         if (!(Dropout is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "Dropout must be from 0 to below 1.");
         ArgumentNullException.ThrowIfNull(Cut);
         Cut.Validate();

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Attention.Graphs;
 
 /// <summary>Sizes of a <see cref="GraphLM"/>.</summary>
@@ -37,7 +39,7 @@ public sealed record GraphLMOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Layers);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Heads);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MlpWidth);
-        if (!(RopeTheta > 0 && double.IsFinite(RopeTheta))) throw new ArgumentOutOfRangeException(nameof(RopeTheta), RopeTheta, "RopeTheta must be positive and finite.");
+        Finite.Positive(RopeTheta);
         if (Width % Heads != 0 || Width / Heads % 2 != 0) throw new ArgumentException($"{nameof(Heads)} = {Heads} must divide {nameof(Width)} = {Width} into heads of even width.", nameof(Heads));
         Attention?.Validate();
     }

@@ -101,9 +101,8 @@ public static class TwoModes
 
     private static int[] Permutation()
     {
-        int[] next = [.. Enumerable.Range(0, Chain)];
         var random = new SeededRandom(20_25, 7);
-        random.Shuffle(next.AsSpan());
+        int[] next = random.Permutation<int>(Chain);
         return next;
     }
 }

@@ -1,4 +1,5 @@
 using Sparseland.Models.Language;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -40,7 +41,7 @@ public sealed record TaskTrainingOptions
     /// <exception cref="ArgumentException">There is no stage, or a number is out of its range.</exception>
     public void Validate()
     {
-        if (!(LearningRate > 0 && double.IsFinite(LearningRate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), LearningRate, "LearningRate must be positive and finite.");
+        Finite.Positive(LearningRate);
         ArgumentOutOfRangeException.ThrowIfNegative(WarmUp);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LookEvery);
         if (Stages is not { Count: > 0 }) throw new ArgumentException("There is no stage.", nameof(Stages));

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -22,7 +23,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     private protected BayesLayer(string kind, Tensor weight, Tensor? bias, double sigma)
         : base(kind)
     {
-        PosteriorInput.Positive(sigma, nameof(sigma));
+        Finite.Positive(sigma);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         register_parameter("weight", nn.Parameter(weight.detach().clone().DetachFromDisposeScope()));
@@ -51,7 +52,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     /// <summary>The rho of a deviation: log(e^sigma - 1).</summary>
     /// <param name="sigma">The deviation, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is not positive and finite.</exception>
-    public static double RhoOf(double sigma) => PosteriorInput.Positive(sigma, nameof(sigma)) switch
+    public static double RhoOf(double sigma) => Finite.Positive(sigma) switch
     {
         > 30 => sigma,
         > 1e-2 => Math.Log(Math.Exp(sigma) - 1),
@@ -88,7 +89,7 @@ public abstract class BayesLayer : nn.Module<Tensor, Tensor>
     /// <exception cref="ArgumentOutOfRangeException">The prior is not positive and finite.</exception>
     public Tensor Kl(double prior)
     {
-        PosteriorInput.Positive(prior, nameof(prior));
+        Finite.Positive(prior);
         using DisposeScope scope = NewDisposeScope();
         Tensor sigma = nn.functional.softplus(Rho);
 

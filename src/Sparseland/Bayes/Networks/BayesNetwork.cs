@@ -27,7 +27,7 @@ public static class BayesNetwork
         where T : nn.Module
     {
         ArgumentNullException.ThrowIfNull(network);
-        PosteriorInput.Positive(sigma, nameof(sigma));
+        Finite.Positive(sigma);
         List<(LinearSlot Slot, BayesLayer Layer)> made = [];
         LinearSlot[] slots = [.. LinearSlots.Of(network).Concat(LinearSlots.ConvolutionsOf(network))];
         var owners = new WeightOwners(network);

@@ -17,8 +17,4 @@ internal static class PosteriorInput
         if (!mu.isfinite().all().item<bool>()) throw new ArgumentException("A mean is not finite.", nameof(mu));
         if (!sigma.isfinite().logical_and(sigma.ge(0)).all().item<bool>()) throw new ArgumentException("A deviation is negative or not finite.", nameof(sigma));
     }
-
-    /// <summary>A positive, finite number.</summary>
-    public static double Positive(double value, string name) =>
-        value > 0 && double.IsFinite(value) ? value : throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
 }

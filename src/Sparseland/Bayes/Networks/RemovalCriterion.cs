@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,13 +38,13 @@ public sealed record RemovalCriterion
     /// <param name="lambda">lambda, positive and finite. Default 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is not.</exception>
     public static RemovalCriterion ExpAbs(double lambda = 1) =>
-        new($"E exp({Text(PosteriorInput.Positive(lambda, nameof(lambda)))} |theta|)", (mu, sigma) => FoldedNormal.Exponential(mu, sigma, lambda));
+        new($"E exp({Text(Finite.Positive(lambda))} |theta|)", (mu, sigma) => FoldedNormal.Exponential(mu, sigma, lambda));
 
     /// <summary>E exp(lambda |theta|) over the deviation of exp(lambda |theta|), whose second moment is the first at 2 lambda.</summary>
     /// <param name="lambda">lambda, positive and finite. Default 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is not.</exception>
     public static RemovalCriterion SnrExpAbs(double lambda = 1) =>
-        new($"SNR of exp({Text(PosteriorInput.Positive(lambda, nameof(lambda)))} |theta|)", (mu, sigma) =>
+        new($"SNR of exp({Text(Finite.Positive(lambda))} |theta|)", (mu, sigma) =>
         {
             Tensor first = FoldedNormal.Exponential(mu, sigma, lambda);
 

@@ -105,7 +105,7 @@ public static class Ssvi
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(kappa);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(samples);
-        PosteriorInput.Positive(prior, nameof(prior));
+        Finite.Positive(prior);
         Func<Batch, Tensor> entropy = Losses.CrossEntropy(network);
         return batch =>
         {

@@ -73,9 +73,9 @@ public sealed record SsviOptions
     public void Validate()
     {
         Schedule.Validate();
-        PosteriorInput.Positive(RhoRate, nameof(RhoRate));
-        PosteriorInput.Positive(Prior, nameof(Prior));
-        if (!(Kappa >= 0 && double.IsFinite(Kappa))) throw new ArgumentOutOfRangeException(nameof(Kappa), Kappa, "Kappa must be finite and not negative.");
+        Finite.Positive(RhoRate);
+        Finite.Positive(Prior);
+        Finite.NotNegative(Kappa);
         if (!(KappaWarmUp is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(KappaWarmUp), KappaWarmUp, "KappaWarmUp must be a share from 0 to 1.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Interval);
         if (!(Alpha is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "Alpha must be a share from 0 to 1.");

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparseland.Tensors;
 
 namespace Sparseland.Models.Language;
 
@@ -44,7 +45,7 @@ public sealed record BertConfig
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
         if (Context < 2) throw new ArgumentOutOfRangeException(nameof(Context), Context, "Context must be at least 2: a text stands between two special tokens.");
         if (Width % Heads != 0) throw new ArgumentException($"Width {Width} is no multiple of {Heads} heads.", nameof(Heads));
-        if (!(NormEpsilon > 0) || !double.IsFinite(NormEpsilon)) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, "NormEpsilon must be positive and finite.");
+        Finite.Positive(NormEpsilon);
     }
 
     /// <summary>Reads a config.json.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparseland.Tensors;
 
 namespace Sparseland.Models.Language;
 
@@ -43,7 +44,7 @@ public sealed record Gpt2Config
         foreach ((string name, int value) in new[] { (nameof(Vocabulary), Vocabulary), (nameof(Width), Width), (nameof(InnerWidth), MlpWidth), (nameof(Layers), Layers), (nameof(Heads), Heads), (nameof(Context), Context) })
             ArgumentOutOfRangeException.ThrowIfNegativeOrZero(value, name);
         if (Width % Heads != 0) throw new ArgumentException($"Width {Width} is no multiple of {Heads} heads.", nameof(Heads));
-        if (!(NormEpsilon > 0) || !double.IsFinite(NormEpsilon)) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, "NormEpsilon must be positive and finite.");
+        Finite.Positive(NormEpsilon);
     }
 
     /// <summary>As a config.json of Hugging Face.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparseland.Tensors;
 
 namespace Sparseland.Models.Language;
 
@@ -54,8 +55,8 @@ public sealed record GptNeoXConfig
         if (Width % Heads != 0) throw new ArgumentException($"Width {Width} is no multiple of {Heads} heads.", nameof(Heads));
         if (!(RotaryPart > 0 && RotaryPart <= 1)) throw new ArgumentOutOfRangeException(nameof(RotaryPart), RotaryPart, "RotaryPart must lie above 0 and not above 1.");
         if (Turned < 2 || Turned % 2 != 0) throw new ArgumentException($"Rotary positions turn {Turned} of {HeadDim} entries of a head; that must be an even number.", nameof(RotaryPart));
-        if (!(NormEpsilon > 0) || !double.IsFinite(NormEpsilon)) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, "NormEpsilon must be positive and finite.");
-        if (!(RopeTheta > 0) || !double.IsFinite(RopeTheta)) throw new ArgumentOutOfRangeException(nameof(RopeTheta), RopeTheta, "RopeTheta must be positive and finite.");
+        Finite.Positive(NormEpsilon);
+        Finite.Positive(RopeTheta);
     }
 
     /// <summary>As a config.json of Hugging Face.</summary>

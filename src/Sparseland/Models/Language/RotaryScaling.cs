@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Models.Language;
 
 /// <summary>How rotary positions reach beyond the length that a model was first trained on.</summary>
@@ -89,12 +91,12 @@ public sealed record RotaryScaling
         if (Kind == RotaryScalingKind.Llama3)
         {
             if (Original is null) throw new ArgumentException("Llama3 scaling needs Original, the length before scaling.", nameof(Original));
-            if (!(LowFrequency > 0) || !double.IsFinite(LowFrequency)) throw new ArgumentOutOfRangeException(nameof(LowFrequency), LowFrequency, "LowFrequency must be positive and finite.");
+            Finite.Positive(LowFrequency);
             if (!(HighFrequency > LowFrequency) || !double.IsFinite(HighFrequency)) throw new ArgumentOutOfRangeException(nameof(HighFrequency), HighFrequency, "HighFrequency must be above LowFrequency and finite.");
         }
 
         if (Kind != RotaryScalingKind.Yarn) return;
-        if (!(BetaSlow > 0) || !double.IsFinite(BetaSlow)) throw new ArgumentOutOfRangeException(nameof(BetaSlow), BetaSlow, "BetaSlow must be positive and finite.");
+        Finite.Positive(BetaSlow);
         if (!(BetaFast >= BetaSlow) || !double.IsFinite(BetaFast)) throw new ArgumentOutOfRangeException(nameof(BetaFast), BetaFast, "BetaFast must be at least BetaSlow and finite.");
         foreach ((string name, double? value) in new[] { (nameof(AttentionFactor), AttentionFactor), (nameof(MScale), MScale), (nameof(MScaleAllDim), MScaleAllDim) })
         {

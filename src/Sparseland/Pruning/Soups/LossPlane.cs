@@ -29,7 +29,7 @@ public sealed record LossPlane(double[] X, double[] Y, double[,] Loss, double[,]
     {
         ArgumentNullException.ThrowIfNull(networks);
         ArgumentOutOfRangeException.ThrowIfLessThan(points, 2);
-        if (!(margin >= 0 && double.IsFinite(margin))) throw new ArgumentOutOfRangeException(nameof(margin), margin, "The margin must be finite and not negative.");
+        Finite.NotNegative(margin);
         if (networks.Count != 3) throw new ArgumentException($"There are {networks.Count} networks; a plane goes through three.", nameof(networks));
         SparseSnapshot.CheckAlike(networks, nameof(networks));
         double ab = ModelDistance.L2(networks[0], networks[1]), ac = ModelDistance.L2(networks[0], networks[2]), bc = ModelDistance.L2(networks[1], networks[2]);

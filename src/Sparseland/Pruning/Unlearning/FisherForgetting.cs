@@ -31,7 +31,7 @@ public sealed record FisherForgetting : IUnlearner
         Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data, long seed = 1, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         TrainingUnlearner.Check(create, original, data);
-        if (!(Alpha >= 0 && double.IsFinite(Alpha))) throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "Alpha must be finite and not negative.");
+        Finite.NotNegative(Alpha);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Samples);
         long started = Stopwatch.GetTimestamp();
         using nn.Module<Tensor, Tensor> workbench = create();

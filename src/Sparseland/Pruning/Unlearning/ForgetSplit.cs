@@ -64,9 +64,8 @@ public sealed record ForgetSplit
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
         if (!(share is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(share), share, "The share must lie above 0 and below 1.");
-        int[] order = [.. Enumerable.Range(0, size)];
         var random = new SeededRandom(seed, 5_100);
-        random.Shuffle(order.AsSpan());
+        int[] order = random.Permutation<int>(size);
         return new(size, [.. order.Take((int)Math.Round(share * size, MidpointRounding.AwayFromZero)).Order()], null);
     }
 

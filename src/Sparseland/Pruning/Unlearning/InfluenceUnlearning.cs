@@ -55,7 +55,7 @@ public sealed record InfluenceUnlearning : IUnlearner
         Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data, long seed = 1, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         TrainingUnlearner.Check(create, original, data);
-        if (!(Alpha >= 0 && double.IsFinite(Alpha))) throw new ArgumentOutOfRangeException(nameof(Alpha), Alpha, "Alpha must be finite and not negative.");
+        Finite.NotNegative(Alpha);
         ArgumentOutOfRangeException.ThrowIfLessThan(Samples, 2);
         if (Damping is { } lambda && !(lambda > 0 && double.IsFinite(lambda))) throw new ArgumentOutOfRangeException(nameof(Damping), lambda, "Damping must be positive and finite.");
         long started = Stopwatch.GetTimestamp();
@@ -83,9 +83,8 @@ public sealed record InfluenceUnlearning : IUnlearner
     /// <summary>Places in D_r, drawn without replacement.</summary>
     internal static int[] Draw(UnlearnData data, int samples, long seed)
     {
-        int[] order = [.. Enumerable.Range(0, data.Retain.Count)];
         var random = new SeededRandom(seed, 5_200);
-        random.Shuffle(order.AsSpan());
+        int[] order = random.Permutation<int>(data.Retain.Count);
         return order[..Math.Min(samples, order.Length)];
     }
 }

@@ -59,7 +59,7 @@ public sealed record L1Sparse : IUnlearner
         Func<nn.Module<Tensor, Tensor>> create, SparseSnapshot original, UnlearnData data, long seed = 1, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         TrainingUnlearner.Check(create, original, data);
-        if (!(Gamma >= 0 && double.IsFinite(Gamma))) throw new ArgumentOutOfRangeException(nameof(Gamma), Gamma, "Gamma must be finite and not negative.");
+        Finite.NotNegative(Gamma);
         return TrainingUnlearner.Continue(Name, create, original, data.Retain, data.Split.Retain, TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize), seed, Penalised, null, progress, cancel);
     }
 

@@ -56,7 +56,7 @@ public sealed class RbfSvc
         }
 
         if (!(c > 0 && double.IsFinite(c))) throw new ArgumentOutOfRangeException(nameof(c), c, "C must be positive and finite.");
-        if (!(gamma > 0 && double.IsFinite(gamma))) throw new ArgumentOutOfRangeException(nameof(gamma), gamma, "gamma must be positive and finite.");
+        Finite.Positive(gamma);
         if (!(tolerance > 0)) throw new ArgumentOutOfRangeException(nameof(tolerance), tolerance, "The tolerance must be positive.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxIterations);
 

@@ -57,7 +57,7 @@ public static class WoodFisher
     {
         ArgumentNullException.ThrowIfNull(v);
         ArgumentNullException.ThrowIfNull(gradients);
-        if (!(damping > 0 && double.IsFinite(damping))) throw new ArgumentOutOfRangeException(nameof(damping), damping, "The damping must be positive and finite.");
+        Finite.Positive(damping);
         if (v.dim() != 1 || gradients.dim() != 2 || gradients.shape[1] != v.shape[0])
             throw new ArgumentException($"gradients are [{string.Join(", ", gradients.shape)}] and v is [{string.Join(", ", v.shape)}]; they must be [n, parameters] and [parameters].", nameof(gradients));
         using IDisposable off = no_grad();

@@ -33,8 +33,7 @@ public sealed class SweepResult<T>
     {
         IReadOnlyList<string> queries = Evaluations[0].Queries;
         if (folds < 2 || folds > queries.Count) throw new ArgumentOutOfRangeException(nameof(folds), folds, $"Folds are from 2 to the {queries.Count} queries.");
-        int[] order = [.. Enumerable.Range(0, queries.Count)];
-        new SeededRandom(seed, 400).Shuffle(order.AsSpan());
+        int[] order = new SeededRandom(seed, 400).Permutation<int>(queries.Count);
         double[] values = new double[queries.Count];
         var chosen = new T[folds];
         for (int fold = 0; fold < folds; fold++)

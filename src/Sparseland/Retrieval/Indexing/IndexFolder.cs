@@ -53,7 +53,9 @@ public sealed class IndexFolder : IDisposable
 
         try
         {
-            return new(path, held, options, Load(path) ?? new(IndexFile.Version, 1, []));
+            IndexFolder opened = new(path, held, options, Load(path) ?? new(IndexFile.Version, 1, []));
+            opened.Sweep();
+            return opened;
         }
         catch
         {
@@ -121,11 +123,10 @@ public sealed class IndexFolder : IDisposable
         ObjectDisposedException.ThrowIf(!_lock.CanWrite, this);
         if (Documents == 0) throw new InvalidOperationException($"The index folder '{Path}' has no document in force.");
         if (_state.Segments is [{ Deleted.Count: 0 }]) return;
-        List<Segment> old = _state.Segments;
         string file = $"segment-{_state.Next:000000}.index";
         using (InvertedIndex merged = Join(Path, _state, cancel)) merged.Save(In(file), cancel);
         Store(new(IndexFile.Version, _state.Next + 1, [new(file, Documents, [])]));
-        foreach (Segment segment in old) File.Delete(In(segment.File));
+        Sweep();
     }
 
     /// <summary>Reads what is in force: one mapped file where there is one segment and nothing deleted, else the segments joined in memory.</summary>
@@ -179,6 +180,23 @@ public sealed class IndexFolder : IDisposable
         finally
         {
             foreach (InvertedIndex part in parts) part.Dispose();
+        }
+    }
+
+    /// <summary>Takes away segments that are not in force: merged ones, and what a writer left that was killed.</summary>
+    private void Sweep()
+    {
+        foreach (string path in Directory.EnumerateFiles(Path, "segment-*.index"))
+        {
+            if (_state.Segments.Any(s => s.File == System.IO.Path.GetFileName(path))) continue;
+            try
+            {
+                File.Delete(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Where a file that is open cannot be deleted a reader still has it; the next writer takes it away.
+            }
         }
     }
 

@@ -61,6 +61,7 @@ public sealed partial class InvertedIndex
         var start = new long[names.Count + 1];
         for (int document = 0; document < vectors.Count; document++)
         {
+            if (document % Look == 0) cancel.ThrowIfCancellationRequested();
             SparseVector vector = vectors[document] ?? throw new ArgumentException($"The vector of document '{ids[document]}' is null; an empty one is allowed.", nameof(vectors));
             for (int i = 0; i < vector.Count; i++)
             {
@@ -75,7 +76,7 @@ public sealed partial class InvertedIndex
         var (documents, values) = (new int[start[^1]], new float[start[^1]]);
         for (int document = 0; document < vectors.Count; document++)
         {
-            if (document % 4096 == 0) cancel.ThrowIfCancellationRequested();
+            if (document % Look == 0) cancel.ThrowIfCancellationRequested();
             for (int i = 0; i < vectors[document].Count; i++)
             {
                 long to = next[vectors[document].Terms[i]]++;

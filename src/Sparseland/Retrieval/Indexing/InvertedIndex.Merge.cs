@@ -2,6 +2,9 @@ namespace Sparseland.Retrieval.Indexing;
 
 public sealed partial class InvertedIndex
 {
+    // Documents or terms between two looks at a cancellation.
+    private const int Look = 4096;
+
     /// <summary>
     /// One index of several, their documents one after another, some left out. It equals the index that a build of the documents that stay
     /// would give, to the last byte.
@@ -28,6 +31,7 @@ public sealed partial class InvertedIndex
             numbers[p] = new int[parts[p].Documents];
             for (int document = 0; document < numbers[p].Length; document++)
             {
+                if (document % Look == 0) cancel.ThrowIfCancellationRequested();
                 bool stays = without is null || !without.Contains(parts[p].Id(document));
                 numbers[p][document] = stays ? ids.Count : -1;
                 if (!stays) continue;
@@ -40,7 +44,7 @@ public sealed partial class InvertedIndex
         Vocabulary known = Ids([.. ids], nameof(parts));
 
         // Vectors keep the numbers of their terms, which queries name; texts have the terms that occur, in their order.
-        Vocabulary vocabulary = first.Analyzer is null ? Widest(parts) : Occurring(parts, numbers);
+        Vocabulary vocabulary = first.Analyzer is null ? Widest(parts, cancel) : Occurring(parts, numbers, cancel);
         int[][] local = [.. parts.Select(part => (int[])[.. vocabulary.Names.Select((name, t) => first.Analyzer is null ? (t < part.Terms ? t : -1) : part.FindTerm(name) ?? -1)])];
         PostingLists lists = PostingListsWriter.Write(ids.Count, vocabulary.Names.Count, first.Lists.Floats, (term, into, values) =>
         {
@@ -59,13 +63,14 @@ public sealed partial class InvertedIndex
         return new(known, [.. lengths], vocabulary, lists, first.Model, first.Analyzer, first.Counting);
     }
 
-    private static Vocabulary Widest(IReadOnlyList<InvertedIndex> parts)
+    private static Vocabulary Widest(IReadOnlyList<InvertedIndex> parts, CancellationToken cancel)
     {
         InvertedIndex widest = parts.MaxBy(p => p.Terms)!;
         foreach (InvertedIndex part in parts)
         {
             for (int term = 0; term < part.Terms; term++)
             {
+                if (term % Look == 0) cancel.ThrowIfCancellationRequested();
                 if (part.Term(term) != widest.Term(term)) throw new ArgumentException($"Term {term} is '{part.Term(term)}' in one part and '{widest.Term(term)}' in another.", nameof(parts));
             }
         }
@@ -73,7 +78,7 @@ public sealed partial class InvertedIndex
         return widest._vocabulary;
     }
 
-    private static Vocabulary Occurring(IReadOnlyList<InvertedIndex> parts, int[][] numbers)
+    private static Vocabulary Occurring(IReadOnlyList<InvertedIndex> parts, int[][] numbers, CancellationToken cancel)
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
         for (int p = 0; p < parts.Count; p++)
@@ -81,6 +86,7 @@ public sealed partial class InvertedIndex
             bool whole = !numbers[p].Contains(-1);
             for (int term = 0; term < parts[p].Terms; term++)
             {
+                if (term % Look == 0) cancel.ThrowIfCancellationRequested();
                 if (whole || parts[p].PostingsOf(term).Documents.Any(d => numbers[p][d] >= 0)) names.Add(parts[p].Term(term));
             }
         }

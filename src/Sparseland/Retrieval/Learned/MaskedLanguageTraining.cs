@@ -78,8 +78,7 @@ public static class MaskedLanguageTraining
             (long epoch, long place) = Math.DivRem(index, ids.Length / size);
             if (_current.Epoch != epoch)
             {
-                long[] order = [.. Enumerable.Range(0, ids.Length).Select(i => (long)i)];
-                new SeededRandom(seed, 900 + epoch).Shuffle(order.AsSpan());
+                long[] order = new SeededRandom(seed, 900 + epoch).Permutation<long>(ids.Length);
                 _current = (epoch, order);
             }
 

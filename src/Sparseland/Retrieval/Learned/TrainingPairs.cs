@@ -67,8 +67,7 @@ public sealed class TrainingPairs : IBatchSource
         (long epoch, long place) = Math.DivRem(index, Pairs.Count / size);
         if (_current.Epoch != epoch)
         {
-            long[] order = [.. Enumerable.Range(0, Pairs.Count).Select(i => (long)i)];
-            new SeededRandom(Seed, 800 + epoch).Shuffle(order.AsSpan());
+            long[] order = new SeededRandom(Seed, 800 + epoch).Permutation<long>(Pairs.Count);
             _current = (epoch, order);
         }
 

@@ -57,7 +57,7 @@ public sealed record AcceleratorModel(double DensePerSecond, double SparsePerSec
     public static double SpeedUp(double share, double relative)
     {
         if (!(share is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(share), share, "share must be from 0 to 1.");
-        if (!(relative > 0 && double.IsFinite(relative))) throw new ArgumentOutOfRangeException(nameof(relative), relative, "relative must be positive and finite.");
+        Finite.Positive(relative);
         return 1 / (1 - share + (share * relative));
     }
 

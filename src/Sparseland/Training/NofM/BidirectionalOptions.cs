@@ -24,7 +24,7 @@ public sealed record BidirectionalOptions
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
     public void Validate()
     {
-        if (!(Pull >= 0 && double.IsFinite(Pull))) throw new ArgumentOutOfRangeException(nameof(Pull), Pull, "Pull must be finite and not negative.");
+        Finite.NotNegative(Pull);
         if (!Enum.IsDefined(BackwardMask)) throw new ArgumentOutOfRangeException(nameof(BackwardMask), BackwardMask, "There is no such mask.");
     }
 

@@ -30,7 +30,7 @@ public static class NofMProducts
         if (bias is not null && (bias.dim() != 1 || bias.shape[0] != weight.shape[0])) throw new ArgumentException($"bias must be [{weight.shape[0]}], but is [{string.Join(", ", bias.shape)}].", nameof(bias));
         CheckMask(maskIn, weight, nameof(maskIn));
         CheckMask(maskOut, weight, nameof(maskOut));
-        if (!(pull >= 0 && double.IsFinite(pull))) throw new ArgumentOutOfRangeException(nameof(pull), pull, "pull must be finite and not negative.");
+        Finite.NotNegative(pull);
         if (gradient is { } pattern && weight.shape[0] % pattern.M != 0) throw new ArgumentException($"{pattern.M} does not divide the {weight.shape[0]} outputs.", nameof(gradient));
         using DisposeScope scope = NewDisposeScope();
         long[] shape = [.. input.shape[..^1], weight.shape[0]];

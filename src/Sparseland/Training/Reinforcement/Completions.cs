@@ -66,7 +66,7 @@ public sealed class Completions : IDisposable
         if (ids.dim() != 2 || ids.numel() == 0 || ids.shape[1] < 2) throw new ArgumentException($"ids must be [n, tokens] with at least two tokens, but are [{string.Join(", ", ids.shape)}].", nameof(ids));
         if (mask.dtype != ScalarType.Bool || !mask.shape.SequenceEqual(ids.shape))
             throw new ArgumentException($"mask must be Bool [{string.Join(", ", ids.shape)}], but is {mask.dtype} [{string.Join(", ", mask.shape)}].", nameof(mask));
-        if (!(temperature > 0 && double.IsFinite(temperature))) throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "temperature must be positive and finite.");
+        Finite.Positive(temperature);
         using DisposeScope scope = NewDisposeScope();
         if (mask.select(1, 0).any().item<bool>()) throw new ArgumentException("mask wants the first token of a row; nothing stands before it that could predict it.", nameof(mask));
         (long rows, long tokens) = (ids.shape[0], ids.shape[1] - 1);

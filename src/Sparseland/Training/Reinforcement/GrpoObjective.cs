@@ -35,7 +35,7 @@ public sealed record GrpoOptions
         if (Samples < 2) throw new ArgumentOutOfRangeException(nameof(Samples), Samples, "Samples must be at least 2: within a group of one nothing can be compared.");
         ArgumentNullException.ThrowIfNull(Rollout);
         Rollout.Validate();
-        if (!(KlWeight >= 0 && double.IsFinite(KlWeight))) throw new ArgumentOutOfRangeException(nameof(KlWeight), KlWeight, "KlWeight must be finite and not negative.");
+        Finite.NotNegative(KlWeight);
         if (RandomRewards is { } share && !(share > 0 && share < 1)) throw new ArgumentOutOfRangeException(nameof(RandomRewards), share, "RandomRewards must lie between 0 and 1.");
     }
 }

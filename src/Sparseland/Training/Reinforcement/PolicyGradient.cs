@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -64,7 +65,7 @@ public static class PolicyGradient
         double[,] advantages = Advantages(rewards);
         (int prompts, int samples) = (advantages.GetLength(0), advantages.GetLength(1));
         Check(logProbabilities, mask, prompts * (long)samples, limit);
-        if (!(klWeight >= 0 && double.IsFinite(klWeight))) throw new ArgumentOutOfRangeException(nameof(klWeight), klWeight, "klWeight must be finite and not negative.");
+        Finite.NotNegative(klWeight);
         if (klWeight > 0 && reference is null) throw new ArgumentException("klWeight is positive, but there is no reference.", nameof(reference));
         if (reference is not null && !reference.shape.SequenceEqual(logProbabilities.shape))
             throw new ArgumentException($"reference is [{string.Join(", ", reference.shape)}]; it must be [{string.Join(", ", logProbabilities.shape)}].", nameof(reference));

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,7 +19,7 @@ public static class PreferenceLoss
     /// <exception cref="ArgumentException">Shapes differ or are no row, a value is not finite, or beta is out of its range.</exception>
     public static Tensor Dpo(Tensor chosen, Tensor rejected, Tensor referenceChosen, Tensor referenceRejected, double beta = 0.1)
     {
-        if (!(beta > 0 && double.IsFinite(beta))) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be positive and finite.");
+        Finite.Positive(beta);
         ArgumentNullException.ThrowIfNull(chosen);
         if (chosen.dim() != 1 || chosen.numel() == 0) throw new ArgumentException($"chosen must be [pairs] and not empty, but is [{string.Join(", ", chosen.shape)}].", nameof(chosen));
         using DisposeScope scope = NewDisposeScope();

@@ -86,7 +86,7 @@ public sealed class PreferencePool
     public IPolicyObjective Dpo(int count = 8, double beta = 0.1, long seed = 1)
     {
         CheckCount(count);
-        if (!(beta > 0 && double.IsFinite(beta))) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta must be positive and finite.");
+        Finite.Positive(beta);
         return new DpoObjective(this, count, beta, seed);
     }
 
@@ -107,9 +107,8 @@ public sealed class PreferencePool
     {
         long perEpoch = Pairs.Count / count;
         (long epoch, long place) = Math.DivRem(step, perEpoch);
-        int[] order = [.. Enumerable.Range(0, Pairs.Count)];
         var random = new SeededRandom(seed, 44_000_000 + epoch);
-        random.Shuffle(order.AsSpan());
+        int[] order = random.Permutation<int>(Pairs.Count);
         return [.. order.AsSpan((int)place * count, count).ToArray().Select(i => Pairs[i])];
     }
 

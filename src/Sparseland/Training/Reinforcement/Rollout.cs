@@ -22,7 +22,7 @@ public sealed record RolloutOptions
     public void Validate()
     {
         if (NewTokens < 1) throw new ArgumentOutOfRangeException(nameof(NewTokens), NewTokens, "NewTokens must be at least 1: a completion of no token has no probability to learn.");
-        if (!(Temperature > 0 && double.IsFinite(Temperature))) throw new ArgumentOutOfRangeException(nameof(Temperature), Temperature, "Temperature must be positive and finite.");
+        Finite.Positive(Temperature);
         if (End is < 0) throw new ArgumentOutOfRangeException(nameof(End), End, "End must be a token.");
     }
 }

@@ -197,6 +197,30 @@ public sealed class IndexFilesTests : IDisposable
     }
 
     [Fact]
+    public void The_next_writer_takes_away_what_a_killed_one_left()
+    {
+        string folder = In("folder");
+        using (IndexFolder writer = IndexFolder.Open(folder)) writer.Add(InvertedIndexTests.Texts(10));
+        File.Copy(Path.Combine(folder, "segment-000001.index"), Path.Combine(folder, "segment-000002.index"));
+        File.WriteAllText(Path.Combine(folder, "segment-000000.index"), "half");
+        using (IndexFolder.Open(folder)) Assert.Equal(["segment-000001.index"], Directory.GetFiles(folder, "*.index").Select(Path.GetFileName));
+        using InvertedIndex index = IndexFolder.Read(folder);
+        Assert.Equal(10, index.Documents);
+    }
+
+    [Fact]
+    public void Long_work_on_an_index_is_cancelled_at_once()
+    {
+        using InvertedIndex index = InvertedIndex.Build(InvertedIndexTests.Texts(50));
+        using var cancelled = new CancellationTokenSource();
+        cancelled.Cancel();
+        Assert.ThrowsAny<OperationCanceledException>(() => InvertedIndex.Merge([index], cancel: cancelled.Token));
+        Assert.ThrowsAny<OperationCanceledException>(() => index.Quantise(8, cancelled.Token));
+        Assert.ThrowsAny<OperationCanceledException>(() => index.QuantiseBy(1, cancelled.Token));
+        Assert.ThrowsAny<OperationCanceledException>(() => InvertedIndex.FromVectors(["a"], [SparseVector.Of([0], [1f])], ["x"], cancelled.Token));
+    }
+
+    [Fact]
     public void An_id_that_no_file_can_hold_is_named()
     {
         string folder = Directory.CreateTempSubdirectory("index").FullName;
