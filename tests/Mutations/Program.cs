@@ -32,7 +32,7 @@ try
 
     // What is known first, then what is open: while one library is tried the next is compiled.
     Fault[] open = [.. faults.Where(fault => !known.TryGetValue(fault.Key, out Verdict? verdict) || (scale is null && verdict is { IsSurvivor: true, Scale: "quick" }))];
-    foreach (Fault fault in faults.Except(open)) Tell(known[fault.Key]);
+    foreach (Fault fault in faults.Where(fault => !open.Contains(fault))) Tell(known[fault.Key]);
     Task<string?> next = Compiled(0);
     for (int i = 0; i < open.Length; i++)
     {

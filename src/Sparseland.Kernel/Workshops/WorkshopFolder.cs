@@ -99,7 +99,8 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         fi
         cd "$target"
         export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
-        dotnet restore Notebooks.sln --source "$here/feed"
+        # Without the tool that compiles ahead for this laptop's processor the kernel only starts later.
+        dotnet restore Notebooks.sln --source "$here/feed" || dotnet restore Notebooks.sln --source "$here/feed" -p:CompileAhead=false
         dotnet build Notebooks.sln --no-restore -v q
         dotnet run --no-build --project src/Sparseland.Kernel -- doctor || echo "doctor has something to say: see above."
         dotnet run --no-build --project src/Sparseland.Kernel -- run notebooks/00-start-here.ipynb --scale quick --no-save
@@ -122,7 +123,7 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         cd /d "%target%" || exit /b 1
         set DOTNET_NOLOGO=1
         set DOTNET_CLI_TELEMETRY_OPTOUT=1
-        dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 || exit /b 1
+        dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 || dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 -p:CompileAhead=false || exit /b 1
         dotnet build Notebooks.sln --no-restore -v q -p:LibTorchPackage=libtorch-cpu-win-x64 || exit /b 1
         dotnet run --no-build --project src\Sparseland.Kernel -- doctor
         dotnet run --no-build --project src\Sparseland.Kernel -- run notebooks\00-start-here.ipynb --scale quick --no-save || exit /b 1

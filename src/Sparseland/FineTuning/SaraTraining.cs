@@ -123,6 +123,8 @@ public static class SaraTraining
 
         public void Load(IReadOnlyDictionary<string, Tensor> state, long count) => inner.Load(state, count);
 
+        public void CheckState(IReadOnlyDictionary<string, Tensor> state, long count) => inner.CheckState(state, count);
+
         public void Dispose() => inner.Dispose();
     }
 

@@ -134,9 +134,10 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         if (!now.SequenceEqual(_followed))
         {
             LoadedIndices.Check(now, now.Length, Weight.shape[Side == SliceSide.Input ? 1 : 0], _name, "index");
-            _followed = now.ToArray();
-            _indices = Array.ConvertAll(_followed, i => (int)i);
+            long[] followed = now.ToArray();
+            _indices = Array.ConvertAll(followed, i => (int)i);
             _contiguous = IsContiguous(_indices);
+            _followed = followed;
         }
 
         GC.KeepAlive(here);

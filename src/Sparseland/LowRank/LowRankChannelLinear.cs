@@ -70,7 +70,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
 
     /// <summary>C, the kept input channels, rising.</summary>
     /// <exception cref="InvalidDataException">A state was loaded whose channels are none of this layer, or not rising.</exception>
-    public IReadOnlyList<long> Channels => CheckChannels();
+    public IReadOnlyList<long> Channels => [.. CheckChannels()];
 
     /// <inheritdoc/>
     public long ParameterCount => A.numel() + B.numel() + (Values?.numel() ?? 0) + (Bias?.numel() ?? 0);

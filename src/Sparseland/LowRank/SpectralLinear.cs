@@ -164,6 +164,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     /// <param name="input">[..., in], of the layer's type.</param>
     /// <returns>[..., out], with gradients for the input, s, the active vectors and the bias.</returns>
     /// <exception cref="ArgumentException">Another width or type.</exception>
+    /// <exception cref="InvalidDataException">On the CPU: a state was loaded whose order is none of the layer's pairs.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);

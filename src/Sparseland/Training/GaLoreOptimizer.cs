@@ -238,12 +238,19 @@ public sealed class GaLoreOptimizer : IOptimizer
     private void CheckGradients()
     {
         using DisposeScope scope = NewDisposeScope();
-        (string Name, Tensor Finite)[] looked = [.. Parameters.Select(p => (p.Name, Gradient: p.Parameter.grad)).Where(p => p.Gradient is not null).Select(p => (p.Name, p.Gradient!.isfinite().all()))];
+        List<(string Name, Tensor IsFinite)> looked = [];
+        foreach ((string name, Parameter parameter) in Parameters)
+        {
+            using Tensor? gradient = parameter.grad;
+            if (gradient is null) continue;
+            using Tensor places = gradient.isfinite();
+            looked.Add((name, places.all()));
+        }
 
-        // One number is waited for; which parameter it was is asked only where there is one.
-        if (looked.Length == 0 || stack(looked.Select(p => p.Finite)).all().item<bool>()) return;
-        string name = looked.First(p => !p.Finite.item<bool>()).Name;
-        throw new ArgumentException($"The gradient of {name} is not finite at step {Count + 1}; nothing has been stepped.");
+        // On each device one number is waited for; which parameter it was is asked only where there is one.
+        if (looked.GroupBy(l => (l.IsFinite.device_type, l.IsFinite.device_index)).All(g => stack(g.Select(l => l.IsFinite)).all().item<bool>())) return;
+        string broken = looked.First(l => !l.IsFinite.item<bool>()).Name;
+        throw new ArgumentException($"The gradient of {broken} is not finite at step {Count + 1}; nothing has been stepped.");
     }
 
     private static void Project(Slot slot, Tensor G)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Sparseland.IO;
 
 namespace Sparseland.Retrieval.Indexing;
@@ -8,7 +9,7 @@ namespace Sparseland.Retrieval.Indexing;
 /// their ids, and merged into one segment from time to time. One writer at a time; readers need no lock and see a whole state, the one before a
 /// change or the one after it. A reader joins the segments, so its scores are those of one index of the documents in force.
 /// </summary>
-public sealed class IndexFolder : IDisposable
+public sealed partial class IndexFolder : IDisposable
 {
     private const string ListName = "segments.json", LockName = "write.lock";
     private readonly FileStream _lock;
@@ -30,7 +31,7 @@ public sealed class IndexFolder : IDisposable
     /// <summary>Number of documents in force.</summary>
     public int Documents => _state.Segments.Sum(s => s.Documents - s.Deleted.Count);
 
-    /// <summary>Opens a folder to write, and makes it where there is none.</summary>
+    /// <summary>Opens a folder to write, and makes it where there is none. Segments that are not in its list, which a writer left that was killed, are deleted.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="options">How documents are indexed; the same every time. Default null: the defaults.</param>
     /// <exception cref="IOException">Another writer has the folder, or it cannot be made.</exception>
@@ -53,8 +54,11 @@ public sealed class IndexFolder : IDisposable
 
         try
         {
-            IndexFolder opened = new(path, held, options, Load(path) ?? new(IndexFile.Version, 1, []));
-            opened.Sweep();
+            State? state = Load(path);
+            IndexFolder opened = new(path, held, options, state ?? new(IndexFile.Version, 1, []));
+
+            // Without a list it is not known that the segments of a folder are nobody's.
+            if (state is not null) opened.Sweep();
             return opened;
         }
         catch
@@ -183,12 +187,12 @@ public sealed class IndexFolder : IDisposable
         }
     }
 
-    /// <summary>Takes away segments that are not in force: merged ones, and what a writer left that was killed.</summary>
+    /// <summary>Takes away segments that are not in force: merged ones, and what a writer left that was killed, its unfinished file among it.</summary>
     private void Sweep()
     {
-        foreach (string path in Directory.EnumerateFiles(Path, "segment-*.index"))
+        foreach (string path in Directory.GetFiles(Path, "segment-*"))
         {
-            if (_state.Segments.Any(s => s.File == System.IO.Path.GetFileName(path))) continue;
+            if (!SegmentFile().IsMatch(System.IO.Path.GetFileName(path)) || _state.Segments.Any(s => s.File == System.IO.Path.GetFileName(path))) continue;
             try
             {
                 File.Delete(path);
@@ -199,6 +203,10 @@ public sealed class IndexFolder : IDisposable
             }
         }
     }
+
+    // The second form is a file that was being written: nobody else writes while this writer holds the folder.
+    [GeneratedRegex(@"^segment-[0-9]{6,}\.index(\.[^.]{8}\.[^.]{3}\.tmp)?$")]
+    private static partial Regex SegmentFile();
 
     private void Store(State state)
     {

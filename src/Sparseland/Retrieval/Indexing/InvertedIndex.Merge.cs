@@ -45,7 +45,7 @@ public sealed partial class InvertedIndex
 
         // Vectors keep the numbers of their terms, which queries name; texts have the terms that occur, in their order.
         Vocabulary vocabulary = first.Analyzer is null ? Widest(parts, cancel) : Occurring(parts, numbers, cancel);
-        int[][] local = [.. parts.Select(part => (int[])[.. vocabulary.Names.Select((name, t) => first.Analyzer is null ? (t < part.Terms ? t : -1) : part.FindTerm(name) ?? -1)])];
+        int[][] local = [.. parts.Select(part => (int[])[.. vocabulary.Names.Select((name, t) => NumberIn(part, name, t))])];
         PostingLists lists = PostingListsWriter.Write(ids.Count, vocabulary.Names.Count, first.Lists.Floats, (term, into, values) =>
         {
             for (int p = 0; p < parts.Count; p++)
@@ -61,6 +61,12 @@ public sealed partial class InvertedIndex
             }
         }, Environment.ProcessorCount, cancel);
         return new(known, [.. lengths], vocabulary, lists, first.Model, first.Analyzer, first.Counting);
+
+        int NumberIn(InvertedIndex part, string name, int term)
+        {
+            if (term % Look == 0) cancel.ThrowIfCancellationRequested();
+            return first.Analyzer is null ? (term < part.Terms ? term : -1) : part.FindTerm(name) ?? -1;
+        }
     }
 
     private static Vocabulary Widest(IReadOnlyList<InvertedIndex> parts, CancellationToken cancel)

@@ -202,10 +202,15 @@ public sealed class IndexFilesTests : IDisposable
         string folder = In("folder");
         using (IndexFolder writer = IndexFolder.Open(folder)) writer.Add(InvertedIndexTests.Texts(10));
         File.Copy(Path.Combine(folder, "segment-000001.index"), Path.Combine(folder, "segment-000002.index"));
-        File.WriteAllText(Path.Combine(folder, "segment-000000.index"), "half");
-        using (IndexFolder.Open(folder)) Assert.Equal(["segment-000001.index"], Directory.GetFiles(folder, "*.index").Select(Path.GetFileName));
-        using InvertedIndex index = IndexFolder.Read(folder);
-        Assert.Equal(10, index.Documents);
+        File.WriteAllText(Path.Combine(folder, "segment-000002.index.abcdefgh.xyz.tmp"), "half");
+        File.WriteAllText(Path.Combine(folder, "segment-backup.index"), "the user's own");
+        using (IndexFolder.Open(folder))
+            Assert.Equal(["segment-000001.index", "segment-backup.index"], Directory.GetFiles(folder, "segment-*").Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        using (InvertedIndex index = IndexFolder.Read(folder)) Assert.Equal(10, index.Documents);
+
+        // A folder that lost its list keeps its segments.
+        File.Delete(Path.Combine(folder, "segments.json"));
+        using (IndexFolder.Open(folder)) Assert.True(File.Exists(Path.Combine(folder, "segment-000001.index")));
     }
 
     [Fact]
