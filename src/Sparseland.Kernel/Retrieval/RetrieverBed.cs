@@ -14,7 +14,7 @@ namespace Sparseland.Kernel.Retrieval;
 /// <summary>What a retriever reaches on held-out queries.</summary>
 /// <param name="Ndcg">nDCG@10.</param>
 /// <param name="Recall">Recall@100.</param>
-/// <param name="ByStratum">nDCG@10 where words are missing, where some match, where most match.</param>
+/// <param name="ByStratum">nDCG@10 where words are missing, where some match, where most match; NaN where there is no such query.</param>
 /// <param name="Hybrid">nDCG@10 of the equal-weight min-max sum with BM25, at depth 1000.</param>
 /// <param name="Active">Active terms of a document; dModel for a dense one.</param>
 /// <param name="Flops">Expected multiplications of a query with a document.</param>
@@ -23,7 +23,7 @@ internal sealed record RetrieverFigures(double Ndcg, double Recall, IReadOnlyLis
     /// <inheritdoc/>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"nDCG@10 {Ndcg:F3}, R@100 {Recall:F3}, by stratum {string.Join(" / ", ByStratum.Select(s => s.ToString("F2", CultureInfo.InvariantCulture)))}, with BM25 {Hybrid:F3}, {Active:F0} active, FLOPS {Flops:F2}");
+        $"nDCG@10 {Ndcg:F3}, R@100 {Recall:F3}, by stratum {string.Join(" / ", ByStratum.Select(s => double.IsNaN(s) ? "-" : s.ToString("F2", CultureInfo.InvariantCulture)))}, with BM25 {Hybrid:F3}, {Active:F0} active, FLOPS {Flops:F2}");
 }
 
 /// <summary>The bed on which retrievers are measured: the sub-collection of signatures, queries of summaries, and BM25.</summary>
@@ -81,7 +81,9 @@ internal sealed class RetrieverBed
     {
         RetrievalMeasure ndcg = RetrievalMeasure.Ndcg();
         RetrievalEvaluation figures = RetrievalMetrics.Evaluate(run, Collection);
-        double[] strata = [.. Enum.GetValues<OverlapStratum>().Select(s => figures.Of(figures.Queries.Where(q => _strata[q] == s)).Mean(ndcg))];
+
+        // Documentation of few types may have no query of a stratum.
+        double[] strata = [.. Enum.GetValues<OverlapStratum>().Select(s => figures.Queries.Where(q => _strata[q] == s).ToArray() is { Length: > 0 } some ? figures.Of(some).Mean(ndcg) : double.NaN)];
         double hybrid = ReferenceEquals(run, Bm25Run) ? figures.Mean(ndcg)
             : RetrievalMetrics.Evaluate(Fusion.Weighted(0.5).Fuse([Bm25Run, run], Collection.Find, depth: 1000).Run, Collection, [ndcg]).Mean(ndcg);
         return new(figures.Mean(ndcg), figures.Mean(RetrievalMeasure.Recall()), strata, hybrid, active, flops);
