@@ -39,13 +39,20 @@ internal static class Quick
     /// <summary>Runs all comparisons whose class contains the filter, or where no class does, whose name contains it.</summary>
     /// <param name="filter">Part of a name; empty for all.</param>
     /// <param name="results">Takes the results and is written after each class; null for none.</param>
-    /// <param name="rest">Only classes of which the results have nothing yet. Default false.</param>
+    /// <param name="rest">Only classes of which the results have nothing yet; where there is none the page is written anew. Default false.</param>
     /// <returns>0, or 1 when nothing matches the filter or a class ended with an error; the page goes on with the next.</returns>
     internal static int Run(string filter, ResultsFile? results = null, bool rest = false)
     {
         int run = 0;
         List<string> failed = [];
         List<Type> types = [.. Types().Where(type => !rest || results?.Has(type) != true)];
+        if (types.Count == 0)
+        {
+            // Nothing is left to measure; the reasons may be others than on the page.
+            results?.Write();
+            return 0;
+        }
+
 
         // A filter that names classes leaves the others alone: setting one up takes time.
         List<Type> named = [.. types.Where(type => Matches(type.FullName!, filter))];
