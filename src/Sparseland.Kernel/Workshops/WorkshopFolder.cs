@@ -99,8 +99,16 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         fi
         cd "$target"
         export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
-        # Without the tool that compiles ahead for this laptop's processor the kernel only starts later.
-        dotnet restore Notebooks.sln --source "$here/feed" || dotnet restore Notebooks.sln --source "$here/feed" -p:CompileAhead=false
+        case "$(uname -s)-$(uname -m)" in
+            Darwin-arm64) system=osx-arm64 ;;
+            Darwin-*) system=osx-x64 ;;
+            *-aarch64 | *-arm64) system=linux-arm64 ;;
+            *) system=linux-x64 ;;
+        esac
+        # A feed without the tool that compiles ahead for this laptop only makes the kernel start later.
+        ahead=true
+        [ -d "$here/feed/microsoft.netcore.app.crossgen2.$system" ] || ahead=false
+        dotnet restore Notebooks.sln --source "$here/feed" -p:CompileAhead=$ahead
         dotnet build Notebooks.sln --no-restore -v q
         dotnet run --no-build --project src/Sparseland.Kernel -- doctor || echo "doctor has something to say: see above."
         dotnet run --no-build --project src/Sparseland.Kernel -- run notebooks/00-start-here.ipynb --scale quick --no-save
@@ -123,7 +131,10 @@ internal sealed record WorkshopFolder(string Root, string Target, IReadOnlyList<
         cd /d "%target%" || exit /b 1
         set DOTNET_NOLOGO=1
         set DOTNET_CLI_TELEMETRY_OPTOUT=1
-        dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 || dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 -p:CompileAhead=false || exit /b 1
+        rem A feed without the tool that compiles ahead for this laptop only makes the kernel start later.
+        set ahead=true
+        if not exist "%here%feed\microsoft.netcore.app.crossgen2.win-x64" set ahead=false
+        dotnet restore Notebooks.sln --source "%here%feed" -p:LibTorchPackage=libtorch-cpu-win-x64 -p:CompileAhead=%ahead% || exit /b 1
         dotnet build Notebooks.sln --no-restore -v q -p:LibTorchPackage=libtorch-cpu-win-x64 || exit /b 1
         dotnet run --no-build --project src\Sparseland.Kernel -- doctor
         dotnet run --no-build --project src\Sparseland.Kernel -- run notebooks\00-start-here.ipynb --scale quick --no-save || exit /b 1

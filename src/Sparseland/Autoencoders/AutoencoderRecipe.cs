@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Autoencoders;
 
 /// <summary>
@@ -73,11 +75,11 @@ public sealed record AutoencoderRecipe
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Latents);
         if (K is not null && !HasK) throw new ArgumentException($"k is {K}, but {Architecture} has none: the weight of its penalty decides how many latents are active.", nameof(K));
         if (Penalty is not null && !HasPenalty) throw new ArgumentException($"The penalty is {Penalty}, but {Architecture} has none: k decides how many latents are active.", nameof(Penalty));
-        if (Penalty is { } weight && !(weight > 0 && double.IsFinite(weight))) throw new ArgumentOutOfRangeException(nameof(Penalty), Penalty, "The penalty must be positive and finite.");
+        Finite.Positive(Penalty);
         if (HasK && !(ActiveLatents > 0 && ActiveLatents <= Latents)) throw new ArgumentOutOfRangeException(nameof(K), ActiveLatents, $"k must lie above 0 and not above the {Latents} latents.");
         if (Architecture is "topk" or "gradient" && ActiveLatents != Math.Floor(ActiveLatents)) throw new ArgumentException($"k is {ActiveLatents}; {Architecture} gives each token a whole number of latents.", nameof(K));
         if (Batch is <= 0) throw new ArgumentOutOfRangeException(nameof(Batch), Batch, "The batch must be positive.");
-        if (LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), rate, "The rate must be positive and finite.");
+        Finite.Positive(LearningRate);
         if (Architecture == "feature-choice") FeatureCounts.CheckFloor(Latents, (int)Math.Round(ActiveLatents * BatchTokens), BatchTokens, 1);
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,7 +20,7 @@ public sealed class L0Penalty : AuxiliaryLoss
     public L0Penalty(double weight, double? target = null, double warmUp = 0.05)
     {
         CheckWeight(weight, warmUp);
-        if (target is { } wanted && !(wanted > 0 && double.IsFinite(wanted))) throw new ArgumentOutOfRangeException(nameof(target), target, "target must be positive and finite.");
+        Finite.Positive(target);
         (Weight, Target, WarmUp) = (weight, target, warmUp);
     }
 

@@ -52,7 +52,7 @@ public sealed record ThresholdCoderOptions
 
     internal void Validate()
     {
-        if (Eta is { } eta && (!(eta > 0) || !double.IsFinite(eta))) throw new ArgumentOutOfRangeException(nameof(Eta), eta, "Eta must be positive and finite, or null.");
+        Finite.Positive(Eta);
         Finite.NotNegative(Tolerance);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxIterations);
         if (!Enum.IsDefined(StoppingRule)) throw new ArgumentOutOfRangeException(nameof(StoppingRule), StoppingRule, "Not a stopping rule.");

@@ -17,8 +17,8 @@ public enum PaperRead
 /// reproduced; only a badly stated claim throws, before anything is added.
 /// </summary>
 /// <remarks>
-/// <para>A claim is stated by where it comes from: <see cref="O:Sparseland.Evaluation.Claims.FromPaper"/>,
-/// <see cref="Identity"/>, <see cref="O:Sparseland.Evaluation.Claims.Finding"/>; <see cref="Explore"/> and
+/// <para>A claim is stated by where it comes from: <c>FromPaper</c>,
+/// <see cref="Identity"/>, <c>Finding</c>; <see cref="Explore"/> and
 /// <see cref="Report"/> for what is not counted. The three origins are counted apart.</para>
 /// <para>Held / stated counts exact and statistical claims. Exploratory claims show their outcome and are not counted, so
 /// they cannot fail a notebook; reported-only claims were not measured.</para>

@@ -40,7 +40,7 @@ public sealed record SaraOptions
         Finite.NotNegative(RankPenalty);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RankPenaltyEvery);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MinimumSide);
-        if (LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), rate, "LearningRate must be positive and finite.");
+        Finite.Positive(LearningRate);
     }
 
     /// <inheritdoc/>

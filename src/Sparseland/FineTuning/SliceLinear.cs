@@ -18,8 +18,8 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Parameter? bias;
     private readonly Tensor index;
     private readonly string _name;
+    private readonly LoadedIndices _loaded;
     private int[] _indices;
-    private long[] _followed;
     private bool _contiguous;
 
     /// <summary>A layer in place of a linear one.</summary>
@@ -47,8 +47,9 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 
         _contiguous = IsContiguous(_indices);
         using IDisposable off = no_grad();
-        _followed = Array.ConvertAll(_indices, i => (long)i);
-        index = tensor(_followed, device: Weight.device).DetachFromDisposeScope();
+        long[] chosen = Array.ConvertAll(_indices, i => (long)i);
+        _loaded = new(chosen, Follow);
+        index = tensor(chosen, device: Weight.device).DetachFromDisposeScope();
         delta = LinearOf.Owned(zeros(side == SliceSide.Input ? [Weight.shape[0], _indices.Length] : [_indices.Length, Weight.shape[1]], dtype: Weight.dtype, device: Weight.device));
         register_parameter("weight", Weight);
         if (Bias is not null) register_parameter("bias", Bias);
@@ -74,7 +75,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     {
         get
         {
-            Follow();
+            _loaded.Read(index);
             return _indices;
         }
     }
@@ -96,7 +97,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Follow();
+        _loaded.Read(index);
         Tensor whole = Weight.detach().clone();
         SliceAdapter.Add(whole, Side, index, Delta);
         return whole.MoveToOuterDisposeScope();
@@ -118,7 +119,7 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentNullException.ThrowIfNull(input);
 
         // Elsewhere a look at them would stop the device in every pass.
-        if (index.device_type == DeviceType.CPU) Follow();
+        if (index.device_type == DeviceType.CPU) _loaded.Read(index);
         using DisposeScope scope = NewDisposeScope();
         Tensor output = nn.functional.linear(input, Weight, Bias);
         if (Side == SliceSide.Input) return output.add(nn.functional.linear(Selected(input), Delta)).MoveToOuterDisposeScope();
@@ -126,21 +127,11 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>S is part of the saved state, together with D: where a state with another S was loaded, it is checked and taken over.</summary>
-    private void Follow()
+    private void Follow(ReadOnlySpan<long> now)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor here = index.cpu().contiguous();
-        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
-        if (!now.SequenceEqual(_followed))
-        {
-            LoadedIndices.Check(now, now.Length, Weight.shape[Side == SliceSide.Input ? 1 : 0], _name, "index");
-            long[] followed = now.ToArray();
-            _indices = Array.ConvertAll(followed, i => (int)i);
-            _contiguous = IsContiguous(_indices);
-            _followed = followed;
-        }
-
-        GC.KeepAlive(here);
+        LoadedIndices.Check(now, now.Length, Weight.shape[Side == SliceSide.Input ? 1 : 0], _name, "index");
+        _indices = Array.ConvertAll(now.ToArray(), i => (int)i);
+        _contiguous = IsContiguous(_indices);
     }
 
     private static bool IsContiguous(int[] indices) => indices[^1] - indices[0] == indices.Length - 1;

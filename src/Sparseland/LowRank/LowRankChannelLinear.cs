@@ -24,7 +24,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     private readonly Parameter? values, bias;
     private readonly Tensor channels;
     private readonly string _name;
-    private long[] _checked;
+    private readonly LoadedIndices _loaded;
 
     /// <summary>A layer from a dense start.</summary>
     /// <param name="start">W0 and the bias; it stays as it is.</param>
@@ -46,7 +46,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         using FactorPair pair = TruncatedSvd.Split(u, s, vt, options.Rank, weight);
         (lora_B, lora_A) = (LinearOf.Owned(pair.B.clone()), LinearOf.Owned(pair.A.clone()));
         int[] chosen = Choose(s, vt, (int)weight.shape[1], options);
-        _checked = Array.ConvertAll(chosen, c => (long)c);
+        _loaded = new(Array.ConvertAll(chosen, c => (long)c), CheckChannels);
         channels = tensor(chosen, dtype: ScalarType.Int64, device: weight.device).DetachFromDisposeScope();
         values = chosen.Length == 0 ? null : LinearOf.Owned(weight.index_select(1, channels));
         bias = start.bias is null ? null : LinearOf.Owned(start.bias.detach().clone());
@@ -70,7 +70,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
 
     /// <summary>C, the kept input channels, rising.</summary>
     /// <exception cref="InvalidDataException">A state was loaded whose channels are none of this layer, or not rising.</exception>
-    public IReadOnlyList<long> Channels => [.. CheckChannels()];
+    public IReadOnlyList<long> Channels => [.. _loaded.Read(channels)];
 
     /// <inheritdoc/>
     public long ParameterCount => A.numel() + B.numel() + (Values?.numel() ?? 0) + (Bias?.numel() ?? 0);
@@ -90,7 +90,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
         if (input.dtype != A.dtype) throw new ArgumentException($"input is {input.dtype}; it must be {A.dtype}.", nameof(input));
 
         // Elsewhere a look at them would stop the device in every pass.
-        if (channels.device_type == DeviceType.CPU) CheckChannels();
+        if (channels.device_type == DeviceType.CPU) _loaded.Read(channels);
         using DisposeScope scope = NewDisposeScope();
         Tensor thin = nn.functional.linear(input, A);
         if (Options.Activation == InnerActivation.Silu) thin = nn.functional.silu(thin);
@@ -105,7 +105,7 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     {
         if (Options.Activation != InnerActivation.None)
             throw new InvalidOperationException($"A layer with {Options.Activation} between its factors is no linear map: there is no weight that it could be merged into.");
-        CheckChannels();
+        _loaded.Read(channels);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor weight = B.mm(A) * Options.Gamma;
@@ -124,22 +124,11 @@ public sealed class LowRankChannelLinear : nn.Module<Tensor, Tensor>, IMergeable
     /// <inheritdoc/>
     public override string ToString() => $"LowRankChannelLinear([{B.shape[0]}, {A.shape[1]}], rank {A.shape[0]}, {channels.shape[0]} channels, {Options.Activation})";
 
-    /// <summary>C as it is; what a loaded state brought is looked at once.</summary>
-    private long[] CheckChannels()
+    private void CheckChannels(ReadOnlySpan<long> now)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor here = channels.cpu().contiguous();
-        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
-        if (!now.SequenceEqual(_checked))
-        {
-            long kept = Values?.shape[1] ?? 0;
-            if (now.Length != kept) throw new InvalidDataException($"{_name} was loaded with {now.Length} channels; it keeps {kept} columns.");
-            LoadedIndices.Check(now, now.Length, A.shape[1], _name, "channel");
-            _checked = now.ToArray();
-        }
-
-        GC.KeepAlive(here);
-        return _checked;
+        long kept = Values?.shape[1] ?? 0;
+        if (now.Length != kept) throw new InvalidDataException($"{_name} was loaded with {now.Length} channels; it keeps {kept} columns.");
+        LoadedIndices.Check(now, now.Length, A.shape[1], _name, "channel");
     }
 
     private static int[] Choose(Tensor s, Tensor vt, int inputs, LostOptions options)

@@ -23,7 +23,7 @@ public sealed record RobustPcaOptions
     /// <exception cref="ArgumentException">A value is outside its range.</exception>
     public void Validate()
     {
-        if (Lambda is { } lambda && !(lambda > 0 && double.IsFinite(lambda))) throw new ArgumentOutOfRangeException(nameof(Lambda), lambda, "Lambda must be positive and finite.");
+        Finite.Positive(Lambda);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxSteps);
         if (!(Tolerance is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Tolerance), Tolerance, "Tolerance must lie between 0 and 1.");
         if (!(Growth > 1 && double.IsFinite(Growth))) throw new ArgumentOutOfRangeException(nameof(Growth), Growth, "Growth must be above 1 and finite.");

@@ -67,7 +67,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private readonly Parameter? bias;
     private readonly Tensor frozen_U, frozen_V, order, draws;
     private readonly string _name;
-    private long[] _order = [];
+    private readonly LoadedIndices _loaded;
     private int _stream;
 
     /// <summary>The decomposition of a linear layer, which it computes as before.</summary>
@@ -80,7 +80,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     {
         ArgumentNullException.ThrowIfNull(start);
         Tensor weight = start.weight!;
-        (Options, _name) = (options ?? new(), name ?? "the layer");
+        (Options, _name, _loaded) = (options ?? new(), name ?? "the layer", new([], CheckOrder));
         Options.Validate(weight.shape[0], weight.shape[1]);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
@@ -121,7 +121,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 
     /// <summary>Which pairs are trained at present, ascending.</summary>
     /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
-    public IReadOnlyList<long> Active => CheckOrder()[..Options.Rank];
+    public IReadOnlyList<long> Active => _loaded.Read(order)[..Options.Rank];
 
     /// <summary>Draws made, the first one included.</summary>
     public long Draws => draws.item<long>();
@@ -172,7 +172,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         if (input.dtype != s.dtype) throw new ArgumentException($"input is {input.dtype}; it must be {s.dtype}.", nameof(input));
 
         // Elsewhere a look at it would stop the device in every pass.
-        if (order.device_type == DeviceType.CPU) CheckOrder();
+        if (order.device_type == DeviceType.CPU) _loaded.Read(order);
         using DisposeScope scope = NewDisposeScope();
         Tensor product = SpectralProduct.apply(input.reshape(-1, active_V.shape[0]), active_U, active_V, s.index_select(0, order), frozen_U, frozen_V, Options.EnhancedGradient);
         product = product.reshape([.. input.shape[..^1], active_U.shape[0]]);
@@ -195,6 +195,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     /// <summary>Freezes the active pairs where they are and draws others.</summary>
     /// <param name="optimizer">Forgets the moments of the active vectors, which now are others; those of s stay. Null, the default, for none.</param>
     /// <exception cref="ArgumentException">A singular value is not finite, or the optimizer does not step this layer.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public void Resample(IOptimizer? optimizer = null)
     {
         using IDisposable off = no_grad();
@@ -208,6 +209,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     /// <remarks>The method has moments of s kept at a new draw and names no other rule for a decomposition: they stay in their places, though the values, sorted again, may now be other pairs' there.</remarks>
     /// <param name="optimizer">Forgets the moments of the active vectors; those of s stay. Null, the default, for none.</param>
     /// <exception cref="ArgumentException">The weight is not finite (the layer is named), or the optimizer does not step this layer.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public void Redecompose(IOptimizer? optimizer = null)
     {
         using IDisposable off = no_grad();
@@ -219,12 +221,15 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>U [out, m], pair after pair; the caller disposes it.</summary>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public Tensor U() => Whole(active_U, frozen_U);
 
     /// <summary>V [in, m], pair after pair; the caller disposes it.</summary>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public Tensor V() => Whole(active_V, frozen_V);
 
     /// <summary>Largest entry of U^T U - I and V^T V - I: how far the vectors are from orthogonal.</summary>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public double Drift()
     {
         using IDisposable off = no_grad();
@@ -239,6 +244,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public Tensor EffectiveWeight()
     {
         using IDisposable off = no_grad();
@@ -247,6 +253,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidDataException">A state was loaded whose order is none of the layer's pairs.</exception>
     public Linear Merge()
     {
         using Tensor weight = EffectiveWeight();
@@ -267,7 +274,7 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     private Tensor Whole(Tensor active, Tensor frozen)
     {
         using IDisposable off = no_grad();
-        CheckOrder();
+        _loaded.Read(order);
         using DisposeScope scope = NewDisposeScope();
         return cat([active, frozen], 1).index_select(1, order.argsort()).MoveToOuterDisposeScope();
     }
@@ -283,27 +290,16 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         frozen_V.copy_(placedV.narrow(1, r, rest));
     }
 
-    /// <summary>Which pairs are active is part of the saved state; what a loaded one brought is looked at once.</summary>
-    private long[] CheckOrder()
+    /// <summary>Which pairs are active is part of the saved state: each pair stands once, and both parts ascend.</summary>
+    private void CheckOrder(ReadOnlySpan<long> now)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor here = order.cpu().contiguous();
-        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
-        if (!now.SequenceEqual(_order))
+        (int pairs, int r) = (now.Length, Options.Rank);
+        LoadedIndices.Check(now[..r], r, pairs, _name, "pair");
+        LoadedIndices.Check(now[r..], pairs - r, pairs, _name, "pair");
+        foreach (long pair in now[..r])
         {
-            (int pairs, int r) = (now.Length, Options.Rank);
-            LoadedIndices.Check(now[..r], r, pairs, _name, "pair");
-            LoadedIndices.Check(now[r..], pairs - r, pairs, _name, "pair");
-            foreach (long pair in now[..r])
-            {
-                if (now[r..].Contains(pair)) throw new InvalidDataException($"{_name} was loaded with the pair {pair} both among those that are trained and among those that are not.");
-            }
-
-            _order = now.ToArray();
+            if (now[r..].Contains(pair)) throw new InvalidDataException($"{_name} was loaded with the pair {pair} both among those that are trained and among those that are not.");
         }
-
-        GC.KeepAlive(here);
-        return _order;
     }
 
     /// <summary>All pairs, those drawn first; both parts ascending.</summary>

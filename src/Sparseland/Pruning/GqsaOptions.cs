@@ -50,13 +50,13 @@ public sealed record GqsaOptions
         if (Pattern is GlobalPattern) throw new ArgumentException("Layers that are pruned one after another cannot compete with each other; take a pattern within layers.", nameof(Pattern));
         if (Pattern is BlocksPattern blocks && (blocks.BlockRows != 1 || blocks.BlockColumns != Quantizer.GroupSize))
             throw new ArgumentException($"The pattern's blocks are {blocks.BlockRows} x {blocks.BlockColumns}, the quantiser's groups 1 x {Quantizer.GroupSize}; what goes together must be quantised together.", nameof(Pattern));
-        if (!(Damping >= 0 && double.IsFinite(Damping))) throw new ArgumentOutOfRangeException(nameof(Damping), Damping, "Damping is a finite share and not negative.");
+        Finite.NotNegative(Damping);
         ArgumentOutOfRangeException.ThrowIfNegative(BlockSteps);
         ArgumentOutOfRangeException.ThrowIfNegative(EndToEndSteps);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Batch);
         foreach ((double rate, string name) in new[] { (WeightRate, nameof(WeightRate)), (ParameterRate, nameof(ParameterRate)), (EndToEndRate, nameof(EndToEndRate)) })
         {
-            if (!(rate >= 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(name, rate, $"{name} is finite and not negative.");
+            Finite.NotNegative(rate, name);
         }
     }
 }

@@ -41,7 +41,7 @@ public sealed class ObsFactor : IDisposable
     public static ObsFactor Of(ActivationStatistics inputs, double damping = 0.01)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        if (!(damping >= 0 && double.IsFinite(damping))) throw new ArgumentOutOfRangeException(nameof(damping), damping, "damping is a finite share and not negative.");
+        Finite.NotNegative(damping);
         if (inputs.Gram is null) throw new ArgumentException("The statistics hold no second moments; gather them with gram: true.", nameof(inputs));
         if (inputs.Count == 0) throw new ArgumentException("The statistics have seen no tokens.", nameof(inputs));
         using DisposeScope scope = NewDisposeScope();

@@ -52,7 +52,7 @@ public sealed record SparseFinetuningOptions
     {
         foreach ((double value, string name) in new[] { (CrossEntropy, nameof(CrossEntropy)), (KullbackLeibler, nameof(KullbackLeibler)), (SquareHead, nameof(SquareHead)), (StateError, nameof(StateError)) })
         {
-            if (!(value >= 0 && double.IsFinite(value))) throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and not negative.");
+            Finite.NotNegative(value, name);
         }
 
         if (CrossEntropy + KullbackLeibler + SquareHead + StateError == 0) throw new ArgumentException("All coefficients are zero; there is no loss.", nameof(CrossEntropy));

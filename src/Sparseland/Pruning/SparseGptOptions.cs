@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Pruning;
 
 /// <summary>Settings of <see cref="SparseGpt"/>.</summary>
@@ -13,7 +15,7 @@ public sealed record SparseGptOptions
     /// <exception cref="ArgumentOutOfRangeException">A value is outside its range.</exception>
     public void Validate()
     {
-        if (!(Damping >= 0 && double.IsFinite(Damping))) throw new ArgumentOutOfRangeException(nameof(Damping), Damping, "Damping is a finite share and not negative.");
+        Finite.NotNegative(Damping);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BlockSize);
     }
 }

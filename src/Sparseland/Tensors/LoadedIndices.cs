@@ -1,8 +1,33 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace Sparseland.Tensors;
 
-/// <summary>Checks indices that came with a loaded state, where no constructor could.</summary>
-internal static class LoadedIndices
+/// <summary>
+/// Indices in a buffer of a module. A loaded state replaces them where no constructor can look, so they are read whenever they are needed, and checked when they are others
+/// than at the last look.
+/// </summary>
+/// <param name="seen">The indices that the module was made with; none, and the first look checks.</param>
+/// <param name="check">Throws <see cref="InvalidDataException"/> for indices that the module cannot have.</param>
+internal sealed class LoadedIndices(long[] seen, Action<ReadOnlySpan<long>> check)
 {
+    /// <summary>The indices as they are now: the same array until a state brings others, which the check has let pass.</summary>
+    /// <param name="buffer">The buffer, of any device; a copy off the CPU stops its device.</param>
+    public long[] Read(Tensor buffer)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor here = buffer.cpu().contiguous();
+        ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
+        if (!now.SequenceEqual(seen))
+        {
+            check(now);
+            seen = now.ToArray();
+        }
+
+        GC.KeepAlive(here);
+        return seen;
+    }
+
     /// <summary>Throws unless every row ascends, each index once, within 0..length - 1.</summary>
     /// <param name="indices">The indices, row after row.</param>
     /// <param name="perRow">Indices in a row.</param>

@@ -33,7 +33,7 @@ public sealed record RetrainSchedule(RetrainRate Rate, double Highest)
     /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
     public double StartOf(double normDrop, double pruned, double length)
     {
-        if (!(Highest > 0 && double.IsFinite(Highest))) throw new ArgumentOutOfRangeException(nameof(Highest), Highest, "The highest rate must be positive and finite.");
+        Finite.Positive(Highest);
         if (Rate != RetrainRate.Adaptive) return Highest;
         if (!(normDrop is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(normDrop), normDrop, "The drop of the norm must be from 0 to 1.");
         if (!(pruned is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(pruned), pruned, "The pruned share must lie above 0 and not above 1.");

@@ -59,7 +59,7 @@ public sealed record SeaTrainingOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RedrawEvery);
         foreach ((string name, double value) in new[] { (nameof(LearningRate), LearningRate), (nameof(WeightDecay), WeightDecay), (nameof(Divergence), Divergence) })
         {
-            if (!(value >= 0 && double.IsFinite(value))) throw new ArgumentOutOfRangeException(name, value, $"{name} must be finite and not negative.");
+            Finite.NotNegative(value, name);
         }
     }
 

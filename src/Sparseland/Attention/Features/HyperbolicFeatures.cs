@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,7 +19,7 @@ public sealed class HyperbolicFeatures : RandomFeatures
     /// <exception cref="ArgumentException">A number is not positive, count is odd, or the offset negative or not finite.</exception>
     public HyperbolicFeatures(int headDim, int count, long seed = 1, bool orthogonal = true, double offset = 0)
         : base(headDim, count, Half(count), seed, orthogonal) =>
-        Offset = offset >= 0 && double.IsFinite(offset) ? offset : throw new ArgumentOutOfRangeException(nameof(offset), offset, "offset must be finite and not negative.");
+        Offset = Finite.NotNegative(offset);
 
     /// <inheritdoc/>
     public override double Offset { get; }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -15,7 +16,7 @@ public sealed class ReluFeatures : RandomFeatures
     /// <exception cref="ArgumentException">A number is not positive, or the offset negative or not finite.</exception>
     public ReluFeatures(int headDim, int count, long seed = 1, bool orthogonal = true, double offset = 1e-3)
         : base(headDim, Whole(count), count, seed, orthogonal) =>
-        Offset = offset >= 0 && double.IsFinite(offset) ? offset : throw new ArgumentOutOfRangeException(nameof(offset), offset, "offset must be finite and not negative.");
+        Offset = Finite.NotNegative(offset);
 
     /// <inheritdoc/>
     public override bool EstimatesSoftmax => false;

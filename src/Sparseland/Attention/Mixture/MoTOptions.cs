@@ -92,8 +92,8 @@ public sealed record MoTOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Heads);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MlpWidth);
         ArgumentOutOfRangeException.ThrowIfNegative(Experts);
-        if (!(NormEpsilon > 0 && double.IsFinite(NormEpsilon))) throw new ArgumentOutOfRangeException(nameof(NormEpsilon), NormEpsilon, $"{nameof(NormEpsilon)} must be above 0 and finite.");
-        if (!(RopeTheta > 0 && double.IsFinite(RopeTheta))) throw new ArgumentOutOfRangeException(nameof(RopeTheta), RopeTheta, $"{nameof(RopeTheta)} must be above 0 and finite.");
+        Finite.Positive(NormEpsilon);
+        Finite.Positive(RopeTheta);
         if (Width % Heads != 0 || (!LearnedPositions && Width / Heads % 2 != 0))
             throw new ArgumentException($"{nameof(Heads)} = {Heads} must divide {nameof(Width)} = {Width}{(LearnedPositions ? "" : " into heads of even width")}.", nameof(Heads));
         if (Modalities > 1 && Untie == UntiedParts.None) throw new ArgumentException($"{nameof(Untie)} = None is the dense decoder: set {nameof(Modalities)} = 1.", nameof(Untie));

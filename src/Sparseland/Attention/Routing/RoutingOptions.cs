@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Attention.Routing;
 
 /// <summary>What a token's membership in a list may depend on.</summary>
@@ -34,6 +36,6 @@ public sealed record RoutingOptions
     {
         if (Window is { } w) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(w, nameof(Window));
         if (!Enum.IsDefined(Selection)) throw new ArgumentOutOfRangeException(nameof(Selection), Selection, "Not a selection.");
-        if (Scale is { } scale && !(scale > 0 && double.IsFinite(scale))) throw new ArgumentOutOfRangeException(nameof(Scale), scale, "Scale must be positive and finite.");
+        Finite.Positive(Scale);
     }
 }

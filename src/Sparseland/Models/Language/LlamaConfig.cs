@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Models.Language;
 
 /// <summary>Architectures of Hugging Face that are Llama-style decoders with some parts switched; what a saved config.json calls itself.</summary>
@@ -141,7 +143,7 @@ public sealed record LlamaConfig
         if (HeadDim < 2 || HeadDim % 2 != 0) throw new ArgumentException($"A head is {HeadDim} wide; rotary positions turn pairs, so it must be even.", nameof(HeadWidth));
         foreach ((string name, double value) in new[] { (nameof(NormEpsilon), NormEpsilon), (nameof(RopeTheta), RopeTheta), (nameof(QueryScalar), QueryScalar ?? 1), (nameof(AttentionCap), AttentionCap ?? 1), (nameof(LogitCap), LogitCap ?? 1) })
         {
-            if (!(value > 0) || !double.IsFinite(value)) throw new ArgumentOutOfRangeException(name, value, $"{name} must be positive and finite.");
+            Finite.Positive(value, name);
         }
 
         Scaling?.Validate(HeadDim);

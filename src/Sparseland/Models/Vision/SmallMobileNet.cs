@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -36,7 +37,7 @@ public sealed record SmallMobileNetOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Channels);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Classes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Stem);
-        if (!(Width > 0 && double.IsFinite(Width))) throw new ArgumentOutOfRangeException(nameof(Width), Width, $"{nameof(Width)} must be positive and finite.");
+        Finite.Positive(Width);
         if (Stride is not (1 or 2)) throw new ArgumentOutOfRangeException(nameof(Stride), Stride, $"{nameof(Stride)} must be 1 or 2.");
         if (Blocks is null || Blocks.Count == 0 || Blocks.Any(b => b < 1)) throw new ArgumentException($"{nameof(Blocks)} are [{string.Join(", ", Blocks ?? [])}]; they must be one or more positive numbers.", nameof(Blocks));
         if (Strides is null || Strides.Count != Blocks.Count || Strides.Any(s => s is not (1 or 2)))

@@ -57,7 +57,7 @@ public sealed record InfluenceUnlearning : IUnlearner
         TrainingUnlearner.Check(create, original, data);
         Finite.NotNegative(Alpha);
         ArgumentOutOfRangeException.ThrowIfLessThan(Samples, 2);
-        if (Damping is { } lambda && !(lambda > 0 && double.IsFinite(lambda))) throw new ArgumentOutOfRangeException(nameof(Damping), lambda, "Damping must be positive and finite.");
+        Finite.Positive(Damping);
         long started = Stopwatch.GetTimestamp();
         using nn.Module<Tensor, Tensor> workbench = create();
         using MaskSet? masks = original.CopyTo(workbench);

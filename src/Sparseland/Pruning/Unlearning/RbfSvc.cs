@@ -55,7 +55,7 @@ public sealed class RbfSvc
             if (!double.IsFinite(x[i])) throw new ArgumentException($"Sample {i} is {x[i]}; all must be finite.", nameof(x));
         }
 
-        if (!(c > 0 && double.IsFinite(c))) throw new ArgumentOutOfRangeException(nameof(c), c, "C must be positive and finite.");
+        Finite.Positive(c);
         Finite.Positive(gamma);
         if (!(tolerance > 0)) throw new ArgumentOutOfRangeException(nameof(tolerance), tolerance, "The tolerance must be positive.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxIterations);

@@ -38,7 +38,7 @@ public sealed record GeneratedCollectionOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Words, 100);
         ArgumentOutOfRangeException.ThrowIfLessThan(QueryLength, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(TopicDocuments, 1);
-        if (!(Zipf > 0) || !double.IsFinite(Zipf)) throw new ArgumentOutOfRangeException(nameof(Zipf), Zipf, "The exponent is finite and above 0.");
+        Finite.Positive(Zipf);
         if (!(MedianLength >= 1) || !double.IsFinite(MedianLength)) throw new ArgumentOutOfRangeException(nameof(MedianLength), MedianLength, "A median length is finite and at least 1.");
         if (!(TopicShare is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(TopicShare), TopicShare, "A share lies in [0, 1].");
     }

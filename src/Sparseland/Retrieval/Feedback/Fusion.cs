@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Retrieval.Feedback;
 
 /// <summary>How the scores of a list are brought to one scale before they are summed, query by query and list by list.</summary>
@@ -183,7 +185,7 @@ internal sealed class ReciprocalRankFusion : Fusion
 
     public ReciprocalRankFusion(double constant)
     {
-        if (!(constant > 0) || !double.IsFinite(constant)) throw new ArgumentOutOfRangeException(nameof(constant), constant, "The constant is finite and above 0.");
+        Finite.Positive(constant);
         _constant = constant;
     }
 

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Retrieval.Feedback;
 
 /// <summary>Settings of <see cref="Rocchio"/>.</summary>
@@ -28,7 +30,7 @@ public sealed record RocchioOptions
         if (Terms < 1) throw new ArgumentOutOfRangeException(nameof(Terms), Terms, "A query keeps at least 1 term.");
         foreach ((double weight, string name) in new[] { (Alpha, nameof(Alpha)), (Beta, nameof(Beta)), (Gamma, nameof(Gamma)) })
         {
-            if (!(weight >= 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(name, weight, $"{name} is finite and at least 0.");
+            Finite.NotNegative(weight, name);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -85,7 +86,7 @@ internal sealed class RocchioFeedback : IVectorFeedback
         ArgumentOutOfRangeException.ThrowIfNegative(bottom);
         foreach ((double weight, string name) in new[] { (alpha, nameof(alpha)), (beta, nameof(beta)), (gamma, nameof(gamma)) })
         {
-            if (!(weight >= 0) || !double.IsFinite(weight)) throw new ArgumentOutOfRangeException(name, weight, $"{name} is finite and at least 0.");
+            Finite.NotNegative(weight, name);
         }
 
         if (alpha == 0 && beta == 0) throw new ArgumentException("alpha and beta are both 0: no query is left.", nameof(alpha));

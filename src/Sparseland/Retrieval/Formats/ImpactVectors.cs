@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Sparseland.Tensors;
 
 namespace Sparseland.Retrieval.Formats;
 
@@ -37,7 +38,7 @@ public static class ImpactVectors
         ArgumentNullException.ThrowIfNull(vectors);
         ArgumentNullException.ThrowIfNull(names);
         if (documents.Count != vectors.Count) throw new ArgumentException($"{documents.Count} documents, but {vectors.Count} vectors.", nameof(vectors));
-        if (!(scale > 0) || !double.IsFinite(scale)) throw new ArgumentOutOfRangeException(nameof(scale), scale, "A scale is finite and above 0.");
+        Finite.Positive(scale);
         for (int d = 0; d < vectors.Count; d++)
         {
             for (int i = 0; i < vectors[d].Count; i++)

@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Retrieval.Indexing;
 
 /// <summary>The forms of BM25 in use (Kamphuis et al., Which BM25 do you mean?, ECIR 2020).</summary>
@@ -101,8 +103,8 @@ public sealed record Bm25(Bm25Variant Variant = Bm25Variant.Lucene, double K1 = 
     {
         if (!Enum.IsDefined(Variant)) throw new ArgumentOutOfRangeException(nameof(Variant), Variant, "Not one of the variants.");
         if (!Enum.IsDefined(Lengths)) throw new ArgumentOutOfRangeException(nameof(Lengths), Lengths, "Not one of the encodings.");
-        if (!(K1 >= 0 && double.IsFinite(K1))) throw new ArgumentOutOfRangeException(nameof(K1), K1, "k1 is finite and at least 0.");
+        Finite.NotNegative(K1);
         if (!(B is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(B), B, "b is from 0 to 1.");
-        if (!(Delta >= 0 && double.IsFinite(Delta))) throw new ArgumentOutOfRangeException(nameof(Delta), Delta, "delta is finite and at least 0.");
+        Finite.NotNegative(Delta);
     }
 }

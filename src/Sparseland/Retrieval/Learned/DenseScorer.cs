@@ -1,4 +1,5 @@
 using Sparseland.Models.Language;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ public sealed class DenseScorer : ITextScorer
     public DenseScorer(BertEncoder encoder, double temperature = 0.05)
     {
         ArgumentNullException.ThrowIfNull(encoder);
-        if (!(temperature > 0 && double.IsFinite(temperature))) throw new ArgumentOutOfRangeException(nameof(temperature), temperature, "A temperature is positive and finite.");
+        Finite.Positive(temperature);
         (_encoder, Scale) = (encoder, 1 / temperature);
     }
 

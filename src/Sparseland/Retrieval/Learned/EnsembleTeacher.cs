@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -20,7 +21,7 @@ public static class EnsembleTeacher
     {
         ArgumentNullException.ThrowIfNull(teachers);
         if (teachers.Count == 0) throw new ArgumentException("There is no teacher.", nameof(teachers));
-        if (!(scale > 0 && double.IsFinite(scale))) throw new ArgumentOutOfRangeException(nameof(scale), scale, "A scale is positive and finite.");
+        Finite.Positive(scale);
         for (int i = 0; i < teachers.Count; i++)
         {
             if (teachers[i].dim() != 2 || !teachers[i].shape.SequenceEqual(teachers[0].shape))

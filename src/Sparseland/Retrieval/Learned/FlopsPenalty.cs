@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -64,7 +65,7 @@ public static class FlopsPenalty
     /// <exception cref="ArgumentOutOfRangeException">lambda is negative or not finite, or T is less than 1.</exception>
     public static double WeightAt(double lambda, long ramp, long step)
     {
-        if (!(lambda >= 0 && double.IsFinite(lambda))) throw new ArgumentOutOfRangeException(nameof(lambda), lambda, "lambda is at least 0 and finite.");
+        Finite.NotNegative(lambda);
         ArgumentOutOfRangeException.ThrowIfLessThan(ramp, 1);
         double share = Math.Min(1, (double)step / ramp);
         return lambda * share * share;

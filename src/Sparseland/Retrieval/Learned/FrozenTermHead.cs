@@ -63,7 +63,7 @@ public sealed class FrozenTermHead : nn.Module
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(states);
         int[] ordered = Check(encoder, terms);
-        if (!(ridge > 0 && double.IsFinite(ridge))) throw new ArgumentOutOfRangeException(nameof(ridge), ridge, "A ridge is positive and finite.");
+        Finite.Positive(ridge);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Dictionary<int, int> places = ordered.Select((term, place) => (term, place)).ToDictionary(t => t.term, t => t.place);

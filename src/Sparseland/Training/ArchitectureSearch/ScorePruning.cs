@@ -1,5 +1,6 @@
 using Sparseland.Evaluation;
 using Sparseland.Solvers;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,7 +48,7 @@ public sealed record ScorePruningOptions
         if (KeptPerLayer is < 1) throw new ArgumentOutOfRangeException(nameof(KeptPerLayer), KeptPerLayer, "KeptPerLayer must be at least 1.");
         foreach ((string name, double rate) in new[] { (nameof(DenseRate), DenseRate), (nameof(ScoreRate), ScoreRate), (nameof(TuneRate), TuneRate) })
         {
-            if (!(rate > 0) || !double.IsFinite(rate)) throw new ArgumentOutOfRangeException(name, rate, $"{name} must be positive and finite.");
+            Finite.Positive(rate, name);
         }
     }
 }

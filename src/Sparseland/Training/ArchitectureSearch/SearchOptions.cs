@@ -56,7 +56,7 @@ public sealed record SearchOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(Batch, 2);
         foreach ((string name, double rate) in new[] { (nameof(WeightRate), WeightRate), (nameof(ScoreRate), ScoreRate), (nameof(AlphaRate), AlphaRate) })
         {
-            if (!(rate > 0) || !double.IsFinite(rate)) throw new ArgumentOutOfRangeException(name, rate, $"{name} must be positive and finite.");
+            Finite.Positive(rate, name);
         }
     }
 }
