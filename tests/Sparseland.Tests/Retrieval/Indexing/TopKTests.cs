@@ -169,9 +169,11 @@ public class TopKTests
     [Theory]
     [InlineData(61_307, 10, TopKAlgorithm.Exhaustive)]
     [InlineData(199_999, 1, TopKAlgorithm.Exhaustive)]
-    [InlineData(200_000, 200, TopKAlgorithm.MaxScore)]
+    [InlineData(200_000, 40, TopKAlgorithm.MaxScore)]
+    [InlineData(250_000, 100, TopKAlgorithm.Exhaustive)]
+    [InlineData(1_000_000, 100, TopKAlgorithm.MaxScore)]
     [InlineData(1_000_000, 10, TopKAlgorithm.MaxScore)]
-    [InlineData(1_000_000, 1001, TopKAlgorithm.Exhaustive)]
+    [InlineData(1_000_000, 201, TopKAlgorithm.Exhaustive)]
     public void What_is_not_said_is_chosen_by_size(int documents, int k, TopKAlgorithm chosen) => Assert.Equal(chosen, TopK.Choose(documents, k));
 
     [Fact]
