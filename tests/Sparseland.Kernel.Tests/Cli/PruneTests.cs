@@ -52,7 +52,7 @@ public sealed class PruneTests : IDisposable
         using (MaskSet masks = MaskSet.LoadFolder(At("pruned"), pruned.Model))
             Assert.All(masks.Names, name => Assert.Contains("layers.1.", name, StringComparison.Ordinal));
         (code, _, error) = await Command.RunAsync(_folder, "prune", "model", "--out", "nothing", "--method", "magnitude", "--windows", "0", "--skip", "layers.", "--threads", "1");
-        Assert.Equal(1, code);
+        Assert.True(code is 1 or 2, error);
         Assert.Contains("nothing would be pruned", error, StringComparison.Ordinal);
     }
 
