@@ -61,12 +61,12 @@ internal static class PruneCommand
             AtomicFile.CheckFolder(parsed.GetValue(output)!);
             using DisposeScope scope = NewDisposeScope();
             Texts? texts = pruner.Needs == InputKnowledge.None && parsed.GetValue(windows) == 0 ? null
-                : Read(folder, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(sequences), parsed.GetValue(context), parsed.GetValue(windows), parsed.GetValue(seed), cancel);
+                : Read(folder, HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel), parsed.GetValue(sequences), parsed.GetValue(context), parsed.GetValue(windows), parsed.GetValue(seed), pruner.Needs != InputKnowledge.None, cancel);
             Console.WriteLine($"{folder}: {pruner.Name}, {pattern}");
             if (texts is not null) Console.WriteLine($"  {texts.Description}");
             FolderPruningResult result = Run(folder, parsed.GetValue(output)!, new()
             {
-                Method = pruner, Pattern = pattern, Calibration = pruner.Needs == InputKnowledge.None ? null : texts!.Calibration, Evaluation = texts?.Evaluation, Resume = parsed.GetValue(resume),
+                Method = pruner, Pattern = pattern, Calibration = texts?.Calibration, Evaluation = texts?.Evaluation, Resume = parsed.GetValue(resume),
                 Texts = texts?.Description,
                 Blockwise = new() { Propagation = parsed.GetValue(dense) ? Propagation.Dense : Propagation.Pruned, Skip = kept.Length == 0 ? null : Skips },
             }, cancel);
@@ -114,19 +114,26 @@ internal static class PruneCommand
         };
     }
 
-    private sealed record Texts(Tensor Calibration, Tensor? Evaluation, string Description);
+    private sealed record Texts(Tensor? Calibration, Tensor? Evaluation, string Description);
 
-    private static Texts Read(string folder, HostText text, int sequences, int? context, int windows, long seed, CancellationToken cancel)
+    private static Texts Read(string folder, HostText text, int sequences, int? context, int windows, long seed, bool calibrate, CancellationToken cancel)
     {
         TextTokenizer tokenizer = TokenizerFile.Load(folder);
         int most = LanguageModelFolder.ContextOf(folder), length = context ?? Math.Min(most, 512);
         if (length < 2 || length > most) throw new ArgumentOutOfRangeException("--context", length, $"A window has from 2 tokens to the model's context of {most}.");
 
-        // Enough text that sequences are drawn from all over it, and not so much that tokenizing is the longest part.
-        TokenText training = text.Tokens(text.Training, tokenizer, 8L * sequences * length, cancel);
-        int[] starts = training.EpochStarts(length, seed, 0);
-        if (starts.Length < sequences) throw new ArgumentException($"The text has {training.Count:N0} tokens, which make {starts.Length} sequences of {length}; {sequences} are asked for. Give more text, or less of --sequences or --context.");
-        (Tensor calibration, _) = training.Windows(starts.AsSpan(0, sequences), length);
+        // A method that looks at no input needs no text for it, however short the text is.
+        Tensor? calibration = calibrate ? Calibrate() : null;
+        Tensor Calibrate()
+        {
+            // Enough text that sequences are drawn from all over it, and not so much that tokenizing is the longest part.
+            TokenText training = text.Tokens(text.Training, tokenizer, 8L * sequences * length, cancel);
+            int[] starts = training.EpochStarts(length, seed, 0);
+            if (starts.Length < sequences) throw new ArgumentException($"The text has {training.Count:N0} tokens, which make {starts.Length} sequences of {length}; {sequences} are asked for. Give more text, or less of --sequences or --context.");
+            (Tensor drawn, _) = training.Windows(starts.AsSpan(0, sequences), length);
+            return drawn;
+        }
+
         Tensor? evaluation = null;
         if (windows > 0)
         {
@@ -137,8 +144,9 @@ internal static class PruneCommand
             evaluation = cat([ids, next.narrow(1, length - 1, 1)], 1);
         }
 
+        string calibrated = calibrate ? FormattableString.Invariant($"; calibration: {sequences} sequences of {length} tokens, seed {seed}") : "";
         string measured = evaluation is null ? "" : $"; perplexity on {evaluation.shape[0]} held-out windows of {length} tokens, stride {length}";
-        return new(calibration, evaluation, FormattableString.Invariant($"{text.Description}; calibration: {sequences} sequences of {length} tokens, seed {seed}{measured}"));
+        return new(calibration, evaluation, $"{text.Description}{calibrated}{measured}");
     }
 
     private static void Say(FolderPruningResult result, string output)

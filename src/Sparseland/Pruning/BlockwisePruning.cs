@@ -162,6 +162,8 @@ public static class BlockwisePruning
     internal static void CheckFits(LanguageModel model, PruningPattern pattern, Func<string, bool>? skip)
     {
         string[] names = [.. LinearSlots.Of(model).Where(slot => slot.Module is Linear).Select(slot => slot.Name)];
+        if (names.Length == 0 || (skip is not null && names.All(skip)))
+            throw new ArgumentException(names.Length == 0 ? "The model has no linear layer to prune." : $"Skip is true for all {names.Length} layers; nothing would be pruned.", nameof(skip));
         if (skip is not null && !names.Any(skip)) throw new ArgumentException($"Skip is true for none of the {names.Length} layers: {string.Join(", ", names.Take(7))}, ...", nameof(skip));
         foreach (LinearSlot slot in LinearSlots.Of(model))
         {

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using Sparseland.Training;
 
 namespace Sparseland.Pruning;
@@ -12,6 +13,9 @@ public sealed class DSnoTPruner(ILayerPruner? initial = null, DSnoTOptions? opti
 
     /// <inheritdoc/>
     public string Name => $"{_initial.Name} + dsnot";
+
+    /// <summary>Name and settings.</summary>
+    public override string ToString() => $"{_initial} + dsnot, {Readable.Of(options ?? new())}{(refines is null ? "" : ", some layers")}";
 
     /// <inheritdoc/>
     public InputKnowledge Needs => _initial.Needs == InputKnowledge.Gram ? InputKnowledge.Gram : InputKnowledge.Moments;

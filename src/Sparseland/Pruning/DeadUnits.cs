@@ -13,8 +13,8 @@ namespace Sparseland.Pruning;
 /// <param name="Dead">Dead outputs of each layer but the last, by the name of its weight.</param>
 public sealed record DeadUnitReport(long Kept, long Effective, long Size, IReadOnlyDictionary<string, int> Dead)
 {
-    /// <summary>Share of the kept weights that does nothing.</summary>
-    public double Wasted => (double)(Kept - Effective) / Kept;
+    /// <summary>Share of the kept weights that does nothing; 0 where none is kept.</summary>
+    public double Wasted => Kept == 0 ? 0 : (double)(Kept - Effective) / Kept;
 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);

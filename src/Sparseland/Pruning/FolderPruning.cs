@@ -66,11 +66,12 @@ public static class FolderPruning
         {
             PruneBlock(folder, block, options, state, cancel);
             FreedMemory.GiveBack();
-            progress?.Report(new(block + 1, model.Layers, $"{state.Layers.Where(l => model.Layout.Block(l.Name) == block).Average(l => l.Sparsity):0.0%} removed"));
+            double[] gone = [.. state.Layers.Where(l => model.Layout.Block(l.Name) == block).Select(l => l.Sparsity)];
+            progress?.Report(new(block + 1, model.Layers, gone.Length == 0 ? "stays dense" : FormattableString.Invariant($"{gone.Average():0.0%} removed")));
         }
 
         (WindowedLoss? before, WindowedLoss? after) = Measure(folder, options, state, cancel);
-        string[] remarks = [.. Remarks(source, folder, state)];
+        string[] remarks = [.. Remarks(source, folder, state, before, after)];
         var result = new FolderPruningResult(state.Layers, state.Zeros, before, after, folder.Bytes, remarks, Stopwatch.GetElapsedTime(start).TotalSeconds);
         Finish(source, target, options, state, result);
         return result;
@@ -180,10 +181,15 @@ public static class FolderPruning
         }
     }
 
-    private static IEnumerable<string> Remarks(string source, StreamedFolder folder, FolderPruningState state)
+    private static IEnumerable<string> Remarks(string source, StreamedFolder folder, FolderPruningState state, WindowedLoss? before, WindowedLoss? after)
     {
+        foreach ((string which, WindowedLoss? loss) in new[] { ("dense", before), ("pruned", after) })
+        {
+            if (loss is not null && !double.IsFinite(loss.Perplexity)) yield return $"The perplexity of the {which} model is not a finite number: its weights are not, or its activations overflow.";
+        }
+
         if (File.Exists(Path.Combine(source, "adapter_config.json")))
-            yield return "The folder holds an adapter (adapter_config.json), which was not merged: merging it into the pruned weights fills their zeros. Merge first and prune then, or apply the masks again afterwards (MaskSet.LoadFolder, Apply).";
+            yield return "The folder holds an adapter (adapter_config.json), which was neither merged nor copied, since other libraries load the dense base model by it: merging it into the pruned weights fills their zeros. Merge first and prune then, or apply the masks again afterwards (MaskSet.LoadFolder, Apply).";
         else
             yield return "Merging an adapter (LoRA) into these weights later fills their zeros; apply the masks again afterwards (MaskSet.LoadFolder, Apply).";
         foreach ((string name, double zeros) in state.Zeros)
@@ -221,19 +227,25 @@ public static class FolderPruning
             ["calibration"] = options.Calibration is null ? null : new JsonArray([.. options.Calibration.shape.Select(n => (JsonNode)n)]),
             ["perplexity"] = result.Before is null ? null : new JsonObject
             {
-                ["before"] = result.Before.Perplexity, ["after"] = result.After!.Perplexity, ["windows"] = result.Before.Losses.Count, ["tokens_per_window"] = result.Before.Length, ["stride"] = result.Before.Length,
+                ["before"] = Number(result.Before.Perplexity), ["after"] = Number(result.After!.Perplexity), ["windows"] = result.Before.Losses.Count, ["tokens_per_window"] = result.Before.Length, ["stride"] = result.Before.Length,
             },
             ["sparsity"] = result.Sparsity,
             ["zeros"] = new JsonObject(result.ZerosSaved.Select(z => KeyValuePair.Create(z.Key, (JsonNode?)z.Value))),
         });
         byte[] config = File.ReadAllBytes(Path.Combine(source, Config));
         using ReplacedFile last = ReplacedFile.Begin(Path.Combine(target, Config), stream => stream.Write(config));
-        state.Remove();
+
+        // In this order: a kill in between leaves a whole model and a state, which can go; the other way round it would leave neither.
         last.Commit();
+        state.Remove();
     }
+
+    /// <summary>JSON has no number that is not finite.</summary>
+    private static JsonNode? Number(double value) => double.IsFinite(value) ? value : null;
 
     private static bool IsCompanion(string path) =>
         Path.GetFileName(path) is var name && name != Config && name != ReportName && name != "model.safetensors.index.json" && !name.StartsWith("pytorch_model", StringComparison.Ordinal)
+        && !name.StartsWith("adapter_", StringComparison.Ordinal)
         && Path.GetExtension(name) is ".json" or ".txt" or ".model" or ".jinja";
 
     private static void Write(string path, JsonObject content)
@@ -246,6 +258,7 @@ public static class FolderPruning
     {
         ArgumentNullException.ThrowIfNull(options.Method, nameof(options));
         ArgumentNullException.ThrowIfNull(options.Pattern, nameof(options));
+        ArgumentNullException.ThrowIfNull(options.Blockwise, nameof(options));
         options.Blockwise.Validate();
         if (options.Pattern is GlobalPattern) throw new ArgumentException("Blocks that are pruned one after another cannot compete with each other: take a share per layer or per row.", nameof(options));
         if (Path.GetFullPath(source).TrimEnd(Path.DirectorySeparatorChar) == Path.GetFullPath(target).TrimEnd(Path.DirectorySeparatorChar))
@@ -263,6 +276,10 @@ public static class FolderPruning
                 throw new ArgumentException(
                     $"{name} must be token ids [sequences, {1 + behind} to {model.Context + behind}], int64, but is {ids.dtype} [{string.Join(", ", ids.shape)}].", nameof(options));
             }
+
+            using Tensor least = ids.min(), most = ids.max();
+            if (least.item<long>() < 0 || most.item<long>() >= model.Vocabulary)
+                throw new ArgumentException($"{name} holds token ids from {least.item<long>()} to {most.item<long>()}; the model has those from 0 to {model.Vocabulary - 1}.", nameof(options));
         }
     }
 }

@@ -41,7 +41,7 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
     {
         string skipped = string.Join(' ', Models.LinearSlots.Of(source.Model).Select(s => s.Name).Where(name => options.Blockwise.Skip?.Invoke(name) == true));
         return string.Create(CultureInfo.InvariantCulture,
-            $"{source.Model.GetType().Name} {source.Fingerprint():x8}; {options.Method.Name}; {options.Pattern}; {options.Blockwise.Propagation} {options.Blockwise.Batch}; {skipped}; {Hash(options.Calibration)}; {Hash(options.Evaluation)}");
+            $"{source.Model.GetType().Name} {source.Fingerprint():x8}; {options.Method.Name}; {options.Method}; {options.Pattern}; {options.Blockwise.Propagation} {options.Blockwise.Batch}; {skipped}; {Hash(options.Calibration)}; {Hash(options.Evaluation)}");
     }
 
     /// <summary>The file of a block's weights, or with -1 of all others.</summary>
@@ -94,6 +94,9 @@ internal sealed class FolderPruningState(string folder, string identity, int blo
         {
             throw new InvalidDataException($"'{path}' is no state of a pruning: {error.Message}", error);
         }
+
+        if (Shards.Take(Done + 1).Concat(Enumerable.Range(0, Done).Select(MaskFile)).FirstOrDefault(file => !File.Exists(file)) is { } missing)
+            throw new InvalidDataException($"'{path}' says that {Done} blocks are done, but '{missing}' is missing. Prune into an empty folder.");
 
         BlockStates? Read(string kind)
         {

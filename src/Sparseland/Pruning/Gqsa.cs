@@ -163,7 +163,16 @@ public static class Gqsa
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor mask = Prune(name, linear.weight.detach(), block.Statistics[name].Factor(options.Damping), options.Pattern);
-            var layer = new GroupQuantLinear(linear.weight, linear.bias, mask, options.Quantizer);
+            GroupQuantLinear layer;
+            try
+            {
+                layer = new(linear.weight, linear.bias, mask, options.Quantizer);
+            }
+            catch (ArgumentException error)
+            {
+                throw new ArgumentException($"{name}: {error.Message}", nameof(block), error);
+            }
+
             layers.Add(layer);
             LinearSlot slot = LinearSlots.Find(block.Model, name);
             replaced.Add(new(slot, linear, layer));

@@ -34,10 +34,7 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
         _fixed = groups;
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        int size = groups.Quantizer.GroupSize;
-        Tensor integers = tensor(groups.Integers).to(ScalarType.Float32).view(groups.Scales.Length, size), zeroPoints = tensor(groups.Zeros).to(ScalarType.Float32).unsqueeze(1);
-        _offsets = (integers - zeroPoints).DetachFromDisposeScope();
-        _places = (groups.Groups.ColumnIndexTensor() + RowStarts(groups)).DetachFromDisposeScope();
+        (_offsets, _places) = (Offsets(groups).DetachFromDisposeScope(), Places(groups).DetachFromDisposeScope());
         _bias = bias?.detach().clone().DetachFromDisposeScope();
         Scales = new Parameter(tensor(Array.ConvertAll(groups.Scales, s => (float)s)).DetachFromDisposeScope());
         register_parameter("scales", Scales);
@@ -51,12 +48,15 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
     public Parameter Scales { get; }
 
     /// <summary>The groups with the scales as they are now, in float16.</summary>
+    /// <exception cref="InvalidOperationException">The layer no longer computes with the integers that it was made of: the state of another one was loaded into it.</exception>
     public QuantizedGroups Groups
     {
         get
         {
             using DisposeScope scope = NewDisposeScope();
             using IDisposable off = no_grad();
+            if (!_offsets.cpu().to(ScalarType.Float32).equal(Offsets(_fixed)).all().item<bool>() || !_places.cpu().equal(Places(_fixed)).all().item<bool>())
+                throw new InvalidOperationException("The layer holds other integers than those it was made of: the state of another layer was loaded. Make the layer of the groups that it came from.");
             return _fixed.WithScales(Array.ConvertAll(TensorMemory.Read<float>(Scales.clamp(min: LeastScale).to(ScalarType.Float32).cpu().contiguous()).ToArray(), s => (Half)s));
         }
     }
@@ -89,6 +89,12 @@ public sealed class GroupScaleLinear : nn.Module<Tensor, Tensor>
 
     /// <summary>The layer packed, for inference.</summary>
     public SparseLinear Pack() => new(GroupSparseQuantMatrix.Pack(Groups), _bias);
+
+    // q - z of the kept groups [N, G].
+    private static Tensor Offsets(QuantizedGroups groups) =>
+        tensor(groups.Integers).to(ScalarType.Float32).view(groups.Scales.Length, groups.Quantizer.GroupSize) - tensor(groups.Zeros).to(ScalarType.Float32).unsqueeze(1);
+
+    private static Tensor Places(QuantizedGroups groups) => groups.Groups.ColumnIndexTensor() + RowStarts(groups);
 
     private static Tensor RowStarts(QuantizedGroups groups)
     {

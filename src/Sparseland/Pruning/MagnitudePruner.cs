@@ -11,6 +11,9 @@ public sealed class MagnitudePruner : ILayerPruner
     public string Name => "magnitude";
 
     /// <inheritdoc/>
+    public override string ToString() => Name;
+
+    /// <inheritdoc/>
     public InputKnowledge Needs => InputKnowledge.None;
 
     /// <inheritdoc/>

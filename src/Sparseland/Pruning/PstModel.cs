@@ -62,9 +62,12 @@ public sealed class PstModel : IDisposable
     /// <param name="module">The network.</param>
     /// <param name="layers">Which of <see cref="LinearSlots"/>, by name; null for all.</param>
     /// <param name="options">Ranks and factors, for all layers.</param>
-    /// <param name="train">Which other parameters are trained too, by name ("head.weight"), of those that require a gradient; null, the default, for none. The rest stays fixed until the end.</param>
+    /// <param name="train">
+    /// Which other parameters are trained too, by name ("head.weight"), of those that require a gradient; weights and biases of the converted layers are none of them. Null,
+    /// the default, for none. The rest stays fixed until the end.
+    /// </param>
     /// <exception cref="ArgumentException">
-    /// No layer is named, one has been converted already, is tied to another or has no linear layer any more, or a rank is above a layer's smaller side (named); nothing has changed then.
+    /// No layer is named, or no other parameter where some are asked for, one has been converted already, is tied to another or has no linear layer any more, or a rank is above a layer's smaller side (named); nothing has changed then.
     /// </exception>
     public static PstModel Convert(nn.Module module, Func<string, bool>? layers, PstOptions options, Func<string, bool>? train = null)
     {
@@ -128,9 +131,11 @@ public sealed class PstModel : IDisposable
         if (_disposed) return;
         _disposed = true;
         if (!_merged) LinearSlots.Restore(_replaced);
+        HashSet<nint> alive = _merged ? [.. Module.parameters().Select(TensorMemory.Identity)] : [];
         foreach (ReplacedLayer one in _replaced)
         {
-            if (_merged) one.Before.Dispose();
+            // A bias that another layer of the network shares lives on there.
+            if (_merged && !one.Before.parameters().Any(p => alive.Contains(TensorMemory.Identity(p)))) one.Before.Dispose();
             one.After.Dispose();
         }
 
@@ -147,8 +152,12 @@ public sealed class PstModel : IDisposable
         LinearSlot[] slots = [.. LinearSlots.Of(module).Where(slot => layers is null || layers(slot.Name))];
         if (slots.Length == 0) throw new ArgumentException("No linear layer of the network is named; LinearSlots lists those that there are.", nameof(layers));
         CheckSlots(module, slots);
-        string[] others = [.. module.named_parameters().Select(p => p.name)];
-        if (train is not null && !others.Any(train)) throw new ArgumentException($"No parameter is trained besides the layers by that name; there are {string.Join(", ", others)}.", nameof(train));
+        string[] own = [.. slots.SelectMany(slot => new[] { slot.Name + ".weight", slot.Name + ".bias" })], others = [.. module.named_parameters().Select(p => p.name).Except(own)];
+        if (train is not null && !others.Any(train))
+        {
+            string fixedOne = own.FirstOrDefault(train) is { } name ? $"{name} belongs to a layer that is converted and stays as it is" : "No parameter is trained besides the layers by that name";
+            throw new ArgumentException($"{fixedOne}; there are {string.Join(", ", others)}.", nameof(train));
+        }
 
         var made = new List<LearnedMaskLinear>();
         try

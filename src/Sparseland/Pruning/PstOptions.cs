@@ -27,8 +27,8 @@ public sealed record PstOptions
     public bool MagnitudeGradient { get; init; } = true;
 
     /// <summary>
-    /// Steps for which a mask stays in training, 1 for a new one at every step. In between it lags behind importance and sparsity, and after a checkpoint is taken up it is
-    /// chosen at once. Default 1.
+    /// Forward passes for which a mask stays in training, 1 for a new one at each; a step has one, or as many as mini-batches that it accumulates. In between the mask lags
+    /// behind importance and sparsity, and after a checkpoint is taken up it is chosen at once. Default 1.
     /// </summary>
     public int MaskEvery { get; init; } = 1;
 

@@ -25,7 +25,10 @@ public sealed record PstTrainingOptions
     public SparsitySchedule Schedule()
     {
         Validate();
-        return SparsitySchedule.Cubic(Sparsity, (long)(InitialShare * Training.Steps), Training.Steps - (long)(FinalShare * Training.Steps));
+
+        // 0.29 of 100 are 29, and 28.999999999999996 in floating point.
+        long Steps(double share) => (long)Math.Floor((share * Training.Steps) + 1e-6);
+        return SparsitySchedule.Cubic(Sparsity, Steps(InitialShare), Training.Steps - Steps(FinalShare));
     }
 
     /// <summary>Throws when a value is outside its range.</summary>

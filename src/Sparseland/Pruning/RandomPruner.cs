@@ -12,6 +12,9 @@ public sealed class RandomPruner(long seed) : ILayerPruner
     /// <inheritdoc/>
     public string Name => "random";
 
+    /// <summary>Name and seed.</summary>
+    public override string ToString() => FormattableString.Invariant($"{Name}, seed {seed}");
+
     /// <inheritdoc/>
     public InputKnowledge Needs => InputKnowledge.None;
 

@@ -20,8 +20,9 @@ public sealed record RowColumnProfile(IReadOnlyList<double> RowNorms, IReadOnlyL
 
     private static double Variation(IReadOnlyList<double> norms)
     {
-        double mean = norms.Average();
-        return Math.Sqrt(norms.Average(n => (n - mean) * (n - mean))) / mean;
+        // Over the largest: squares of the norms themselves may overflow or vanish.
+        double largest = norms.Max(), mean = norms.Average(n => n / largest);
+        return Math.Sqrt(norms.Average(n => ((n / largest) - mean) * ((n / largest) - mean))) / mean;
     }
 }
 
@@ -38,7 +39,9 @@ public static class ScoreAnalysis
     public static double[] SingularValues(Tensor scores)
     {
         using DisposeScope scope = NewDisposeScope();
-        return linalg.svdvals(Checked(scores)).data<double>().ToArray();
+        Tensor wide = Checked(scores);
+        double scale = Scale(wide);
+        return [.. linalg.svdvals(wide / scale).data<double>().ToArray().Select(value => value * scale)];
     }
 
     /// <summary>Share of the squared Frobenius norm that the largest singular values hold.</summary>
@@ -47,8 +50,11 @@ public static class ScoreAnalysis
     /// <exception cref="ArgumentException">Another shape, numbers that are not finite or all zero, or a rank out of its range.</exception>
     public static double TopShare(Tensor scores, int rank)
     {
-        double[] values = SingularValues(scores);
-        if (rank < 1 || rank > values.Length) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"A matrix of [{string.Join(", ", scores.shape)}] has {values.Length} singular values.");
+        using DisposeScope scope = NewDisposeScope();
+        Tensor wide = Checked(scores);
+        long count = Math.Min(wide.shape[0], wide.shape[1]);
+        if (rank < 1 || rank > count) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"A matrix of [{string.Join(", ", scores.shape)}] has {count} singular values.");
+        double[] values = linalg.svdvals(wide / Scale(wide)).data<double>().ToArray();
         return values.Take(rank).Sum(v => v * v) / values.Sum(v => v * v);
     }
 
@@ -58,8 +64,10 @@ public static class ScoreAnalysis
     public static RowColumnProfile RowColumnProfile(Tensor scores)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor squares = Checked(scores).square();
-        return new(squares.sum([1L]).sqrt().data<double>().ToArray(), squares.sum([0L]).sqrt().data<double>().ToArray());
+        Tensor wide = Checked(scores);
+        double scale = Scale(wide);
+        Tensor squares = (wide / scale).square();
+        return new(squares.sum([1L]).sqrt().mul(scale).data<double>().ToArray(), squares.sum([0L]).sqrt().mul(scale).data<double>().ToArray());
     }
 
     /// <summary>The same entries in random order.</summary>
@@ -75,6 +83,9 @@ public static class ScoreAnalysis
         random.Shuffle(values.AsSpan());
         return tensor(values, scores.shape).MoveToOuterDisposeScope();
     }
+
+    /// <summary>A power of two near the largest score: over it no square overflows, and no bit of a score changes.</summary>
+    private static double Scale(Tensor wide) => Math.ScaleB(1, Math.Clamp(Math.ILogB(wide.abs().max().item<double>()), -1022, 1022));
 
     private static Tensor Checked(Tensor scores)
     {

@@ -51,8 +51,16 @@ public static class SnapshotEvaluation
     public static double Loss(this SparseSnapshot network, nn.Module<Tensor, Tensor> workbench, LabelledImages set)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor right = network.Probabilities(workbench, set).gather(1, set.Labels.unsqueeze(1));
-        return -right.to(ScalarType.Float64).clamp_min(1e-45).log().mean().item<double>();
+        Tensor right = network.LogProbabilities(workbench, set).gather(1, set.Labels.unsqueeze(1));
+        return -right.mean().item<double>();
+    }
+
+    /// <summary>Logarithms of the soft-max outputs, Float64: probabilities of float32 end at 1e-45, losses do not.</summary>
+    internal static Tensor LogProbabilities(this SparseSnapshot network, nn.Module<Tensor, Tensor> workbench, LabelledImages set)
+    {
+        Put(network, workbench, set);
+        using Tensor X = set.Planes(), logits = Logits.Of(workbench, X), wide = logits.to(ScalarType.Float64);
+        return nn.functional.log_softmax(wide, 1);
     }
 
     /// <summary>Share of images that the mean of the networks' soft-max outputs gets right: as many times the work of one network as there are networks.</summary>

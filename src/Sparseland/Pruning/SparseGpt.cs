@@ -121,6 +121,9 @@ public sealed class SparseGptPruner(SparseGptOptions? options = null) : ILayerPr
     /// <inheritdoc/>
     public string Name => "sparsegpt";
 
+    /// <summary>Name and settings.</summary>
+    public override string ToString() => $"{Name}, {Readable.Of(_options)}";
+
     /// <inheritdoc/>
     public InputKnowledge Needs => InputKnowledge.Gram;
 

@@ -44,12 +44,13 @@ public static class StateError
     {
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor squares = Each(states, targets, tokenMask, (distance, size) => distance / size);
-        return [.. squares.to(ScalarType.Float64).cpu().data<double>()];
+        Tensor squares = Each(states, targets, tokenMask, (distance, size) => distance / size, wide: true);
+        return [.. squares.cpu().data<double>()];
     }
 
     /// <summary>Of each layer, what a rule makes of mean((S - T)^2) and mean(T^2).</summary>
-    internal static Tensor Each(IReadOnlyList<Tensor> states, IReadOnlyList<Tensor> targets, Tensor? tokenMask, Func<Tensor, Tensor, Tensor> rule)
+    /// <remarks>Squares need a wider type than their roots: 16 bits become 32, and float32 float64 where a square overflows, or always if <paramref name="wide"/>.</remarks>
+    internal static Tensor Each(IReadOnlyList<Tensor> states, IReadOnlyList<Tensor> targets, Tensor? tokenMask, Func<Tensor, Tensor, Tensor> rule, bool wide = false)
     {
         ArgumentNullException.ThrowIfNull(states);
         ArgumentNullException.ThrowIfNull(targets);
@@ -66,9 +67,21 @@ public static class StateError
                 throw new ArgumentException($"State {layer + 1} of the teacher is [{string.Join(", ", target.shape)}], the student's [{string.Join(", ", state.shape)}].", nameof(targets));
             (state, target) = (TokenMask.Rows(state, tokenMask, nameof(tokenMask)), TokenMask.Rows(target.detach(), tokenMask, nameof(tokenMask)));
             if (!target.isfinite().all().item<bool>()) throw new ArgumentException($"State {layer + 1} of the teacher is not finite.", nameof(targets));
-            terms.Add(rule((state - target).square().mean(), target.square().mean()));
+            ScalarType type = wide ? ScalarType.Float64 : state.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : state.dtype;
+            (Tensor distance, Tensor size) = Means(type);
+
+            // Both are looked at and not their ratio, which is zero where the size alone overflows.
+            if (type == ScalarType.Float32 && !distance.isfinite().logical_and(size.isfinite()).item<bool>()) (distance, size) = Means(ScalarType.Float64);
+            terms.Add(rule(distance, size));
+
+            (Tensor Distance, Tensor Size) Means(ScalarType of)
+            {
+                Tensor own = state.to(of), given = target.to(of);
+                return ((own - given).square().mean(), given.square().mean());
+            }
         }
 
-        return stack(terms);
+        ScalarType widest = terms.Any(term => term.dtype == ScalarType.Float64) ? ScalarType.Float64 : ScalarType.Float32;
+        return stack([.. terms.Select(term => term.to(widest))]);
     }
 }

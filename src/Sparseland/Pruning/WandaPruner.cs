@@ -11,6 +11,9 @@ public sealed class WandaPruner : ILayerPruner
     public string Name => "wanda";
 
     /// <inheritdoc/>
+    public override string ToString() => Name;
+
+    /// <inheritdoc/>
     public InputKnowledge Needs => InputKnowledge.Moments;
 
     /// <inheritdoc/>

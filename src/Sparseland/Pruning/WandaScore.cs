@@ -9,7 +9,7 @@ public static class WandaScore
     /// <summary>Scores of a layer's weight.</summary>
     /// <param name="weight">[out, in].</param>
     /// <param name="inputs">What is known of its inputs.</param>
-    /// <returns>[out, in] of the weight's type, float64 where norms are beyond 1e18; the caller disposes it.</returns>
+    /// <returns>[out, in] of the weight's type, at least float32, and float64 where products could leave float32's range; the caller disposes it.</returns>
     /// <exception cref="ArgumentException">Statistics of another width, or that have seen nothing.</exception>
     public static Tensor Of(Tensor weight, ActivationStatistics inputs)
     {
@@ -21,9 +21,14 @@ public static class WandaScore
 
         Tensor norms = tensor(inputs.Norms());
 
-        // In float64 where a product of float32 would overflow; 16 bits are too few for any.
-        ScalarType type = weight.dtype is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 ? norms.max().item<double>() > 1e18 ? ScalarType.Float64 : ScalarType.Float32 : weight.dtype;
-        Tensor size = weight.to(type).abs();
+        // 16 bits are too few for any product. In float64 where one of float32 would overflow, or so many vanish that they tie.
+        Tensor size = weight.to(weight.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : weight.dtype).abs();
+        if (size.dtype == ScalarType.Float32 && size.numel() > 0)
+        {
+            double norm = norms.max().item<double>(), product = norm * size.max().item<float>();
+            if (norm is > 1e18 or < 1e-18 || product is > 1e37 or < 1e-20) size = size.to(ScalarType.Float64);
+        }
+
         return scope.MoveToOuter(size.mul(norms.to(size.dtype).to(size.device)));
     }
 }

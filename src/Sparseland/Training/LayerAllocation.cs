@@ -148,7 +148,9 @@ public abstract record LayerAllocation(string Name)
             }
 
             Fix(first, 1);
-            double share = rest == 0 ? 1 : ((density * size) - fixedWeights) / rest;
+
+            // Where the first convolution is all there is, no other layer makes up for it.
+            double share = rest == 0 ? density < 1 ? 0 : 1 : ((density * size) - fixedWeights) / rest;
             if (share < LastLayerOfUniformPlus && last is not null)
             {
                 Fix(last, LastLayerOfUniformPlus);

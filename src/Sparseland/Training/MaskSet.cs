@@ -136,7 +136,8 @@ public sealed partial class MaskSet : IDisposable
     /// <summary>The parameter behind a name.</summary>
     /// <param name="name">The name.</param>
     /// <exception cref="ArgumentException">It has no mask.</exception>
-    public Parameter ParameterOf(string name) => Find(name).Parameter;
+    /// <exception cref="InvalidOperationException">The network has other parameters by now: it was moved to another type or device.</exception>
+    public Parameter ParameterOf(string name) => Alive(Find(name));
 
     /// <summary>The mask of a parameter as a support, leading dimensions together as rows.</summary>
     /// <param name="name">Name of the parameter.</param>
@@ -166,6 +167,7 @@ public sealed partial class MaskSet : IDisposable
         {
             // Not a product: it would leave negative zeros, and a NaN.
             using Tensor inactive = entry.Mask.logical_not();
+            _ = Alive(entry);
             entry.Parameter.masked_fill_(inactive, 0);
         }
     }
@@ -176,7 +178,7 @@ public sealed partial class MaskSet : IDisposable
         using IDisposable off = no_grad();
         foreach (Entry entry in _entries)
         {
-            using Tensor? gradient = entry.Parameter.grad;
+            using Tensor? gradient = Alive(entry).grad;
             using Tensor inactive = entry.Mask.logical_not();
             gradient?.masked_fill_(inactive, 0);
         }
@@ -259,6 +261,10 @@ public sealed partial class MaskSet : IDisposable
     }
 
     private Entry Find(string name) => Array.Find(_entries, e => e.Name == name) ?? throw new ArgumentException($"{name} has no mask; there are {string.Join(", ", Names)}.", nameof(name));
+
+    private static Parameter Alive(Entry entry) => entry.Parameter.IsInvalid
+        ? throw new InvalidOperationException($"{entry.Name} is no longer the network's parameter: a network that is moved to another type or device gets new ones. Bind the masks to it again, with For.")
+        : entry.Parameter;
 
     private sealed record Entry(string Name, Parameter Parameter, Tensor Mask);
 }

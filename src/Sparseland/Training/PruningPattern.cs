@@ -80,8 +80,16 @@ public abstract record PruningPattern
 
     /// <summary>How many of n competing things a share lets stay: n - floor(s n + 1e-6).</summary>
     /// <param name="n">n.</param>
-    /// <param name="sparsity">s.</param>
-    public static long Kept(long n, double sparsity) => n - (long)Math.Floor((sparsity * n) + 1e-6);
+    /// <param name="sparsity">s, from 0 to 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A negative n, or a share out of its range.</exception>
+    public static long Kept(long n, double sparsity)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(n);
+
+        // NaN too, which a cast makes 0: nothing would go, and nobody would know.
+        if (!(sparsity is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(sparsity), sparsity, "sparsity is a share from 0 to 1.");
+        return n - (long)Math.Floor((sparsity * n) + 1e-6);
+    }
 
     /// <summary>Reads "0.5" as <see cref="PerRow"/> and "2:4" as <see cref="NofM"/>.</summary>
     /// <param name="text">The text.</param>

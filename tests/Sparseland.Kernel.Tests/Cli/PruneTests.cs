@@ -31,13 +31,29 @@ public sealed class PruneTests : IDisposable
             _folder, "prune", "model", "--out", "pruned", "--method", method, "--sparsity", sparsity, "--text", "text.jsonl", "--sequences", "8", "--windows", "4", "--threads", "1");
         Assert.True(code == 0, error);
         Assert.Contains($", {pattern}", text, StringComparison.Ordinal);
-        Assert.Contains("calibration: 8 sequences of 16 tokens, seed 0", text, StringComparison.Ordinal);
+        if (method == "magnitude") Assert.DoesNotContain("calibration", text, StringComparison.Ordinal);
+        else Assert.Contains("calibration: 8 sequences of 16 tokens, seed 0", text, StringComparison.Ordinal);
         Assert.Contains("stride 16", text, StringComparison.Ordinal);
         Assert.Contains(" before, ", text, StringComparison.Ordinal);
         Assert.Contains("Merging an adapter", text, StringComparison.Ordinal);
         using LoadedLanguageModelOwner pruned = new(LanguageModelFolder.Load(At("pruned")));
         using MaskSet masks = MaskSet.LoadFolder(At("pruned"), pruned.Model);
         Assert.Equal(1 - removed, masks.Density, 0.01);
+    }
+
+    [Fact]
+    public async Task A_short_text_is_enough_for_a_method_that_needs_no_calibration_and_a_block_may_stay_dense()
+    {
+        var (code, text, error) = await Command.RunAsync(
+            _folder, "prune", "model", "--out", "pruned", "--method", "magnitude", "--sequences", "100000", "--windows", "4", "--skip", "layers.0.", "--text", "text.jsonl", "--threads", "1");
+        Assert.True(code == 0, error);
+        Assert.DoesNotContain("calibration", text, StringComparison.Ordinal);
+        using (LoadedLanguageModelOwner pruned = new(LanguageModelFolder.Load(At("pruned"))))
+        using (MaskSet masks = MaskSet.LoadFolder(At("pruned"), pruned.Model))
+            Assert.All(masks.Names, name => Assert.Contains("layers.1.", name, StringComparison.Ordinal));
+        (code, _, error) = await Command.RunAsync(_folder, "prune", "model", "--out", "nothing", "--method", "magnitude", "--windows", "0", "--skip", "layers.", "--threads", "1");
+        Assert.True(code is 1 or 2, error);
+        Assert.Contains("nothing would be pruned", error, StringComparison.Ordinal);
     }
 
     [Fact]

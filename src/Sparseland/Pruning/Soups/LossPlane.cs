@@ -62,8 +62,8 @@ public sealed record LossPlane(double[] X, double[] Y, double[,] Loss, double[,]
     {
         using SparseSnapshot point = SparseSoup.Combine(networks, weights), ready = point.Recalibrated(workbench, train, cancel);
         using TorchSharp.DisposeScope scope = NewDisposeScope();
-        Tensor p = ready.Probabilities(workbench, set);
-        double loss = -p.gather(1, set.Labels.unsqueeze(1)).to(ScalarType.Float64).clamp_min(1e-45).log().mean().item<double>();
+        Tensor p = ready.LogProbabilities(workbench, set);
+        double loss = -p.gather(1, set.Labels.unsqueeze(1)).mean().item<double>();
         return (loss, p.argmax(1).eq(set.Labels).to(ScalarType.Float64).mean().item<double>());
     }
 

@@ -95,7 +95,15 @@ public static class SparseModelSoups
                     IReadOnlyList<SparseSnapshot> children = Children(create, pruned, train, options, rate, phase, seed, cancel);
 
                     // On one thread like the children: sums over more of them differ in their last bits.
-                    IndependentWork.For(1, _ => phases.Add(Averaged(phase, step, rate, children, workbench, train, validation, options, started, cancel)), cancel);
+                    try
+                    {
+                        IndependentWork.For(1, _ => phases.Add(Averaged(phase, step, rate, children, workbench, train, validation, options, started, cancel)), cancel);
+                    }
+                    catch
+                    {
+                        foreach (SparseSnapshot child in children) child.Dispose();
+                        throw;
+                    }
                 }
 
                 progress?.Report(new(phase, options.Pruning.Rounds, FormattableString.Invariant($"sparsity {step.Sparsity:0.###}")));
@@ -149,12 +157,13 @@ public static class SparseModelSoups
     /// <param name="sparsity">The sparsity, above 0 and below 1.</param>
     /// <param name="cancel">Checked before each batch.</param>
     /// <returns>Density of the average before it was pruned again, and the network after; the caller's to dispose.</returns>
-    /// <exception cref="ArgumentException">Fewer than two networks, or networks of different make.</exception>
+    /// <exception cref="ArgumentException">Fewer than two networks, networks of different make, or a sparsity out of its range.</exception>
     public static (double UnionDensity, SparseSnapshot Network) RePrune(
         IReadOnlyList<SparseSnapshot> networks, nn.Module<Tensor, Tensor> workbench, LabelledImages train, double sparsity, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(workbench);
         ArgumentNullException.ThrowIfNull(train);
+        if (!(sparsity is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(sparsity), sparsity, "The sparsity must lie above 0 and below 1.");
         using SparseSnapshot union = SparseSoup.Average(networks, allowUnion: true);
         double density = union.Density;
         using (MaskSet masks = union.CopyTo(workbench) ?? throw new ArgumentException("The networks have no masks.", nameof(networks)))

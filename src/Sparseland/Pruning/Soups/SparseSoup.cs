@@ -68,20 +68,28 @@ public static class SparseSoup
         var chosen = new List<int> { order[0] };
         double best = alone[order[0]];
         SparseSnapshot soup = networks[order[0]].Copy();
-        foreach (int next in order.Skip(1))
+        try
         {
-            SparseSnapshot larger = Average([.. chosen.Append(next).Select(i => networks[i])]);
-            double value = Checked(larger);
-            if (value >= best)
+            foreach (int next in order.Skip(1))
             {
-                soup.Dispose();
-                (soup, best) = (larger, value);
-                chosen.Add(next);
+                SparseSnapshot larger = Average([.. chosen.Append(next).Select(i => networks[i])]), spare = larger;
+                try
+                {
+                    double value = Checked(larger);
+                    if (!(value >= best)) continue;
+                    (spare, soup, best) = (soup, larger, value);
+                    chosen.Add(next);
+                }
+                finally
+                {
+                    spare.Dispose();
+                }
             }
-            else
-            {
-                larger.Dispose();
-            }
+        }
+        catch
+        {
+            soup.Dispose();
+            throw;
         }
 
         return new(soup, chosen, best, alone);

@@ -88,11 +88,15 @@ public sealed record FisherForgetting : IUnlearner
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new(SeededRandom.Mix((ulong)seed));
         var names = model.named_parameters().ToDictionary(p => TensorMemory.Identity(p.parameter), p => p.name);
-        Parameter last = parameters.Last(p => p.dim() == 2);
+
+        // A convolution of one pixel is the last layer of a network without a linear one.
+        int head = parameters.Select((p, i) => (p, i)).LastOrDefault(e => e.p.dim() == 2, (null!, -1)).i;
+        if (head < 0) head = parameters.Select((p, i) => (p, i)).LastOrDefault(e => e.p.dim() > 1, (null!, parameters.Count - 1)).i;
         long at = 0;
-        foreach (Parameter parameter in parameters)
+        for (int place = 0; place < parameters.Count; place++)
         {
-            bool isHead = parameter.shape[0] == last.shape[0] && parameters.ToList().IndexOf(parameter) >= parameters.ToList().IndexOf(last);
+            Parameter parameter = parameters[place];
+            bool isHead = place >= head && parameter.shape[0] == parameters[head].shape[0];
             Tensor v = 1 / (fisher.narrow(0, at, parameter.numel()).view(parameter.shape) + 1e-8);
             at += parameter.numel();
             v = v.clamp_max(isHead ? 1e2 : 1e3).mul_(Alpha);

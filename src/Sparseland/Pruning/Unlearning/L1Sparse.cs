@@ -60,6 +60,7 @@ public sealed record L1Sparse : IUnlearner
     {
         TrainingUnlearner.Check(create, original, data);
         Finite.NotNegative(Gamma);
+        if (!Enum.IsDefined(Schedule)) throw new ArgumentOutOfRangeException(nameof(Schedule), Schedule, "Schedule must be one of the named forms.");
         return TrainingUnlearner.Continue(Name, create, original, data.Retain, data.Split.Retain, TrainingUnlearner.Constant(Epochs, Rate, WeightDecay, BatchSize), seed, Penalised, null, progress, cancel);
     }
 

@@ -46,7 +46,11 @@ public static class LossCurvature
             for (int i = 0; i < iterations; i++)
             {
                 cancel.ThrowIfCancellationRequested();
-                d = d / d.norm();
+                Tensor length = d.norm();
+
+                // No curvature along what is left, or nothing kept: there is no direction to go on in.
+                if (length.item<double>() == 0) return eigenvalue;
+                d = d / length;
                 gradients.Move(d, Step);
                 Tensor ahead = gradients.Of(X, set.Labels);
                 gradients.Move(d, -2 * Step);

@@ -40,7 +40,9 @@ public static class WoodFisher
 
             double t = o.dot(g).item<double>(), along = k.dot(g).item<double>();
             k.add_(o, alpha: -along / (n + t));
-            o.mul_(1 - (t / (n + t)));
+
+            // o - t/(n + t) o: as a difference nothing would be left of it where t is large.
+            o.mul_(n / (n + t));
         }
 
         if (o is null) throw new ArgumentException("There is no gradient.", nameof(gradients));
@@ -52,7 +54,7 @@ public static class WoodFisher
     /// <param name="gradients">[n, parameters].</param>
     /// <param name="damping">lambda, positive.</param>
     /// <returns>[parameters], float64; the caller's.</returns>
-    /// <exception cref="ArgumentException">Shapes that do not fit, or a damping that is not positive.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit, or a damping that is not positive, or so small beside the gradients that float64 does not see it.</exception>
     public static Tensor Solve(Tensor v, Tensor gradients, double damping)
     {
         ArgumentNullException.ThrowIfNull(v);
@@ -66,7 +68,10 @@ public static class WoodFisher
         long n = g.shape[0];
 
         // Woodbury: (lambda I + G^T G / n)^-1 v = (v - G^T (n lambda I + G G^T)^-1 G v) / lambda.
-        Tensor inner = g.MatMul(g.t()) + (eye(n, dtype: ScalarType.Float64) * (n * damping));
+        Tensor products = g.MatMul(g.t());
+        double least = n == 0 ? 0 : 1e-12 * products.diagonal().max().item<double>() / n;
+        if (damping < least) throw new ArgumentOutOfRangeException(nameof(damping), damping, $"Beside gradients of this size float64 resolves a damping of {least:G3} and more.");
+        Tensor inner = products + (eye(n, dtype: ScalarType.Float64) * (n * damping));
         Tensor solved = linalg.solve(inner, g.MatMul(x));
         return scope.MoveToOuter((x - g.t().MatMul(solved)).squeeze(1).div_(damping));
     }
