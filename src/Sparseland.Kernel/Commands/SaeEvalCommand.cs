@@ -24,7 +24,7 @@ internal static class SaeEvalCommand
         var tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to measure on. [default: 40960]");
         var json = new Option<string?>("--json") { Description = "File for the figures as JSON." };
         Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
-        var skip = new Option<int?>("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
+        Option<int?> skip = SaeOptions.SkipFirstAsTrained();
         Option<double?> ratio = SaeOptions.MaxNormRatio();
         Option<bool> pooled = SaeOptions.Pooled();
         Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();

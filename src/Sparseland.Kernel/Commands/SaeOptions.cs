@@ -33,6 +33,9 @@ internal static class SaeOptions
     /// <summary>--skip-first.</summary>
     public static Option<int> SkipFirst() => new("--skip-first") { Description = "Tokens left out at the beginning of each window; in many models the first has a norm of its own. Decoders only.", DefaultValueFactory = _ => 0 };
 
+    /// <summary>--skip-first, where a folder may say what its training did.</summary>
+    public static Option<int?> SkipFirstAsTrained() => new("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
+
     /// <summary>--max-norm-ratio.</summary>
     public static Option<double?> MaxNormRatio() => new("--max-norm-ratio") { Description = "Leaves out tokens whose norm is above so many medians (10 is usual for real models); their number is said. By default none is left out." };
 

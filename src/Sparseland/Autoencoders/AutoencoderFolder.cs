@@ -80,8 +80,8 @@ public static class AutoencoderFolder
         using (DisposeScope scope = NewDisposeScope())
         {
             using IDisposable off = no_grad();
-            Tensor norms = autoencoder.Decoder.norm(1);
-            (least, most) = (norms.min().to(ScalarType.Float64).item<double>(), norms.max().to(ScalarType.Float64).item<double>());
+            Tensor norms = SparseAutoencoder.RowNorms(autoencoder.Decoder);
+            (least, most) = (norms.min().item<double>(), norms.max().item<double>());
         }
 
         if (least > 1 - NormTolerance && most < 1 + NormTolerance) return;

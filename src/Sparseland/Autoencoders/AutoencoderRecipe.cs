@@ -63,7 +63,7 @@ public sealed record AutoencoderRecipe
     public double ActiveLatents => K ?? 32;
 
     /// <summary>Tokens of a batch in use.</summary>
-    public int BatchTokens => Batch ?? (Architecture == "feature-choice" ? Math.Max(UsualBatch, (int)Math.Ceiling(EntriesPerLatent * Latents / ActiveLatents / 256) * 256) : UsualBatch);
+    public int BatchTokens => Batch ?? (Architecture == "feature-choice" ? Math.Max(UsualBatch, (int)Math.Min(1 << 30, Math.Ceiling(EntriesPerLatent * (double)Latents / ActiveLatents / 256) * 256)) : UsualBatch);
 
     /// <summary>Throws where a value is out of its range or the architecture has no such setting.</summary>
     /// <exception cref="ArgumentException">A value is out of its range, or not for this architecture.</exception>

@@ -146,6 +146,7 @@ public sealed partial class SparseAutoencoder : nn.Module
     {
         ArgumentNullException.ThrowIfNull(code);
         if (code.Latents != Latents) throw new ArgumentException($"The code has {code.Latents} latents, the autoencoder {Latents}.", nameof(code));
+        if (code.Values.dtype != Decoder.dtype) throw new ArgumentException($"The code's values are {code.Values.dtype}, the autoencoder {Decoder.dtype}; they must agree.", nameof(code));
         if (TokenScaling != TokenScaling.None && code.Frame is null)
             throw new ArgumentException($"Tokens are scaled by themselves ({TokenScaling}), and the code has no scales to put them back with: take one that {nameof(Encode)} made.", nameof(code));
         using DisposeScope scope = NewDisposeScope();
