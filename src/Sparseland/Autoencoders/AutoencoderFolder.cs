@@ -126,7 +126,7 @@ public static class AutoencoderFolder
         try
         {
             JsonObject config = FolderConfig.Parse(Path.Combine(folder, FolderConfig.FileName));
-            JsonNode? hook = (config["metadata"] as JsonObject)?["hook_name"] ?? config["hook_name"] ?? config["hook_point"];
+            JsonNode? hook = ((config["metadata"] ?? config["meta"]) as JsonObject)?["hook_name"] ?? config["hook_name"] ?? config["hook_point"];
             return hook is JsonValue value && value.TryGetValue(out string? text) ? text : name;
         }
         catch (InvalidDataException)

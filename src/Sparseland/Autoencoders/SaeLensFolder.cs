@@ -13,7 +13,9 @@ namespace Sparseland.Autoencoders;
 public static class SaeLensFolder
 {
     internal const string Weights = "sae_weights.safetensors";
-    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", Known = "standard, topk, jumprelu and gated";
+
+    // The first folders of version 6 have the metadata under another name.
+    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", EarlyMetadata = "meta", Known = "standard, topk, jumprelu and gated";
 
     // Keys of a training or of the kit's own bookkeeping that change nothing of the function: read by nobody and kept.
     private static readonly string[] s_harmless =
@@ -221,15 +223,15 @@ public static class SaeLensFolder
         if (!file.Names.Contains("scaling_factor")) return;
         used.Add("scaling_factor");
         using Tensor factor = FolderConfig.Weight(file, "scaling_factor", [latents], []);
-        if (asked || !factor.eq(1).all().item<bool>())
-            throw new InvalidDataException($"{file.Path}: 'scaling_factor' is {(asked ? "used (finetuning_scaling_factor)" : "not all ones")}; folders with such factors are not read.");
+        if (!((factor - 1).abs().max().item<float>() <= 1e-5f))
+            throw new InvalidDataException($"{file.Path}: 'scaling_factor' is not all ones{(asked ? " and used (finetuning_scaling_factor)" : "")}; folders with such factors are not read.");
     }
 
     private static bool Centred(FolderConfig config) => config.Within("model_from_pretrained_kwargs").Flag("center_writing_weights", absent: false);
 
     private static AutoencoderOrigin Origin(FolderConfig config, List<string> remarks)
     {
-        FolderConfig metadata = config.Within("metadata");
+        FolderConfig metadata = config.Within(config.Has("metadata") ? "metadata" : EarlyMetadata);
         string? hook = metadata.Text("hook_name") ?? config.Text("hook_name") ?? config.Text("hook_point");
         if ((metadata.Peek(c => c.Integer("hook_head_index")) ?? config.Peek(c => c.Integer("hook_head_index") ?? c.Integer("hook_point_head_index"))) is { } head) remarks.Add($"it was trained on head {head} alone");
         if (hook is not null && HookNames.Parse(hook) is null) remarks.Add($"the place '{hook}' is none of ours");

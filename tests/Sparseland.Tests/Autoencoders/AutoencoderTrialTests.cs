@@ -222,6 +222,9 @@ public class AutoencoderTrialTests : FolderBed
         Assert.Contains(old.Remarks, remark => remark.Contains("head 3", StringComparison.Ordinal));
         Assert.Contains(old.Remarks, remark => remark.Contains("centred", StringComparison.Ordinal));
         Assert.DoesNotContain(old.Remarks, remark => remark.Contains("not known", StringComparison.Ordinal));
+        using SavedAutoencoder early = AutoencoderFolder.Read(Lens("early", """{"architecture": "standard", "d_in": 3, "d_sae": 4, "meta": {"model_name": "gpt2", "hook_name": "blocks.1.hook_resid_pre", "hook_head_index": null}}"""));
+        Assert.Equal(new ActivationSite(1, Activation.ResidualBefore), early.Origin.Site);
+        Assert.DoesNotContain(early.Remarks, remark => remark.Contains("not known", StringComparison.Ordinal));
         Assert.Contains("it must be an object", Assert.Throws<InvalidDataException>(() => AutoencoderFolder.Read(Lens("text", """{"d_in": 3, "d_sae": 4, "metadata": "none"}"""))).Message, StringComparison.Ordinal);
     }
 
