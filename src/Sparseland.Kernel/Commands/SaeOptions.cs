@@ -63,6 +63,13 @@ internal static class SaeOptions
         },
     };
 
+    /// <summary>What the folder says of where it belongs and the command line says otherwise, a line each: widths may fit all the same.</summary>
+    public static IEnumerable<string> Differences(SavedAutoencoder saved, Reading reading, HostModel model)
+    {
+        if (saved.Origin.Model is { } made && made != model.Name) yield return $"the folder names the model '{made}'";
+        if (saved.Origin.Site is { } site && site != reading.Site) yield return $"the folder names the place {HookNames.Short(site)}";
+    }
+
     /// <summary>What a command works on, in one line.</summary>
     public static string What(SavedAutoencoder saved, Reading reading, HostModel model) =>
         $"{saved.Autoencoder.Rule.Description}, {saved.Autoencoder.Latents} latents at {HookNames.Short(reading.Site)} of {model.Name}";

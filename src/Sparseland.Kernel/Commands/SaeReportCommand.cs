@@ -60,7 +60,7 @@ internal static class SaeReportCommand
     private static int Report(SavedAutoencoder saved, string name, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, string path, CancellationToken cancel)
     {
         Console.WriteLine(SaeOptions.What(saved, reading, host));
-        foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
+        foreach (string remark in SaeOptions.Differences(saved, reading, host).Concat(saved.Remarks)) Console.WriteLine($"  {remark}");
         if (saved.Origin.Figures is { Pooled: true }) Console.WriteLine("  it was trained on the means of texts; the page shows it on single tokens, which it has not seen");
         if (saved.Origin.Figures is { MaxNormRatio: { } ratio })
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  its training left out tokens of norm above {ratio:G4} medians; the page has all, so FVU and L0 are not those of sae eval"));

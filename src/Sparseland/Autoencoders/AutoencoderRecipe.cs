@@ -78,6 +78,8 @@ public sealed record AutoencoderRecipe
         if (Architecture is "topk" or "gradient" && ActiveLatents != Math.Floor(ActiveLatents)) throw new ArgumentException($"k is {ActiveLatents}; {Architecture} gives each token a whole number of latents.", nameof(K));
         if (Batch is <= 0) throw new ArgumentOutOfRangeException(nameof(Batch), Batch, "The batch must be positive.");
         if (LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) throw new ArgumentOutOfRangeException(nameof(LearningRate), rate, "The rate must be positive and finite.");
+        if (ChoosesAcrossBatch && Math.Round(ActiveLatents * BatchTokens) < 1)
+            throw new ArgumentException(FormattableString.Invariant($"k is {ActiveLatents}, so a batch of {BatchTokens} tokens has no entry to give away; take a larger k or batch."), nameof(K));
         if (Architecture == "feature-choice") FeatureCounts.CheckFloor(Latents, (int)Math.Round(ActiveLatents * BatchTokens), BatchTokens, 1);
     }
 

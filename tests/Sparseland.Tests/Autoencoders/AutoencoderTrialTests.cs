@@ -267,6 +267,50 @@ public class AutoencoderTrialTests : FolderBed
         Assert.Equal(0, new SparseAutoencoder(8, 24, new GradientTopKRule(3)).EncodeBatch(zeros(0, 8), zeros(0, 8)).Tokens);
     }
 
+    [Theory]
+    [InlineData("topk")]
+    [InlineData("relu")]
+    [InlineData("gated")]
+    [InlineData("jumprelu")]
+    public void Codes_of_many_tokens_do_not_depend_on_how_many_are_held_at_once(string architecture)
+    {
+        var autoencoder = new SparseAutoencoder(8, 24, architecture switch { "topk" => new TopKRule(3), "relu" => new ReluRule(), "gated" => new GatedRule(24), _ => new JumpReluRule(24, 0.3) });
+        Tensor x = Gaussian(2, 100, 8);
+        using SparseCode whole = autoencoder.OfTiles(x, 1L << 28);
+        foreach (long most in (long[])[1, 24, 170, 2399])
+        {
+            using SparseCode tiled = autoencoder.OfTiles(x, most);
+            Assert.Equal(whole.Support.RowOffsets.ToArray(), tiled.Support.RowOffsets.ToArray());
+            Assert.Equal(whole.Support.ColumnIndices.ToArray(), tiled.Support.ColumnIndices.ToArray());
+            Close(whole.Values, tiled.Values);
+        }
+
+        using (no_grad()) autoencoder.EncoderBias[3].fill_(float.NaN);
+        Assert.Contains("NaN", Assert.Throws<ArgumentException>(() => autoencoder.OfTiles(x, 170)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Forgotten_autoencoders_are_collected()
+    {
+        string folder = Lens("forgotten", """{"d_in": 3, "d_sae": 4}""");
+        long before = Read(folder);
+        Assert.Equal(((2 * 12) + 4 + 3) * sizeof(float), before);
+        Assert.Equal("SparseAutoencoder of width 8, 24 latents: topk, k = 3", new SparseAutoencoder(8, 24, new TopKRule(3)).ToString());
+
+        static long Read(string folder)
+        {
+            using SavedAutoencoder saved = AutoencoderFolder.Read(folder);
+            return saved.Autoencoder.NativeBytes;
+        }
+    }
+
+    [Fact]
+    public void A_recipe_whose_batches_hold_no_entry_is_refused()
+    {
+        Assert.Contains("no entry", Assert.Throws<ArgumentException>(() => new AutoencoderRecipe { Architecture = "batch-topk", K = 1e-4 }.Validate()).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => new AutoencoderRecipe { Architecture = "feature-choice", K = 1e-6 }.Validate());
+    }
+
     private static Tensor Gaussian(int seed, params long[] shape)
     {
         using Generator generator = new((ulong)seed);
