@@ -290,7 +290,7 @@ public class AutoencoderTrialTests : FolderBed
     }
 
     [Fact]
-    public void Forgotten_autoencoders_are_collected()
+    public void The_collector_is_told_of_the_weights_and_an_autoencoder_says_what_it_is()
     {
         string folder = Lens("forgotten", """{"d_in": 3, "d_sae": 4}""");
         long before = Read(folder);
