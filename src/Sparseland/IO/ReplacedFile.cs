@@ -44,7 +44,10 @@ internal sealed class ReplacedFile : IDisposable
         string stem = Stem(path);
         RemoveLeftovers(stem);
         string temporary = $"{stem}.{Path.GetRandomFileName()}{Ending}";
-        var file = new ReplacedFile(path, temporary, Open(temporary, length));
+        var file = new ReplacedFile(path, temporary, new FileStream(temporary, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Delete, BufferSize = 0, PreallocationSize = length,
+        }));
         try
         {
             if (!OperatingSystem.IsWindows() && File.Exists(path)) File.SetUnixFileMode(file._stream.SafeFileHandle, File.GetUnixFileMode(path));
@@ -56,19 +59,6 @@ internal sealed class ReplacedFile : IDisposable
         {
             file.Dispose();
             throw;
-        }
-    }
-
-    private static FileStream Open(string temporary, long length)
-    {
-        try
-        {
-            return new(temporary, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.Delete, BufferSize = 0, PreallocationSize = length });
-        }
-        catch (ArgumentOutOfRangeException e)
-        {
-            // So a file system (or a limit of the process) says that no file of this size is allowed; it is no argument of the caller's.
-            throw new IOException($"'{temporary}' cannot have {length} bytes: {e.Message}", e);
         }
     }
 
