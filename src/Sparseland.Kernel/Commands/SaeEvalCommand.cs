@@ -24,7 +24,7 @@ internal static class SaeEvalCommand
         var tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to measure on. [default: 40960]");
         var json = new Option<string?>("--json") { Description = "File for the figures as JSON." };
         Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
-        var skip = new Option<int?>("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
+        Option<int?> skip = SaeOptions.SkipFirstAsTrained();
         Option<double?> ratio = SaeOptions.MaxNormRatio();
         Option<bool> pooled = SaeOptions.Pooled();
         Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
@@ -50,8 +50,7 @@ internal static class SaeEvalCommand
     private static int Evaluate(SavedAutoencoder saved, HostModel model, Reading reading, HostText text, long tokens, string? json, CancellationToken cancel)
     {
         Console.WriteLine(SaeOptions.What(saved, reading, model));
-        if (saved.Origin.Model is { } made && made != model.Name) Console.WriteLine($"  the folder names the model '{made}'");
-        foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
+        foreach (string remark in SaeOptions.Differences(saved, reading, model).Concat(saved.Remarks)) Console.WriteLine($"  {remark}");
         TokenText? heldOut = model.Decoder is null ? null : reading.Text(model, text, text.HeldOut, tokens, cancel);
         IActivationSource source = heldOut is null ? reading.Source(model, text.HeldOut, tokens, Console.WriteLine, cancel) : reading.Source(model, heldOut, gradients: false, Console.WriteLine, cancel);
         Console.WriteLine($"  {text.Description}: {source.Description}");

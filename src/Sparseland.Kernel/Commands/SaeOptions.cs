@@ -33,6 +33,9 @@ internal static class SaeOptions
     /// <summary>--skip-first.</summary>
     public static Option<int> SkipFirst() => new("--skip-first") { Description = "Tokens left out at the beginning of each window; in many models the first has a norm of its own. Decoders only.", DefaultValueFactory = _ => 0 };
 
+    /// <summary>--skip-first, where a folder may say what its training did.</summary>
+    public static Option<int?> SkipFirstAsTrained() => new("--skip-first") { Description = "Tokens left out at the beginning of each window. Decoders only. [default: as in the training, if the folder says so]" };
+
     /// <summary>--max-norm-ratio.</summary>
     public static Option<double?> MaxNormRatio() => new("--max-norm-ratio") { Description = "Leaves out tokens whose norm is above so many medians (10 is usual for real models); their number is said. By default none is left out." };
 
@@ -59,6 +62,13 @@ internal static class SaeOptions
             }
         },
     };
+
+    /// <summary>What the folder says of where it belongs and the command line says otherwise, a line each: widths may fit all the same.</summary>
+    public static IEnumerable<string> Differences(SavedAutoencoder saved, Reading reading, HostModel model)
+    {
+        if (saved.Origin.Model is { } made && made != model.Name) yield return $"the folder names the model '{made}'";
+        if (saved.Origin.Site is { } site && site != reading.Site) yield return $"the folder names the place {HookNames.Short(site)}";
+    }
 
     /// <summary>What a command works on, in one line.</summary>
     public static string What(SavedAutoencoder saved, Reading reading, HostModel model) =>

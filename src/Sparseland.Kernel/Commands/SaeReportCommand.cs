@@ -30,7 +30,7 @@ internal static class SaeReportCommand
         var tenths = new Option<int>("--per-decile") { Description = "Sampled examples of each tenth of a latent's values.", DefaultValueFactory = _ => plain.PerDecile };
         var seed = new Option<long>("--seed") { Description = "Seed of the samples.", DefaultValueFactory = _ => plain.Seed };
         Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
-        Option<int> skip = SaeOptions.SkipFirst();
+        Option<int?> skip = SaeOptions.SkipFirstAsTrained();
         Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
         var command = new Command("report", "Write a page on which one reads what each latent of a sparse autoencoder means: one HTML file that needs no network.")
         {
@@ -44,7 +44,10 @@ internal static class SaeReportCommand
             using SavedAutoencoder saved = AutoencoderFolder.Read(parsed.GetValue(folder)!, new() { ActivationScale = parsed.GetValue(scale), Norms = parsed.GetValue(norms) });
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             ActivationSite place = host.SiteOf(saved, parsed.GetValue(site) is { } named ? host.Site(named) : null);
-            var reading = new Reading(place, parsed.GetValue(context), parsed.GetValue(skip), null, false);
+
+            // As in the training unless something else is asked for: the page then says the same as sae eval.
+            AutoencoderFigures made = saved.Origin.Figures ?? new();
+            var reading = new Reading(place, parsed.GetValue(context) ?? made.Context, parsed.GetValue(skip) ?? made.SkipFirst ?? 0, null, false);
             reading.Check(host, gradients: false);
             HostText held = HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel);
             var options = new LatentDashboardOptions { Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), Seed = parsed.GetValue(seed) };
@@ -57,7 +60,10 @@ internal static class SaeReportCommand
     private static int Report(SavedAutoencoder saved, string name, HostModel host, Reading reading, HostText text, long tokens, LatentDashboardOptions options, string path, CancellationToken cancel)
     {
         Console.WriteLine(SaeOptions.What(saved, reading, host));
-        foreach (string remark in saved.Remarks) Console.WriteLine($"  {remark}");
+        foreach (string remark in SaeOptions.Differences(saved, reading, host).Concat(saved.Remarks)) Console.WriteLine($"  {remark}");
+        if (saved.Origin.Figures is { Pooled: true }) Console.WriteLine("  it was trained on the means of texts; the page shows it on single tokens, which it has not seen");
+        if (saved.Origin.Figures is { MaxNormRatio: { } ratio })
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  its training left out tokens of norm above {ratio:G4} medians; the page has all, so FVU and L0 are not those of sae eval"));
         using SparseAutoencoder? frozen = saved.Autoencoder.Rule.ChoosesAcrossBatch ? saved.Autoencoder.Freeze() : null;
         LatentDashboard dashboard = Measure(frozen ?? saved.Autoencoder, host, reading, text, tokens, options, new ProgressLines("part", Console.WriteLine), cancel);
         long bytes = LatentPage.Write(path, dashboard, new() { Model = host.Name, Autoencoder = name, Text = text.Description }, cancel: cancel);

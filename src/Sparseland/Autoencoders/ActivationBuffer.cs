@@ -33,9 +33,13 @@ public sealed record ActivationBufferOptions
 public sealed class ActivationBuffer : IBatchSource, IDisposable
 {
     private const int LeastBatches = 50;
+
+    // Of float16: what is rounded to infinity, and the smallest number of full precision.
+    private const double LeastInfinite = 65520, LeastNormal = 6.1035e-5;
     private readonly IActivationSource _source;
     private readonly ActivationBufferOptions _options;
     private readonly int _batch, _blockWindows, _blocks;
+    private readonly bool _even;
     private readonly CancellationToken _cancel;
     private readonly IProgress<ProgressReport>? _progress;
     private readonly Lock _gate = new();
@@ -62,15 +66,17 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
         if (capacity < Math.Min(tokens, (long)LeastBatches * batch))
             throw new ArgumentException($"Capacity is {_options.Capacity} tokens; it must be at least {LeastBatches} batches of {batch}, {(long)LeastBatches * batch}, or all {tokens} of the source.", nameof(options));
 
-        // Blocks of equal size to one window, so that no small block at the end is badly mixed.
+        // Blocks of one size, and what is left over for the last; where that is less than half of the others, blocks of equal size to one window, so that no small block at
+        // the end is badly mixed.
         int most = (int)Math.Max(1, capacity / source.TokensPerWindow);
         _blocks = (source.Windows + most - 1) / most;
         _blockWindows = (source.Windows + _blocks - 1) / _blocks;
+        _even = source.Windows - ((_blocks - 1) * _blockWindows) < _blockWindows / 2;
         PerEpoch = Enumerable.Range(0, _blocks).Sum(block => (long)BatchesOf(block));
     }
 
     /// <inheritdoc/>
-    public string Description => $"{_source.Description}; {_batch} tokens a batch, {_blocks} x {_blockWindows} windows mixed, seed {_options.Seed}{(_options.Half ? ", float16" : "")}";
+    public string Description => $"{_source.Description}; {_batch} tokens a batch, {_blocks} x {_blockWindows} windows mixed{(_even ? " evenly" : "")}, seed {_options.Seed}{(_options.Half ? ", float16" : "")}";
 
     /// <summary>Batches until the source is used up; the tokens that would not fill one more are left out.</summary>
     public long PerEpoch { get; }
@@ -84,7 +90,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     /// <summary>Batch i: activations as its input [batch, d], gradients as its target where the source has them, else an empty tensor.</summary>
     /// <param name="index">From 0.</param>
     /// <exception cref="InvalidOperationException">The source is used up.</exception>
-    /// <exception cref="InvalidDataException">An activation is not finite; the message names window and token.</exception>
+    /// <exception cref="InvalidDataException">An activation is not finite, or out of the range of float16 where it is held so; the message names window and token.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while activations were collected.</exception>
     public Batch At(long index)
     {
@@ -118,7 +124,9 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
 
     private int BatchesOf(int block) => (int)((long)WindowsOf(block) * _source.TokensPerWindow / _batch);
 
-    private int WindowsOf(int block) => Math.Min(_blockWindows, _source.Windows - (block * _blockWindows));
+    private int FirstOf(int block) => _even ? (int)((long)block * _source.Windows / _blocks) : Math.Min(block * _blockWindows, _source.Windows);
+
+    private int WindowsOf(int block) => FirstOf(block + 1) - FirstOf(block);
 
     private static Tensor Rows(Tensor matrix, Tensor rows)
     {
@@ -148,7 +156,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     {
         int[] windows = [.. Enumerable.Range(0, _source.Windows)];
         if (_blocks > 1) new SeededRandom(_options.Seed, 621 + (2 * epoch)).Shuffle(windows.AsSpan());
-        windows = windows[(block * _blockWindows)..((block * _blockWindows) + WindowsOf(block))];
+        windows = windows[FirstOf(block)..FirstOf(block + 1)];
         using IDisposable off = no_grad();
         int tokens = _source.TokensPerWindow, some = Math.Max(1, 4096 / tokens);
         ScalarType? type = _options.Half ? ScalarType.Float16 : null;
@@ -171,8 +179,23 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
             {
                 target ??= empty([(long)windows.Length * tokens, _source.Width], dtype: type ?? source.dtype).DetachFromDisposeScope();
                 target.narrow(0, (long)from * tokens, source.shape[0]).copy_(source);
+                if (type is not null) CheckHalf(source, part, ReferenceEquals(source, rows.Gradients));
             }
         }
+    }
+
+    // What float16 cannot hold would come back as infinity, or as nothing.
+    private void CheckHalf(Tensor rows, int[] windows, bool gradients)
+    {
+        double largest = TensorInput.LargestMagnitude(rows);
+        if (largest >= LeastInfinite)
+        {
+            long row = rows.abs().amax([1L]).ge(LeastInfinite).nonzero()[0, 0].item<long>();
+            throw new InvalidDataException($"{(gradients ? "A gradient" : "An activation")} lies above 65504, the largest number of float16: token {row % _source.TokensPerWindow} of window {windows[row / _source.TokensPerWindow]} ({_source.Description}). Set {nameof(ActivationBufferOptions.Half)} to false, or leave such tokens out ({nameof(OrdinaryTokens)}).");
+        }
+
+        if (gradients && largest is > 0 and < LeastNormal)
+            throw new InvalidDataException(FormattableString.Invariant($"Gradients are {largest:G3} at most in windows {windows[0]} to {windows[^1]}, too small for float16 ({_source.Description}). Set {nameof(ActivationBufferOptions.Half)} to false."));
     }
 
     private void CheckFinite(Tensor rows, int[] windows, string what)

@@ -28,7 +28,7 @@ public sealed partial class ActivationFiles
     /// <param name="options">Settings; null, the default, for their defaults.</param>
     /// <param name="progress">Windows written; null, the default, for none.</param>
     /// <param name="cancel">Stops the call. Never by default.</param>
-    /// <exception cref="ArgumentException">A setting is out of its range, or the source is empty.</exception>
+    /// <exception cref="ArgumentException">A setting is out of its range, the source is empty, or its files are those of the folder.</exception>
     /// <exception cref="InvalidDataException">A value is not finite, or too large for the type; the message names window and token.</exception>
     /// <exception cref="IOException">The files cannot be written.</exception>
     public static void Write(IActivationSource source, string folder, ActivationWritingOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -39,6 +39,8 @@ public sealed partial class ActivationFiles
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.TokensPerFile, nameof(options));
         if (options.Type is not (ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16)) throw new ArgumentException($"The type is {options.Type}; it must be Float32, Float16 or BFloat16.", nameof(options));
         if (source.Windows < 1 || source.TokensPerWindow < 1) throw new ArgumentException($"The source is empty ({source.Description}).", nameof(source));
+        if (source is ActivationFiles own && own._shards.Any(shard => Path.GetDirectoryName(Path.GetFullPath(shard.File.Path)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))))
+            throw new ArgumentException($"'{folder}' holds the files that are read: a call that is stopped would leave neither set. Write to another folder.", nameof(folder));
         Directory.CreateDirectory(folder);
         File.Delete(Path.Combine(folder, Manifest.FileName));
         foreach (string old in Directory.GetFiles(folder, $"{DefaultTensor}-*.safetensors")) File.Delete(old);

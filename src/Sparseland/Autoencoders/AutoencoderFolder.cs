@@ -80,8 +80,8 @@ public static class AutoencoderFolder
         using (DisposeScope scope = NewDisposeScope())
         {
             using IDisposable off = no_grad();
-            Tensor norms = autoencoder.Decoder.norm(1);
-            (least, most) = (norms.min().to(ScalarType.Float64).item<double>(), norms.max().to(ScalarType.Float64).item<double>());
+            Tensor norms = SparseAutoencoder.RowNorms(autoencoder.Decoder);
+            (least, most) = (norms.min().item<double>(), norms.max().item<double>());
         }
 
         if (least > 1 - NormTolerance && most < 1 + NormTolerance) return;
@@ -126,7 +126,7 @@ public static class AutoencoderFolder
         try
         {
             JsonObject config = FolderConfig.Parse(Path.Combine(folder, FolderConfig.FileName));
-            JsonNode? hook = (config["metadata"] as JsonObject)?["hook_name"] ?? config["hook_name"] ?? config["hook_point"];
+            JsonNode? hook = ((config["metadata"] ?? config["meta"]) as JsonObject)?["hook_name"] ?? config["hook_name"] ?? config["hook_point"];
             return hook is JsonValue value && value.TryGetValue(out string? text) ? text : name;
         }
         catch (InvalidDataException)

@@ -65,7 +65,7 @@ public sealed record AutoencoderRecipe
     public double ActiveLatents => K ?? 32;
 
     /// <summary>Tokens of a batch in use.</summary>
-    public int BatchTokens => Batch ?? (Architecture == "feature-choice" ? Math.Max(UsualBatch, (int)Math.Ceiling(EntriesPerLatent * Latents / ActiveLatents / 256) * 256) : UsualBatch);
+    public int BatchTokens => Batch ?? (Architecture == "feature-choice" ? Math.Max(UsualBatch, (int)Math.Min(1 << 30, Math.Ceiling(EntriesPerLatent * (double)Latents / ActiveLatents / 256) * 256)) : UsualBatch);
 
     /// <summary>Throws where a value is out of its range or the architecture has no such setting.</summary>
     /// <exception cref="ArgumentException">A value is out of its range, or not for this architecture.</exception>
@@ -80,6 +80,8 @@ public sealed record AutoencoderRecipe
         if (Architecture is "topk" or "gradient" && ActiveLatents != Math.Floor(ActiveLatents)) throw new ArgumentException($"k is {ActiveLatents}; {Architecture} gives each token a whole number of latents.", nameof(K));
         if (Batch is <= 0) throw new ArgumentOutOfRangeException(nameof(Batch), Batch, "The batch must be positive.");
         Finite.Positive(LearningRate);
+        if (ChoosesAcrossBatch && Math.Round(ActiveLatents * BatchTokens) < 1)
+            throw new ArgumentException(FormattableString.Invariant($"k is {ActiveLatents}, so a batch of {BatchTokens} tokens has no entry to give away; take a larger k or batch."), nameof(K));
         if (Architecture == "feature-choice") FeatureCounts.CheckFloor(Latents, (int)Math.Round(ActiveLatents * BatchTokens), BatchTokens, 1);
     }
 

@@ -31,7 +31,7 @@ public sealed class AutoencoderTrainer : IDisposable
         long tokens = Start() * _options.Steps * _options.Accumulate;
         Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
         Warnings = autoencoder.Rule.NeedsMixtures ? [.. Unmixed()] : [];
-        _loop = new(new State(autoencoder, Statistics), batches, Gradients, _options with { Variant = Variant() }, new() { OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
+        _loop = new(new State(autoencoder, Statistics), batches, Gradients, _options with { Variant = Variant() }, new() { OnBeforeStep = _ => Forget(), OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
     }
 
     /// <summary>What is trained.</summary>
@@ -49,6 +49,7 @@ public sealed class AutoencoderTrainer : IDisposable
     /// <summary>Makes the remaining steps.</summary>
     /// <param name="progress">Reported after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
+    /// <exception cref="ArgumentException">A batch does not fit or holds a value that is not finite; the message names batch and token.</exception>
     /// <exception cref="DivergenceException">A loss or gradient is not finite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the autoencoder is that of the last whole step.</exception>
     public TrainingResult Run(IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => _loop.Run(progress, cancel);
@@ -75,13 +76,15 @@ public sealed class AutoencoderTrainer : IDisposable
 
     /// <summary>What must be the same where a checkpoint is taken up.</summary>
     private string Variant() =>
-        $"{_options.Variant}{Autoencoder.Rule.Description}; {string.Join(", ", _options.Losses.Select(loss => loss.Description))}; {(_options.UnitDecoder ? "unit" : "free")} decoder, {(_options.ScaleActivations ? "scaled" : "as they are")}";
+        $"{_options.Variant}{Autoencoder.Rule.Description}; {string.Join(", ", _options.Losses.Select(loss => loss.Description))}; {(_options.UnitDecoder ? "unit" : "free")} decoder, {(_options.ScaleActivations ? "scaled" : "as they are")}{(Autoencoder.CentreInput ? "" : ", input not centred")}";
 
     /// <summary>What must fit together before any work is done.</summary>
     private void Check()
     {
         if (Autoencoder.TokenScaling != TokenScaling.None)
             throw new ArgumentException($"The autoencoder scales each token by itself ({Autoencoder.TokenScaling}), which a training here does not: it scales all by one constant.", "autoencoder");
+        if (_options.EvaluateEvery > 0)
+            throw new ArgumentException($"{nameof(_options.EvaluateEvery)} is {_options.EvaluateEvery}, but a training of an autoencoder evaluates nothing by itself: make steps one by one and measure between them.", "options");
         foreach (AuxiliaryLoss loss in _options.Losses) loss.Check(Autoencoder);
         Autoencoder.Rule.CheckLosses(_options.Losses);
         if (!_options.UnitDecoder)
@@ -103,8 +106,14 @@ public sealed class AutoencoderTrainer : IDisposable
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor first = _batches.At(0).Input;
-        Autoencoder.CheckActivations(first);
+        Batch batch = _batches.At(0);
+        Tensor first = Checked(batch, 0);
+        if (Autoencoder.Rule.NeedsGradients && GradientsOf(batch) is null)
+        {
+            string there = batch.Target is null || batch.Target.numel() == 0 ? "none" : $"[{string.Join(", ", batch.Target.shape)}]";
+            throw new ArgumentException($"{Autoencoder.Rule.Architecture} needs gradients in training, [{string.Join(", ", first.shape)}] as the activations, but the first batch has {there} ({_batches.Description}): take a source that has them, such as {nameof(ModelActivations)} with gradients.", "batches");
+        }
+
         if (_options.CentreOn == 0 && !_options.ScaleActivations) return first.shape[0];
         Tensor sum = zeros(Autoencoder.Width, dtype: ScalarType.Float64);
         long seen = 0, wanted = _options.CentreOn == 0 ? 20_000 : _options.CentreOn;
@@ -114,9 +123,8 @@ public sealed class AutoencoderTrainer : IDisposable
         for (long i = 0; seen < wanted && i < _options.Steps * _options.Accumulate; i++)
         {
             using DisposeScope inner = NewDisposeScope();
-            Tensor x = i == 0 ? first : _batches.At(i).Input;
+            Tensor x = i == 0 ? first : Checked(_batches.At(i), i);
             x = x.narrow(0, 0, Math.Min(x.shape[0], wanted - seen));
-            Autoencoder.CheckActivations(x);
             sum.add_(x.sum([0L], type: ScalarType.Float64));
             norms += x.to(ScalarType.Float64).norm(1).sum().item<double>();
             seen += x.shape[0];
@@ -136,14 +144,28 @@ public sealed class AutoencoderTrainer : IDisposable
             yield return FormattableString.Invariant($"The means of the first {there} batches scatter {spread:0.#} times as much as those of mixtures: neighbours of a text stand together. Under {Autoencoder.Rule.Architecture} a latent gets the same share of every batch, so codes will be worse than on mixed batches; {nameof(ActivationBuffer)} mixes ({_batches.Description}).");
     }
 
+    /// <summary>The activations of a batch; what is wrong with them is said with its number and with where batches come from.</summary>
+    private Tensor Checked(Batch batch, long index)
+    {
+        try
+        {
+            Autoencoder.CheckActivations(batch.Input);
+            return batch.Input;
+        }
+        catch (ArgumentException e)
+        {
+            throw new ArgumentException($"Batch {index} ({_batches.Description}) does not fit: {e.Message}", "batches", e);
+        }
+    }
+
+    private static Tensor? GradientsOf(Batch batch) => batch.Target is not null && batch.Target.shape.SequenceEqual(batch.Input.shape) ? batch.Target : null;
+
     private double Gradients(Batch batch, double weight)
     {
-        Autoencoder.CheckActivations(batch.Input);
-        if (_codes.Count == _options.Accumulate) Forget();
-        Tensor? gradients = batch.Target is not null && batch.Target.shape.SequenceEqual(batch.Input.shape) ? batch.Target : null;
-        using var pass = new AutoencoderPass(Autoencoder, batch.Input, gradients, training: true);
+        Tensor x = Checked(batch, (_loop.Done * _options.Accumulate) + _codes.Count);
+        using var pass = new AutoencoderPass(Autoencoder, x, GradientsOf(batch), training: true);
         double loss = pass.Loss;
-        foreach (AuxiliaryLoss extra in _options.Losses) loss += extra.Apply(pass, new(_loop.Done, _options.Steps, Statistics));
+        foreach (AuxiliaryLoss extra in _options.Losses) loss += extra.Apply(pass, new(_loop.Done, _options.Steps, Statistics, _options.Accumulate));
         pass.Backward(weight);
         pass.Code.Values.DetachFromDisposeScope();
         _codes.Add(pass.Code);
@@ -171,7 +193,7 @@ public sealed class AutoencoderTrainer : IDisposable
         Forget();
     }
 
-    // Codes of a step that was not made (its loss was not finite) teach nothing.
+    // Codes of a step that was not made (its loss was not finite, or it was stopped between its mini-batches) teach nothing.
     private void Forget()
     {
         foreach (SparseCode code in _codes) code.Dispose();

@@ -36,7 +36,8 @@ public abstract class AuxiliaryLoss
 /// <param name="Step">Steps done.</param>
 /// <param name="Steps">Steps in all.</param>
 /// <param name="Statistics">What is known of the latents.</param>
-internal readonly record struct TrainingProgress(long Step, long Steps, LatentStatistics Statistics)
+/// <param name="Accumulate">Mini-batches of a step.</param>
+internal readonly record struct TrainingProgress(long Step, long Steps, LatentStatistics Statistics, int Accumulate = 1)
 {
     /// <summary>Climbs linearly to 1 over a share of the steps and stays.</summary>
     public double Ramp(double share) => share > 0 ? Math.Min(1, (Step + 1) / (share * Steps)) : 1;

@@ -86,7 +86,13 @@ public class BatchTopKRule : CodeRule
     internal static SparseCode Choose(Tensor pre, double k) => Positive(Selection.Select.TopK(pre, Budget.Global(CountFor(k, pre))), pre);
 
     /// <summary>k B, rounded: how many entries a batch has in all.</summary>
-    internal static int CountFor(double k, Tensor pre) => (int)Math.Min(Math.Round(k * pre.shape[0]), pre.numel());
+    /// <exception cref="ArgumentException">It rounds to none, so that every code would be empty.</exception>
+    internal static int CountFor(double k, Tensor pre)
+    {
+        double count = Math.Min(Math.Round(k * pre.shape[0]), pre.numel());
+        return count >= 1 || pre.shape[0] == 0 ? (int)count : throw new ArgumentException(
+            FormattableString.Invariant($"k is {k}, so a batch of {pre.shape[0]} tokens has no entry to give away; a batch of {Math.Ceiling(0.51 / k)} tokens would do, or a larger k."), nameof(pre));
+    }
 
     private double Learned() =>
         Threshold ?? throw new InvalidOperationException($"{Architecture} has no threshold yet: it chooses across a batch in training and needs one at inference. Train it, or calibrate one.");

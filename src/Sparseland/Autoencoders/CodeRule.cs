@@ -32,6 +32,9 @@ public abstract class CodeRule : nn.Module
     /// <summary>Whether the code of a token in training depends on the other tokens of its batch; such rules need a threshold at inference.</summary>
     public virtual bool ChoosesAcrossBatch => false;
 
+    /// <summary>Whether a training must have gradients of the model's loss beside the activations.</summary>
+    internal virtual bool NeedsGradients => false;
+
     /// <summary>The code of some tokens.</summary>
     /// <param name="pre">Pre-activations z [tokens, latents], Float32 or Float64, on the CPU.</param>
     /// <param name="context">What else is known.</param>

@@ -41,7 +41,7 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
 
     /// <summary>Tokens after which a silent latent counts as dead.</summary>
     internal static long Patience(long? deadAfter, AutoencoderPass pass, TrainingProgress progress) =>
-        deadAfter ?? Math.Max(20_000, progress.Steps * pass.Input.shape[0] / 10);
+        deadAfter ?? Math.Max(20_000, progress.Steps * progress.Accumulate * pass.Input.shape[0] / 10);
 
     /// <summary>Lets some latents rebuild the error of a pass.</summary>
     /// <param name="pass">The pass.</param>

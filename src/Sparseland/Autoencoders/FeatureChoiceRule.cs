@@ -18,7 +18,10 @@ namespace Sparseland.Autoencoders;
 /// </remarks>
 public sealed class FeatureChoiceRule : CodeRule
 {
-    private const double LeastThreshold = 1e-6;
+    // In the place of a threshold of zero, which no factor can move when thresholds are calibrated. It must lie below every value that counts, whatever the unit of
+    // the activations.
+    private const double LeastThreshold = 1e-30;
+
     [ComponentName(Name = "ranking")]
     private readonly Tensor _ranking;
 
@@ -112,7 +115,11 @@ public sealed class FeatureChoiceRule : CodeRule
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         if (!LatentsChoose) throw new InvalidOperationException($"Latents do not choose yet: the first {SwitchAt:P0} of a training choose mutually, and ranks come from its densities.");
         int total = (int)Math.Min(Math.Round(K * batch), (long)Latents * batch);
-        if (Law is null) return FeatureCounts.Uniform(Latents, total, batch);
+        if (Law is null)
+        {
+            FeatureCounts.CheckFloor(Latents, total, batch, Floor);
+            return FeatureCounts.Uniform(Latents, total, batch);
+        }
 
         // Ranks stay for many steps. A checkpoint may change them unseen, so it is they that are compared.
         double[] ranking = Buffers.Doubles(_ranking);
@@ -128,8 +135,8 @@ public sealed class FeatureChoiceRule : CodeRule
 
         // What cannot be met later is refused at the first step.
         int batch = (int)pre.shape[0];
-        if (Law is not null) FeatureCounts.CheckFloor(Latents, BatchTopKRule.CountFor(K, pre), batch, Floor);
-        return LatentsChoose ? Positive(Selection.Select.TopK(pre, Budget.PerColumn(CountsFor(batch))), pre) : BatchTopKRule.Choose(pre, K);
+        if (batch > 0) FeatureCounts.CheckFloor(Latents, BatchTopKRule.CountFor(K, pre), batch, Floor);
+        return LatentsChoose && batch > 0 ? Positive(Selection.Select.TopK(pre, Budget.PerColumn(CountsFor(batch))), pre) : BatchTopKRule.Choose(pre, K);
     }
 
     internal override bool NeedsMixtures => true;

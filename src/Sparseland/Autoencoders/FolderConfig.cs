@@ -79,8 +79,11 @@ internal sealed class FolderConfig
     public FolderConfig Within(string name)
     {
         _used.Add(name);
-        return new(_root[name] as JsonObject ?? [], $"{_path}, {name}");
+        return _root[name] is { } node and not JsonObject ? throw Bad(name, node, "an object") : new(_root[name] as JsonObject ?? [], $"{_path}, {name}");
     }
+
+    /// <summary>Reads without counting as read: what is said of a key, and kept for writing it again.</summary>
+    public T Peek<T>(Func<FolderConfig, T> read) => read(new(_root, _path));
 
     /// <summary>The objects of a list; none where it is missing.</summary>
     public T[] Items<T>(string name, Func<FolderConfig, T> read)
@@ -116,7 +119,15 @@ internal sealed class FolderConfig
     {
         _used.Add(name);
         if (_root[name] is not { } node) return null;
-        return node is JsonValue value && value.TryGetValue(out int number) ? number : throw Bad(name, node, "a whole number");
+        return node is JsonValue value && (value.TryGetValue(out int number) || IsWhole(value, out number)) ? number : throw Bad(name, node, "a whole number");
+    }
+
+    // 32.0, as other languages write a number that is a float there.
+    private static bool IsWhole(JsonValue value, out int number)
+    {
+        bool whole = value.TryGetValue(out double real) && real == Math.Floor(real) && Math.Abs(real) <= int.MaxValue;
+        number = whole ? (int)real : 0;
+        return whole;
     }
 
     public long? Whole(string name)

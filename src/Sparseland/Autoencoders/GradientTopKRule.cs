@@ -50,6 +50,8 @@ public sealed class GradientTopKRule : CodeRule
     /// <inheritdoc/>
     public override string Description => FormattableString.Invariant($"{Architecture}, k = {K}, beta {Beta}{(RampTo > 0 ? FormattableString.Invariant($" from {RampFrom} to {RampTo}") : "")}");
 
+    internal override bool NeedsGradients => Beta > 0;
+
     /// <inheritdoc/>
     public override void Check(int latents) => _plain.Check(latents);
 
@@ -64,7 +66,7 @@ public sealed class GradientTopKRule : CodeRule
         if (gradients.dim() != 2 || gradients.shape[0] != pre.shape[0])
             throw new ArgumentException($"The gradients are [{string.Join(", ", gradients.shape)}] for {pre.shape[0]} tokens; there must be one row for each, in their order.", nameof(context));
         double weight = _weight.ToDouble();
-        if (weight == 0) return _plain.Select(pre, context);
+        if (weight == 0 || pre.shape[0] == 0) return _plain.Select(pre, context);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         (Tensor sizes, double mean) = Influence.Sizes(gradients, context.Decoder);

@@ -32,6 +32,7 @@ public sealed class L1Penalty : AuxiliaryLoss
     {
         if (autoencoder.Rule is GatedRule or JumpReluRule)
             throw new ArgumentException($"{nameof(L1Penalty)} does not serve the rule {autoencoder.Rule.Architecture}; its own is {(autoencoder.Rule is GatedRule ? nameof(GatedPenalty) : nameof(L0Penalty))}.", "Losses");
+        if (autoencoder.Rule is MatryoshkaRule { Widths.Count: > 1 }) throw new ArgumentException($"{nameof(L1Penalty)} does not serve the rule {autoencoder.Rule.Architecture}, whose k decides how many latents are active.", "Losses");
     }
 
     internal override double Apply(AutoencoderPass pass, TrainingProgress progress)

@@ -13,13 +13,15 @@ namespace Sparseland.Autoencoders;
 public static class SaeLensFolder
 {
     internal const string Weights = "sae_weights.safetensors";
-    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", Known = "standard, topk, jumprelu and gated";
+
+    // The first folders of version 6 have the metadata under another name.
+    private const string Scaler = "activation_scaler.json", FiguresKey = "sparseland", EarlyMetadata = "meta", Known = "standard, topk, jumprelu and gated";
 
     // Keys of a training or of the kit's own bookkeeping that change nothing of the function: read by nobody and kept.
     private static readonly string[] s_harmless =
     [
         "dtype", "device", "metadata", "sae_lens_training_version", "sae_lens_version", "model_name", "hook_name", "hook_point", "hook_layer", "hook_point_layer", "context_size", "prepend_bos",
-        "dataset_path", "dataset_trust_remote_code", "model_from_pretrained_kwargs", "seqpos_slice", "neuronpedia_id", "l1_coefficient", "lp_norm", "lr", "seed", "training_tokens",
+        "dataset_path", "dataset_trust_remote_code", "activation_fn_kwargs", "model_from_pretrained_kwargs", "hook_head_index", "hook_point_head_index", "seqpos_slice", "neuronpedia_id", "l1_coefficient", "lp_norm", "lr", "seed", "training_tokens",
     ];
 
     private static readonly (string Name, TokenScaling Scaling)[] s_tokenScalings = [("none", TokenScaling.None), ("constant_norm_rescale", TokenScaling.ConstantNorm), ("layer_norm", TokenScaling.LayerNorm)];
@@ -69,7 +71,7 @@ public static class SaeLensFolder
         if (rescaled && architecture == "topk")
         {
             // Chosen by z ||W_d||, decoded by z: with the norms in the encoder both are one.
-            Tensor norms = decoder.norm(1).clamp_min(1e-30);
+            Tensor norms = SparseAutoencoder.RowNorms(decoder).clamp_min(1e-30).to(decoder.dtype);
             (encoder, encoderBias, decoder) = (encoder * norms.unsqueeze(1), encoderBias * norms, decoder / norms.unsqueeze(1));
             remarks.Add("norms of the decoder were folded into the encoder, by which latents are chosen; codes are multiplied with them");
         }
@@ -107,7 +109,7 @@ public static class SaeLensFolder
             foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
             config["architecture"] = Architecture(frozen.Rule, tensors, config);
             (config["d_in"], config["d_sae"], config["dtype"], config["device"]) = (autoencoder.Width, autoencoder.Latents, "float32", "cpu");
-            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, s_tokenScalings.First(pair => pair.Scaling == autoencoder.TokenScaling).Name, "none");
+            (config["apply_b_dec_to_input"], config["normalize_activations"], config["reshape_activations"]) = (autoencoder.CentreInput, s_tokenScalings.First(pair => pair.Scaling == autoencoder.TokenScaling).Name, Reshaping(origin));
             JsonObject metadata = config["metadata"] as JsonObject ?? [];
             config["metadata"] = metadata;
             if (origin?.Model is { } model) metadata["model_name"] = model;
@@ -133,6 +135,10 @@ public static class SaeLensFolder
         if (function is not (null or "relu")) throw config.Refused("activation_fn", function, "relu and topk");
         return architecture is "standard" or "topk" or "jumprelu" or "gated" ? architecture : throw config.Refused("architecture", architecture, Known);
     }
+
+    // Outputs of heads stand apart there, and the kit puts them side by side only where it is told to.
+    private static string Reshaping(AutoencoderOrigin? origin) =>
+        (origin?.Site ?? (origin?.Hook is { } hook ? HookNames.Parse(hook) : null))?.Activation == Activation.HeadOutputs ? "hook_z" : "none";
 
     private static string Architecture(CodeRule rule, Dictionary<string, Tensor> tensors, JsonObject config)
     {
@@ -217,17 +223,19 @@ public static class SaeLensFolder
         if (!file.Names.Contains("scaling_factor")) return;
         used.Add("scaling_factor");
         using Tensor factor = FolderConfig.Weight(file, "scaling_factor", [latents], []);
-        if (asked || !factor.eq(1).all().item<bool>())
-            throw new InvalidDataException($"{file.Path}: 'scaling_factor' is {(asked ? "used (finetuning_scaling_factor)" : "not all ones")}; folders with such factors are not read.");
+        if (!((factor - 1).abs().max().item<float>() <= 1e-5f))
+            throw new InvalidDataException($"{file.Path}: 'scaling_factor' is not all ones{(asked ? " and used (finetuning_scaling_factor)" : "")}; folders with such factors are not read.");
     }
+
+    private static bool Centred(FolderConfig config) => config.Within("model_from_pretrained_kwargs").Flag("center_writing_weights", absent: false);
 
     private static AutoencoderOrigin Origin(FolderConfig config, List<string> remarks)
     {
-        FolderConfig metadata = config.Within("metadata");
+        FolderConfig metadata = config.Within(config.Has("metadata") ? "metadata" : EarlyMetadata);
         string? hook = metadata.Text("hook_name") ?? config.Text("hook_name") ?? config.Text("hook_point");
-        if ((metadata.Integer("hook_head_index") ?? config.Integer("hook_head_index")) is { } head) remarks.Add($"it was trained on head {head} alone");
+        if ((metadata.Peek(c => c.Integer("hook_head_index")) ?? config.Peek(c => c.Integer("hook_head_index") ?? c.Integer("hook_point_head_index"))) is { } head) remarks.Add($"it was trained on head {head} alone");
         if (hook is not null && HookNames.Parse(hook) is null) remarks.Add($"the place '{hook}' is none of ours");
-        if (metadata.Within("model_from_pretrained_kwargs") is var kwargs && kwargs.Flag("center_writing_weights", absent: false))
+        if (metadata.Peek(Centred) || config.Peek(Centred))
             remarks.Add("it was trained on a model whose writing weights were centred: subtract the mean over d from the residual stream first");
         JsonObject unused = config.Unused();
         string[] unknown = [.. unused.Select(pair => pair.Key).Where(key => !s_harmless.Contains(key))];

@@ -126,13 +126,16 @@ public sealed partial class SparseAutoencoder
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor norms = Decoder.norm(1);
+        Tensor norms = RowNorms(Decoder).to(Decoder.dtype);
         norms.masked_fill_(norms.eq(0), 1);
         Rule.ScaleLatents(norms);
         Decoder.div_(norms.unsqueeze(1));
         Encoder.mul_(norms.unsqueeze(1));
         EncoderBias.mul_(norms);
     }
+
+    /// <summary>Norms of rows in Float64: squares of large and small numbers leave the range of Float32 where the norms do not.</summary>
+    internal static Tensor RowNorms(Tensor rows) => rows.to(ScalarType.Float64).norm(1);
 
     private SparseAutoencoder Copy(CodeRule rule, Tensor encoder, Tensor encoderBias) =>
         new(Decoder.detach().clone(), encoder, encoderBias, DecoderBias.detach().clone(), rule, CentreInput, Scaling.Factor) { TokenScaling = TokenScaling };

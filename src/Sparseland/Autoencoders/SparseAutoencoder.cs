@@ -17,6 +17,11 @@ namespace Sparseland.Autoencoders;
 /// </remarks>
 public sealed partial class SparseAutoencoder : nn.Module
 {
+    // Entries of pre-activations that are held at once where tokens are coded by themselves: a gigabyte of Float32.
+    private const long MostEntries = 1L << 28;
+
+    private readonly NativeSize _size;
+
     /// <summary>An autoencoder with random directions: rows of the decoder are Gaussian and of norm one, the encoder is a copy of it, biases are zero.</summary>
     /// <param name="width">d, the width of the activations.</param>
     /// <param name="latents">M.</param>
@@ -50,6 +55,7 @@ public sealed partial class SparseAutoencoder : nn.Module
         register_parameter("decoder_bias", DecoderBias);
         register_module("rule", rule);
         register_module("scaling", Scaling);
+        _size = NativeSize.Of(Decoder, Encoder, EncoderBias, DecoderBias);
     }
 
     private static Tensor Directions(int width, int latents, CodeRule rule, long seed, ScalarType type, double decoderNorm)
@@ -146,6 +152,7 @@ public sealed partial class SparseAutoencoder : nn.Module
     {
         ArgumentNullException.ThrowIfNull(code);
         if (code.Latents != Latents) throw new ArgumentException($"The code has {code.Latents} latents, the autoencoder {Latents}.", nameof(code));
+        if (code.Values.dtype != Decoder.dtype) throw new ArgumentException($"The code's values are {code.Values.dtype}, the autoencoder {Decoder.dtype}; they must agree.", nameof(code));
         if (TokenScaling != TokenScaling.None && code.Frame is null)
             throw new ArgumentException($"Tokens are scaled by themselves ({TokenScaling}), and the code has no scales to put them back with: take one that {nameof(Encode)} made.", nameof(code));
         using DisposeScope scope = NewDisposeScope();
@@ -170,10 +177,42 @@ public sealed partial class SparseAutoencoder : nn.Module
         using IDisposable off = no_grad();
         (Tensor scaled, TokenFrame? frame) = TokenFrame.Apply(TokenScaling, x);
         Tensor? downstream = gradients is null ? null : Scaling.Undo(frame is null ? gradients : gradients * frame.Factor);
-        SparseCode code = Rule.Select(PreOf(scaled), new(training, downstream, Decoder, EncoderBias));
+        SparseCode code = !training && downstream is null ? OfTiles(scaled, MostEntries) : Rule.Select(PreOf(scaled), new(training, downstream, Decoder, EncoderBias));
         code.Values.MoveToOuterDisposeScope();
         code.Frame = frame?.Keep();
         return code;
+    }
+
+    /// <summary>Codes of tokens that do not look at each other, some at a time, so that pre-activations of many tokens need not be held together.</summary>
+    internal SparseCode OfTiles(Tensor x, long mostEntries)
+    {
+        long tokens = x.shape[0], some = Math.Max(1, mostEntries / Latents);
+        if (tokens <= some) return Rule.Select(PreOf(x), new(false, null, Decoder, EncoderBias));
+        int[] offsets = new int[tokens + 1];
+        var columns = new List<int>();
+        var values = new List<Tensor>();
+        for (long from = 0; from < tokens; from += some)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            SparseCode part;
+            try
+            {
+                part = Rule.Select(PreOf(x.narrow(0, from, Math.Min(some, tokens - from))), new(false, null, Decoder, EncoderBias));
+            }
+            catch (ArgumentException e)
+            {
+                throw new ArgumentException($"Among the tokens from {from} on, counted from there: {e.Message}", nameof(x), e);
+            }
+
+            using (part)
+            {
+                for (int row = 0; row < part.Tokens; row++) offsets[from + row + 1] = columns.Count + part.Support.RowOffsets[row + 1];
+                columns.AddRange(part.Support.ColumnIndices);
+                values.Add(part.Values.clone().MoveToOuterDisposeScope());
+            }
+        }
+
+        return new(new((int)tokens, Latents, offsets, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(columns)), cat(values));
     }
 
     /// <summary>W_d^T f + b_d, on the scale of the autoencoder.</summary>
@@ -185,6 +224,19 @@ public sealed partial class SparseAutoencoder : nn.Module
     internal Tensor Centred(Tensor x) => CentreInput ? x - DecoderBias : x;
 
     internal Tensor Pre(Tensor centred) => addmm(EncoderBias, centred, Encoder.t(), 1, 1);
+
+    /// <summary>Bytes that the collector is told of.</summary>
+    internal long NativeBytes => _size.Bytes;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"SparseAutoencoder of width {Width}, {Latents} latents: {Rule.Description}";
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        if (disposing) _size.Dispose();
+    }
 
     internal void CheckActivations(Tensor x)
     {

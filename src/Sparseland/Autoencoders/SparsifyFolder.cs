@@ -73,15 +73,18 @@ public static class SparsifyFolder
         foreach ((string key, JsonNode? value) in origin?.Unused ?? []) config[key] = value?.DeepClone();
         (config["activation"], config["k"]) = autoencoder.Rule is GroupMaxRule groups ? ("groupmax", groups.K) : ("topk", ((TopKRule)autoencoder.Rule).K);
         (config["expansion_factor"], config["num_latents"], config["d_in"]) = (0, autoencoder.Latents, autoencoder.Width);
-        (config["normalize_decoder"], config["multi_topk"], config["skip_connection"], config["transcode"]) = (s == 1, false, false, false);
+        (config["normalize_decoder"], config["multi_topk"], config["skip_connection"], config["transcode"]) = (UnitRows(autoencoder.Decoder / s), false, false, false);
         if (origin?.Figures is { } figures) config[FiguresKey] = figures.ToJson();
         Directory.CreateDirectory(folder);
-        SafeTensors.Save(Path.Combine(folder, Weights), new Dictionary<string, Tensor>
+        using ReplacedFile weights = SafeTensors.Begin(Path.Combine(folder, Weights), new Dictionary<string, Tensor>
         {
             ["encoder.weight"] = autoencoder.Encoder * s, ["encoder.bias"] = autoencoder.EncoderBias, ["W_dec"] = autoencoder.Decoder / s, ["b_dec"] = autoencoder.DecoderBias / s,
-        });
-        FolderConfig.Write(folder, config);
+        }), settings = FolderConfig.Begin(folder, FolderConfig.FileName, config);
+        weights.Commit();
+        settings.Commit();
     }
+
+    private static bool UnitRows(Tensor decoder) => (SparseAutoencoder.RowNorms(decoder) - 1).abs().max().item<double>() <= 1e-3;
 
     private static int Expanded(FolderConfig config, int width)
     {

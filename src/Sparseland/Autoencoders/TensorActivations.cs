@@ -17,11 +17,13 @@ public sealed class TensorActivations : IActivationSource
     /// <exception cref="ArgumentException">A shape, type or value does not fit.</exception>
     public TensorActivations(Tensor activations, Tensor? gradients = null, string description = "activations")
     {
-        TensorInput.CheckMatrix(activations, nameof(activations), "[tokens, d]");
+        TensorInput.CheckShape(activations, nameof(activations), "[tokens, d]");
         ArgumentNullException.ThrowIfNull(description);
+        CheckFinite(activations, nameof(activations), description);
         if (gradients is not null)
         {
-            TensorInput.CheckMatrix(gradients, nameof(gradients), "[tokens, d]");
+            TensorInput.CheckShape(gradients, nameof(gradients), "[tokens, d]");
+            CheckFinite(gradients, nameof(gradients), description);
             if (!gradients.shape.SequenceEqual(activations.shape))
                 throw new ArgumentException($"gradients are [{string.Join(", ", gradients.shape)}], the activations [{string.Join(", ", activations.shape)}]; they must agree.", nameof(gradients));
         }
@@ -50,5 +52,10 @@ public sealed class TensorActivations : IActivationSource
         cancel.ThrowIfCancellationRequested();
         using Tensor rows = tensor(windows.ToArray(), ScalarType.Int64);
         return new(_activations.index_select(0, rows), _gradients?.index_select(0, rows));
+    }
+
+    private static void CheckFinite(Tensor x, string name, string description)
+    {
+        if (FiniteRows.FirstBad(x) is { } token) throw new ArgumentException($"{name} holds a value that is not finite, first in token {token} ({description}).", name);
     }
 }

@@ -62,5 +62,18 @@ public sealed class SaeReportTests : IDisposable
         Assert.Equal("old", File.ReadAllText(At("old.html")));
     }
 
+    [Fact]
+    public async Task The_page_reads_as_the_training_did_and_says_where_the_folder_belongs()
+    {
+        using var autoencoder = new SparseAutoencoder(16, 32, new TopKRule(3));
+        SaeLensFolder.Write(At("made"), autoencoder, new() { Model = "other", Site = new(1, Activation.ResidualAfter), Figures = new() { Context = 8, SkipFirst = 3, MaxNormRatio = 10 } });
+        var (code, text, error) = await Command.RunAsync(_folder, "sae", "report", "made", "--model", "model", "--site", "resid_post.0", "--text", "text.jsonl", "--tokens", "100", "--out", "made.html", "--threads", "1");
+        Assert.True(code == 0, error);
+        Assert.Contains("100 tokens: FVU", text, StringComparison.Ordinal);
+        Assert.Contains("the folder names the model 'other'", text, StringComparison.Ordinal);
+        Assert.Contains("the folder names the place resid_post.1", text, StringComparison.Ordinal);
+        Assert.Contains("norm above 10 medians", text, StringComparison.Ordinal);
+    }
+
     private string At(string name) => Path.Combine(_folder, name);
 }

@@ -68,7 +68,7 @@ public sealed record LatentDensity
 
     /// <summary>Measures over a source in one pass; memory stays flat.</summary>
     /// <param name="autoencoder">The autoencoder.</param>
-    /// <param name="source">The activations.</param>
+    /// <param name="source">The activations. Where it brings gradients, a rule that weighs by them uses them, and its codes then know the labels: leave them out to measure what a user will see.</param>
     /// <param name="progress">Windows done; null, the default, for none.</param>
     /// <param name="cancel">Stops the call. Never by default.</param>
     /// <exception cref="ArgumentException">Widths differ, or the source is empty.</exception>

@@ -52,7 +52,7 @@ public sealed record ReconstructionReport
 
     /// <summary>Measures over a source in one pass; memory stays flat.</summary>
     /// <param name="autoencoder">The autoencoder.</param>
-    /// <param name="source">The whole set; a held-out one.</param>
+    /// <param name="source">The whole set; a held-out one. Where it brings gradients, a rule that weighs by them uses them, and its codes then know the labels: leave them out to measure what a user will see.</param>
     /// <param name="progress">Windows done; null, the default, for none.</param>
     /// <param name="cancel">Stops the call. Never by default.</param>
     /// <exception cref="ArgumentException">Widths differ, the source is empty, or its activations have no variance.</exception>
