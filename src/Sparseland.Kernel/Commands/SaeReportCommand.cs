@@ -15,6 +15,9 @@ internal static class SaeReportCommand
 {
     private const long UsualTokens = 100_000, UsualBytes = 5_000_000;
 
+    // Each costs a run of the model, so that of many the page would wait longest for them.
+    private const int MostRemovals = 4096;
+
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
@@ -28,13 +31,14 @@ internal static class SaeReportCommand
         Option<long?> tokens = SaeOptions.Tokens("--tokens", "Held-out tokens to read, such as 400k. [default: 100k]");
         var top = new Option<int>("--top") { Description = "Strongest examples of each latent.", DefaultValueFactory = _ => plain.Top };
         var tenths = new Option<int>("--per-decile") { Description = "Sampled examples of each tenth of a latent's values.", DefaultValueFactory = _ => plain.PerDecile };
+        var removals = new Option<int?>("--removals") { Description = "Strongest examples of each latent on which it is taken out of the model, a run of the model each; 0 for none. Decoders only. [default: 1 up to 4,096 latents, else 0]" };
         var seed = new Option<long>("--seed") { Description = "Seed of the samples.", DefaultValueFactory = _ => plain.Seed };
         Option<string?> text = SaeOptions.Text(), docs = Shared.Docs();
         Option<int?> skip = SaeOptions.SkipFirstAsTrained();
         Option<int?> context = SaeOptions.Context(), threads = Shared.Threads();
         var command = new Command("report", "Write a page on which one reads what each latent of a sparse autoencoder means: one HTML file that needs no network.")
         {
-            folder, model, output, site, text, docs, tokens, top, tenths, skip, context, seed, scale, norms, threads,
+            folder, model, output, site, text, docs, tokens, top, tenths, removals, skip, context, seed, scale, norms, threads,
         };
         command.SetAction((parsed, cancel) => Guard.RunAsync("sae report", () =>
         {
@@ -50,7 +54,7 @@ internal static class SaeReportCommand
             var reading = new Reading(place, parsed.GetValue(context) ?? made.Context, parsed.GetValue(skip) ?? made.SkipFirst ?? 0, null, false);
             reading.Check(host, gradients: false);
             HostText held = HostText.Load(parsed.GetValue(text), parsed.GetValue(docs), cancel);
-            var options = new LatentDashboardOptions { Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), Seed = parsed.GetValue(seed) };
+            var options = new LatentDashboardOptions { Top = parsed.GetValue(top), PerDecile = parsed.GetValue(tenths), RemovalExamples = parsed.GetValue(removals) ?? (host.Decoder is null || saved.Autoencoder.Latents > MostRemovals ? 0 : 1), Seed = parsed.GetValue(seed) };
             string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(parsed.GetValue(folder)!)));
             return Task.FromResult(Report(saved, name, host, reading, held, parsed.GetValue(tokens) ?? UsualTokens, options, path, cancel));
         }));

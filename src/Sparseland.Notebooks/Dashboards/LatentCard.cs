@@ -69,11 +69,19 @@ public sealed class LatentCard : IMimeRenderable
 
         html.Append("</div>");
         if (_dashboard.HasLogitWeights) html.Append($"<div style=\"color:{Theme.Muted};font-size:12px\">Logit weights: direct path, ignores later blocks.</div>");
+        if (Summary.Removal is { } off) html.Append(Without(off));
         Examples(html, "Strongest examples", Summary.Top.Take(_examples));
         Examples(html, "Examples across its range", Across());
         Neighbours(html);
         return html.Append("</div>").ToString();
     }
+
+    private string Without(LatentRemoval off) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"<div style=\"margin-top:8px\"><span style=\"font-weight:600\">Without it</span>, {(off.Examples == 1 ? "at its strongest example" : $"at its {off.Examples} strongest examples")}: loss of the next token {LatentNames.Signed(off.LossIncrease)} nats, KL {LatentNames.Short(off.Divergence)}; at the strongest {Changed(off.Lowered)}, {Changed(off.Raised)}.</div>");
+
+    private string Changed(TokenChange token) =>
+        string.Create(CultureInfo.InvariantCulture, $"<span style=\"{Mono};font-size:12px;white-space:pre\">{Spelled(token.Token, alone: true)}</span> {LatentNames.Signed(100 * token.Change)} points");
 
     // As many as fit, spread over the tenths.
     private IEnumerable<LatentExample> Across()

@@ -61,6 +61,7 @@ internal static class LatentPageData
         json.WriteNumber("rareBelow", LatentDensity.RareBelow);
         json.WriteBoolean("logits", dashboard.HasLogitWeights);
         json.WriteNumber("together", dashboard.Options.MinTogether);
+        json.WriteBoolean("removal", dashboard.Options.RemovalExamples > 0);
         json.WriteStartObject("kinds");
         json.WriteString("all", "all latents");
         json.WriteString("alive", "active on some token");
@@ -96,6 +97,22 @@ internal static class LatentPageData
         Pairs(json, "up", latent.Promoted.Select(w => (vocabulary.Of(w.Token), w.Weight)));
         Pairs(json, "down", latent.Suppressed.Select(w => (vocabulary.Of(w.Token), w.Weight)));
         Pairs(json, "near", latent.Nearest.Select(n => (n.Latent, n.Cosine)));
+        if (latent.Removal is { } off)
+        {
+            // Examples, divergence, rise of the loss; then the token that falls most and the one that rises most, with the change of each.
+            json.WriteStartArray("off");
+            json.WriteNumberValue(off.Examples);
+            json.WriteRawValue(LatentNames.Digits(off.Divergence));
+            json.WriteRawValue(LatentNames.Digits(off.LossIncrease));
+            foreach (TokenChange token in (TokenChange[])[off.Lowered, off.Raised])
+            {
+                json.WriteNumberValue(vocabulary.Of(token.Token));
+                json.WriteRawValue(LatentNames.Digits(token.Change));
+            }
+
+            json.WriteEndArray();
+        }
+
         json.WriteStartArray("with");
         foreach (LatentCompanion companion in latent.Together)
         {

@@ -134,6 +134,28 @@ public sealed partial class SparseAutoencoder
         EncoderBias.mul_(norms);
     }
 
+    /// <summary>What one latent adds to the reconstruction of each token, its value times its decoder row, on the scale of the activations as they came.</summary>
+    /// <param name="code">A code that <see cref="Encode"/> made.</param>
+    /// <param name="latents">The latent of each token.</param>
+    /// <returns>[tokens, d]; zeros where the latent is not active.</returns>
+    internal Tensor PartOf(SparseCode code, ReadOnlySpan<int> latents)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        long[] entries = new long[code.Tokens], rows = new long[code.Tokens];
+        bool[] active = new bool[code.Tokens];
+        for (int row = 0; row < code.Tokens; row++)
+        {
+            int at = code.Support.Row(row).BinarySearch(latents[row]);
+            (rows[row], active[row], entries[row]) = (latents[row], at >= 0, at >= 0 ? code.Support.RowOffsets[row] + at : 0);
+        }
+
+        if (code.Support.Count == 0) return zeros(code.Tokens, Width, dtype: Decoder.dtype).MoveToOuterDisposeScope();
+        Tensor values = code.Values.index_select(0, tensor(entries)) * tensor(active);
+        Tensor part = Scaling.Undo(values.unsqueeze(1) * Decoder.index_select(0, tensor(rows)));
+        return (code.Frame is null ? part : part * code.Frame.Factor).MoveToOuterDisposeScope();
+    }
+
     /// <summary>Norms of rows in Float64: squares of large and small numbers leave the range of Float32 where the norms do not.</summary>
     internal static Tensor RowNorms(Tensor rows) => rows.to(ScalarType.Float64).norm(1);
 

@@ -133,7 +133,7 @@ public static class BlockwisePruning
             foreach ((string name, Linear layer) in linears)
             {
                 cancel.ThrowIfCancellationRequested();
-                (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name]);
+                (PrunedLayer report, masks[$"{name}.weight"]) = PruneLayer(name, layer, method, pattern, seen?[name], cancel);
                 layers.Add(report);
                 FreedMemory.GiveBackAfter(layer.weight.numel() * sizeof(float));
             }
@@ -146,10 +146,10 @@ public static class BlockwisePruning
 
     /// <summary>Prunes one layer in place.</summary>
     /// <returns>What became of it, and its mask.</returns>
-    internal static (PrunedLayer Report, Tensor Mask) PruneLayer(string name, Linear layer, ILayerPruner method, PruningPattern pattern, ActivationStatistics? seen)
+    internal static (PrunedLayer Report, Tensor Mask) PruneLayer(string name, Linear layer, ILayerPruner method, PruningPattern pattern, ActivationStatistics? seen, CancellationToken cancel)
     {
         using DisposeScope scope = NewDisposeScope();
-        PrunedWeight pruned = method.Prune(new(name, layer.weight, seen), pattern);
+        PrunedWeight pruned = method.Prune(new(name, layer.weight, seen), pattern, cancel);
         PrunedLayer report = Report(name, layer.weight, pruned, seen);
         if (pruned.Weight is not null) layer.weight.copy_(pruned.Weight);
         layer.weight.masked_fill_(pruned.Mask.logical_not(), 0);

@@ -50,8 +50,9 @@ public static class DSnoT
     /// <param name="inputs">What is known of the inputs.</param>
     /// <param name="pattern">An N:M pattern that the mask keeps: swaps then stay within a run. Null, the default, and patterns of other kinds ask for nothing.</param>
     /// <param name="options">Number of swaps and rules; null for the defaults.</param>
+    /// <param name="cancel">Checked between rows. Never by default.</param>
     /// <exception cref="ArgumentException">Shapes or types do not fit, a weight is not finite, sequences of one token, or a mask that does not keep its pattern.</exception>
-    public static DSnoTResult Refine(Tensor weight, Tensor mask, ActivationStatistics inputs, PruningPattern? pattern = null, DSnoTOptions? options = null)
+    public static DSnoTResult Refine(Tensor weight, Tensor mask, ActivationStatistics inputs, PruningPattern? pattern = null, DSnoTOptions? options = null, CancellationToken cancel = default)
     {
         Check(weight, mask, inputs);
         (options ??= new()).Validate();
@@ -81,6 +82,7 @@ public static class DSnoT
             using var search = new SwapRow(inputsOfRows, columns);
             for (int row = chunk * Together; row < Math.Min(rows, (chunk + 1) * Together); row++)
             {
+                cancel.ThrowIfCancellationRequested();
                 List<double>? trajectory = options.KeepTrajectory ? [] : null;
                 Span<byte> maskOfRow = TensorMemory.Part<byte>(m, (long)row * columns, columns);
                 (before[row], after[row], swaps[row], removed[row]) = type == ScalarType.Float32
@@ -88,7 +90,7 @@ public static class DSnoT
                     : search.Refine<double>(TensorMemory.Part<double>(w, (long)row * columns, columns), maskOfRow, trajectory);
                 if (trajectory is not null) trajectories[row] = trajectory;
             }
-        }, default);
+        }, cancel);
         GC.KeepAlive(W);
         if (pattern is PerRowPattern && Array.FindIndex(removed, count => count != removed[0]) is var other && other > 0)
             throw new ArgumentException($"The mask does not keep as many weights in every row: {columns - removed[0]} in row 0, {columns - removed[other]} in row {other}.", nameof(mask));

@@ -24,14 +24,14 @@ public sealed class DSnoTPruner(ILayerPruner? initial = null, DSnoTOptions? opti
     public PruningPattern PatternOf(double sparsity) => PruningPattern.PerRow(sparsity);
 
     /// <inheritdoc/>
-    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        using PrunedWeight first = _initial.Prune(layer, pattern);
+        using PrunedWeight first = _initial.Prune(layer, pattern, cancel);
         if (refines?.Invoke(layer.Name) == false) return new(first.Mask.clone());
         try
         {
-            using DSnoTResult refined = DSnoT.Refine(layer.Weight, first.Mask, layer.InputsFor(Name), pattern, options);
+            using DSnoTResult refined = DSnoT.Refine(layer.Weight, first.Mask, layer.InputsFor(Name), pattern, options, cancel);
             return new(refined.Mask.clone());
         }
         catch (ArgumentException error)

@@ -68,6 +68,8 @@ public interface ILayerPruner
     /// <summary>Prunes a layer. The tensors of the result are the caller's.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="pattern">How sparse, and who competes with whom.</param>
+    /// <param name="cancel">Stops a method that takes long over one layer. Never by default.</param>
     /// <exception cref="ArgumentException">The pattern does not fit, or scores are not finite; the layer is named.</exception>
-    PrunedWeight Prune(LayerContext layer, PruningPattern pattern);
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default);
 }

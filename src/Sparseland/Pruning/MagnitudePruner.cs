@@ -20,9 +20,10 @@ public sealed class MagnitudePruner : ILayerPruner
     public PruningPattern PatternOf(double sparsity) => PruningPattern.PerLayer(sparsity);
 
     /// <inheritdoc/>
-    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(layer);
+        cancel.ThrowIfCancellationRequested();
         using DisposeScope scope = NewDisposeScope();
         return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, MagnitudeScore.Of(layer.Weight), pattern)));
     }

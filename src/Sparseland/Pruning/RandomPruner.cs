@@ -22,9 +22,10 @@ public sealed class RandomPruner(long seed) : ILayerPruner
     public PruningPattern PatternOf(double sparsity) => PruningPattern.PerLayer(sparsity);
 
     /// <inheritdoc/>
-    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(layer);
+        cancel.ThrowIfCancellationRequested();
         using DisposeScope scope = NewDisposeScope();
         return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, TopologyContext.RandomScores(layer.Weight.shape, seed, (long)SeededRandom.Mix(TopologyContext.NameHash(layer.Name))), pattern)));
     }

@@ -26,7 +26,7 @@ public static class SparseGpt
     /// <param name="factor">The factor of its inputs.</param>
     /// <param name="pattern">A share per layer or per row, or N:M.</param>
     /// <param name="options">Block size; null for the defaults. Damping is the factor's matter.</param>
-    /// <param name="cancel">Checked between blocks of columns.</param>
+    /// <param name="cancel">Checked between blocks of columns and, within one, between rows.</param>
     /// <returns>Mask and new values; the caller disposes them.</returns>
     /// <exception cref="ArgumentException">Shapes do not fit, a weight is not finite, or another kind of pattern.</exception>
     public static PrunedWeight Prune(Tensor weight, ObsFactor factor, PruningPattern pattern, SparseGptOptions? options = null, CancellationToken cancel = default)
@@ -54,7 +54,7 @@ public static class SparseGpt
             int count = Math.Min(width, columns - first);
             Tensor block = W.narrow(1, first, count).contiguous(), errors = zeros(rows, count), kept = ones(rows, count, dtype: ScalarType.Bool);
             Tensor upper = U.narrow(0, first, count).narrow(1, first, count).contiguous();
-            Sweep(block, errors, kept, upper, factor, first, pattern, run);
+            Sweep(block, errors, kept, upper, factor, first, pattern, run, cancel);
             W.narrow(1, first, count).copy_(block);
             mask.narrow(1, first, count).copy_(kept);
             int left = columns - first - count;
@@ -67,7 +67,7 @@ public static class SparseGpt
     }
 
     /// <summary>One block of columns: chooses and updates, for an N:M pattern run by run.</summary>
-    private static void Sweep(Tensor block, Tensor errors, Tensor kept, Tensor upper, ObsFactor factor, int first, PruningPattern pattern, int run)
+    private static void Sweep(Tensor block, Tensor errors, Tensor kept, Tensor upper, ObsFactor factor, int first, PruningPattern pattern, int run, CancellationToken cancel)
     {
         int rows = (int)block.shape[0], width = (int)block.shape[1], step = pattern is NofMPattern ? run : width;
         float[] inverse = [.. Enumerable.Range(first, width).Select(j => (float)(1 / factor.Diagonal[j]))];
@@ -77,12 +77,12 @@ public static class SparseGpt
             Tensor scores = block.narrow(1, from, step).mul(tensor(inverse.AsSpan(from, step).ToArray()));
             Tensor chosen = Select.TopK(scores.mul(scores), pattern.For(rows, step)).ToMask();
             kept.narrow(1, from, step).copy_(chosen);
-            Update(block, errors, chosen, upper, inverse, from, step);
+            Update(block, errors, chosen, upper, inverse, from, step, cancel);
         }
     }
 
     /// <summary>Removes what is not chosen in some columns of the block, row by row, and updates the columns of the block behind it.</summary>
-    private static void Update(Tensor block, Tensor errors, Tensor chosen, Tensor upper, float[] inverse, int from, int step)
+    private static void Update(Tensor block, Tensor errors, Tensor chosen, Tensor upper, float[] inverse, int from, int step, CancellationToken cancel)
     {
         int rows = (int)block.shape[0], width = (int)block.shape[1];
         nint w = TensorMemory.StartOf(block), e = TensorMemory.StartOf(errors), m = TensorMemory.StartOf(chosen), u = TensorMemory.StartOf(upper);
@@ -104,7 +104,7 @@ public static class SparseGpt
                     TensorPrimitives.MultiplyAdd(TensorMemory.Part<float>(u, ((long)column * width) + column + 1, width - column - 1), -size, rest, rest);
                 }
             }
-        }, default);
+        }, cancel);
         GC.KeepAlive(block);
         GC.KeepAlive(errors);
         GC.KeepAlive(chosen);
@@ -131,14 +131,14 @@ public sealed class SparseGptPruner(SparseGptOptions? options = null) : ILayerPr
     public PruningPattern PatternOf(double sparsity) => PruningPattern.PerLayer(sparsity);
 
     /// <inheritdoc/>
-    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(layer);
         ActivationStatistics inputs = layer.InputsFor(Name);
         inputs.RequireFor(layer.Weight, layer.Name);
         try
         {
-            return SparseGpt.Prune(layer.Weight, inputs.Factor(_options.Damping), pattern, _options);
+            return SparseGpt.Prune(layer.Weight, inputs.Factor(_options.Damping), pattern, _options, cancel);
         }
         catch (ArgumentException error)
         {

@@ -20,9 +20,10 @@ public sealed class WandaPruner : ILayerPruner
     public PruningPattern PatternOf(double sparsity) => PruningPattern.PerRow(sparsity);
 
     /// <inheritdoc/>
-    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern)
+    public PrunedWeight Prune(LayerContext layer, PruningPattern pattern, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(layer);
+        cancel.ThrowIfCancellationRequested();
         using DisposeScope scope = NewDisposeScope();
         return new(scope.MoveToOuter(MaskSet.Keep(layer.Name, WandaScore.Of(layer.Weight, layer.InputsFor(Name)), pattern)));
     }

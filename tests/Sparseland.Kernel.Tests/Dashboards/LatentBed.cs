@@ -30,7 +30,7 @@ internal static class LatentBed
         // All tokens of the vocabulary come up, the dangerous ones often.
         var random = new Random(5);
         int[] text = [.. Enumerable.Range(0, (windows * context) + 1).Select(_ => random.Next(2) == 0 ? random.Next(256) : 256 + random.Next(Hostile.Length + 1))];
-        return LatentDashboard.Of(model, tokenizer, autoencoder, Site, new TokenText(text), options ?? new() { Top = 4, LeastBefore = 0, SkipFirst = 2, MinTogether = 2 });
+        return LatentDashboard.Of(model, tokenizer, autoencoder, Site, new TokenText(text), options ?? new() { Top = 4, LeastBefore = 0, SkipFirst = 2, MinTogether = 2, RemovalExamples = 2 });
     }
 
     private static string Spelled(string text) => string.Concat(System.Text.Encoding.UTF8.GetBytes(text).Select(ByteAlphabet.Of));

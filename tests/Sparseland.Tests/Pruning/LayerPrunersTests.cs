@@ -53,6 +53,23 @@ public class LayerPrunersTests
     }
 
     [Fact]
+    public void EveryMethodStopsWhenItIsTold()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor W = randn([64, 32], generator: new Generator(3)), X = randn([2, 20, 32], generator: new Generator(4));
+        using var inputs = new ActivationStatistics(32, gram: true);
+        inputs.Add(X);
+        using var stopped = new CancellationTokenSource();
+        stopped.Cancel();
+        foreach (ILayerPruner method in new ILayerPruner[] { new MagnitudePruner(), new WandaPruner(), new RandomPruner(1), new SparseGptPruner(), new DSnoTPruner() })
+            Assert.Throws<OperationCanceledException>(() => method.Prune(new("layer", W, inputs), method.PatternOf(0.5), stopped.Token));
+
+        // The sweep over columns and the swaps of rows look at the token themselves.
+        Assert.Throws<OperationCanceledException>(() => SparseGpt.Prune(W, inputs.Factor(), PruningPattern.PerLayer(0.5), null, stopped.Token));
+        Assert.Throws<OperationCanceledException>(() => DSnoT.Refine(W, W.abs().ge(0.6), inputs, null, null, stopped.Token));
+    }
+
+    [Fact]
     public void AChoiceOfDenseLayersThatNamesNoneIsRefused()
     {
         using var model = new TinyLM(new() { Vocabulary = 20, Width = 8, Layers = 1, Heads = 2, KeyValueHeads = 2, MlpWidth = 8, Context = 8 }, 1);

@@ -100,6 +100,7 @@ const orders = {
   rare: (a, b) => (latents[a].n || Infinity) - (latents[b].n || Infinity),
   similar: (a, b) => (latents[b].near[1] ?? -2) - (latents[a].near[1] ?? -2),
   number: (a, b) => a - b,
+  effect: (a, b) => (latents[b].off?.[1] ?? -1) - (latents[a].off?.[1] ?? -1),
 };
 function index() {
   words = latents.map(latent => ({
@@ -281,6 +282,12 @@ function card(i) {
     two.append(panel('Logit weights', 'direct path, ignores later blocks', el('div', { class: 'weights' }, weights(latent.up, 'Promotes', 'up', most), weights(latent.down, 'Suppresses', 'down', most))));
   }
   page.append(two);
+  if (latent.off) {
+    const [n, kl, loss, low, fall, high, rise] = latent.off, change = (token, by) => { const name = el('span', { class: 'w' }); spell(name, token, true); return el('span', {}, name, ' ' + signed(100 * by) + ' points'); };
+    page.append(panel('Without it', 'its part taken out of the running model, ' + (n === 1 ? 'at its strongest example' : `at its ${n} strongest examples`), el('dl', { class: 'cells off' },
+      cell('Loss of the next token', signed(loss), 'nats'), cell('KL', short(kl), 'nats, clean against without it'),
+      cell('Probability falls most', change(low, fall), 'at the strongest example'), cell('Probability rises most', change(high, rise), 'at the strongest example'))));
+  }
   if (latent.n) {
     page.append(panel('Strongest examples', `the largest value of a window, ${latent.top.length} distinct`, el('ol', { class: 'ex' }, ...latent.top.map(e => example(e, latent)))));
     if (latent.some.length) {
@@ -363,6 +370,7 @@ async function start() {
     };
     return button;
   }));
+  if (data.about.removal) $('sort').append(el('option', { value: 'effect' }, 'effect of removing it'));
   densities();
   let timer = 0;
   $('find').oninput = () => { clearTimeout(timer); timer = setTimeout(() => { $('list').scrollTop = 0; choose(); }, 60); };

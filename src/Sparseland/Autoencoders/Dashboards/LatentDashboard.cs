@@ -22,15 +22,16 @@ public sealed record LatentDashboard
     private readonly TokenWeight[][] _promoted, _suppressed;
     private readonly LatentNeighbour[][] _nearest;
     private readonly LatentCompanion[][] _together;
+    private readonly LatentRemoval?[] _removals;
     private readonly double[] _encoderDecoder;
     private readonly int[] _rank;
     private readonly TextTokenizer _tokenizer;
 
     private LatentDashboard(
         KeptExamples examples, ValueHistograms values, (TokenWeight[][] Promoted, TokenWeight[][] Suppressed) logits, LatentNeighbour[][] nearest, LatentCompanion[][] together,
-        double[] encoderDecoder, int[] rank, TextTokenizer tokenizer)
+        LatentRemoval?[] removals, double[] encoderDecoder, int[] rank, TextTokenizer tokenizer)
     {
-        (_examples, _values, _nearest, _together, _encoderDecoder, _rank, _tokenizer) = (examples, values, nearest, together, encoderDecoder, rank, tokenizer);
+        (_examples, _values, _nearest, _together, _removals, _encoderDecoder, _rank, _tokenizer) = (examples, values, nearest, together, removals, encoderDecoder, rank, tokenizer);
         (_promoted, _suppressed) = logits;
     }
 
@@ -86,6 +87,7 @@ public sealed record LatentDashboard
                 Suppressed = _suppressed[latent],
                 Nearest = _nearest[latent],
                 Together = _together[latent],
+                Removal = _removals[latent],
             };
         }
     }
@@ -121,7 +123,7 @@ public sealed record LatentDashboard
         try
         {
             using IDisposable off = no_grad();
-            return Measure(source, site, ids, length, tokenizer, autoencoder, Directions.ReachLogits(model, autoencoder, site) ? model : null, options, progress, cancel);
+            return Measure(source, site, ids, length, tokenizer, autoencoder, model, options, progress, cancel);
         }
         finally
         {
@@ -153,6 +155,7 @@ public sealed record LatentDashboard
         options.Check();
         if (options.Length is not null || options.Windows is not null || options.SkipFirst != 0)
             throw new ArgumentException($"{nameof(options.Length)}, {nameof(options.Windows)} and {nameof(options.SkipFirst)} are those of the source; leave them out.", nameof(options));
+        if (options.RemovalExamples != 0) throw new ArgumentException($"{nameof(options.RemovalExamples)} is {options.RemovalExamples}; an encoder has no next token that a latent could change, so leave it out.", nameof(options));
         int[] ids = source.Ids() ?? throw new ArgumentException("The source gives a mean over the tokens of each text; examples need a row for each token.", nameof(source));
         CodeStream.CheckWidth(autoencoder, source.Width, source.Description, nameof(autoencoder));
         using IDisposable off = no_grad();
@@ -160,7 +163,7 @@ public sealed record LatentDashboard
     }
 
     private static LatentDashboard Measure(
-        IActivationSource source, ActivationSite site, int[] ids, int length, TextTokenizer tokenizer, SparseAutoencoder autoencoder, LanguageModel? unembedding, LatentDashboardOptions options,
+        IActivationSource source, ActivationSite site, int[] ids, int length, TextTokenizer tokenizer, SparseAutoencoder autoencoder, LanguageModel? model, LatentDashboardOptions options,
         IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         var reconstruction = new ReconstructionReport.Measure(autoencoder, source);
@@ -182,6 +185,7 @@ public sealed record LatentDashboard
         });
         codes.Close();
 
+        LanguageModel? unembedding = model is not null && Directions.ReachLogits(model, autoencoder, site) ? model : null;
         LatentDensity density = densities.Report();
         int[] alive = [.. Enumerable.Range(0, autoencoder.Latents).Where(i => density.Active[i] > 0)], rank = new int[autoencoder.Latents];
         foreach ((int i, int place) in Enumerable.Range(0, autoencoder.Latents).OrderByDescending(i => density.Active[i]).Select((i, place) => (i, place))) rank[i] = place + 1;
@@ -192,7 +196,10 @@ public sealed record LatentDashboard
             : Directions.Logits(unembedding, autoencoder, Math.Min(unembedding.Vocabulary, tokenizer.Vocabulary), options.LogitTokens, progress, cancel);
         LatentNeighbour[][] nearest = Directions.Nearest(autoencoder, alive, options.Neighbours, progress, cancel);
         LatentCompanion[][] companions = together.Companions(options.Neighbours, options.MinTogether, progress, cancel);
-        return new(examples, values, logits, nearest, companions, Directions.EncoderDecoder(autoencoder), rank, tokenizer)
+        LatentRemoval?[] removals = model is null || options.RemovalExamples == 0
+            ? new LatentRemoval?[autoencoder.Latents]
+            : new LatentRemovals(model, site, autoencoder, ids, length, options).Of(examples, progress, cancel);
+        return new(examples, values, logits, nearest, companions, removals, Directions.EncoderDecoder(autoencoder), rank, tokenizer)
         {
             Site = site, Architecture = autoencoder.Rule.Description, Width = autoencoder.Width, Latents = autoencoder.Latents, Options = options,
             Reconstruction = reconstruction.Report(), Density = density, HasLogitWeights = unembedding is not null, CoActivationTokens = together.Tokens,

@@ -47,6 +47,12 @@ public sealed record LatentDashboardOptions
     /// <summary>Tokens on which two latents must be active together to count as co-active. Default 5.</summary>
     public int MinTogether { get; init; } = 5;
 
+    /// <summary>
+    /// Strongest examples of each latent on which it is taken out of the model to see what that changes; 0, the default, for none. Each costs a run of the model over a
+    /// window up to the example. Decoders only.
+    /// </summary>
+    public int RemovalExamples { get; init; }
+
     /// <summary>Seed of the samples. Default 1.</summary>
     public long Seed { get; init; } = 1;
 
@@ -71,7 +77,7 @@ public sealed record LatentDashboardOptions
             if (value < 1) throw Refused(name, value, "positive");
         }
 
-        foreach ((string name, int value) in ((string, int)[])[(nameof(PerDecile), PerDecile), (nameof(Before), Before), (nameof(After), After), (nameof(LeastBefore), LeastBefore), (nameof(LogitTokens), LogitTokens), (nameof(Neighbours), Neighbours)])
+        foreach ((string name, int value) in ((string, int)[])[(nameof(PerDecile), PerDecile), (nameof(Before), Before), (nameof(After), After), (nameof(LeastBefore), LeastBefore), (nameof(LogitTokens), LogitTokens), (nameof(Neighbours), Neighbours), (nameof(RemovalExamples), RemovalExamples)])
         {
             if (value < 0) throw Refused(name, value, "0 or more");
         }

@@ -59,6 +59,9 @@ public sealed record LatentSummary
     /// <summary>Latents that are active on the same tokens more often than by chance, largest Jaccard index first.</summary>
     public required IReadOnlyList<LatentCompanion> Together { get; init; }
 
+    /// <summary>What the model does without it; null where that was not measured (<see cref="LatentDashboardOptions.RemovalExamples"/>) or it has no example.</summary>
+    public required LatentRemoval? Removal { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
 }

@@ -54,6 +54,81 @@ public class LatentDashboardTests
         Assert.True(repeated > 10, $"{repeated} repeated");
     }
 
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(0, 3)]
+    [InlineData(3, 2)]
+    public void A_latent_that_is_taken_out_changes_what_the_model_says(int skip, int examples)
+    {
+        using TinyLM model = DashboardBed.Model();
+        using SparseAutoencoder autoencoder = MetricsBed.Autoencoder();
+        TokenText text = DashboardBed.Text();
+        LatentDashboard dashboard = DashboardBed.Dashboard(model, autoencoder, s_few with { SkipFirst = skip, RemovalExamples = examples });
+        float[,] dense = DashboardBed.Dense(model, autoencoder, text, skip);
+        int seen = 0;
+        for (int latent = 0; latent < autoencoder.Latents; latent++)
+        {
+            LatentExample[] top = [.. dashboard[latent].Top.Take(examples)];
+            LatentRemoval? removal = dashboard[latent].Removal;
+            Assert.Equal(top.Length, removal?.Examples ?? 0);
+            if (removal is null) continue;
+            (double divergence, double loss) = (0, 0);
+            foreach (LatentExample example in top)
+            {
+                using var scope = NewDisposeScope();
+                (Tensor before, Tensor after) = Around(model, autoencoder, text, dense, latent, example, skip);
+                divergence += (before.exp() * (before - after)).sum().item<double>() / top.Length;
+                int next = text.Ids[(example.Window * 12) + example.Place + 1];
+                loss += (before[next] - after[next]).item<double>() / top.Length;
+                if (example != top[0]) continue;
+                Tensor change = after.exp() - before.exp();
+                Assert.Equal((change.argmin().item<long>(), change.argmax().item<long>()), (removal.Lowered.Token, removal.Raised.Token));
+                Assert.Equal(change.min().item<double>(), removal.Lowered.Change, 1e-5);
+                Assert.Equal(change.max().item<double>(), removal.Raised.Change, 1e-5);
+            }
+
+            Assert.Equal(divergence, removal.Divergence, 1e-4 * (1 + divergence));
+            Assert.Equal(loss, removal.LossIncrease, 1e-4 * (1 + Math.Abs(loss)));
+            seen += divergence > 1e-4 ? 1 : 0;
+        }
+
+        Assert.True(seen > 10, $"{seen} latents change something");
+        Assert.All(Enumerable.Range(0, autoencoder.Latents), i => Assert.Null(DashboardBed.Dashboard(model, autoencoder, s_few with { Windows = 2 })[i].Removal));
+    }
+
+    /// <summary>Log-probabilities after an example, with the latent and without it.</summary>
+    private static (Tensor Before, Tensor After) Around(TinyLM model, SparseAutoencoder autoencoder, TokenText text, float[,] dense, int latent, LatentExample example, int skip)
+    {
+        using IDisposable off = no_grad();
+        int first = example.Window * 12, count = example.Place + 1;
+        Tensor ids = tensor(text.Ids[first..(first + count)].ToArray().Select(id => (long)id).ToArray(), [1, count]);
+        Tensor values = tensor(Enumerable.Range(0, count).Select(t => t < skip ? 0 : dense[first + t, latent]).ToArray());
+        IActivationHook without = ActivationHook.Replace(MetricsBed.Site, x => x - (values.unsqueeze(1) * autoencoder.Decoder[latent]).unsqueeze(0));
+        Tensor Last(IActivationHook? hook) => model.Logits(ids, hook)[0, count - 1].to(ScalarType.Float64).log_softmax(0);
+        return (Last(null), Last(without));
+    }
+
+    [Theory]
+    [InlineData(TokenScaling.None, 1.0)]
+    [InlineData(TokenScaling.None, 0.3)]
+    [InlineData(TokenScaling.LayerNorm, 1.0)]
+    [InlineData(TokenScaling.ConstantNorm, 2.0)]
+    public void Parts_of_the_latents_and_what_is_always_added_make_the_reconstruction(TokenScaling scaling, double factor)
+    {
+        using var scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        using var autoencoder = new SparseAutoencoder(randn([24, 16], generator: new Generator(6)), null, null, null, new TopKRule(4), true, factor) { TokenScaling = scaling };
+        Tensor x = (randn([10, 16], generator: new Generator(7)) * 3) + 1;
+        using SparseCode code = autoencoder.Encode(x);
+        Tensor whole = autoencoder.Decode(code), sum = zeros_like(whole);
+        for (int latent = 0; latent < 24; latent++) sum.add_(autoencoder.PartOf(code, [.. Enumerable.Repeat(latent, 10)]));
+
+        // Without any part what is left of each token is its bias and mean: the same whatever the latents say.
+        using var empty = new SparseCode(new(10, 24, new int[11], []), code.Values.narrow(0, 0, 0).clone()) { Frame = code.Frame };
+        Assert.True((whole - sum - autoencoder.Decode(empty)).abs().max().item<float>() < 1e-4f);
+        empty.Frame = null;
+    }
+
     [Fact]
     public void Sampled_examples_come_from_every_tenth_of_the_values()
     {
