@@ -17,17 +17,21 @@ internal static class Command
     }
 
     /// <summary>Starts a command and sends it what Ctrl+C sends, once a file is there; not for Windows, which has no such signal.</summary>
-    public static async Task<(int Code, string Error)> InterruptAsync(string folder, string file, params string[] arguments)
+    public static Task<(int Code, string Error)> InterruptAsync(string folder, string file, params string[] arguments) =>
+        InterruptAsync(folder, () => File.Exists(Path.Combine(folder, file)), arguments);
+
+    /// <summary>The same once something else is so. It waits outside of the tests' own threads, which others may hold until the command is done.</summary>
+    public static async Task<(int Code, string Error)> InterruptAsync(string folder, Func<bool> ready, params string[] arguments)
     {
         using var process = Start(folder, arguments);
         Task<string> error = process.StandardError.ReadToEndAsync(), text = process.StandardOutput.ReadToEndAsync();
-        while (!File.Exists(Path.Combine(folder, file)) && !process.HasExited)
-            await Task.Delay(5);
+        while (!ready() && !process.HasExited)
+            await Task.Delay(5).ConfigureAwait(false);
         using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)]))
-            await kill.WaitForExitAsync();
-        await process.WaitForExitAsync();
-        await text;
-        return (process.ExitCode, await error);
+            await kill.WaitForExitAsync().ConfigureAwait(false);
+        await process.WaitForExitAsync().ConfigureAwait(false);
+        await text.ConfigureAwait(false);
+        return (process.ExitCode, await error.ConfigureAwait(false));
     }
 
     /// <summary>

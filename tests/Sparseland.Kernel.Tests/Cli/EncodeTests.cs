@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Sparseland.Kernel.Tests.Running;
@@ -75,22 +74,15 @@ public class EncodeTests
         string folder = Collection(documents: 30_000), vectors = Path.Combine(folder, "vectors");
         Encoder(folder, "model", seed: 1).Dispose();
         string[] call = ["encode", "beir", "--model", "model", "--out", "vectors", "--threads", "1"];
-        using (Process process = Command.Start(folder, call))
-        {
-            Task<string> error = process.StandardError.ReadToEndAsync(), text = process.StandardOutput.ReadToEndAsync();
-            while (!process.HasExited && !(Directory.Exists(vectors) && Directory.GetFiles(vectors, "*.safetensors").Length > 0)) await Task.Delay(5);
-            using (Process kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();
-            await process.WaitForExitAsync();
-            await text;
-            Assert.Equal(130, process.ExitCode);
-            Assert.Contains("are kept, and the same call goes on", await error, StringComparison.Ordinal);
-        }
+        var (code, error) = await Command.InterruptAsync(folder, () => Directory.Exists(vectors) && Directory.GetFiles(vectors, "*.safetensors").Length > 0, call);
+        Assert.Equal(130, code);
+        Assert.Contains("are kept, and the same call goes on", error, StringComparison.Ordinal);
 
         int kept;
         using (VectorStore store = VectorStore.Open(vectors)) kept = store.Count;
         Assert.InRange(kept, 1, 29_999);
-        var (code, all, said) = await Command.RunAsync(folder, call);
-        Assert.True(code == 0, said);
+        (code, string all, error) = await Command.RunAsync(folder, call);
+        Assert.True(code == 0, error);
         Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"{kept:N0} vectors are there"), all, StringComparison.Ordinal);
         Directory.Delete(folder, recursive: true);
     }
