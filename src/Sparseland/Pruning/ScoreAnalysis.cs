@@ -40,8 +40,8 @@ public static class ScoreAnalysis
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Checked(scores);
-        double scale = Scale(wide);
-        return [.. linalg.svdvals(wide / scale).data<double>().ToArray().Select(value => value * scale)];
+        var scale = PowerOfTwoScale.Of(wide);
+        return [.. linalg.svdvals(scale.Down(wide)).data<double>().ToArray().Select(scale.Up)];
     }
 
     /// <summary>Share of the squared Frobenius norm that the largest singular values hold.</summary>
@@ -54,7 +54,7 @@ public static class ScoreAnalysis
         Tensor wide = Checked(scores);
         long count = Math.Min(wide.shape[0], wide.shape[1]);
         if (rank < 1 || rank > count) throw new ArgumentOutOfRangeException(nameof(rank), rank, $"A matrix of [{string.Join(", ", scores.shape)}] has {count} singular values.");
-        double[] values = linalg.svdvals(wide / Scale(wide)).data<double>().ToArray();
+        double[] values = linalg.svdvals(PowerOfTwoScale.Of(wide).Down(wide)).data<double>().ToArray();
         return values.Take(rank).Sum(v => v * v) / values.Sum(v => v * v);
     }
 
@@ -65,9 +65,10 @@ public static class ScoreAnalysis
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = Checked(scores);
-        double scale = Scale(wide);
-        Tensor squares = (wide / scale).square();
-        return new(squares.sum([1L]).sqrt().mul(scale).data<double>().ToArray(), squares.sum([0L]).sqrt().mul(scale).data<double>().ToArray());
+        var scale = PowerOfTwoScale.Of(wide);
+        Tensor squares = scale.Down(wide).square();
+        double[] Norms(long along) => Array.ConvertAll(squares.sum([along]).sqrt().data<double>().ToArray(), scale.Up);
+        return new(Norms(1), Norms(0));
     }
 
     /// <summary>The same entries in random order.</summary>
@@ -83,9 +84,6 @@ public static class ScoreAnalysis
         random.Shuffle(values.AsSpan());
         return tensor(values, scores.shape).MoveToOuterDisposeScope();
     }
-
-    /// <summary>A power of two near the largest score: over it no square overflows, and no bit of a score changes.</summary>
-    private static double Scale(Tensor wide) => Math.ScaleB(1, Math.Clamp(Math.ILogB(wide.abs().max().item<double>()), -1022, 1022));
 
     private static Tensor Checked(Tensor scores)
     {
