@@ -11,7 +11,8 @@ namespace Notebooks.Tests;
 internal static class QuickRuns
 {
     private const long MemoryOfTwo = 8L << 30;
-    private static readonly SemaphoreSlim Room = new(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >= MemoryOfTwo && Environment.ProcessorCount > 1 ? 2 : 1);
+    private static readonly int AtATime = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >= MemoryOfTwo && Environment.ProcessorCount > 1 ? 2 : 1;
+    private static readonly SemaphoreSlim Room = new(AtATime);
     private static readonly ConcurrentDictionary<string, Task<NotebookRun>> Runs = new();
     private static readonly Lock Start = new();
     private static bool started;
@@ -39,7 +40,12 @@ internal static class QuickRuns
         await Room.WaitAsync();
         try
         {
-            var runner = new NotebookRunner(new RunOptions { Scale = RunScale.Quick, CellTimeout = TimeLimit.Of(TimeSpan.FromMinutes(3)) });
+            var runner = new NotebookRunner(new RunOptions
+            {
+                Scale = RunScale.Quick,
+                CellTimeout = TimeLimit.Of(TimeSpan.FromMinutes(3)),
+                Threads = Math.Max(1, Environment.ProcessorCount / AtATime),
+            });
             NotebookRun run = await runner.RunAsync(Series.FullPath(path));
             AtomicFile.Write(Path.Combine(Series.Root, "artifacts", "executed", path), run.Notebook.ToText());
             return run;

@@ -96,13 +96,23 @@ public sealed class NotebookRunner(RunOptions options)
         };
     }
 
-    private Dictionary<string, string> Variables() => new()
+    private Dictionary<string, string> Variables()
     {
-        [RunOptions.ScaleVariable] = RunOptions.Name(options.Scale),
+        var variables = new Dictionary<string, string>
+        {
+            [RunOptions.ScaleVariable] = RunOptions.Name(options.Scale),
 
-        // Notices about the machine do not belong into stored outputs.
-        ["SPARSELAND_QUIET"] = "1",
-    };
+            // Notices about the machine do not belong into stored outputs.
+            ["SPARSELAND_QUIET"] = "1",
+        };
+        if (options.Threads is { } threads)
+        {
+            // The first is libtorch's, the second the runtime's.
+            variables["OMP_NUM_THREADS"] = variables["DOTNET_PROCESSOR_COUNT"] = threads.ToString(CultureInfo.InvariantCulture);
+        }
+
+        return variables;
+    }
 
     private async Task<(RunStatus Status, CellError? Error, long Peak)> RunCellAsync(
         WorkerProcess worker, string code, int count, CellRecorder recorder, CancellationToken cancel)
