@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sparseland;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
@@ -58,6 +59,12 @@ internal static class PruneCommand
                 return found.Length > 0;
             }
 
+            // Every layer has been asked for before the first block is read: who misspelt a name need not wait for the last.
+            void Unmatched()
+            {
+                foreach (string name in kept.Where(k => !skipped.Contains(k))) Console.WriteLine($"  --skip {name} is in no layer's name");
+            }
+
             AtomicFile.CheckFolder(parsed.GetValue(output)!);
             using DisposeScope scope = NewDisposeScope();
             Texts? texts = pruner.Needs == InputKnowledge.None && parsed.GetValue(windows) == 0 ? null
@@ -69,16 +76,29 @@ internal static class PruneCommand
                 Method = pruner, Pattern = pattern, Calibration = texts?.Calibration, Evaluation = texts?.Evaluation, Resume = parsed.GetValue(resume),
                 Texts = texts?.Description,
                 Blockwise = new() { Propagation = parsed.GetValue(dense) ? Propagation.Dense : Propagation.Pruned, Skip = kept.Length == 0 ? null : Skips },
-            }, cancel);
-            foreach (string name in kept.Where(k => !skipped.Contains(k))) Console.WriteLine($"  --skip {name} is in no layer's name");
+            }, Unmatched, cancel);
             Say(result, parsed.GetValue(output)!);
             return Task.FromResult(Guard.Good);
         }));
         return command;
     }
 
-    private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, CancellationToken cancel) =>
-        Shared.Resumable(target, () => FolderPruning.CanResume(target), () => FolderPruning.Run(source, target, options, new ProgressLines("block", Console.WriteLine), cancel));
+    private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, Action first, CancellationToken cancel) =>
+        Shared.Resumable(target, () => FolderPruning.CanResume(target), () => FolderPruning.Run(source, target, options, new Lines(first), cancel));
+
+    /// <summary>Lines of progress, and before the first report what can be said by then.</summary>
+    private sealed class Lines(Action first) : IProgress<ProgressReport>
+    {
+        private readonly ProgressLines _lines = new("block", Console.WriteLine);
+        private Action? _first = first;
+
+        /// <inheritdoc/>
+        public void Report(ProgressReport value)
+        {
+            Interlocked.Exchange(ref _first, null)?.Invoke();
+            _lines.Report(value);
+        }
+    }
 
     private static ILayerPruner Method(string name, long seed) => name switch
     {

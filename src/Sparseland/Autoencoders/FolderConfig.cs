@@ -115,26 +115,27 @@ internal sealed class FolderConfig
         return node is JsonValue value && value.TryGetValue(out string? text) ? text : throw Bad(name, node, "a text");
     }
 
-    public int? Integer(string name)
+    public int? Integer(string name) => Whole(name) switch
     {
-        _used.Add(name);
-        if (_root[name] is not { } node) return null;
-        return node is JsonValue value && (value.TryGetValue(out int number) || IsWhole(value, out number)) ? number : throw Bad(name, node, "a whole number");
-    }
+        null => null,
+        < int.MinValue or > int.MaxValue => throw Bad(name, _root[name]!, "a whole number of 32 bits"),
+        { } number => (int)number,
+    };
 
-    // 32.0, as other languages write a number that is a float there.
-    private static bool IsWhole(JsonValue value, out int number)
-    {
-        bool whole = value.TryGetValue(out double real) && real == Math.Floor(real) && Math.Abs(real) <= int.MaxValue;
-        number = whole ? (int)real : 0;
-        return whole;
-    }
-
+    /// <summary>A whole number; also 32.0, as other languages write a number that is a float there.</summary>
     public long? Whole(string name)
     {
         _used.Add(name);
         if (_root[name] is not { } node) return null;
-        return node is JsonValue value && value.TryGetValue(out long number) ? number : throw Bad(name, node, "a whole number");
+        if (node is JsonValue value)
+        {
+            if (value.TryGetValue(out long number)) return number;
+
+            // Up to 2^53 a float64 says which whole number was meant.
+            if (value.TryGetValue(out double real) && real == Math.Floor(real) && Math.Abs(real) <= 1L << 53) return (long)real;
+        }
+
+        throw Bad(name, node, "a whole number");
     }
 
     public double? Number(string name)

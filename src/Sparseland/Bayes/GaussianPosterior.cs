@@ -29,7 +29,7 @@ public sealed record GaussianPosterior(Tensor Mean, double[] Variance, int[] Act
     {
         BayesInput.CheckSystem(Phi, y);
         BayesInput.CheckGamma(gamma, Phi.shape[1], nameof(gamma));
-        NoiseModel.Positive(noise, nameof(noise));
+        Finite.Positive(noise);
         using var scope = NewDisposeScope();
         BayesUnits units = BayesUnits.Of(Phi, y);
         double[] own = [.. gamma.Select(g => units.OfVariance(g, nameof(gamma)))];

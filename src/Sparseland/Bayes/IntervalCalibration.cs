@@ -32,7 +32,7 @@ public sealed record IntervalCalibration(double[] Levels, double[] Coverage, dou
         if (Phi.dtype != ScalarType.Float64) throw new ArgumentException($"Phi is {Phi.dtype}; intervals need Float64.", nameof(Phi));
         BayesInput.CheckColumns(Phi, nameof(Phi));
         BayesInput.CheckGamma(gamma, Phi.shape[1], nameof(gamma));
-        NoiseModel.Positive(noise, nameof(noise));
+        Finite.Positive(noise);
         ArgumentNullException.ThrowIfNull(levels);
         if (levels.Count == 0) throw new ArgumentException("There is no level.", nameof(levels));
         if (trials < 2) throw new ArgumentOutOfRangeException(nameof(trials), trials, "At least 2 trials.");

@@ -33,7 +33,7 @@ public sealed record KroneckerPosterior(Tensor Mean, double[] VarianceDiagonal, 
         ArgumentNullException.ThrowIfNull(dictionary);
         dictionary.CheckGammas(gammas, nameof(gammas));
         dictionary.Check(y, nameof(y), dictionary.Measurements, "measurements");
-        NoiseModel.Positive(noise, nameof(noise));
+        Finite.Positive(noise);
         using var scope = NewDisposeScope();
         BayesUnits units = BayesUnits.Of(dictionary, y);
         return Solve(

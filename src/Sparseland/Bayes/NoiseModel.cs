@@ -1,3 +1,5 @@
+using Sparseland.Tensors;
+
 namespace Sparseland.Bayes;
 
 /// <summary>What a Bayesian solver knows of the noise variance: its value, or that it must be learned.</summary>
@@ -22,7 +24,7 @@ public sealed record NoiseModel
     /// <summary>The variance of each measurement's noise is known.</summary>
     /// <param name="variance">Squared units of y, positive. For data without noise take a small share of the signal's power, 1e-10 say.</param>
     /// <exception cref="ArgumentOutOfRangeException">The variance is not positive and finite.</exception>
-    public static NoiseModel Known(double variance) => new(false, Positive(variance, nameof(variance)), null);
+    public static NoiseModel Known(double variance) => new(false, Finite.Positive(variance), null);
 
     /// <summary>The variance is learned.</summary>
     /// <param name="start">Its first value; null for 0.1 var(y).</param>
@@ -33,11 +35,7 @@ public sealed record NoiseModel
     /// <exception cref="ArgumentOutOfRangeException">The start is not positive and finite, or the least value negative or not finite.</exception>
     public static NoiseModel Learn(double? start = null, double? least = null)
     {
-        if (least is { } bound && !(bound >= 0 && double.IsFinite(bound)))
-            throw new ArgumentOutOfRangeException(nameof(least), bound, "The least noise variance must be finite and not negative.");
-        return new(true, start is { } value ? Positive(value, nameof(start)) : null, least);
+        if (least is { } bound) Finite.NotNegative(bound, nameof(least));
+        return new(true, Finite.Positive(start), least);
     }
-
-    internal static double Positive(double variance, string name) => variance > 0 && double.IsFinite(variance) ? variance
-        : throw new ArgumentOutOfRangeException(name, variance, "A noise variance must be positive and finite.");
 }

@@ -55,6 +55,12 @@ internal sealed class ReplacedFile : IDisposable
             file._stream.Flush(flushToDisk: true);
             return file;
         }
+        catch (ArgumentOutOfRangeException e) when (e.ParamName == "value")
+        {
+            // How .NET says EFBIG, without the file's name.
+            file.Dispose();
+            throw new IOException($"'{path}' would be larger than its file system, or a limit of this process, allows.", e);
+        }
         catch
         {
             file.Dispose();
