@@ -241,24 +241,17 @@ public sealed class LayerTrialTests : IDisposable
         DenseSparseShape shape = new(1200, 512, 512, 1100, 1);
         using DenseSparseFactors factors = DenseSparseFactors.Of(shape, basis, arange(1200).remainder(1100).view(1, 1200, 1), ones([1, 1200, 1], dtype: ScalarType.Float64));
         DenseSparse.Refit(W, factors).Dispose();
-        TimeSpan Time(Action act)
-        {
-            long start = System.Diagnostics.Stopwatch.GetTimestamp();
-            act();
-            return System.Diagnostics.Stopwatch.GetElapsedTime(start);
-        }
-
         foreach (Action<CancellationToken> run in new Action<CancellationToken>[] { c => DenseSparse.Refit(W, factors, c).Dispose(), c => DenseSparse.UpdateBasis(W, factors, c).Dispose() })
         {
-            TimeSpan all = Time(() => run(default)), least = TimeSpan.MaxValue;
-            for (int attempt = 0; attempt < 4; attempt++)
+            // Told in the middle of the block, at another moment each time: who looks only before it would never hear.
+            long start = System.Diagnostics.Stopwatch.GetTimestamp();
+            run(default);
+            TimeSpan all = System.Diagnostics.Stopwatch.GetElapsedTime(start);
+            Assert.Contains(Enumerable.Range(1, 6), part =>
             {
-                using var cancel = new CancellationTokenSource(all * 0.4);
-                TimeSpan stopped = Time(() => Record.Exception(() => run(cancel.Token)));
-                if (cancel.IsCancellationRequested && stopped < least) least = stopped;
-            }
-
-            Assert.True(least < all * 0.8, $"stopped after {least.TotalMilliseconds:0} of {all.TotalMilliseconds:0} ms");
+                using var cancel = new CancellationTokenSource(all * (0.1 * part));
+                return Record.Exception(() => run(cancel.Token)) is OperationCanceledException && cancel.IsCancellationRequested;
+            });
         }
     }
 
