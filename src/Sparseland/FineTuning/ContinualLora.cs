@@ -88,10 +88,11 @@ public sealed class ContinualLora : nn.Module<Tensor, Tensor>, IContinualLayer
     }
 
     /// <summary>W0 x, the adapters' part, and b.</summary>
-    /// <param name="input">[..., in].</param>
+    /// <param name="input">[..., in], of the parameters' type.</param>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     public override Tensor forward(Tensor input)
     {
-        ArgumentNullException.ThrowIfNull(input);
+        LayerInput.Check(input, weight);
         using DisposeScope scope = NewDisposeScope();
         Tensor y = nn.functional.linear(input, weight, bias);
         if (Tasks == 0) return y.MoveToOuterDisposeScope();

@@ -65,10 +65,12 @@ public sealed class PeftAdapter : IDisposable
         foreach ((string key, Tensor value) in all)
         {
             string name = key.StartsWith(Prefix, StringComparison.Ordinal) ? key[Prefix.Length..] : key;
-            if (Cut(name, ".lora_A.weight") is { } left) a[left] = value;
-            else if (Cut(name, ".lora_B.weight") is { } right) b[right] = value;
-            else if (settings.ModulesToSave.Any(m => name.StartsWith(m + ".", StringComparison.Ordinal) || name.Contains("." + m + ".", StringComparison.Ordinal))) saved[name] = value;
+            bool isNew = true;
+            if (Cut(name, ".lora_A.weight") is { } left) isNew = a.TryAdd(left, value);
+            else if (Cut(name, ".lora_B.weight") is { } right) isNew = b.TryAdd(right, value);
+            else if (settings.ModulesToSave.Any(m => name.StartsWith(m + ".", StringComparison.Ordinal) || name.Contains("." + m + ".", StringComparison.Ordinal))) isNew = saved.TryAdd(name, value);
             else strange.Add(key);
+            if (!isNew) throw new InvalidDataException($"'{tensors}' holds {name} twice, with the prefix {Prefix} and without.");
         }
 
         if (strange.Count > 0) throw new InvalidDataException($"'{tensors}' holds tensors that are no factors of an adapter and of no module in modules_to_save: {string.Join(", ", strange)}.");
@@ -166,7 +168,8 @@ public sealed class PeftAdapter : IDisposable
             if (!places.TryGetValue(slot.Name, out string? own)) continue;
             (Tensor A, Tensor B) = Factors[own];
             Parameter weight = ((Linear)slot.Module).weight!;
-            weight.add_(B.to(ScalarType.Float32).mm(A.to(ScalarType.Float32)).mul_(Config.ScaleOf(own)).to(weight.dtype).to(weight.device));
+            ScalarType type = weight.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+            weight.add_(B.to(type).mm(A.to(type)).mul_(Config.ScaleOf(own)).to(weight.dtype).to(weight.device));
         }
 
         _merged.Add(model, true);

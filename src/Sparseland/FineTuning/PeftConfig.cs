@@ -108,8 +108,19 @@ public sealed record PeftConfig
         double AlphaIn(string name, JsonElement v) => v.ValueKind == JsonValueKind.Number && double.IsFinite(v.GetDouble()) && v.GetDouble() != 0 ? v.GetDouble() : throw Wrong(name, v, "a number other than 0");
         string[] List(string name, JsonElement v) =>
             v.ValueKind == JsonValueKind.Array && v.EnumerateArray().All(e => e.ValueKind == JsonValueKind.String) ? [.. v.EnumerateArray().Select(e => e.GetString()!)] : throw Wrong(name, v, "a list of names");
-        Dictionary<string, T> Map<T>(string name, Func<string, JsonElement, T> of) => Field(name) is not { } v ? []
-            : v.ValueKind == JsonValueKind.Object ? v.EnumerateObject().ToDictionary(p => p.Name, p => of($"{name}[{p.Name}]", p.Value)) : throw Wrong(name, v, "an object");
+        Dictionary<string, T> Map<T>(string name, Func<string, JsonElement, T> of)
+        {
+            var map = new Dictionary<string, T>();
+            if (Field(name) is not { } v) return map;
+            if (v.ValueKind != JsonValueKind.Object) throw Wrong(name, v, "an object");
+            foreach (JsonProperty p in v.EnumerateObject())
+            {
+                if (!map.TryAdd(p.Name, of($"{name}[{p.Name}]", p.Value))) throw new InvalidDataException($"The adapter's {name} has '{p.Name}' twice.");
+            }
+
+            return map;
+        }
+
         string type = Text("peft_type", "");
         if (type != "LORA") throw new InvalidDataException($"The adapter's peft_type is '{type}'; only 'LORA' is known.");
         foreach (string name in (string[])["use_dora", "use_qalora", "lora_bias"])

@@ -126,12 +126,13 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     }
 
     /// <summary>w, what each rank counts for each token, under the gate as in evaluation.</summary>
-    /// <param name="x">[..., in].</param>
+    /// <param name="x">[..., in], of the parameters' type.</param>
     /// <returns>[tokens, ranks].</returns>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     /// <exception cref="InvalidOperationException">There is no task yet.</exception>
     public Tensor Weights(Tensor x)
     {
-        ArgumentNullException.ThrowIfNull(x);
+        LayerInput.Check(x, weight, nameof(x));
         if (Ranks == 0) throw new InvalidOperationException("There is no task yet, so no rank.");
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
@@ -139,10 +140,11 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     }
 
     /// <summary>W0 x + B (w z) + b.</summary>
-    /// <param name="input">[..., in].</param>
+    /// <param name="input">[..., in], of the parameters' type.</param>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     public override Tensor forward(Tensor input)
     {
-        ArgumentNullException.ThrowIfNull(input);
+        LayerInput.Check(input, weight);
         using DisposeScope scope = NewDisposeScope();
         Tensor y = nn.functional.linear(input, weight, bias);
         if (Ranks == 0) return y.MoveToOuterDisposeScope();
@@ -216,10 +218,16 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
     private Tensor Mixed(Tensor z, bool gated)
     {
         int k = Math.Min(Options.ActiveRanks ?? Options.Rank, Ranks);
+
+        // s is the same for any multiple of z: where squares would leave the range of the type, z comes to 1 first. A half type has too few digits and too small a range for either.
+        ScalarType type = z.dtype;
+        if (type is ScalarType.Float16 or ScalarType.BFloat16) z = z.to(ScalarType.Float32);
+        Tensor size = z.detach().abs().amax([-1], keepdim: true);
+        z = z / where(size.gt(1e15).logical_or(size.gt(0).logical_and(size.lt(1e-12))), size, 1);
         Tensor s = z / z.square().sum(-1, keepdim: true).clamp_min(1e-30).sqrt();
         Tensor kept = Select.Mask(s.detach(), Budget.PerRow(k));
         Tensor w = (s / Options.Temperature).masked_fill(kept.logical_not(), double.NegativeInfinity).softmax(-1);
-        return gated && Options.Threshold > 0 ? w * s.detach().ge(Options.Threshold) : w;
+        return (gated && Options.Threshold > 0 ? w * s.detach().ge(Options.Threshold) : w).to(type);
     }
 
     private Parameter Named(string name) => get_parameter(name) ?? throw new InvalidOperationException($"The layer has no {name}.");

@@ -55,7 +55,7 @@ public sealed record SaraOptions
 /// <param name="EmptyPenalties">Steps whose matrix was all zero, or too small, so that the penalty had no gradient.</param>
 public sealed record SaraResult(TrainingResult Training, long Selected, long Remaining, double LearningRate, int EmptyPenalties)
 {
-    /// <summary>What the selection found that is to be known (<see cref="SparseDelta.Warning"/>); null for nothing.</summary>
+    /// <summary>What is to be known: of the selection (<see cref="SparseDelta.Warning"/>), and of a rate that the rule makes too small to move anything, below 1e-6; null for nothing.</summary>
     public string? Warning { get; init; }
 
     /// <inheritdoc/>

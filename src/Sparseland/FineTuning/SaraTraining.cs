@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
@@ -70,7 +71,11 @@ public static class SaraTraining
 
         Phase(0, change > 0 ? change : steps);
         if (change > 0 && delta.Narrow(delta.Threshold!.Value) > 0) Phase(change, steps);
-        return new(new(history, seconds), selected, delta.Count, rate, penalty.Empty) { Warning = delta.Warning };
+
+        // The rule was made for thresholds of some thousandths.
+        string? slow = options.LearningRate is null && finite && rate < 1e-6
+            ? string.Create(CultureInfo.InvariantCulture, $"At theta = {delta.Threshold:G3} the rule 1e-3 exp(-350 theta) gives a rate of {rate:G3}, at which hardly anything moves: give a LearningRate.") : null;
+        return new(new(history, seconds), selected, delta.Count, rate, penalty.Empty) { Warning = delta.Warning is null ? slow : slow is null ? delta.Warning : $"{delta.Warning} {slow}" };
     }
 
     /// <summary>Adds lambda (U V^T) * M of one matrix to the gradient of its p.</summary>

@@ -111,12 +111,13 @@ public sealed class SliceLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>The layer's output.</summary>
-    /// <param name="input">[..., in].</param>
+    /// <param name="input">[..., in], of the parameters' type.</param>
     /// <returns>[..., out].</returns>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     /// <exception cref="InvalidDataException">On the CPU: a state was loaded whose indices are none of this layer, or not ascending.</exception>
     public override Tensor forward(Tensor input)
     {
-        ArgumentNullException.ThrowIfNull(input);
+        LayerInput.Check(input, Weight);
 
         // Elsewhere a look at them would stop the device in every pass.
         if (index.device_type == DeviceType.CPU) _loaded.Read(index);

@@ -81,7 +81,10 @@ public sealed class SparseAdapterFile : IDisposable
         var updates = new List<SparseUpdate>();
         try
         {
-            foreach (string name in file.Names.Where(n => n.EndsWith(".values", StringComparison.Ordinal)).Select(n => n[..^".values".Length]).Order(StringComparer.Ordinal)) updates.Add(Read(file, name));
+            string[] parameters = [.. file.Names.Where(n => n.EndsWith(".values", StringComparison.Ordinal)).Select(n => n[..^".values".Length]).Order(StringComparer.Ordinal)];
+            HashSet<string> known = [.. parameters.SelectMany(n => new[] { n + ".values", n + ".indices" })];
+            if (file.Names.FirstOrDefault(n => !known.Contains(n)) is { } stray) throw new InvalidDataException($"{path} holds {stray}, which belongs to no values: the update of a parameter would be lost.");
+            foreach (string name in parameters) updates.Add(Read(file, name));
             return new(method, meaning, updates);
         }
         catch (Exception e)

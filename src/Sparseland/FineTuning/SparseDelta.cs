@@ -117,7 +117,8 @@ public sealed class SparseDelta : IDisposable
         Layer layer = Find(name);
         using IDisposable off = no_grad();
         layer.Rule.Write(layer.Weight);
-        return layer.Weight.detach().clone();
+        Tensor own = layer.Weight.detach();
+        return own.is_contiguous() ? own.clone() : own.contiguous();
     }
 
     /// <summary>What the training has added to a weight, with zeros outside of the selection.</summary>
@@ -128,7 +129,7 @@ public sealed class SparseDelta : IDisposable
         Layer layer = Find(name);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor update = zeros_like(layer.Weight.detach());
+        Tensor update = zeros(layer.Weight.shape, dtype: layer.Weight.dtype, device: layer.Weight.device);
         Tensor places = tensor(layer.Selected, device: update.device);
         update.view(-1).index_copy_(0, places, WeightOf(name).view(-1).index_select(0, places).sub(layer.Base));
         return update.MoveToOuterDisposeScope();
@@ -152,7 +153,7 @@ public sealed class SparseDelta : IDisposable
         Layer layer = Find(name);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor part = zeros_like(layer.Weight.detach());
+        Tensor part = zeros(layer.Weight.shape, dtype: layer.Weight.dtype, device: layer.Weight.device);
         layer.Rule.Write(part);
         return part.MoveToOuterDisposeScope();
     }

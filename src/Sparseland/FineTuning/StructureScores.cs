@@ -61,12 +61,27 @@ public static class StructureScores
         using DisposeScope scope = NewDisposeScope();
         Parameter[] weights = MatricesOf(model, matrix);
         if (weights.Any(w => !w.requires_grad)) throw new ArgumentException($"The weights of {matrix} require no gradient.", nameof(model));
-        IReadOnlyList<Tensor> gradients = [.. autograd.grad([loss()], weights)];
+        IReadOnlyList<Tensor> gradients = GradientsOf(loss(), weights, matrix);
         using IDisposable off = no_grad();
         return Norms(model, matrix, gradients).MoveToOuterDisposeScope();
     }
 
     internal static LinearSlot[] SlotsOf(TinyLM model, SlicedMatrix matrix) => [.. LinearSlots.Of(model).Where(slot => slot.Name.EndsWith(matrix.LayerName(), StringComparison.Ordinal))];
+
+    private static IReadOnlyList<Tensor> GradientsOf(Tensor loss, Parameter[] weights, SlicedMatrix matrix)
+    {
+        ArgumentNullException.ThrowIfNull(loss);
+        string message = $"The loss does not depend on the weights of {matrix} in every layer.";
+        if (!loss.requires_grad) throw new ArgumentException(message, nameof(loss));
+        try
+        {
+            return [.. autograd.grad([loss], weights)];
+        }
+        catch (System.Runtime.InteropServices.ExternalException error) when (error.Message.Contains("not have been used", StringComparison.Ordinal))
+        {
+            throw new ArgumentException(message, nameof(loss), error);
+        }
+    }
 
     private static Parameter[] MatricesOf(TinyLM model, SlicedMatrix matrix)
     {

@@ -24,14 +24,24 @@ public static class ActivationAwareSvd
     {
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor wide = Decomposition.Wide(W, nameof(W), name), C = Square(gram, W, name);
+        Tensor wide = Decomposition.Wide(W, nameof(W), name);
         Decomposition.CheckRank(rank, wide);
+        Tensor L = WhiteningOf(gram, W, damping, name);
+        return Cut(Decompose(wide, L, name), y => Unwhiten(L, y), rank, W);
+    }
+
+    /// <summary>L of C + damp I = L L^T.</summary>
+    internal static Tensor WhiteningOf(Tensor gram, Tensor W, double damping, string? name)
+    {
+        Tensor C = Square(gram, W, name);
         Finite.Positive(damping);
         double mean = C.diagonal().mean().item<double>();
         if (!(mean > 0)) throw new ArgumentException($"The diagonal of gram{Label(name)} has the mean {mean}; inputs that are all zero decide nothing.", nameof(gram));
-        Tensor L = Cholesky(C + (eye(C.shape[0], dtype: ScalarType.Float64) * (damping * mean)), name);
-        return Whitened(wide, L, y => linalg.solve_triangular(L.t(), y.t(), upper: true).t(), rank, W, name);
+        return Cholesky(C + (eye(C.shape[0], dtype: ScalarType.Float64) * (damping * mean)), name);
     }
+
+    /// <summary>Y L^-1.</summary>
+    internal static Tensor Unwhiten(Tensor L, Tensor y) => linalg.solve_triangular(L.t(), y.t(), upper: true).t();
 
     /// <summary>The cheap variant that looks at the size of each input alone (the diagonal of C), as ASVD does (Yuan et al. 2023). It is NOT always better than the plain decomposition.</summary>
     /// <param name="W">[out, in], of floating point, finite.</param>
@@ -51,12 +61,24 @@ public static class ActivationAwareSvd
         double mean = diagonal.mean().item<double>();
         if (!(mean > 0) || diagonal.min().item<double>() < 0) throw new ArgumentException($"The diagonal of gram{Label(name)} must not be negative or all zero.", nameof(gram));
         Tensor size = (diagonal + (damping * mean)).sqrt();
-        return Whitened(wide, diag(size), y => y / size, rank, W, name);
+        return Cut(Decompose(wide, diag(size), name), y => y / size, rank, W);
     }
 
-    private static FactorPair Whitened(Tensor wide, Tensor L, Func<Tensor, Tensor> unwhiten, int rank, Tensor W, string? name)
+    /// <summary>The decomposition of W L over a power of two of W.</summary>
+    internal static (Tensor U, Tensor S, Tensor Vt, PowerOfTwoScale Scale) Decompose(Tensor wide, Tensor L, string? name)
     {
-        (Tensor u, Tensor s, Tensor vt) = Decomposition.Svd(wide.mm(L), nameof(W), name);
+        // Of a very large or small matrix neither the product nor a norm has a place in float64.
+        double largest = TensorInput.LargestMagnitude(wide);
+        PowerOfTwoScale scale = PowerOfTwoScale.IsSafe(largest) ? new(0) : PowerOfTwoScale.Of(largest);
+        if (scale.Exponent != 0) wide = scale.Down(wide);
+        (Tensor u, Tensor s, Tensor vt) = Decomposition.Svd(wide.mm(L), "W", name);
+        return (u, s, vt, scale);
+    }
+
+    /// <summary>Factors of What of a rank.</summary>
+    internal static FactorPair Cut((Tensor U, Tensor S, Tensor Vt, PowerOfTwoScale Scale) parts, Func<Tensor, Tensor> unwhiten, int rank, Tensor W)
+    {
+        (Tensor u, Tensor s, Tensor vt, PowerOfTwoScale scale) = parts;
         double[] singular = s.contiguous().data<double>().ToArray();
         Tensor root = s.narrow(0, 0, rank).sqrt();
         Tensor b = u.narrow(1, 0, rank) * root, a = unwhiten(vt.narrow(0, 0, rank) * root.unsqueeze(1));
@@ -64,8 +86,14 @@ public static class ActivationAwareSvd
         // W L and L^-1 scale the two sides apart; the pair is balanced by what both have.
         double ratio = Math.Sqrt(b.norm().item<double>() / Math.Max(a.norm().item<double>(), double.Epsilon));
         if (!(ratio > 0 && double.IsFinite(ratio))) ratio = 1;
-        return new(
-            b.div(ratio).to(W.dtype).contiguous().to(W.device), a.mul(ratio).to(W.dtype).contiguous().to(W.device), singular, Decomposition.TailEnergy(singular, rank));
+        (b, a) = (b.div(ratio), a.mul(ratio));
+        if (scale.Exponent != 0)
+        {
+            (b, a) = (b * Math.ScaleB(1, scale.Exponent / 2), a * Math.ScaleB(1, scale.Exponent - (scale.Exponent / 2)));
+            singular = Array.ConvertAll(singular, scale.Up);
+        }
+
+        return new(b.to(W.dtype).contiguous().to(W.device), a.to(W.dtype).contiguous().to(W.device), singular, Decomposition.TailEnergy(singular, rank));
     }
 
     private static Tensor Square(Tensor gram, Tensor W, string? name)
@@ -73,9 +101,9 @@ public static class ActivationAwareSvd
         Tensor C = Decomposition.Wide(gram, nameof(gram), name);
         if (C.shape[0] != C.shape[1] || C.shape[0] != W.shape[1])
             throw new ArgumentException($"gram{Label(name)} is [{C.shape[0]}, {C.shape[1]}]; the layer has {W.shape[1]} inputs.", nameof(gram));
-        double largest = Tensors.TensorInput.LargestMagnitude(C), off = (C - C.t()).abs().max().item<double>();
+        double largest = TensorInput.LargestMagnitude(C), off = (C - C.t()).abs().max().item<double>();
         if (off > 1e-4 * largest) throw new ArgumentException($"gram{Label(name)} is not symmetric: entries that mirror each other differ by up to {off:G3}.", nameof(gram));
-        return (C + C.t()) / 2;
+        return (C / 2) + (C.t() / 2);
     }
 
     private static Tensor Cholesky(Tensor C, string? name)

@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,8 +31,9 @@ public static class AlternatingProjections
         if (nonZeros < 0 || nonZeros > wide.numel()) throw new ArgumentOutOfRangeException(nameof(nonZeros), nonZeros, $"nonZeros must be from 0 to the {wide.numel()} entries.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(steps);
         if (!(tolerance is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(tolerance), tolerance, "tolerance must be from 0 to below 1.");
+        if (TensorInput.LargestMagnitude(wide) == 0) return new(zeros_like(M), zeros_like(M), 0, [], true);
+        (wide, double scale) = Decomposition.ToUnit(wide);
         double norm = wide.norm().item<double>();
-        if (norm == 0) return new(zeros_like(M), zeros_like(M), 0, [], true);
         Tensor L = zeros_like(wide), S = zeros_like(wide);
         var residuals = new List<double>();
         bool converged = false;
@@ -49,6 +51,6 @@ public static class AlternatingProjections
             progress?.Report(new(step + 1, steps, FormattableString.Invariant($"residual {residuals[^1]:G3}")));
         }
 
-        return new(L.to(M.dtype).to(M.device), S.to(M.dtype).to(M.device), rank, residuals, converged);
+        return new(L.mul_(scale).to(M.dtype).to(M.device), S.mul_(scale).to(M.dtype).to(M.device), rank, residuals, converged);
     }
 }

@@ -77,9 +77,18 @@ public static class DenseSparse
     /// <param name="keepBetterSupport">Whether rows keep the atoms they had where those, refitted, are better. Default true.</param>
     /// <param name="cancel">Checked at every row.</param>
     /// <returns>New factors with the same bases, and their error.</returns>
-    /// <exception cref="ArgumentException">Another size or type, NaN or infinity.</exception>
-    public static DenseSparseFactors Encode(Tensor W, DenseSparseFactors factors, bool keepBetterSupport = true, CancellationToken cancel = default) =>
-        Step(W, factors, work => work.Encode(keepBetterSupport, cancel));
+    /// <exception cref="ArgumentException">Another size or type, NaN or infinity, or an atom that is zero.</exception>
+    public static DenseSparseFactors Encode(Tensor W, DenseSparseFactors factors, bool keepBetterSupport = true, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(factors);
+        using (DisposeScope scope = NewDisposeScope())
+        {
+            long[] zero = factors.Basis.abs().amax([2]).eq(0).nonzero().reshape(-1).data<long>().ToArray();
+            if (zero.Length > 0) throw new ArgumentException($"Atom {zero[1]} of block {zero[0]} is zero; every atom needs a direction, which {nameof(UpdateBasis)} gives it.", nameof(factors));
+        }
+
+        return Step(W, factors, work => work.Encode(keepBetterSupport, cancel));
+    }
 
     /// <summary>The second half of a sweep: the bases that fit the codes best, rows of unit length; an atom that no row uses takes the row that is reproduced worst. The error never rises.</summary>
     /// <param name="W">[out, in], of floating point, finite.</param>
@@ -160,7 +169,7 @@ public static class DenseSparse
         using DisposeScope scope = NewDisposeScope();
         (DenseSparseWork work, double scale) = Begin(W, factors.Shape, null);
         work.TakeBasis(factors.Basis);
-        work.TakeCodes(factors.Indices, factors.Values / scale);
+        work.TakeCodes(factors.Indices, factors.Values.to(ScalarType.Float64) / scale);
         step(work);
         return work.ToFactors(scale, [work.Error], factors.Basis.dtype);
     }

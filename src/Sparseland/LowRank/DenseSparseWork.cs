@@ -100,7 +100,7 @@ internal sealed class DenseSparseWork
             using DisposeScope inner = NewDisposeScope();
             using PursuitResult found = BatchOmp.Encode(rows[k], bases[k], s, cancel);
             long[] chosen = found.Indices.data<long>().ToArray();
-            double[] gram = Gram(k);
+            double[] gram = Gram(k, cancel);
             int block = k;
             ForRows(o, cancel, (from, to) =>
             {
@@ -139,7 +139,7 @@ internal sealed class DenseSparseWork
         for (int k = 0; k < _shape.Blocks; k++)
         {
             cancel.ThrowIfCancellationRequested();
-            double[] gram = Gram(k);
+            double[] gram = Gram(k, cancel);
             int block = k;
             ForRows(o, cancel, (from, to) =>
             {
@@ -156,7 +156,7 @@ internal sealed class DenseSparseWork
 
     /// <summary>The bases that fit the codes best.</summary>
     public void UpdateBasis(CancellationToken cancel) =>
-        Parallel.For(0, _shape.Blocks, new ParallelOptions { CancellationToken = cancel }, UpdateBasis);
+        Parallel.For(0, _shape.Blocks, new ParallelOptions { CancellationToken = cancel }, k => UpdateBasis(k, cancel));
 
     /// <summary>The factors, coefficients times a scale.</summary>
     public DenseSparseFactors ToFactors(double scale, double[] errors, ScalarType type)
@@ -197,12 +197,13 @@ internal sealed class DenseSparseWork
     private ref double ErrorOf(int k, int row) => ref _errors[(k * _shape.Outputs) + row];
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private double[] Gram(int k)
+    private double[] Gram(int k, CancellationToken cancel)
     {
         int r = _shape.Atoms;
         double[] gram = new double[r * r];
         for (int i = 0; i < r; i++)
         {
+            cancel.ThrowIfCancellationRequested();
             for (int j = 0; j <= i; j++) gram[(i * r) + j] = gram[(j * r) + i] = TensorPrimitives.Dot<double>(Atom(k, i), Atom(k, j));
         }
 
@@ -289,7 +290,7 @@ internal sealed class DenseSparseWork
     /// taking the other's place.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void UpdateBasis(int k)
+    private void UpdateBasis(int k, CancellationToken cancel)
     {
         (int o, int s, int b, int r) = (_shape.Outputs, _shape.NonZeros, _shape.Block, _shape.Atoms);
         Span<long> indices = Indices(k);
@@ -297,6 +298,7 @@ internal sealed class DenseSparseWork
         double[] gram = new double[r * r], step = new double[r * b], residual = new double[b];
         for (int row = 0; row < o; row++)
         {
+            cancel.ThrowIfCancellationRequested();
             TensorPrimitives.Subtract<double>(Row(k, row), FitOf(k, row), residual);
             for (int i = row * s; i < (row + 1) * s; i++)
             {
@@ -307,7 +309,7 @@ internal sealed class DenseSparseWork
             }
         }
 
-        Solve(gram, step, r, b);
+        Solve(gram, step, r, b, cancel);
         TensorPrimitives.Add<double>(Basis(k), step, Basis(k));
         double[] lengths = new double[r];
         bool[] used = new bool[r];
@@ -347,7 +349,7 @@ internal sealed class DenseSparseWork
 
     /// <summary>Solves (G + e) X = B in place of B [r, b], G symmetric with its lower half given.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Solve(double[] gram, double[] right, int r, int b)
+    private static void Solve(double[] gram, double[] right, int r, int b, CancellationToken cancel)
     {
         double mean = 0;
         for (int i = 0; i < r; i++) mean += gram[(i * r) + i] / r;
@@ -359,6 +361,7 @@ internal sealed class DenseSparseWork
 
         for (int i = 0; i < r; i++)
         {
+            cancel.ThrowIfCancellationRequested();
             Span<double> line = gram.AsSpan(i * r, r);
             for (int j = 0; j < i; j++) line[j] = (line[j] - TensorPrimitives.Dot<double>(line[..j], gram.AsSpan(j * r, j))) / gram[(j * r) + j];
 
@@ -369,6 +372,7 @@ internal sealed class DenseSparseWork
         Span<double> Line(int i) => right.AsSpan(i * b, b);
         for (int i = 0; i < r; i++)
         {
+            cancel.ThrowIfCancellationRequested();
             for (int j = 0; j < i; j++)
             {
                 if (gram[(i * r) + j] != 0) TensorPrimitives.MultiplyAdd<double>(Line(j), -gram[(i * r) + j], Line(i), Line(i));
@@ -379,6 +383,7 @@ internal sealed class DenseSparseWork
 
         for (int i = r - 1; i >= 0; i--)
         {
+            cancel.ThrowIfCancellationRequested();
             for (int j = i + 1; j < r; j++)
             {
                 if (gram[(j * r) + i] != 0) TensorPrimitives.MultiplyAdd<double>(Line(j), -gram[(j * r) + i], Line(i), Line(i));

@@ -100,10 +100,11 @@ public sealed class LoraLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
     }
 
     /// <summary>x W0^T + scale (x A^T) B^T + b.</summary>
-    /// <param name="input">[..., in].</param>
+    /// <param name="input">[..., in], of the parameters' type.</param>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     public override Tensor forward(Tensor input)
     {
-        ArgumentNullException.ThrowIfNull(input);
+        LayerInput.Check(input, Base);
         using DisposeScope scope = NewDisposeScope();
         Tensor thin = nn.functional.linear(input, A);
         return nn.functional.linear(input, Base, Bias).add(nn.functional.linear(Scale == 1 ? thin : thin * Scale, B)).MoveToOuterDisposeScope();

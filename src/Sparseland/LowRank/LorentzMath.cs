@@ -35,6 +35,9 @@ public static class LorentzMath
         ArgumentNullException.ThrowIfNull(rest);
         CheckCurvature(curvature);
         using DisposeScope scope = NewDisposeScope();
+
+        // In float64: squares of numbers that narrower types hold have no place in them.
+        if (IsNarrow(rest)) return Lift(rest.to(ScalarType.Float64), curvature).to(rest.dtype).MoveToOuterDisposeScope();
         return cat([(rest.square().sum(-1, keepdim: true) - (1 / curvature)).sqrt(), rest], -1).MoveToOuterDisposeScope();
     }
 
@@ -50,6 +53,7 @@ public static class LorentzMath
         CheckOnSheet(x, curvature, nameof(x));
         CheckOnSheet(y, curvature, nameof(y));
         using DisposeScope scope = NewDisposeScope();
+        if (IsNarrow(x) && IsNarrow(y)) return Distance(x.to(ScalarType.Float64), y.to(ScalarType.Float64), curvature).to(promote_types(x.dtype, y.dtype)).MoveToOuterDisposeScope();
         Tensor apart = x - y, above = (Inner(apart, apart) * (-curvature / 2)).clamp_min(0);
 
         // arcosh(1 + a) = log(1 + a + sqrt(a (a + 2))); a root at 0 has no gradient, so it is taken of 1 there and left out.
@@ -76,6 +80,8 @@ public static class LorentzMath
         long row = wrong.to(ScalarType.Int32).argmax().item<long>();
         throw new ArgumentException($"Row {row} of {name} is off the sheet: <x, x> is {Inner(rows[row], rows[row]).item<double>():G4}, and 1/K is {1 / curvature:G4}.", name);
     }
+
+    private static bool IsNarrow(Tensor x) => x.dtype is ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16;
 
     internal static void CheckCurvature(double curvature)
     {

@@ -41,6 +41,8 @@ public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         Decomposition.CheckRank(rank, outputs, inputs);
         Scale = Factors.CheckScale(scale);
+        if (!Enum.IsDefined(start)) throw new ArgumentOutOfRangeException(nameof(start), start, "There is no such start.");
+        if (type is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The layer is Float32 or Float64, not {type}.", nameof(type));
         (lora_A, lora_B) = Factors.Start(inputs, outputs, rank, seed, scale, start, type);
         this.bias = bias ? LinearOf.Owned(zeros(outputs, dtype: type)) : null;
         Register();
@@ -88,21 +90,23 @@ public sealed class LowRankLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 
     /// <summary>A layer of factors that were made elsewhere; they are copied.</summary>
     /// <param name="pair">Factors.</param>
-    /// <param name="bias">b [out]; copied. Null, the default, for none.</param>
-    /// <exception cref="ArgumentException">A bias of another length.</exception>
+    /// <param name="bias">b [out], of the factors' type; copied. Null, the default, for none.</param>
+    /// <exception cref="ArgumentException">A bias of another length or type.</exception>
     public static LowRankLinear FromFactors(FactorPair pair, Tensor? bias = null)
     {
         ArgumentNullException.ThrowIfNull(pair);
-        if (bias is not null && (bias.dim() != 1 || bias.shape[0] != pair.B.shape[0])) throw new ArgumentException($"bias must be [{pair.B.shape[0]}], but is [{string.Join(", ", bias.shape)}].", nameof(bias));
+        if (bias is not null && (bias.dim() != 1 || bias.shape[0] != pair.B.shape[0] || bias.dtype != pair.B.dtype))
+            throw new ArgumentException($"bias must be {pair.B.dtype} [{pair.B.shape[0]}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
         using IDisposable off = no_grad();
         return new(LinearOf.Owned(pair.A.clone()), LinearOf.Owned(pair.B.clone()), 1, bias is null ? null : LinearOf.Owned(bias.detach().clone()));
     }
 
     /// <summary>scale (x A^T) B^T + b.</summary>
-    /// <param name="input">[..., in].</param>
+    /// <param name="input">[..., in], of the parameters' type.</param>
+    /// <exception cref="ArgumentException">Another width or type.</exception>
     public override Tensor forward(Tensor input)
     {
-        ArgumentNullException.ThrowIfNull(input);
+        LayerInput.Check(input, A);
         using DisposeScope scope = NewDisposeScope();
         Tensor thin = nn.functional.linear(input, A);
         return nn.functional.linear(Scale == 1 ? thin : thin * Scale, B, Bias).MoveToOuterDisposeScope();

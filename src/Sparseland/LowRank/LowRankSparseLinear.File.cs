@@ -12,8 +12,10 @@ public sealed partial class LowRankSparseLinear
     /// <summary>Writes factors, values and places as a safetensors file: lora_A, lora_B, values, indices (flat positions, Int32) and bias, with scale, shape and a hash of the places as notes.</summary>
     /// <param name="path">The file; its folder must exist.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose values are those of another support.</exception>
     public void Save(string path)
     {
+        CheckMark();
         using DisposeScope scope = NewDisposeScope();
         int[] flat = new int[Support.Count];
         for (int row = 0, at = 0; row < Support.Rows; row++)
@@ -49,6 +51,7 @@ public sealed partial class LowRankSparseLinear
         Same((other.Bias is null) == (Bias is null), "a bias", Bias is not null, other.Bias is not null);
         Same(other.Support.Equals(Support), "the support", Support.Hash()[..12], other.Support.Hash()[..12]);
         using IDisposable off = no_grad();
+        support.fill_(_mark);
         Values.copy_(other.Values);
         A?.copy_(other.A!);
         B?.copy_(other.B!);
@@ -76,6 +79,7 @@ public sealed partial class LowRankSparseLinear
             return value;
         }
 
+        if (all.FirstOrDefault(t => t.Value.is_floating_point() && !t.Value.isfinite().all().item<bool>()) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{path}' holds NaN or infinity.");
         long count = all.TryGetValue("values", out Tensor? values) && values.dim() == 1 ? values.shape[0] : throw new InvalidDataException($"'{path}' has no values.");
         Support support = Places(Part("indices", count), rows, columns, path);
         if (support.Hash() != Note("support")) throw new InvalidDataException($"The indices of '{path}' are not those that its values were trained at: their hash differs from the note.");

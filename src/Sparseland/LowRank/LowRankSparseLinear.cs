@@ -14,7 +14,8 @@ namespace Sparseland.LowRank;
 /// </summary>
 /// <remarks>
 /// For the backward pass X alone is kept, beside the parameters. As published both passes form W and the backward pass G; <see cref="ForwardMode.Factored"/> forms neither: dB = scale dY^T (X A^T), dA =
-/// scale (dY B)^T X, and values by a sampled product. The results are the same up to rounding.
+/// scale (dY B)^T X, and values by a sampled product. The results are the same up to rounding. Values mean nothing at other places: a mark of the support is a part of the saved state, and a state of a layer with
+/// another one is refused when the layer is next used.
 /// </remarks>
 public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
 {
@@ -24,7 +25,8 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
     private readonly Parameter values;
     private readonly Parameter? lora_A, lora_B, bias;
-    private readonly Tensor _order;
+    private readonly Tensor support, _order;
+    private readonly long _mark;
     private readonly Plan _plan;
 
     /// <summary>A layer with a random support and SLTrain's start: A and values uniform in +-1/sqrt(in), B = 0.</summary>
@@ -66,12 +68,15 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
             this.bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
             _order = tensor(OrderOf(support, out Support columns), dtype: ScalarType.Int64).DetachFromDisposeScope();
             _plan = new(support, columns, Scale);
+            _mark = unchecked((long)Convert.ToUInt64(support.Hash()[..16], 16));
+            this.support = tensor(new[] { _mark }).DetachFromDisposeScope();
         }
 
         if (A is not null) register_parameter("lora_A", A);
         if (B is not null) register_parameter("lora_B", B);
         register_parameter("values", Values);
         if (Bias is not null) register_parameter("bias", Bias);
+        register_buffer("support", this.support);
     }
 
     /// <summary>A [r, in]; null where the rank is 0.</summary>
@@ -131,11 +136,13 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     /// <param name="input">[..., in], of the layer's type, on the CPU.</param>
     /// <returns>[..., out], with gradients for the input and the parameters.</returns>
     /// <exception cref="ArgumentException">Another width, type or device.</exception>
+    /// <exception cref="InvalidDataException">A state was loaded whose values are those of another support.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() == 0 || input.shape[^1] != Support.Columns) throw new ArgumentException($"input must be [..., {Support.Columns}], but is [{string.Join(", ", input.shape)}].", nameof(input));
         if (input.dtype != Values.dtype || input.device_type != DeviceType.CPU) throw new ArgumentException($"input is {input.dtype} on {input.device_type}; it must be {Values.dtype} on the CPU.", nameof(input));
+        CheckMark();
         using DisposeScope scope = NewDisposeScope();
         long[] shape = [.. input.shape[..^1], Support.Rows];
         long tokens = 1;
@@ -158,8 +165,10 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     };
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidDataException">A state was loaded whose values are those of another support.</exception>
     public Tensor EffectiveWeight()
     {
+        CheckMark();
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         return _plan.Form(A, B, Values).MoveToOuterDisposeScope();
@@ -187,8 +196,18 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _order.Dispose();
+        if (disposing)
+        {
+            support.Dispose();
+            _order.Dispose();
+        }
+
         base.Dispose(disposing);
+    }
+
+    private void CheckMark()
+    {
+        if (support.item<long>() != _mark) throw new InvalidDataException($"A state was loaded into {this} whose values are those of another support: of another seed, density or choice of places.");
     }
 
     private static Support Drawn(int inputs, int outputs, SLTrainOptions options)

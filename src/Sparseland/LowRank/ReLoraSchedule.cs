@@ -49,7 +49,7 @@ public sealed class ReLoraOptimizer : WrappedOptimizer
         ArgumentNullException.ThrowIfNull(model);
         Schedule = schedule ?? new();
         Schedule.Validate();
-        _layers = [.. model.named_modules().Where(m => m.module is LoraLinear).Select(m => (m.name, (LoraLinear)m.module))];
+        _layers = [.. model.named_modules().Prepend(("", model)).Where(m => m.Item2 is LoraLinear).Select(m => (m.Item1, (LoraLinear)m.Item2)).DistinctBy(m => m.Item2, ReferenceEqualityComparer.Instance).Cast<(string, LoraLinear)>()];
         if (_layers.Length == 0) throw new ArgumentException("The network has no LoraLinear; attach adapters first.", nameof(model));
         HashSet<string> stepped = [.. inner.Parameters.Select(p => p.Name)];
         foreach (string name in Adapted)
@@ -89,5 +89,5 @@ public sealed class ReLoraOptimizer : WrappedOptimizer
         foreach ((_, LoraLinear layer) in _layers) layer.Draws = (int)Merges;
     }
 
-    private IEnumerable<string> Adapted => _layers.SelectMany(l => new[] { l.Name + ".lora_A", l.Name + ".lora_B" });
+    private IEnumerable<string> Adapted => _layers.Select(l => l.Name.Length == 0 ? "" : l.Name + ".").SelectMany(p => new[] { p + "lora_A", p + "lora_B" });
 }

@@ -150,6 +150,12 @@ public sealed class SpectralLinear : nn.Module<Tensor, Tensor>, IMergeableLinear
             sum += singular[i];
         }
 
+        if (double.IsInfinity(sum))
+        {
+            double largest = singular.Max();
+            return Probabilities([.. singular.Select(v => v / largest)], sampling);
+        }
+
         double alike = 1.0 / singular.Count;
         if (sampling == SpectralSampling.Uniform || sum == 0) return [.. singular.Select(_ => alike)];
         return sampling switch

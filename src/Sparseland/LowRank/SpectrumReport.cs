@@ -16,9 +16,10 @@ namespace Sparseland.LowRank;
 /// <param name="Rows">out.</param>
 /// <param name="Columns">in.</param>
 /// <param name="SingularValues">All min(out, in) of them, falling.</param>
+/// <exception cref="ArgumentException">Fewer or more of them, not falling, or one that is negative or not finite.</exception>
 public sealed record SpectrumReport(string Name, int Rows, int Columns, IReadOnlyList<double> SingularValues)
 {
-    private readonly double[] _unit = Unit(SingularValues);
+    private readonly double[] _unit = Unit(SingularValues, Rows, Columns);
 
     /// <summary>All min(out, in) singular values, falling.</summary>
     public IReadOnlyList<double> SingularValues
@@ -27,7 +28,7 @@ public sealed record SpectrumReport(string Name, int Rows, int Columns, IReadOnl
         init
         {
             field = [.. value];
-            _unit = Unit(value);
+            _unit = Unit(value, Rows, Columns);
         }
     }
     = SingularValues;
@@ -101,8 +102,8 @@ public sealed record SpectrumReport(string Name, int Rows, int Columns, IReadOnl
     /// <exception cref="ArgumentException">Another shape or type, NaN or infinity; the message has the name.</exception>
     public static SpectrumReport Of(Tensor W, string name = "W")
     {
-        ArgumentNullException.ThrowIfNull(W);
-        return new(name, (int)W.shape[0], (int)(W.dim() > 1 ? W.shape[1] : 0), TruncatedSvd.SingularValues(W, name));
+        double[] singular = TruncatedSvd.SingularValues(W, name);
+        return new(name, (int)W.shape[0], (int)W.shape[1], singular);
     }
 
     /// <summary>Measures of all linear layers of a network (<see cref="LinearSlots"/>), in its order; layers that are no longer linear are passed over.</summary>
@@ -134,16 +135,19 @@ public sealed record SpectrumReport(string Name, int Rows, int Columns, IReadOnl
         using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix(unchecked((ulong)seed)));
         Tensor random = randn([Rows, Columns], generator: generator, dtype: ScalarType.Float64);
-        double norm = Math.Sqrt(Energy);
-        return Of(random * (norm / random.norm().item<double>()), $"{Name}, random");
+        // The largest value apart: neither square of a very large or small one has a place in float64.
+        double largest = SingularValues[0], norm = Math.Sqrt(Sum(s => s * s));
+        return Of(random * (norm / random.norm().item<double>()) * largest, $"{Name}, random");
     }
 
     /// <inheritdoc/>
     public override string ToString() => $"{Name} [{Rows}, {Columns}]: stable rank {StableRank:0.0}, effective rank {EntropyRank:0.0} of {Full}";
 
-    private static double[] Unit(IReadOnlyList<double> singular)
+    private static double[] Unit(IReadOnlyList<double> singular, int rows, int columns)
     {
         ArgumentNullException.ThrowIfNull(singular, nameof(SingularValues));
+        if (singular.Count != Math.Min(rows, columns) || singular.Count == 0)
+            throw new ArgumentException($"A matrix [{rows}, {columns}] has {Math.Max(0, Math.Min(rows, columns))} singular values, not {singular.Count}; all are needed, zeros too.", nameof(SingularValues));
         double[] values = [.. singular];
         for (int i = 0; i < values.Length; i++)
         {

@@ -54,6 +54,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
     private readonly Parameter? coefficients, directions, bias;
     private readonly Tensor? basis, atoms;
     private readonly string _name;
+    private readonly LoadedIndices? _loaded;
     private bool _hasRun, _finished;
 
     /// <summary>A layer in place of a linear one.</summary>
@@ -75,7 +76,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
         using DisposeScope scope = NewDisposeScope();
         if (Options.Estimator == StfEstimator.Coefficients)
         {
-            (coefficients, directions, bias) = (LinearOf.Owned(Latent(start, linear.weight!)), LinearOf.Owned(start.Basis.clone()), linear.bias);
+            (coefficients, directions, bias) = (LinearOf.Owned(Latent(start, linear.weight!).to(linear.weight!.dtype)), LinearOf.Owned(start.Basis.to(linear.weight!.dtype, copy: true)), linear.bias);
             register_parameter("coefficients", coefficients);
             register_parameter("directions", directions);
             if (bias is not null) register_parameter("bias", bias);
@@ -83,6 +84,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
         }
 
         (basis, atoms) = (start.Basis.to(ScalarType.Float64, copy: true).DetachFromDisposeScope(), start.Indices.clone().DetachFromDisposeScope());
+        _loaded = new(atoms.data<long>().ToArray(), now => LoadedIndices.Check(now, shape.NonZeros, shape.Atoms, _name, "atom"));
         register_buffer("basis", basis);
         register_buffer("atoms", atoms);
         _shadow = new EffectiveWeight(linear, new Projection(this));
@@ -269,6 +271,7 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
         (Tensor scaled, double scale) = Decomposition.ToUnit(Decomposition.Wide(_shadow!.Raw, "W", _name));
         var work = new DenseSparseWork(Shape, scaled);
         work.TakeBasis(basis!);
+        _loaded!.Read(atoms!);
         work.TakeCodes(atoms!, null);
         return (work, scale);
     }
@@ -276,9 +279,14 @@ public sealed class StraightThroughFactorizer : nn.Module<Tensor, Tensor>, IMerg
     private Tensor Mask() => Select.Mask(coefficients!.detach().abs().view(-1, Shape.Atoms), Budget.PerRow(Shape.NonZeros));
 
     /// <summary>The coefficients that count, with the gradient of all, and the bases with unit rows.</summary>
-    private (Tensor Chosen, Tensor Unit) Chosen() => (
-        StraightThrough.Weight(coefficients!.view(-1, Shape.Atoms), Mask()).view(coefficients!.shape),
-        directions! / directions!.square().sum(-1, keepdim: true).sqrt().clamp_min(1e-30));
+    private (Tensor Chosen, Tensor Unit) Chosen()
+    {
+        // A half type has no number as small as what keeps a zero from being divided by.
+        Tensor wide = directions!.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? directions.to(ScalarType.Float32) : directions;
+        return (
+            StraightThrough.Weight(coefficients!.view(-1, Shape.Atoms), Mask()).view(coefficients!.shape),
+            (wide / wide.square().sum(-1, keepdim: true).sqrt().clamp_min(1e-30)).to(directions.dtype));
+    }
 
     /// <summary>What a row has not chosen begins at its correlation with what is left of the row, below what it has chosen.</summary>
     private static Tensor Latent(DenseSparseFactors start, Tensor weight)

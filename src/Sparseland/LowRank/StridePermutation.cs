@@ -48,7 +48,9 @@ public sealed record StridePermutation
         ArgumentNullException.ThrowIfNull(x);
         if (x.dim() == 0 || x.shape[^1] != Length) throw new ArgumentException($"x must be [..., {Length}], but is [{string.Join(", ", x.shape)}].", nameof(x));
         using DisposeScope scope = NewDisposeScope();
-        return x.reshape([.. x.shape[..^1], Rows, Columns]).transpose(-1, -2).reshape(x.shape).MoveToOuterDisposeScope();
+
+        // With one row or one column nothing is turned, and a reshape is no copy: the caller's numbers would change with these.
+        return Rows == 1 || Columns == 1 ? x.clone().MoveToOuterDisposeScope() : x.reshape([.. x.shape[..^1], Rows, Columns]).transpose(-1, -2).reshape(x.shape).MoveToOuterDisposeScope();
     }
 
     /// <summary>P as a matrix, P x as a product.</summary>

@@ -64,27 +64,41 @@ public static class WeLore
     /// <param name="plan">Which rank each keeps.</param>
     /// <param name="options">Ratio, form, kind of decomposition; null for the defaults of the record.</param>
     /// <param name="grams">Gram matrices of the layers' inputs by name, for <see cref="ActivationAwareSvd"/>; null, the default, for the plain decomposition.</param>
+    /// <param name="decompositions">Decompositions of the network's weights as they are, plain or of given Gram matrices, so that none is made here; null, the default, to make them. With them there are no grams, and their damping counts.</param>
     /// <param name="progress">Matrices done.</param>
     /// <param name="cancel">Checked between matrices, before anything is replaced.</param>
-    /// <exception cref="ArgumentException">A matrix of the plan is no linear layer of the model, has another shape or no Gram matrix, is tied, or no matrix is a low-rank component. Nothing has changed.</exception>
-    public static WeLoreResult Apply(nn.Module model, RankPlan plan, WeLoreOptions? options = null, IReadOnlyDictionary<string, Tensor>? grams = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    /// <exception cref="ArgumentException">A matrix of the plan is no linear layer of the model, stands there twice, has another shape, a rank that there is not or no Gram matrix, is tied, or no matrix is a low-rank component; or the decompositions are of other weights. Nothing has changed.</exception>
+    public static WeLoreResult Apply(
+        nn.Module model, RankPlan plan, WeLoreOptions? options = null, IReadOnlyDictionary<string, Tensor>? grams = null, WeLoreDecompositions? decompositions = null,
+        IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(plan);
         options ??= new();
         options.Validate();
+        if (grams is not null && decompositions is not null) throw new ArgumentException("There are grams and decompositions; give the grams to the decompositions.", nameof(grams));
         Dictionary<string, Linear> layers = Layers(model, plan, grams);
         string[] low = [.. plan.Matrices.Where(m => m.Reduction > options.MinimumRatio).Select(m => m.Name)];
         if (options.Form == CutForm.Factored && low.Length == 0)
             throw new ArgumentException($"With the threshold {plan.Threshold:G3} no matrix gives up more than {options.MinimumRatio:P0} of its rank; nothing would be factored or trained.", nameof(plan));
         var made = new Dictionary<string, nn.Module<Tensor, Tensor>>(StringComparer.Ordinal);
         HashSet<string> components = [.. low];
+        bool Changes(RankPlan.Matrix matrix) => options.Form == CutForm.Factored ? components.Contains(matrix.Name) : matrix.Kept < matrix.Full;
+        foreach (RankPlan.Matrix matrix in plan.Matrices.Where(Changes)) decompositions?.Check(matrix.Name, layers[matrix.Name].weight!);
         int done = 0;
-        foreach (RankPlan.Matrix matrix in plan.Matrices)
+        try
         {
-            cancel.ThrowIfCancellationRequested();
-            if (options.Form == CutForm.Factored ? components.Contains(matrix.Name) : matrix.Kept < matrix.Full) made[matrix.Name] = Cut(layers[matrix.Name], matrix, options, grams?[matrix.Name]);
-            progress?.Report(new(++done, plan.Matrices.Count, matrix.Name));
+            foreach (RankPlan.Matrix matrix in plan.Matrices)
+            {
+                cancel.ThrowIfCancellationRequested();
+                if (Changes(matrix)) made[matrix.Name] = Cut(layers[matrix.Name], matrix, options, grams?[matrix.Name], decompositions);
+                progress?.Report(new(++done, plan.Matrices.Count, matrix.Name));
+            }
+        }
+        catch
+        {
+            foreach (nn.Module one in made.Values) one.Dispose();
+            throw;
         }
 
         if (options.Form == CutForm.Factored && options.FreezeRest)
@@ -104,10 +118,10 @@ public static class WeLore
         return new(plan, low, [.. plan.Matrices.Select(m => m.Name).Except(low)], replaced, model.parameters().Where(p => p.requires_grad).Sum(p => p.numel()));
     }
 
-    private static nn.Module<Tensor, Tensor> Cut(Linear linear, RankPlan.Matrix matrix, WeLoreOptions options, Tensor? gram)
+    private static nn.Module<Tensor, Tensor> Cut(Linear linear, RankPlan.Matrix matrix, WeLoreOptions options, Tensor? gram, WeLoreDecompositions? decompositions)
     {
         using IDisposable off = no_grad();
-        using FactorPair pair = gram is null
+        using FactorPair pair = decompositions is not null ? decompositions.Cut(matrix.Name, linear.weight!, matrix.Kept) : gram is null
             ? TruncatedSvd.Of(linear.weight!, matrix.Kept, matrix.Name) : ActivationAwareSvd.Of(linear.weight!, gram, matrix.Kept, options.Damping, matrix.Name);
         if (options.Form == CutForm.Factored) return LowRankLinear.FromFactors(pair, linear.bias);
         using Tensor product = pair.Product();
@@ -118,11 +132,13 @@ public static class WeLore
     {
         Dictionary<string, Linear> layers = LinearSlots.Of(model).Where(s => s.Module is Linear).ToDictionary(s => s.Name, s => (Linear)s.Module, StringComparer.Ordinal);
         var owners = new WeightOwners(model);
+        if (plan.Matrices.GroupBy(m => m.Name, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new ArgumentException($"{twice.Key} stands in the plan twice.", nameof(plan));
         foreach (RankPlan.Matrix matrix in plan.Matrices)
         {
             if (!layers.TryGetValue(matrix.Name, out Linear? linear)) throw new ArgumentException($"The model has no linear layer {matrix.Name}.", nameof(plan));
             if (linear.weight!.shape[0] != matrix.Rows || linear.weight.shape[1] != matrix.Columns)
                 throw new ArgumentException($"{matrix.Name} is [{string.Join(", ", linear.weight.shape)}], in the plan [{matrix.Rows}, {matrix.Columns}].", nameof(plan));
+            Decomposition.CheckRank(matrix.Kept, matrix.Rows, matrix.Columns, nameof(plan));
             if (owners.Others(linear.weight, matrix.Name + ".weight") is { Count: > 0 } others) throw new ArgumentException($"{matrix.Name} is tied: its weight is also {string.Join(" and ", others)}. Leave it out.", nameof(plan));
             if (grams is not null && !grams.ContainsKey(matrix.Name)) throw new ArgumentException($"There is no Gram matrix of {matrix.Name}.", nameof(grams));
         }
