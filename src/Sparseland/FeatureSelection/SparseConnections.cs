@@ -106,7 +106,6 @@ public sealed class SparseConnections : IDisposable
     public void Step(Tensor gradient, QuickSelectionOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         _momentum.mul_(options.Momentum).add_(gradient, alpha: -options.LearningRate);
         _values.mul_(1 - options.WeightDecay).add_(_momentum);

@@ -43,7 +43,6 @@ public sealed class FiredSet : IDisposable
     public void Add(MaskSet masks)
     {
         ArgumentNullException.ThrowIfNull(masks);
-        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach ((string name, Tensor fired) in _layers) fired.logical_or_(masks[name]);
     }

@@ -163,7 +163,6 @@ public sealed partial class MaskSet : IDisposable
     /// <summary>Sets all inactive weights to zero.</summary>
     public void Apply()
     {
-        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach (Entry entry in _entries)
         {
@@ -177,7 +176,6 @@ public sealed partial class MaskSet : IDisposable
     /// <summary>Sets the gradients of all inactive weights to zero.</summary>
     public void MaskGradients()
     {
-        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach (Entry entry in _entries)
         {

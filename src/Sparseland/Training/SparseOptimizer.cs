@@ -279,7 +279,6 @@ public sealed partial class SparseOptimizer : IOptimizer
 
     private void Average()
     {
-        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach ((string name, Tensor average) in _averages)
         {
