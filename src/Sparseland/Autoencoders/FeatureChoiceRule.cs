@@ -148,7 +148,7 @@ public sealed class FeatureChoiceRule : CodeRule
             foreach (SparseCode code in codes) LearnThresholds(code);
         }
 
-        long since = progress.Step - (long)Math.Ceiling(SwitchAt * progress.Steps);
+        long since = progress.Step - Training.WholeSteps.From(SwitchAt, progress.Steps);
         if (since < 0 || (LatentsChoose && since % RefreshEvery != 0)) return;
         using IDisposable off = no_grad();
         using Tensor density = tensor(progress.Statistics.Density);

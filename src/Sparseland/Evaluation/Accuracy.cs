@@ -38,6 +38,25 @@ public static class Accuracy
         }
     }
 
+    /// <summary>Refuses samples and labels that do not fit each other, and classes that a classifier has not: one sample goes through it.</summary>
+    internal static void CheckClasses(nn.Module<Tensor, Tensor> model, Tensor X, Tensor labels)
+    {
+        CheckSamples(X, labels);
+        bool training = model.training;
+        model.eval();
+        try
+        {
+            using DisposeScope scope = NewDisposeScope();
+            using IDisposable off = no_grad();
+            (long low, long high, long classes) = (labels.min().item<long>(), labels.max().item<long>(), model.call(X.narrow(0, 0, 1)).shape[^1]);
+            if (low < 0 || high >= classes) throw new ArgumentException($"labels go from {low} to {high}; the network has {classes} classes, from 0.", nameof(labels));
+        }
+        finally
+        {
+            model.train(training);
+        }
+    }
+
     /// <summary>Refuses samples and labels that do not fit each other.</summary>
     internal static void CheckSamples(Tensor X, Tensor labels)
     {

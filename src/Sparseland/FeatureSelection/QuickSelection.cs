@@ -27,6 +27,7 @@ public static class QuickSelection
     /// <param name="progress">Reported after each epoch.</param>
     /// <param name="cancel">Checked before each step.</param>
     /// <exception cref="ArgumentException">More features are wanted than there are, a value is not finite, or there are fewer samples than a mini-batch.</exception>
+    /// <exception cref="Solvers.DivergenceException">The loss of an epoch is not finite.</exception>
     public static FeatureRanking Select(
         Tensor X, int count, int epochs = 10, QuickSelectionOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {

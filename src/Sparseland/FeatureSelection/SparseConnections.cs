@@ -55,13 +55,16 @@ public sealed class SparseConnections : IDisposable
     /// <param name="deviation">Of the values.</param>
     /// <param name="seed">Seed of the draw.</param>
     /// <param name="stream">Which of several matrices. Default 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is not positive and finite, or epsilon asks for no place at all.</exception>
     public static SparseConnections Draw(int outputs, int inputs, double epsilon, double deviation, long seed, long stream = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outputs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inputs);
         Finite.Positive(epsilon);
+        Finite.Positive(deviation);
         long places = (long)outputs * inputs;
         double wanted = Math.Round(epsilon * ((double)outputs + inputs));
+        if (wanted < 1) throw new ArgumentOutOfRangeException(nameof(epsilon), epsilon, $"epsilon times the {(long)outputs + inputs} inputs and outputs must be at least one place.");
         var random = new SeededRandom(seed, 5_100 + stream);
         long[] chosen;
         if (wanted >= places)
@@ -116,9 +119,11 @@ public sealed class SparseConnections : IDisposable
     /// <param name="deviation">Of new values.</param>
     /// <param name="seed">Seed of the draw.</param>
     /// <param name="stream">Which evolution of which matrix.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The share or the deviation is out of its range.</exception>
     public ConnectionChange Evolve(double share, double deviation, long seed, long stream)
     {
         if (!(share is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(share), share, "The share must be from 0 to below 1.");
+        Finite.Positive(deviation);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         long[] before = Places(Support);
@@ -145,8 +150,8 @@ public sealed class SparseConnections : IDisposable
     /// <param name="share">zeta.</param>
     public Tensor Stays(double share)
     {
-        TopologyContext layer = new() { Layer = "connections", Weight = _values, Mask = ones_like(_values, dtype: ScalarType.Bool), Fraction = share };
         using DisposeScope scope = NewDisposeScope();
+        TopologyContext layer = new() { Layer = "connections", Weight = _values, Mask = ones_like(_values, dtype: ScalarType.Bool), Fraction = share };
         return new DropSignWise().Of(layer).eq(1).MoveToOuterDisposeScope();
     }
 

@@ -118,6 +118,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
     /// <param name="cancel">Checked before each step.</param>
     /// <returns>Mean loss of each epoch.</returns>
     /// <exception cref="ArgumentException">Another number of features, fewer samples than a mini-batch, or a value that is not finite.</exception>
+    /// <exception cref="Solvers.DivergenceException">The loss of an epoch is not finite.</exception>
     public IReadOnlyList<double> Fit(Tensor X, int epochs, Action<int>? after = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(epochs);
@@ -125,6 +126,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor clean = X.detach().to(ScalarType.Float32).contiguous();
+        if (!clean.isfinite().all().item<bool>()) throw new ArgumentException("X has a value that is not finite in float32, in which the network computes.", nameof(X));
         Tensor? once = Options is { Noise: > 0, NoiseOnce: true } ? Noise(clean.shape, 0) : null;
         int samples = (int)clean.shape[0], batches = samples / Options.BatchSize;
         var losses = new List<double>();
@@ -220,8 +222,6 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         ArgumentNullException.ThrowIfNull(X);
         if (X.dim() != 2 || X.shape[1] != Features) throw new ArgumentException($"X must be [samples, {Features}], but is [{string.Join(", ", X.shape)}].", nameof(X));
         if (X.shape[0] < Options.BatchSize) throw new ArgumentException($"There are {X.shape[0]} samples, too few for one mini-batch of {Options.BatchSize}.", nameof(X));
-        using DisposeScope scope = NewDisposeScope();
-        if (!X.isfinite().all().item<bool>()) throw new ArgumentException("X has a value that is not finite.", nameof(X));
     }
 
     private sealed record Gradients(Tensor Encoder, Tensor Decoder, Tensor HiddenBias, Tensor OutputBias, double Loss);

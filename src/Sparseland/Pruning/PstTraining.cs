@@ -25,10 +25,7 @@ public sealed record PstTrainingOptions
     public SparsitySchedule Schedule()
     {
         Validate();
-
-        // 0.29 of 100 are 29, and 28.999999999999996 in floating point.
-        long Steps(double share) => (long)Math.Floor((share * Training.Steps) + 1e-6);
-        return SparsitySchedule.Cubic(Sparsity, Steps(InitialShare), Training.Steps - Steps(FinalShare));
+        return SparsitySchedule.Cubic(Sparsity, WholeSteps.In(InitialShare, Training.Steps), Training.Steps - WholeSteps.In(FinalShare, Training.Steps));
     }
 
     /// <summary>Throws when a value is outside its range.</summary>

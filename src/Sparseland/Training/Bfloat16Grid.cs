@@ -68,7 +68,14 @@ public static class Bfloat16Grid
     {
         ArgumentNullException.ThrowIfNull(values);
         using DisposeScope scope = NewDisposeScope();
-        return values.detach().to(ScalarType.BFloat16).to(values.dtype, copy: true).MoveToOuterDisposeScope();
+        Tensor plain = values.detach(), rounded = plain.to(ScalarType.BFloat16).to(values.dtype, copy: true);
+        if (values.dtype != ScalarType.Float64) return rounded.MoveToOuterDisposeScope();
+
+        // Float64 goes over float32, where it may become a tie that it is not: then the neighbour on its side is nearer.
+        Tensor single = plain.to(ScalarType.Float32), back = single.to(ScalarType.Float64);
+        Tensor aside = nextafter(single, where(plain.gt(back), float.PositiveInfinity, float.NegativeInfinity).to(ScalarType.Float32)).to(ScalarType.BFloat16).to(ScalarType.Float64);
+        Tensor nearer = (plain - aside).abs().lt((plain - rounded).abs()).logical_and(plain.ne(back));
+        return aside.where(nearer, rounded).MoveToOuterDisposeScope();
     }
 
     /// <summary>Rounds every parameter of a network in place: the start of a training whose weights are read in bfloat16.</summary>

@@ -8,7 +8,8 @@ namespace Sparseland.Training;
 /// Magnitude pruning along with training (Zhu and Gupta, arXiv 1710.01878): every few steps the smallest weights of each layer are masked, as many as a <see cref="SparsitySchedule"/> says at that step. A masked weight acts as zero and keeps
 /// the value that it had, so that it comes back when others have become smaller. Blocks are ranked by their Euclidean norm.
 /// </summary>
-/// <remarks>Call <see cref="After"/> behind every step, for example from <see cref="TrainingHooks.OnStep"/>. From the end of the schedule on the mask stays.</remarks>
+/// <remarks>Call <see cref="After"/> behind every step, for example from <see cref="TrainingHooks.OnStep"/>. From the end of the schedule on the mask stays; where nothing was chosen until
+/// then (a constant schedule, a training that is taken up), the next call chooses. Masks and kept values are no part of a checkpoint, as those of <see cref="GradualPruning"/> are.</remarks>
 public sealed class GradualMagnitude : IDisposable
 {
     private readonly nn.Module _model;
@@ -19,7 +20,7 @@ public sealed class GradualMagnitude : IDisposable
     /// <summary>Prepares; nothing changes before the first step.</summary>
     /// <param name="model">The network.</param>
     /// <param name="names">Weights that are pruned.</param>
-    /// <param name="schedule">Sparsity by step.</param>
+    /// <param name="schedule">Sparsity by step; nothing is masked before its begin.</param>
     /// <param name="every">Steps between two choices; positive. Default 20.</param>
     /// <param name="pattern">From a sparsity to who competes with whom; null, the default, for <see cref="PruningPattern.PerLayer"/>.</param>
     /// <exception cref="ArgumentException">No names, an unknown or tied parameter, or a number out of its range.</exception>
@@ -28,6 +29,7 @@ public sealed class GradualMagnitude : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(names);
         ArgumentNullException.ThrowIfNull(schedule);
+        schedule.Validate();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(every);
         (_model, _names, Schedule, Every, _pattern) = (model, [.. names], schedule, every, pattern ?? PruningPattern.PerLayer);
         Dictionary<string, Tensor> all = _names.ToDictionary(name => name, name => Ones(model, name));
@@ -57,7 +59,7 @@ public sealed class GradualMagnitude : IDisposable
     public bool After(long step)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
-        bool due = step >= Schedule.Begin && (step == Schedule.End || (step < Schedule.End && (step - Schedule.Begin) % Every == 0));
+        bool due = step >= Schedule.Begin && (step == Schedule.End || (step < Schedule.End && (step - Schedule.Begin) % Every == 0) || (step > Schedule.End && _kept.Count == 0));
         if (due) Choose(Schedule.At(step));
         Masks.Apply();
         return due;
@@ -81,8 +83,8 @@ public sealed class GradualMagnitude : IDisposable
             Tensor weight = Masks.ParameterOf(name);
             if (_kept.TryGetValue(name, out Tensor? kept)) weight.copy_(weight.where(Masks[name], kept));
 
-            // A block's score is the sum of its weights': squares make it the norm of the block.
-            scores[name] = weight.square();
+            // A block's score is the sum of its weights': squares make it the norm of the block. In float64, where they neither vanish nor overflow.
+            scores[name] = weight.to(ScalarType.Float64).square();
         }
 
         MaskSet next = MaskSet.FromScores(_model, scores, _pattern(sparsity));

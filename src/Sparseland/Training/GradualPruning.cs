@@ -20,7 +20,7 @@ public sealed class GradualPruning : IOptimizer
     /// <summary>Sets it up; nothing is pruned before the first step.</summary>
     /// <param name="inner">The rule that steps the weights, new; it is disposed with this.</param>
     /// <param name="model">The network.</param>
-    /// <param name="schedule">Sparsity by step; steps are counted from 1.</param>
+    /// <param name="schedule">Sparsity by step; steps are counted from 1, and nothing is pruned before its begin.</param>
     /// <param name="interval">Steps between two prunings; positive. Default 20.</param>
     /// <param name="names">Weights that are pruned; null, the default, for those of <see cref="PrunableWeights"/>.</param>
     /// <param name="pattern">From a sparsity to who competes with whom; null, the default, for <see cref="PruningPattern.Global"/>.</param>
@@ -30,6 +30,7 @@ public sealed class GradualPruning : IOptimizer
         ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(schedule);
+        schedule.Validate();
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(interval);
         (_model, _inner, Schedule, Interval, _pattern) = (model, inner, schedule, interval, pattern ?? PruningPattern.Global);
         Masks = MaskSet.Random(model, 1, 0, names ?? PrunableWeights.Names(model));

@@ -17,7 +17,7 @@ public static class Losses
         return batch =>
         {
             Tensor logits = model.call(batch.Input);
-            return nn.functional.cross_entropy(logits.view(-1, logits.shape[^1]), batch.Target.view(-1));
+            return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]), batch.Target.reshape(-1));
         };
     }
 

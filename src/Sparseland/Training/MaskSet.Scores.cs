@@ -18,13 +18,14 @@ public sealed partial class MaskSet
     /// </param>
     /// <param name="allowEmpty">Whether a layer may lose all its weights. Default false: it is refused and named.</param>
     /// <exception cref="ArgumentException">
-    /// A score is not finite (the layer is named), an unknown or tied parameter, another shape, a pattern that does not fit, masks of other parameters, or a layer
+    /// There are no scores, or one is not finite (the layer is named), an unknown or tied parameter, another shape, a pattern that does not fit, masks of other parameters, or a layer
     /// without a weight.
     /// </exception>
     public static MaskSet FromScores(nn.Module model, IReadOnlyDictionary<string, Tensor> scores, PruningPattern pattern, MaskSet? among = null, bool allowEmpty = false)
     {
         ArgumentNullException.ThrowIfNull(scores);
         ArgumentNullException.ThrowIfNull(pattern);
+        if (scores.Count == 0) throw new ArgumentException("There are no scores; nothing is to be masked.", nameof(scores));
         if (among is not null && scores.Keys.FirstOrDefault(name => !among.Names.Contains(name)) is { } missing)
             throw new ArgumentException($"{missing} has scores, but no mask among the weights that may stay.", nameof(among));
         if (among is not null && pattern is not (GlobalPattern or PerLayerPattern))

@@ -41,7 +41,7 @@ public sealed partial class MaskSet
     /// <param name="folder">The model's folder, or its masks folder.</param>
     /// <param name="model">The model.</param>
     /// <exception cref="DirectoryNotFoundException">There are no masks.</exception>
-    /// <exception cref="InvalidDataException">A file there is no file of masks.</exception>
+    /// <exception cref="InvalidDataException">A file there is no file of masks, or two have a mask of one parameter.</exception>
     /// <exception cref="ArgumentException">The masks are not this model's.</exception>
     public static MaskSet LoadFolder(string folder, nn.Module model)
     {
@@ -55,7 +55,10 @@ public sealed partial class MaskSet
         {
             using SafeTensorsFile file = SafeTensors.Open(path);
             if (file.Metadata.GetValueOrDefault("kind") != FileKind) throw new InvalidDataException($"'{path}' is no file of masks.");
-            foreach ((string name, Tensor mask) in file.LoadAll()) masks[name] = mask;
+            foreach ((string name, Tensor mask) in file.LoadAll())
+            {
+                if (!masks.TryAdd(name, mask)) throw new InvalidDataException($"'{place}' has two masks of {name}, one of them in '{path}'.");
+            }
         }
 
         return Of(model, masks);

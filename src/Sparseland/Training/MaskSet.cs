@@ -38,6 +38,7 @@ public sealed partial class MaskSet : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         names ??= [.. OptimizerState.Trainable(model).Where(p => p.Parameter.dim() > 1).Select(p => p.Name)];
+        if (names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{twice.Key} is named twice; a parameter has one mask.", nameof(names));
         return Random(model, names.ToDictionary(name => name, _ => density), seed);
     }
 
@@ -236,6 +237,7 @@ public sealed partial class MaskSet : IDisposable
         nint[] identities = [.. all.Select(p => TensorMemory.Identity(p.Parameter))];
         string[] wanted = [.. names];
         if (wanted.Length == 0) throw new ArgumentException("No parameter is named, and the network has none of two dimensions; there is nothing to mask.", nameof(names));
+        if (wanted.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{twice.Key} is named twice; a parameter has one mask.", nameof(names));
         var entries = new List<Entry>();
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();

@@ -1,4 +1,5 @@
 using Sparseland.Data;
+using Sparseland.Evaluation;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -40,13 +41,16 @@ public static class MaskedSgd
     /// <param name="hooks">Callbacks; null, the default, for none.</param>
     /// <param name="progress">Reported after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit, or the masks are another network's.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit, a label is no class of the network, or the masks are another network's.</exception>
     public static TrainingResult Run(
         nn.Module<Tensor, Tensor> model, MaskSet? masks, Tensor X, Tensor labels, MaskedSgdOptions? options = null, long seed = 1, TrainingHooks? hooks = null,
         IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
-        ArgumentNullException.ThrowIfNull(X);
-        return Run(model, masks, new SampleBatches(X, labels, (options ?? new()).BatchSize, seed), X.shape[0], options, null, Losses.CrossEntropy(model), hooks, progress, cancel);
+        ArgumentNullException.ThrowIfNull(model);
+        options ??= new();
+        options.Validate();
+        Accuracy.CheckClasses(model, X, labels);
+        return Run(model, masks, new SampleBatches(X, labels, options.BatchSize, seed), X.shape[0], options, null, Losses.CrossEntropy(model), hooks, progress, cancel);
     }
 
     /// <summary>Trains in place on batches of any kind with any loss.</summary>

@@ -17,7 +17,7 @@ internal static class Redistribution
         long left = layers.Sum(l => l.Dropped);
         double[] weights = [.. layers.Select(l => Size(l.Layer))];
         long[] rooms = [.. layers.Select(l => MaskSet.TrueIn(Room(l.Layer)) + l.Dropped)];
-        long[] grown = [.. layers.Select((l, i) => Math.Min(rooms[i], MaskSet.TrueIn(l.Mask()) == l.Dropped ? 1 : 0))];
+        long[] grown = [.. layers.Select((l, i) => Math.Min(rooms[i], l.Dropped > 0 && MaskSet.TrueIn(l.Mask()) == l.Dropped ? 1 : 0))];
         left -= grown.Sum();
         while (left > 0)
         {

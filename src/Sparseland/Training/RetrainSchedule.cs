@@ -52,7 +52,7 @@ public sealed record RetrainSchedule(RetrainRate Rate, double Highest)
         bool constant = Rate == RetrainRate.Constant;
         TrainingOptions options = new()
         {
-            Steps = steps, LearningRate = start, WarmUp = constant ? 0 : Math.Min(steps - 1, (long)(WarmUp * steps)), LinearDecay = Rate != RetrainRate.Cosine, FinalRate = constant ? 1 : 0,
+            Steps = steps, LearningRate = start, WarmUp = constant ? 0 : Math.Min(steps - 1, WholeSteps.In(WarmUp, steps)), LinearDecay = Rate != RetrainRate.Cosine, FinalRate = constant ? 1 : 0,
             ClipNorm = double.PositiveInfinity, WeightDecay = 0,
         };
         options.Validate();

@@ -40,6 +40,7 @@ public sealed class SparseSnapshot : IDisposable
     public static SparseSnapshot Of(nn.Module model, MaskSet? masks = null)
     {
         ArgumentNullException.ThrowIfNull(model);
+        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Dictionary<string, Tensor> state = model.state_dict().ToDictionary(s => s.Key, s => s.Value.detach().clone().DetachFromDisposeScope());
         Dictionary<string, Tensor> kept = masks?.Names.ToDictionary(name => name, name => masks[name].clone().DetachFromDisposeScope()) ?? [];
@@ -58,11 +59,12 @@ public sealed class SparseSnapshot : IDisposable
             throw new ArgumentException($"{strange} is in one of snapshot and network only; they must be of one make.", nameof(model));
         if (target.FirstOrDefault(t => !t.Value.shape.SequenceEqual(_state[t.Key].shape)) is { Key: not null } other)
             throw new ArgumentException($"{other.Key} is [{string.Join(", ", other.Value.shape)}] in the network and [{string.Join(", ", _state[other.Key].shape)}] in the snapshot.", nameof(model));
+
+        // Masks refuse a parameter that is tied or does not train: before anything is written.
+        MaskSet? masks = _masks.Count == 0 ? null : MaskSet.Of(model, _masks);
         using (IDisposable off = no_grad())
             foreach ((string name, Tensor value) in target) value.copy_(_state[name]);
-        if (_masks.Count == 0) return null;
-        MaskSet masks = MaskSet.Of(model, _masks);
-        masks.Apply();
+        masks?.Apply();
         return masks;
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Evaluation;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -114,7 +115,7 @@ public static class SparseTraining
     /// <param name="progress">Reported after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of its range, samples and labels do not fit, masks that a method needs are missing or that it makes by itself are given, or the time between two updates is longer than the training.
+    /// An option is out of its range, samples and labels do not fit, a label is no class of the network, masks that a method needs are missing or that it makes by itself are given, or the time between two updates is longer than the training.
     /// </exception>
     public static SparseTrainingResult Run(
         nn.Module<Tensor, Tensor> model, SparseMethod method, Tensor X, Tensor labels, MaskSet? masks = null, SparseTrainingOptions? options = null, TrainingHooks? hooks = null,
@@ -124,6 +125,7 @@ public static class SparseTraining
         ArgumentNullException.ThrowIfNull(method);
         ArgumentNullException.ThrowIfNull(X);
         options ??= new();
+        Accuracy.CheckClasses(model, X, labels);
         long steps = options.StepsFor(X.shape[0]);
         if (method.NeedsMasks && masks is null) throw new ArgumentNullException(nameof(masks), $"{method.Name} moves masks, and there are none to begin with; draw some by MaskSet.Random.");
         if (method.Pruning is not null && masks is not null) throw new ArgumentException($"{method.Name} begins dense and makes its masks by itself.", nameof(masks));

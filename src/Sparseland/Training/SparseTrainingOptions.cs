@@ -39,7 +39,7 @@ public sealed record SparseTrainingOptions
     /// <param name="steps">Steps, positive.</param>
     public TrainingOptions ForLoop(long steps) => new()
     {
-        Steps = steps, LearningRate = LearningRate, WarmUp = Math.Min(steps - 1, (long)(WarmUp * steps)), FinalRate = 0, WeightDecay = WeightDecay, Beta2 = 0.999, ClipNorm = ClipNorm, Seed = Seed,
+        Steps = steps, LearningRate = LearningRate, WarmUp = Math.Min(steps - 1, WholeSteps.In(WarmUp, steps)), FinalRate = 0, WeightDecay = WeightDecay, Beta2 = 0.999, ClipNorm = ClipNorm, Seed = Seed,
     };
 
     /// <summary>Throws when a value is outside its range.</summary>

@@ -47,13 +47,21 @@ public sealed record SparsitySchedule(double Final, double Initial, long Begin, 
     /// <inheritdoc/>
     public override string ToString() => Readable.Of(this);
 
-    private SparsitySchedule Checked()
+    /// <summary>Throws when a number is outside its range; what takes a schedule calls it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A number is out of its range.</exception>
+    public void Validate()
     {
         if (!(Final is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Final), Final, "The final sparsity must be from 0 to below 1.");
         if (!(Initial >= 0 && Initial <= Final))
             throw new ArgumentOutOfRangeException(nameof(Initial), Initial, string.Create(CultureInfo.InvariantCulture, $"The initial sparsity must be from 0 to the final {Final}."));
         ArgumentOutOfRangeException.ThrowIfNegative(Begin);
         ArgumentOutOfRangeException.ThrowIfLessThan(End, Begin);
+        Finite.Positive(Power);
+    }
+
+    private SparsitySchedule Checked()
+    {
+        Validate();
         return this;
     }
 }

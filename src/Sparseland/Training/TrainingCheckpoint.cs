@@ -48,12 +48,20 @@ internal static class TrainingCheckpoint
                 throw Other(path, FormattableString.Invariant($"its step {old.Step} had the learning rate {old.LearningRate:G6}, where this schedule has {loop.Options.RateOf(old.Step - 1):G6}"));
         }
 
-        using (no_grad())
+        using IDisposable off = no_grad();
+        Tensor[] before = [.. model.Select(m => m.Value.detach().clone())];
+        foreach ((string name, Tensor value) in model) value.copy_(all["model." + name]);
+        try
         {
-            foreach ((string name, Tensor value) in model) value.copy_(all["model." + name]);
+            loop.Optimizer.Load(moments.Keys.ToDictionary(name => name, name => all[$"{loop.Optimizer.Name}.{name}"]), step);
+        }
+        catch (Exception error) when (error is ArgumentException or InvalidDataException)
+        {
+            // An optimizer may look at the weights that belong to its state (masks do), so they are there before it is asked; a refusal takes them back.
+            foreach (((_, Tensor value), Tensor old) in model.Zip(before)) value.copy_(old);
+            throw new InvalidDataException($"'{path}' cannot be taken up: {error.Message}", error);
         }
 
-        loop.Optimizer.Load(moments.Keys.ToDictionary(name => name, name => all[$"{loop.Optimizer.Name}.{name}"]), step);
         return (history, double.Parse(file.Metadata["seconds"], CultureInfo.InvariantCulture));
     }
 

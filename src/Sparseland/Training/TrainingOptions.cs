@@ -73,7 +73,7 @@ public record TrainingOptions
 
     /// <summary>Learning rate of a step: linear warm-up, plateau, half a cosine (Loshchilov and Hutter 2017); times the drops before it.</summary>
     /// <param name="step">Steps done before it, from 0.</param>
-    public double RateOf(long step) => Smooth(step) * Math.Pow(DropTo, DropAt.Count(share => step >= share * Steps));
+    public double RateOf(long step) => Smooth(step) * Math.Pow(DropTo, DropAt.Count(share => step >= WholeSteps.From(share, Steps)));
 
     /// <summary>Throws when a value is outside its range.</summary>
     /// <exception cref="ArgumentException">A value is outside its range.</exception>

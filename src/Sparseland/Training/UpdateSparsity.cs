@@ -73,6 +73,7 @@ public sealed class UpdateSparsity : IDisposable
         using DisposeScope scope = NewDisposeScope();
         if (!before.isfinite().all().item<bool>() || !after.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a number that is not finite.", nameof(after));
         (Tensor a, Tensor b) = compareAs is { } type ? (before.to(type), after.to(type)) : (before, after);
+        if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a number that {a.dtype} has not.", nameof(after));
         return (tolerance == 0 ? a.ne(b) : a.to(ScalarType.Float64).sub(b.to(ScalarType.Float64)).abs().gt(tolerance)).MoveToOuterDisposeScope();
     }
 

@@ -21,7 +21,7 @@ public static class DifferentiableSearch
     /// <param name="options">Null for the defaults.</param>
     /// <param name="progress">Steps and rounds.</param>
     /// <param name="cancel">Looked at before each step.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, no or overlapping sets, a network without mixtures, a ratio that leaves a layer nothing, or under the sparse objective no operation with weights; nothing has been trained.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, no or overlapping sets, images or classes that the space is not for, a network without mixtures, a ratio that leaves a layer nothing, or under the sparse objective no operation with weights; nothing has been trained.</exception>
     /// <exception cref="DivergenceException">A loss is not finite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static SearchResult Run(
@@ -32,6 +32,7 @@ public static class DifferentiableSearch
         options ??= new();
         options.Validate();
         CheckSets(X, labels, train, validation);
+        supernet.Space.CheckImages(X, labels);
         if (supernet.Mixtures.Count != supernet.Space.Layers) throw new ArgumentException("The network has no mixtures; make a supernet of the space.", nameof(supernet));
         bool sparse = options.Objective == SearchObjective.Sparse;
         if (sparse && supernet.Scored.Count == 0)

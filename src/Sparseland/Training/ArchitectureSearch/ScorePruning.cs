@@ -85,6 +85,8 @@ public static class ScorePruning
         options.Validate();
         DifferentiableSearch.CheckSets(X, labels);
         DifferentiableSearch.CheckSets(testX, testLabels);
+        network.Space.CheckImages(X, labels);
+        network.Space.CheckImages(testX, testLabels);
         if (!(ratio is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(ratio), ratio, "ratio must lie in [0, 1).");
         if (network.Mixtures.Count > 0) throw new ArgumentException("The network is a supernet; make one of a genotype.", nameof(network));
         IReadOnlyList<ScoredLayer> layers = network.Scored;

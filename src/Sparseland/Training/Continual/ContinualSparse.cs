@@ -45,7 +45,7 @@ public sealed class ContinualSparse : IDisposable
     /// </param>
     /// <param name="options">Density, masks and training; null for the defaults of the record.</param>
     /// <exception cref="ArgumentException">
-    /// An option out of its range, no weight or no part of its own for each task, or norms or biases that tasks would share though they are to be isolated.
+    /// An option out of its range, no weight or no part of its own for each task, weights of several types, or norms or biases that tasks would share though they are to be isolated.
     /// </exception>
     public ContinualSparse(nn.Module<Tensor, Tensor> network, ContinualOptions? options = null)
     {
@@ -59,6 +59,8 @@ public sealed class ContinualSparse : IDisposable
         (string Name, Parameter Parameter)[] common = [.. OptimizerState.Trainable(network).Where(p => !own.Any(o => p.Name.StartsWith(o, StringComparison.Ordinal)))];
         _weights = [.. common.Where(p => p.Parameter.dim() > 1)];
         if (_weights.Length == 0) throw new ArgumentException("The network has no weights of two dimensions that tasks could share.", nameof(network));
+        if (_weights.FirstOrDefault(w => w.Parameter.dtype != _weights[0].Parameter.dtype) is { Name: not null } mixed)
+            throw new ArgumentException($"{mixed.Name} is {mixed.Parameter.dtype} and {_weights[0].Name} {_weights[0].Parameter.dtype}; shared weights have one type.", nameof(network));
         if (Options.Isolate && !Options.AllowSharedNorms)
         {
             if (common.FirstOrDefault(p => p.Parameter.dim() <= 1).Name is { } shared) throw Shared(shared);
@@ -66,10 +68,11 @@ public sealed class ContinualSparse : IDisposable
         }
 
         _network = network;
+        using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         _first = _weights.ToDictionary(w => w.Name, w => w.Parameter.detach().clone().DetachFromDisposeScope());
         _size = NativeSize.Of(_first.Values);
-        Ownership = new(_weights.ToDictionary(w => w.Name, w => w.Parameter.shape));
+        Ownership = new(_weights.ToDictionary(w => w.Name, w => w.Parameter.shape), _weights[0].Parameter.dtype);
 
         static ArgumentException Shared(string name) => new(
             $"{name} would be shared by all tasks and go on training, so that earlier tasks change; make it PerTask, leave it out, or set AllowSharedNorms.", nameof(network));

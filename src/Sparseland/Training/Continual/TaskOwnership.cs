@@ -16,15 +16,17 @@ public sealed class TaskOwnership : IDisposable
 
     /// <summary>Nobody owns anything.</summary>
     /// <param name="shapes">Shape of each weight by name.</param>
-    /// <exception cref="ArgumentException">No weight.</exception>
-    public TaskOwnership(IReadOnlyDictionary<string, long[]> shapes)
+    /// <param name="type">Type of the stored values, that of the weights: in another one they would not be what was learned. Default Float32.</param>
+    /// <exception cref="ArgumentException">No weight, or a type that is no floating-point one.</exception>
+    public TaskOwnership(IReadOnlyDictionary<string, long[]> shapes, ScalarType type = ScalarType.Float32)
     {
         ArgumentNullException.ThrowIfNull(shapes);
+        if (!is_floating_point(type)) throw new ArgumentException($"type is {type}; weights are floating-point numbers.", nameof(type));
         if (shapes.Count == 0) throw new ArgumentException("There are no weights to own.", nameof(shapes));
         foreach ((string name, long[] shape) in shapes)
         {
             _used[name] = zeros(shape, dtype: ScalarType.Bool).DetachFromDisposeScope();
-            _values[name] = zeros(shape).DetachFromDisposeScope();
+            _values[name] = zeros(shape, dtype: type).DetachFromDisposeScope();
         }
 
         Names = [.. shapes.Keys];
@@ -127,7 +129,7 @@ public sealed class TaskOwnership : IDisposable
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="InvalidDataException">It is no such file, or something is missing in it.</exception>
+    /// <exception cref="InvalidDataException">It is no such file, something is missing in it, or its parts contradict each other.</exception>
     public static TaskOwnership Load(string path)
     {
         using SafeTensorsFile file = SafeTensors.Open(path);
@@ -148,7 +150,9 @@ public sealed class TaskOwnership : IDisposable
         if (names.Length == 0) throw new InvalidDataException($"'{path}' has no weights.");
         Tensor Part(string key, long[] shape, ScalarType type) => all.TryGetValue(key, out Tensor? value) && value.shape.SequenceEqual(shape) && value.dtype == type
             ? value : throw new InvalidDataException($"'{path}' has no {key} of {type} [{string.Join(", ", shape)}].");
-        var ownership = new TaskOwnership(names.ToDictionary(name => name, name => all["used." + name].shape));
+        if (tasks.Any(string.IsNullOrWhiteSpace) || tasks.Distinct().Count() != tasks.Length) throw new InvalidDataException($"'{path}' names the tasks {string.Join(", ", tasks)}; each has a name of its own.");
+        ScalarType type = all.TryGetValue("value." + names[0], out Tensor? first) && is_floating_point(first.dtype) ? first.dtype : ScalarType.Float32;
+        var ownership = new TaskOwnership(names.ToDictionary(name => name, name => all["used." + name].shape), type);
         try
         {
             using IDisposable off = no_grad();
@@ -156,11 +160,18 @@ public sealed class TaskOwnership : IDisposable
             {
                 long[] shape = all["used." + name].shape;
                 ownership._used[name].copy_(Part("used." + name, shape, ScalarType.Bool));
-                ownership._values[name].copy_(Part("value." + name, shape, ScalarType.Float32));
+                ownership._values[name].copy_(Part("value." + name, shape, type));
             }
 
             for (int t = 0; t < tasks.Length; t++)
                 ownership._tasks.Add((tasks[t], names.ToDictionary(name => name, name => Part($"mask.{t}.{name}", all["used." + name].shape, ScalarType.Bool).clone().DetachFromDisposeScope())));
+            foreach (string name in names)
+            {
+                Tensor free = ownership._used[name].logical_not();
+                if (ownership._tasks.FirstOrDefault(task => task.Masks[name].logical_and(free).any().item<bool>()).Name is { } strange)
+                    throw new InvalidDataException($"'{path}': the mask of \"{strange}\" has weights of {name} that no task is said to use; masks and used weights are not of one moment.");
+            }
+
             return ownership;
         }
         catch

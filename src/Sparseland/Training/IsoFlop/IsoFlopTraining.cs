@@ -1,3 +1,4 @@
+using Sparseland.Evaluation;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -23,7 +24,7 @@ public sealed record IsoFlopTrainingOptions
     /// <summary>How often each sample is seen, positive. Default 4.</summary>
     public int Epochs { get; init; } = 4;
 
-    /// <summary>Samples of a mini-batch, positive; a smaller last one of an epoch is left out. Default 64.</summary>
+    /// <summary>Samples of a mini-batch, at least 2 for the batch norms; a smaller last one of an epoch is left out. Default 64.</summary>
     public int BatchSize { get; init; } = 64;
 
     /// <summary>Highest learning rate. Default 0.1.</summary>
@@ -55,6 +56,7 @@ public sealed record IsoFlopTrainingOptions
     public void Validate()
     {
         Schedule.Validate();
+        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 2);
         if (!(Momentum is > 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(Momentum), Momentum, "Momentum must lie above 0 and below 1.");
         if (!Enum.IsDefined(Search)) throw new ArgumentOutOfRangeException(nameof(Search), Search, "Search is Static, Set or RigL.");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Interval);
@@ -93,7 +95,7 @@ public static class IsoFlopTraining
     /// <param name="hooks">Evaluation and callbacks; null, the default, for none.</param>
     /// <param name="progress">Reported after each step.</param>
     /// <param name="cancel">Checked before each step.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit, or masks would move less than once.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, samples and labels do not fit, a label is no class of the network, or masks would move less than once.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the network is that of the last whole step.</exception>
     public static IsoFlopTrainingResult Run(
         IsoFlopNetwork network, Tensor X, Tensor labels, IsoFlopTrainingOptions? options = null, TrainingHooks? hooks = null,
@@ -103,6 +105,7 @@ public static class IsoFlopTraining
         ArgumentNullException.ThrowIfNull(X);
         options ??= new();
         options.Validate();
+        Accuracy.CheckClasses(network.Model, X, labels);
         long steps = options.Schedule.StepsFor(X.shape[0]);
         SparseMethod method = options.Search switch
         {

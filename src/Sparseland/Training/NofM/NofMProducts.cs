@@ -27,11 +27,17 @@ public static class NofMProducts
         if (weight.dim() != 2) throw new ArgumentException($"weight must be [out, in], but is [{string.Join(", ", weight.shape)}].", nameof(weight));
         if (input.dim() == 0 || input.shape[^1] != weight.shape[1] || input.dtype != weight.dtype)
             throw new ArgumentException($"input must be {weight.dtype} [..., {weight.shape[1]}], but is {input.dtype} [{string.Join(", ", input.shape)}].", nameof(input));
-        if (bias is not null && (bias.dim() != 1 || bias.shape[0] != weight.shape[0])) throw new ArgumentException($"bias must be [{weight.shape[0]}], but is [{string.Join(", ", bias.shape)}].", nameof(bias));
+        if (bias is not null && (bias.dim() != 1 || bias.shape[0] != weight.shape[0] || bias.dtype != weight.dtype))
+            throw new ArgumentException($"bias must be {weight.dtype} [{weight.shape[0]}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
         CheckMask(maskIn, weight, nameof(maskIn));
         CheckMask(maskOut, weight, nameof(maskOut));
         Finite.NotNegative(pull);
-        if (gradient is { } pattern && weight.shape[0] % pattern.M != 0) throw new ArgumentException($"{pattern.M} does not divide the {weight.shape[0]} outputs.", nameof(gradient));
+        if (gradient is { } pattern)
+        {
+            _ = PruningPattern.NofM(pattern.N, pattern.M);
+            if (weight.shape[0] % pattern.M != 0) throw new ArgumentException($"{pattern.M} does not divide the {weight.shape[0]} outputs.", nameof(gradient));
+        }
+
         using DisposeScope scope = NewDisposeScope();
         long[] shape = [.. input.shape[..^1], weight.shape[0]];
         Tensor product = Product.apply(input.reshape(-1, weight.shape[1]), weight, bias!, maskIn!, maskOut!, new Scheme(gradient, rescale, pull));

@@ -33,6 +33,14 @@ public static class PolicyGradient
             if (Array.FindIndex(group, r => !double.IsFinite(r)) is >= 0 and int bad) throw new ArgumentException($"Reward {bad} of group {p} is {group[bad]}; rewards must be finite.", nameof(rewards));
             if (group.All(r => r == group[0])) continue;
             double mean = group.Average(), deviation = Math.Sqrt(group.Sum(r => (r - mean) * (r - mean)) / (samples - 1));
+            if (!double.IsFinite(deviation))
+            {
+                // Squares of large rewards overflow where their spread does not.
+                double largest = group.Max(Math.Abs);
+                mean = largest * group.Average(r => r / largest);
+                deviation = largest * Math.Sqrt(group.Sum(r => ((r / largest) - (mean / largest)) * ((r / largest) - (mean / largest))) / (samples - 1));
+            }
+
             for (int g = 0; g < samples; g++) advantages[p, g] = (group[g] - mean) / (deviation + Epsilon);
         }
 
