@@ -30,6 +30,16 @@ public sealed class Interactions
     /// <summary>Interactions of each item [items]: its popularity.</summary>
     public int[] ItemDegrees() => Pairs.CountsPerColumn();
 
+    /// <summary>Users that a recommender is asked for are among those that it knows.</summary>
+    internal static void CheckUsers(IReadOnlyList<int> users, int known)
+    {
+        ArgumentNullException.ThrowIfNull(users);
+        foreach (int user in users)
+        {
+            if (user < 0 || user >= known) throw new ArgumentOutOfRangeException(nameof(users), user, $"User {user} is not there; users are from 0 to {known - 1}.");
+        }
+    }
+
     /// <summary>Takes pairs in any order.</summary>
     /// <param name="users">Number of users.</param>
     /// <param name="items">Number of items.</param>

@@ -99,7 +99,7 @@ public sealed class MultVae : nn.Module, IRecommender
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, _training.Users);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         return Decode(Encode(Normalized(HistoryBatches.Rows(_training, users.ToArray()))).Mean).MoveToOuterDisposeScope();

@@ -67,7 +67,7 @@ public sealed class NeuMf : nn.Module, IRecommender
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, Users);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor whose = tensor(users.Select(user => (long)user).ToArray()).repeat_interleave(Items), items = arange(Items, dtype: ScalarType.Int64).repeat([users.Count]);

@@ -53,6 +53,7 @@ public static class SparsePooling
         ArgumentNullException.ThrowIfNull(bias);
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
         using DisposeScope scope = NewDisposeScope();
+        if (states.shape[0] == 0) return zeros([0, embeddings.shape[0]], states.dtype, states.device).MoveToOuterDisposeScope();
         long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
