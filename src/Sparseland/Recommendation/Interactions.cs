@@ -88,7 +88,7 @@ public sealed class Interactions
             new SeededRandom(seed, 4_000_000L + user).Shuffle(own.AsSpan());
 
             // The guard keeps 0.1 of thirty at three.
-            int tested = (int)((test * own.Length) + 1e-9), validated = (int)((validation * own.Length) + 1e-9);
+            int most = Math.Max(0, own.Length - 1), tested = Math.Min(most, (int)((test * own.Length) + 1e-9)), validated = Math.Min(most - tested, (int)((validation * own.Length) + 1e-9));
             for (int i = 0; i < own.Length; i++) parts[i < tested ? 2 : i < tested + validated ? 1 : 0].Add((user, own[i]));
         }
 

@@ -174,4 +174,48 @@ public class RecommendationTrialTests
             Assert.Equal(report.Pruned, report.Grown);
         }
     }
+
+    [Fact]
+    public void Every_user_keeps_one_to_learn_from_whatever_the_shares()
+    {
+        Interactions data = InteractionGenerator.Draw(new() { Users = 40, Items = 30, Shortest = 1, Longest = 30, MedianLength = 4 }).Interactions;
+        foreach ((double test, double validation) in new[] { (0.9999999999, 0), (0.5 - 1e-12, 0.5), (0, 0.9999999999), (0.2, 0.1) })
+        {
+            InteractionSplit split = data.Split(test, validation);
+            Assert.Equal(0, split.ColdUsers);
+            Assert.Equal(data.Count, split.Training.Count + split.Validation.Count + split.Test.Count);
+        }
+
+        Assert.Equal(0, Interactions.Of(2, 2, []).Split().Training.Count);
+    }
+
+    [Fact]
+    public void Nothing_is_left_to_the_collector()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Interactions data = InteractionGenerator.Draw(new() { Users = 30, Items = 40, Longest = 30 }).Interactions;
+        InteractionSplit split = data.Split();
+        using var gcn = new LightGcn(data, 4, 2);
+        using var vae = new MultVae(data, 8, 3);
+        using var neu = new NeuMf(30, 40, 4);
+        Batch triples = new TripleBatches(data, 16).At(0), pairs = new LabelledPairBatches(data, 8).At(0), histories = new HistoryBatches(data, 8).At(0);
+        Tensor table = randn(5, 6), history = rand(3, 40), latent = randn(3, 3);
+        gcn.Gradients(triples, 1);
+        var calls = new (string Name, Func<IDisposable?> Call)[]
+        {
+            ("LightGcn", () => gcn.Scores([1, 2])), ("Gradients", () => None(gcn.Gradients(triples, 1))), ("MultVae", () => vae.Scores([1, 2])), ("MultVae loss", () => vae.Loss(histories)), ("Decode", () => vae.Decode(latent)),
+            ("Encode", () => { (Tensor mean, Tensor log) = vae.Encode(history); log.Dispose(); return mean; }), ("NeuMf", () => neu.Scores([1, 2])), ("NeuMf loss", () => neu.Loss(pairs)), ("Logits", () => neu.Logits(pairs.Input)),
+            ("Popularity", () => new PopularityRecommender(data).Scores([1, 2])), ("SparseEmbedding", () => None(SparseEmbedding.Of(table))), ("ToDense", () => SparseEmbedding.Of(table).ToDense()),
+            ("Evaluation", () => None(RecommenderEvaluation.Of(neu, split.Training, split.Test))),
+        };
+        foreach ((string name, Func<IDisposable?> call) in calls)
+        {
+            call()?.Dispose();
+            long alive = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+            for (int i = 0; i < 5; i++) call()?.Dispose();
+            Assert.True(alive == DisposeScopeManager.Statistics.ThreadTotalLiveCount, $"{name} leaves {(DisposeScopeManager.Statistics.ThreadTotalLiveCount - alive) / 5.0} tensors a call.");
+        }
+
+        static IDisposable? None(object made) => made is null ? throw new InvalidOperationException() : null;
+    }
 }

@@ -90,7 +90,7 @@ public sealed class FeedbackPipeline
         ArgumentNullException.ThrowIfNull(vectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
         if (queries.Count == 0) throw new ArgumentException("There is no query.", nameof(queries));
-        if (queries.GroupBy(q => q, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new ArgumentException($"Query '{twice.Key}' stands twice.", nameof(queries));
+        Retrieval.Run.CheckQueries(queries, nameof(queries));
         if (vectors.dim() != 2 || vectors.size(0) != queries.Count || vectors.size(1) != _dense.Width)
             throw new ArgumentException($"vectors are [{string.Join(", ", vectors.shape)}] for {queries.Count} queries and an index of width {_dense.Width}.", nameof(vectors));
         CheckQueries(queries, _sparse, nameof(queries));

@@ -77,7 +77,8 @@ public static class SparsePooling
         ArgumentNullException.ThrowIfNull(weights);
         if (weights.dim() != 2) throw new ArgumentException($"weights must be [texts, terms], but are [{string.Join(", ", weights.shape)}].", nameof(weights));
         int terms = (int)weights.shape[1];
-        using Tensor plain = weights.detach().to(ScalarType.Float32).cpu().contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor plain = weights.detach().to(ScalarType.Float32).cpu().contiguous();
         ReadOnlySpan<float> values = TensorMemory.Read<float>(plain);
         var vectors = new SparseVector[weights.shape[0]];
         var (places, kept) = (new List<int>(), new List<float>());

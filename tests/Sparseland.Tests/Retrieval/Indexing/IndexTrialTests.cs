@@ -240,4 +240,89 @@ public class IndexTrialTests
         Assert.ThrowsAny<OperationCanceledException>(() => index.Quantise(8, cancelled.Token));
         Assert.Empty(Directory.GetFileSystemEntries(folder.Path));
     }
+
+    [Fact]
+    public void A_search_that_threw_midway_leaves_nothing_to_the_next_one()
+    {
+        using var folder = new TemporaryFolder();
+        using InvertedIndex index = InvertedIndex.Build(Enumerable.Range(0, 400).Select(d => new RetrievalDocument($"d{d}", $"all word{d % 5}")), new() { Analyzer = Analyzers.Words() });
+        index.Save(folder.File("good"));
+        string[] names = ["about", "idends", "ids", "lengths", "termends", "terms", "freqs", "totals", "first", "last", "start", "blockmax", "termmax", "postings"];
+        Dictionary<string, byte[]> sections;
+        using (IndexFile file = IndexFile.Open(folder.File("good"))) sections = names.ToDictionary(n => n, n => file.Read<byte>(n));
+
+        // The checksums are right, as in a file of a strange hand; the second block of "all" has numbers of 60 bits.
+        byte[] postings = [.. sections["postings"]];
+        postings[index.Lists.BlockStart[index.Lists.FirstBlock[index.FindTerm("all")!.Value] + 1]] = 60;
+        Write(("postings", postings));
+        using InvertedIndex broken = InvertedIndex.Open(folder.File("broken"));
+        SparseVector query = index.Query("all word3");
+        foreach (TopKAlgorithm algorithm in s_algorithms)
+        {
+            IReadOnlyList<Hit> expected = TopK.Search(algorithm, index, query, 50);
+            Assert.ThrowsAny<Exception>(() => TopK.Search(algorithm, broken, query, 50));
+            foreach (TopKAlgorithm next in s_algorithms) Assert.Equal(expected, TopK.Search(next, index, query, 50));
+        }
+
+        byte[] ids = [.. sections["ids"]];
+        ids[3] = 0xFF;
+        Write(("ids", ids));
+        Assert.Contains("UTF-8", Assert.Throws<InvalidDataException>(() => InvertedIndex.Open(folder.File("broken"))).Message, StringComparison.Ordinal);
+
+        void Write((string Name, byte[] Bytes) other) =>
+            IndexFile.Write(folder.File("broken"), [.. names.Select(n => (n, (ReadOnlyMemory<byte>)(n == other.Name ? other.Bytes : sections[n])))], CancellationToken.None);
+    }
+
+    [Theory]
+    [InlineData("\"Documents\":2", "\"Documents\":3", "2 documents")]
+    [InlineData("\"Next\":3", "\"Next\":2", "another state")]
+    [InlineData("segment-000002.index", "segment-000001.index", "twice")]
+    [InlineData("\"segment-000002.index\"", "null", "no list")]
+    [InlineData("segment-000002.index", "../x", "no list")]
+    [InlineData("segment-000002.index", "", "no list")]
+    public void A_list_of_segments_that_is_not_this_folders_is_refused(string from, string to, string what)
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.File("index"), list = Path.Combine(path, "segments.json");
+        using (IndexFolder writer = IndexFolder.Open(path))
+        {
+            writer.Add([new("a", "x"), new("b", "y")]);
+            writer.Add([new("c", "x"), new("d", "y")]);
+        }
+
+        string text = File.ReadAllText(list), changed = text.Replace(from, to, StringComparison.Ordinal);
+        Assert.NotEqual(text, changed);
+        File.WriteAllText(list, changed);
+        Assert.Contains(what, Assert.Throws<InvalidDataException>(() => IndexFolder.Read(path)).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidDataException>(() =>
+        {
+            using IndexFolder writer = IndexFolder.Open(path);
+            writer.Add([new("e", "z")]);
+        });
+        Assert.Equal(2, Directory.GetFiles(path, "segment-*").Length);
+    }
+
+    [Fact]
+    public void Ids_of_a_run_are_refused_before_the_search()
+    {
+        using InvertedIndex index = InvertedIndex.Build([new("a", "x")]);
+        var told = new List<ProgressReport>();
+        var searcher = new Searcher(index);
+        Assert.Throws<ArgumentException>(() => searcher.Run([new("q", "x"), new("q", "x")], progress: new Told(told)));
+        Assert.Throws<ArgumentException>(() => searcher.Run([new("q", "x"), null!], progress: new Told(told)));
+        Assert.Throws<ArgumentException>(() => searcher.Run(["q", "q"], [SparseVector.Empty, SparseVector.Empty], progress: new Told(told)));
+        Assert.Throws<ArgumentException>(() => searcher.Run(["q", ""], [SparseVector.Empty, SparseVector.Empty], progress: new Told(told)));
+        using DisposeScope scope = NewDisposeScope();
+        using DenseIndex dense = DenseIndex.Of(eye(2), ["a", "b"]);
+        Assert.Throws<ArgumentException>(() => dense.SearchRun(["q", "q"], eye(2), progress: new Told(told)));
+        Assert.Empty(told);
+    }
+
+    private sealed class Told(List<ProgressReport> told) : IProgress<ProgressReport>
+    {
+        public void Report(ProgressReport value)
+        {
+            lock (told) told.Add(value);
+        }
+    }
 }

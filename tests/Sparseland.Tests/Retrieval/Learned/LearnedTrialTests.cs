@@ -1,6 +1,7 @@
 using Sparseland.Models.Language;
 using Sparseland.Models.Tokenizers;
 using Sparseland.Retrieval;
+using Sparseland.Retrieval.Feedback;
 using Sparseland.Retrieval.Learned;
 using Sparseland.Tests.Models.Language;
 using TorchSharp;
@@ -110,9 +111,10 @@ public class LearnedTrialTests
     public void Progress_of_a_frozen_head_ends_at_the_end()
     {
         using BertEncoder encoder = new(TinyBert.Config, TinyBert.Vocabulary);
-        string[] texts = [.. Enumerable.Range(0, 150).Select(i => string.Join(' ', Enumerable.Range(0, 5).Select(j => TinyBert.Vocabulary[new[] { 5, 6, 7, 8, 11, 12, 13, 14 }[((i * (j + 3)) + (i / 7) + (i / 56) + j) % 8]])))];
-        using TokenStates states = TokenStates.Of(encoder, texts);
-        using FrozenTermHead head = FrozenTermHead.Start(encoder, [5, 6, 7, 8, 11, 12, 13, 14], states);
+        string[] texts = [.. Enumerable.Range(0, 150).Select(i => Text(i, i / 64))];
+        using TokenStates some = TokenStates.Of(encoder, texts[..64]), states = TokenStates.Of(encoder, texts);
+        using FrozenTermHead head = FrozenTermHead.Start(encoder, [5, 6, 7, 8, 11, 12, 13, 14], some);
+        static string Text(int i, int more) => string.Join(' ', Enumerable.Range(0, 5).Select(j => TinyBert.Vocabulary[new[] { 5, 6, 7, 8, 11, 12, 13, 14 }[((i * (j + 3)) + (i / 7) + j) % 8]]).Concat(Enumerable.Repeat("the", more)));
         var told = new List<long>();
         head.Encode(states, new Told(told));
         Assert.True(states.Count > 64);
@@ -131,5 +133,48 @@ public class LearnedTrialTests
     private sealed class Told(List<long> told) : IProgress<ProgressReport>
     {
         public void Report(ProgressReport value) => told.Add((long)value.Done);
+    }
+
+    [Fact]
+    public void Nothing_is_left_to_the_collector()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor logits = randn(3, 5, 7), weights = rand(4, 7), idf = rand(7) + 0.1, scores = randn(3, 4), places = tensor(new[] { 0L, 1, 2 }), states = randn(3, 5, 6), embeddings = randn(7, 6), bias = zeros(7), query = randn(6), rows = randn(2, 6);
+        using DenseIndex dense = DenseIndex.Of(randn(20, 6), [.. Enumerable.Range(0, 20).Select(i => $"d{i}")], new() { HalfPrecision = true });
+        var calls = new (string Name, Func<IDisposable?> Call)[]
+        {
+            ("Max", () => SparsePooling.Max(logits, null)), ("OfLinear", () => SparsePooling.OfLinear(states, null, embeddings, bias)), ("ToVectors", () => None(SparsePooling.ToVectors(weights.t()))),
+            ("ToVectors64", () => { using Tensor w = weights.to(ScalarType.Float64); return None(SparsePooling.ToVectors(w)); }), ("Of", () => FlopsPenalty.Of(weights, 2)), ("IdfAware", () => FlopsPenalty.IdfAware(weights, idf)),
+            ("InfoNce", () => RankingLosses.InfoNce(scores, places)), ("Kl", () => RankingLosses.Kl(scores, scores)), ("MarginMse", () => RankingLosses.MarginMse(idf, idf, idf, idf)),
+            ("Combine", () => EnsembleTeacher.Combine([scores, scores])), ("Scaled", () => EnsembleTeacher.Scaled(scores)), ("Average", () => VectorFeedback.Average(2).Apply(query, rows)),
+            ("Rocchio", () => VectorFeedback.Rocchio(2, gamma: 0.1, bottom: 1).Apply(query, rows, rows)), ("Search", () => None(dense.Search(rows, 3))), ("Vector", () => dense.Vector("d3")), ("Vectors", () => dense.Vectors([1, 2])),
+        };
+        foreach ((string name, Func<IDisposable?> call) in calls)
+        {
+            call()?.Dispose();
+            long alive = DisposeScopeManager.Statistics.ThreadTotalLiveCount;
+            for (int i = 0; i < 5; i++) call()?.Dispose();
+            // ToVectors of a transposed view: the view itself is the caller's.
+            long mine = name == "ToVectors" ? 5 : 0;
+            Assert.True(alive + mine == DisposeScopeManager.Statistics.ThreadTotalLiveCount, $"{name} leaves {(DisposeScopeManager.Statistics.ThreadTotalLiveCount - alive) / 5.0} tensors a call.");
+        }
+
+        static IDisposable? None(object made) => made is null ? throw new InvalidOperationException() : null;
+    }
+
+    [Fact]
+    public void Null_texts_are_named_by_every_encoder()
+    {
+        using BertEncoder encoder = TinyBert.New();
+        using var unicoil = new UnicoilEncoder(TinyBert.New());
+        BertEncoder body = TinyBert.New();
+        using var splade = new SpladeEncoder(body, new VocabularyHead(body));
+        Assert.ThrowsAny<ArgumentException>(() => unicoil.Encode(["the", null!]));
+        Assert.ThrowsAny<ArgumentException>(() => splade.Encode(["the", null!]));
+        Assert.ThrowsAny<ArgumentException>(() => QueryTable.FromIdf(encoder, ["the", null!]));
+        Assert.ThrowsAny<ArgumentException>(() => QueryTable.Binary(encoder).Encode(null!));
+        Assert.Empty(unicoil.Encode([]));
+        Assert.Empty(splade.Encode([]));
+        Assert.Equal(0, unicoil.Encode([""])[0].Count);
     }
 }
