@@ -28,16 +28,18 @@ internal static class EncodeCommand
         var part = new Option<bool>("--part") { Description = "Only the part of the documentation that the notebooks use where the whole is not there." };
         var tokens = new Option<int>("--tokens") { Description = "Most tokens of a document; what is longer is cut.", DefaultValueFactory = _ => DocumentTokens };
         var queries = new Option<bool>("--queries") { Description = "Test queries too." };
+        var split = new Option<string?>("--split") { Description = "With --queries and a folder: the split of its queries, a file of qrels/ without its ending; by default test, or the only one." };
         Option<string?> docs = Shared.Docs();
         Option<int?> threads = Shared.Threads();
-        var command = new Command("encode", "Make the vectors of a collection with a text encoder and keep them in half precision.") { collection, output, model, view, part, queries, tokens, docs, threads };
+        var command = new Command("encode", "Make the vectors of a collection with a text encoder and keep them in half precision.") { collection, output, model, view, part, queries, split, tokens, docs, threads };
         command.SetAction((parsed, cancel) => Guard.RunAsync("encode", () =>
         {
             Shared.UseThreads(parsed.GetValue(threads));
             var watch = Stopwatch.StartNew();
             void Say(string line) => Console.WriteLine($"{watch.Elapsed:h\\:mm\\:ss}  {line}");
+            if (parsed.GetValue(tokens) < 1) throw new ArgumentException($"--tokens: {parsed.GetValue(tokens)} is less than 1.");
             AtomicFile.CheckFolder(parsed.GetValue(output)!);
-            (string[] documents, string[] asked) = Texts(parsed.GetValue(collection)!, parsed.GetValue(view), parsed.GetValue(part), parsed.GetValue(queries), parsed.GetValue(docs), cancel);
+            (string[] documents, string[] asked) = Texts(parsed.GetValue(collection)!, parsed.GetValue(view), parsed.GetValue(part), parsed.GetValue(queries), parsed.GetValue(split), parsed.GetValue(docs), cancel);
             using HostModel host = HostModel.Load(parsed.GetValue(model)!, cancel);
             BertEncoder encoder = host.Encoder ?? throw new ArgumentException($"'{host.Name}' is a decoder; vectors of texts are made by a text encoder.");
             EmbeddingOptions options = new() { MostTokens = Math.Min(parsed.GetValue(tokens), encoder.MostTokens) };
@@ -60,15 +62,18 @@ internal static class EncodeCommand
         return command;
     }
 
-    private static (string[] Documents, string[] Queries) Texts(string name, DocView view, bool part, bool queries, string? docs, CancellationToken cancel)
+    private static (string[] Documents, string[] Queries) Texts(string name, DocView view, bool part, bool queries, string? split, string? docs, CancellationToken cancel)
     {
         if (name != "dotnet")
         {
+            if (split is not null && !queries) throw new ArgumentException("--split goes with --queries.");
             if (part) throw new ArgumentException("--part is of the documentation of .NET; a folder is encoded whole.");
-            RetrievalCollection folder = CamelCaseText.Split(Beir.Read(name, cancel: cancel).Collection);
-            return ([.. folder.Documents.Select(d => d.Contents)], queries ? [.. folder.Queries.Select(q => q.Text)] : []);
+            IReadOnlyList<RetrievalDocument> own = queries ? [] : Beir.ReadDocuments(name, cancel: cancel);
+            RetrievalCollection? folder = queries ? Beir.Read(name, new() { Split = split }, cancel: cancel).Collection : null;
+            return ([.. (folder?.Documents ?? own).Select(d => (d with { Title = CamelCaseText.Split(d.Title), Text = CamelCaseText.Split(d.Text) }).Contents)], [.. (folder?.Queries ?? []).Select(q => CamelCaseText.Split(q.Text))]);
         }
 
+        if (split is not null) throw new ArgumentException("--split is of a folder in BEIR's form; the documentation has its own test queries.");
         DotNetDocCollection documentation = DotNetDocCollection.Build(DotNetDocs.Load(DotNetDocs.FindFiles(docs), cancel: cancel), cancel: cancel);
         DocQueryKind[] kinds = view == DocView.Cards ? [DocQueryKind.Topic, DocQueryKind.Result, DocQueryKind.Failure] : [DocQueryKind.Topic, DocQueryKind.Summary];
         IReadOnlyList<RetrievalDocument> documents = part ? documentation.SubCollection(view, kinds[0], seed: 1).Documents : documentation.Documents(view);

@@ -20,7 +20,7 @@ internal static class IndexCommand
         var whole = new Option<bool>("--no-camel-case") { Description = "Names stay whole; by default they are also split into their parts." };
         var k1 = new Option<double>("--k1") { Description = "BM25's saturation.", DefaultValueFactory = _ => 1.2 };
         var b = new Option<double>("--b") { Description = "BM25's share of length normalisation.", DefaultValueFactory = _ => 0.75 };
-        Option<int?> threads = Shared.Threads();
+        var threads = new Option<int?>("--threads") { Description = "Most threads; the index is the same for any number. By default one a core." };
         var command = new Command("index", "Index a collection for sparseland search.") { folder, output, stemming, whole, k1, b, threads };
         command.SetAction((parsed, cancel) => Guard.RunAsync("index", () =>
         {
@@ -28,6 +28,7 @@ internal static class IndexCommand
             {
                 Analyzer = Analyzers.English(parsed.GetValue(stemming), !parsed.GetValue(whole)), Model = new Bm25(K1: parsed.GetValue(k1), B: parsed.GetValue(b)), Threads = parsed.GetValue(threads) ?? 0,
             };
+            options.Validate();
             string source = parsed.GetValue(folder)!, path = parsed.GetValue(output) ?? $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source)))}.index";
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is string parent && !Directory.Exists(parent)) throw new DirectoryNotFoundException($"--out: there is no folder '{parent}'.");
             AtomicFile.CheckFile(path, "--out");

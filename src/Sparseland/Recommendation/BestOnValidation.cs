@@ -23,13 +23,14 @@ public sealed class BestOnValidation : IDisposable
     /// <param name="model">The model, a recommender itself.</param>
     /// <param name="split">Its data: what was seen in training is out of the ranking.</param>
     /// <param name="k">Ranks of the recall that is compared. Default 20.</param>
-    /// <exception cref="ArgumentException">The model is no recommender, or k is below 1.</exception>
+    /// <exception cref="ArgumentException">The model is no recommender, the split has no validation, or k is below 1.</exception>
     public BestOnValidation(nn.Module model, InteractionSplit split, int k = 20)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(split);
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
         _recommender = model as IRecommender ?? throw new ArgumentException($"{model.GetName()} is no IRecommender.", nameof(model));
+        if (split.Validation.Count == 0) throw new ArgumentException("The split holds nothing back for validation; no evaluation could be the best.", nameof(split));
         (_model, _split, _k) = (model, split, k);
         using IDisposable off = no_grad();
         _kept = [.. model.parameters().Select(own => (own, own.detach().clone().DetachFromDisposeScope()))];

@@ -110,11 +110,24 @@ public static class InteractionGenerator
     private static double[,] Mixtures(int count, InteractionGeneratorOptions options, long seed, long stream)
     {
         double[,] mixtures = new double[count, options.Topics];
+        double[] logs = new double[options.Topics];
         var random = new SeededRandom(seed, stream);
         for (int row = 0; row < count; row++)
         {
-            double sum = 0;
-            for (int topic = 0; topic < options.Topics; topic++) sum += mixtures[row, topic] = Gamma(ref random, options.Concentration);
+            double sum = 0, largest = double.NegativeInfinity;
+            for (int topic = 0; topic < options.Topics; topic++)
+            {
+                sum += mixtures[row, topic] = Gamma(ref random, options.Concentration, out logs[topic]);
+                largest = Math.Max(largest, logs[topic]);
+            }
+
+            // Under small concentrations all of a row's numbers leave float64 at its small end; which of them is the largest their logarithms still say.
+            if (sum < 1e-250)
+            {
+                sum = 0;
+                for (int topic = 0; topic < options.Topics; topic++) sum += mixtures[row, topic] = Math.Exp(logs[topic] - largest);
+            }
+
             for (int topic = 0; topic < options.Topics; topic++) mixtures[row, topic] /= sum;
         }
 
@@ -122,15 +135,19 @@ public static class InteractionGenerator
     }
 
     /// <summary>A Gamma variable of unit scale by Marsaglia and Tsang (2000); a shape below 1 through shape + 1.</summary>
-    private static double Gamma(ref SeededRandom random, double shape)
+    private static double Gamma(ref SeededRandom random, double shape, out double log)
     {
-        double boost = shape < 1 ? Math.Pow(1 - random.NextDouble(), 1 / shape) : 1, d = (shape < 1 ? shape + 1 : shape) - (1.0 / 3), c = 1 / Math.Sqrt(9 * d);
+        double lot = shape < 1 ? 1 - random.NextDouble() : 1, boost = shape < 1 ? Math.Pow(lot, 1 / shape) : 1, d = (shape < 1 ? shape + 1 : shape) - (1.0 / 3), c = 1 / Math.Sqrt(9 * d);
         while (true)
         {
             double x = random.NextGaussian(), v = 1 + (c * x);
             if (v <= 0) continue;
             v = v * v * v;
-            if (Math.Log(1 - random.NextDouble()) < (0.5 * x * x) + d - (d * v) + (d * Math.Log(v))) return Math.Max(d * v * boost, double.Epsilon);
+            if (Math.Log(1 - random.NextDouble()) < (0.5 * x * x) + d - (d * v) + (d * Math.Log(v)))
+            {
+                log = Math.Max(Math.Log(d * v) + (shape < 1 ? Math.Log(lot) / shape : 0), -double.MaxValue);
+                return d * v * boost;
+            }
         }
     }
 }

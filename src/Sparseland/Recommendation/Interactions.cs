@@ -30,6 +30,16 @@ public sealed class Interactions
     /// <summary>Interactions of each item [items]: its popularity.</summary>
     public int[] ItemDegrees() => Pairs.CountsPerColumn();
 
+    /// <summary>Users that a recommender is asked for are among those that it knows.</summary>
+    internal static void CheckUsers(IReadOnlyList<int> users, int known)
+    {
+        ArgumentNullException.ThrowIfNull(users);
+        foreach (int user in users)
+        {
+            if (user < 0 || user >= known) throw new ArgumentOutOfRangeException(nameof(users), user, $"User {user} is not there; users are from 0 to {known - 1}.");
+        }
+    }
+
     /// <summary>Takes pairs in any order.</summary>
     /// <param name="users">Number of users.</param>
     /// <param name="items">Number of items.</param>
@@ -78,7 +88,7 @@ public sealed class Interactions
             new SeededRandom(seed, 4_000_000L + user).Shuffle(own.AsSpan());
 
             // The guard keeps 0.1 of thirty at three.
-            int tested = (int)((test * own.Length) + 1e-9), validated = (int)((validation * own.Length) + 1e-9);
+            int most = Math.Max(0, own.Length - 1), tested = Math.Min(most, (int)((test * own.Length) + 1e-9)), validated = Math.Min(most - tested, (int)((validation * own.Length) + 1e-9));
             for (int i = 0; i < own.Length; i++) parts[i < tested ? 2 : i < tested + validated ? 1 : 0].Add((user, own[i]));
         }
 

@@ -67,6 +67,8 @@ public sealed class LightGcn : nn.Module, IRecommender
     public Tensor Propagate(Tensor table)
     {
         ArgumentNullException.ThrowIfNull(table);
+        if (table.dim() != 2 || table.size(0) != Users + Items || table.dtype != ScalarType.Float32 || table.device_type != DeviceType.CPU)
+            throw new ArgumentException($"table must be Float32 [{Users + Items}, width] on the CPU, but is {table.dtype} [{string.Join(", ", table.shape)}] on {table.device_type}.", nameof(table));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor layer = table.detach().contiguous(), sum = layer.clone();
@@ -83,6 +85,7 @@ public sealed class LightGcn : nn.Module, IRecommender
     /// <param name="batch">Of <see cref="TripleBatches"/>.</param>
     /// <param name="weight">Factor of the gradient.</param>
     /// <returns>The mean loss.</returns>
+    /// <exception cref="ArgumentException">A user or an item is not there: the batch is of other data.</exception>
     public double Gradients(Batch batch, double weight)
     {
         using DisposeScope scope = NewDisposeScope();
@@ -98,7 +101,7 @@ public sealed class LightGcn : nn.Module, IRecommender
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, Users);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor final = Propagate(Table), rows = tensor(users.Select(user => (long)user).ToArray());
@@ -146,6 +149,8 @@ public sealed class LightGcn : nn.Module, IRecommender
         float decay = (float)(Penalty / n);
         for (int i = 0; i < n; i++)
         {
+            if (users[i] < 0 || users[i] >= Users || items[2 * i] < 0 || items[2 * i] >= Items || items[(2 * i) + 1] < 0 || items[(2 * i) + 1] >= Items)
+                throw new ArgumentException($"Triple {i} is user {users[i]} with the items {items[2 * i]} and {items[(2 * i) + 1]}, but there are {Users} users and {Items} items: the batches are of other data.", nameof(batch));
             int u = (int)users[i] * width, p = (Users + (int)items[2 * i]) * width, q = (Users + (int)items[(2 * i) + 1]) * width;
             double gap = 0, norms = 0;
             for (int c = 0; c < width; c++)

@@ -61,23 +61,30 @@ public sealed class MultVae : nn.Module, IRecommender
     public (Tensor Mean, Tensor LogVariance) Encode(Tensor history)
     {
         ArgumentNullException.ThrowIfNull(history);
+        using DisposeScope scope = NewDisposeScope();
         Tensor[] parts = _second.call(_first.call(history).tanh()).chunk(2, 1);
-        return (parts[0], parts[1]);
+        return (parts[0].MoveToOuterDisposeScope(), parts[1].MoveToOuterDisposeScope());
     }
 
     /// <summary>Logits of the items.</summary>
     /// <param name="latent">[users, latent].</param>
-    public Tensor Decode(Tensor latent) => _last.call(_third.call(latent).tanh());
+    public Tensor Decode(Tensor latent)
+    {
+        ArgumentNullException.ThrowIfNull(latent);
+        using DisposeScope scope = NewDisposeScope();
+        return _last.call(_third.call(latent).tanh()).MoveToOuterDisposeScope();
+    }
 
     /// <summary>The loss of a mini-batch. For <see cref="TrainingLoop"/>.</summary>
     /// <param name="batch">Of <see cref="HistoryBatches"/>.</param>
     public Tensor Loss(Batch batch)
     {
         long step = batch.Target.item<long>();
+        using DisposeScope scope = NewDisposeScope();
         using var generator = new Generator(SeededRandom.Mix((ulong)_seed ^ SeededRandom.Mix((ulong)step + 1)) >> 1);
         Tensor input = Normalized(batch.Input);
         if (Dropout > 0) input = input.mul(rand(input.shape, generator: generator).ge(Dropout)).div(1 - Dropout);
-        return Loss(batch.Input, input, latent => randn(latent, generator: generator), Beta * Math.Min(1, (double)step / Annealing));
+        return Loss(batch.Input, input, latent => randn(latent, generator: generator), Beta * Math.Min(1, (double)step / Annealing)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The loss of given histories, inputs and noise.</summary>
@@ -89,17 +96,18 @@ public sealed class MultVae : nn.Module, IRecommender
     {
         ArgumentNullException.ThrowIfNull(history);
         ArgumentNullException.ThrowIfNull(noise);
+        using DisposeScope scope = NewDisposeScope();
         (Tensor mean, Tensor logVariance) = Encode(input);
         Tensor latent = mean.add(noise(mean.shape).mul(logVariance.mul(0.5).exp()));
         Tensor likelihood = nn.functional.log_softmax(Decode(latent), 1).mul(history).sum([1L]).mean();
         Tensor divergence = logVariance.add(1).sub(mean.square()).sub(logVariance.exp()).sum([1L]).mean().mul(-0.5);
-        return divergence.mul(beta).sub(likelihood);
+        return divergence.mul(beta).sub(likelihood).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, _training.Users);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         return Decode(Encode(Normalized(HistoryBatches.Rows(_training, users.ToArray()))).Mean).MoveToOuterDisposeScope();

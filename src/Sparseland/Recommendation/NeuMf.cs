@@ -54,20 +54,25 @@ public sealed class NeuMf : nn.Module, IRecommender
     public Tensor Logits(Tensor pairs)
     {
         ArgumentNullException.ThrowIfNull(pairs);
+        using DisposeScope scope = NewDisposeScope();
         Tensor users = pairs.select(1, 0), items = pairs.select(1, 1);
         Tensor product = _productUsers.call(users).mul(_productItems.call(items)), deep = cat([_networkUsers.call(users), _networkItems.call(items)], 1);
         foreach (Linear layer in _layers) deep = layer.call(deep).relu();
-        return _output.call(cat([product, deep], 1)).squeeze(1);
+        return _output.call(cat([product, deep], 1)).squeeze(1).MoveToOuterDisposeScope();
     }
 
     /// <summary>Binary cross-entropy of a mini-batch. For <see cref="TrainingLoop"/>.</summary>
     /// <param name="batch">Of <see cref="LabelledPairBatches"/>.</param>
-    public Tensor Loss(Batch batch) => nn.functional.binary_cross_entropy_with_logits(Logits(batch.Input), batch.Target);
+    public Tensor Loss(Batch batch)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return nn.functional.binary_cross_entropy_with_logits(Logits(batch.Input), batch.Target).MoveToOuterDisposeScope();
+    }
 
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, Users);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor whose = tensor(users.Select(user => (long)user).ToArray()).repeat_interleave(Items), items = arange(Items, dtype: ScalarType.Int64).repeat([users.Count]);

@@ -13,6 +13,7 @@ public interface IRecommender
     /// <summary>Scores, higher for what is recommended more; no gradients are kept.</summary>
     /// <param name="users">Numbers of users.</param>
     /// <returns>[users, items]; the caller disposes it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such user.</exception>
     Tensor Scores(IReadOnlyList<int> users);
 }
 
@@ -80,16 +81,29 @@ public static class RecommenderEvaluation
     /// <summary>Whether each of a user's first k unseen items is held out.</summary>
     private static int[] Grades(Span<float> scores, ReadOnlySpan<int> seen, ReadOnlySpan<int> heldOut, int k)
     {
-        foreach (int item in seen) scores[item] = float.IsNaN(scores[item]) ? float.NaN : float.NegativeInfinity;
-        int most = Math.Min(k, scores.Length - seen.Length);
-        int[] best = Select.TopK(scores, Budget.Global(most)).ColumnIndices.ToArray();
+        // Unseen items move together, and no score is changed: a model may itself say minus infinity of what it rules out.
+        int[] items = new int[scores.Length - seen.Length];
+        for (int item = 0, kept = 0, next = 0; item < scores.Length; item++)
+        {
+            if (float.IsNaN(scores[item])) throw new ArgumentException($"The score of item {item} is NaN.", nameof(scores));
+            if (next < seen.Length && seen[next] == item)
+            {
+                next++;
+                continue;
+            }
+
+            (items[kept], scores[kept]) = (item, scores[item]);
+            kept++;
+        }
+
+        int[] best = Select.TopK(scores[..items.Length], Budget.Global(Math.Min(k, items.Length))).ColumnIndices.ToArray();
         float[] keys = new float[best.Length];
         for (int i = 0; i < best.Length; i++) keys[i] = scores[best[i]];
 
         // Stable: equal scores stay in the order of the items.
         int[] ranks = [.. Enumerable.Range(0, best.Length).OrderByDescending(i => keys[i])];
         int[] grades = new int[best.Length];
-        for (int rank = 0; rank < grades.Length; rank++) grades[rank] = heldOut.BinarySearch(best[ranks[rank]]) >= 0 ? 1 : 0;
+        for (int rank = 0; rank < grades.Length; rank++) grades[rank] = heldOut.BinarySearch(items[best[ranks[rank]]]) >= 0 ? 1 : 0;
         return grades;
     }
 }
@@ -98,6 +112,7 @@ public static class RecommenderEvaluation
 public sealed class PopularityRecommender : IRecommender
 {
     private readonly float[] _counts;
+    private readonly int _users;
 
     /// <summary>Counts.</summary>
     /// <param name="training">The interactions that are counted.</param>
@@ -105,12 +120,13 @@ public sealed class PopularityRecommender : IRecommender
     {
         ArgumentNullException.ThrowIfNull(training);
         _counts = [.. training.ItemDegrees().Select(n => (float)n)];
+        _users = training.Users;
     }
 
     /// <inheritdoc/>
     public Tensor Scores(IReadOnlyList<int> users)
     {
-        ArgumentNullException.ThrowIfNull(users);
+        Interactions.CheckUsers(users, _users);
         using DisposeScope scope = NewDisposeScope();
         return tensor(_counts).repeat([users.Count, 1]).MoveToOuterDisposeScope();
     }

@@ -14,7 +14,7 @@ public sealed class RetrievalCollection
     /// <param name="documents">Documents, at least one; their places here are their numbers in every index of the collection.</param>
     /// <param name="queries">Queries, perhaps none.</param>
     /// <param name="qrels">Judgements.</param>
-    /// <exception cref="ArgumentException">No document, an empty id, or an id twice (both places are named).</exception>
+    /// <exception cref="ArgumentException">No document, an empty id, an id twice (both places are named), or null for a text.</exception>
     public RetrievalCollection(string name, IReadOnlyList<RetrievalDocument> documents, IReadOnlyList<RetrievalQuery> queries, Qrels qrels)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
@@ -24,6 +24,9 @@ public sealed class RetrievalCollection
         if (documents.Count == 0) throw new ArgumentException("A collection has at least one document.", nameof(documents));
         _documents = Places([.. documents.Select(d => d?.Id)], "document", nameof(documents));
         Dictionary<string, int> places = Places([.. queries.Select(q => q?.Id)], "query", nameof(queries));
+        if (documents.FirstOrDefault(d => d.Text is null || d.Title is null) is { } without)
+            throw new ArgumentException($"Document '{without.Id}' has null for its {(without.Text is null ? "text" : "title")}; an empty one is allowed.", nameof(documents));
+        if (queries.FirstOrDefault(q => q.Text is null) is { } wordless) throw new ArgumentException($"Query '{wordless.Id}' has null for its text; an empty one is allowed.", nameof(queries));
         (Name, Documents, Queries, Qrels) = (name, documents, queries, qrels);
         UnknownDocuments = qrels.All.Count(j => !_documents.ContainsKey(j.Document));
         UnknownQueries = qrels.Queries.Count(q => !places.ContainsKey(q));

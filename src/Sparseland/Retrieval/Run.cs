@@ -46,6 +46,17 @@ public sealed class Run
     public IReadOnlyList<RankedDocument> this[string query] =>
         _lists.TryGetValue(query, out RankedDocument[]? list) ? list : throw new KeyNotFoundException($"Run '{Name}' has no query '{query}'.");
 
+    /// <summary>Ids of queries of which a run is to be made are there, each once: said before the search and not after it.</summary>
+    internal static void CheckQueries(IReadOnlyList<string?> ids, string argument)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        for (int i = 0; i < ids.Count; i++)
+        {
+            if (string.IsNullOrEmpty(ids[i])) throw new ArgumentException($"Query {i} is null or has an empty id.", argument);
+            if (!seen.Add(ids[i]!)) throw new ArgumentException($"Query '{ids[i]}' stands twice.", argument);
+        }
+    }
+
     /// <summary>Whether the run has a query; its list may still be empty.</summary>
     /// <param name="query">Id of a query.</param>
     public bool Has(string query) => _lists.ContainsKey(query);

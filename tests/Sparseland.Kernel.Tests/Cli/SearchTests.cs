@@ -47,4 +47,39 @@ public sealed class SearchTests : IDisposable
         Assert.Contains("b is from 0 to 1", error, StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(_folder, "set.index")));
     }
+
+    [Fact]
+    public async Task All_queries_of_a_folder_are_searched_and_neither_corpus_nor_judgements_need_be_there()
+    {
+        await Command.RunAsync(_folder, "index", "set", "--out", "set.index");
+        Directory.CreateDirectory(Path.Combine(_folder, "asked", "qrels"));
+        File.WriteAllLines(Path.Combine(_folder, "asked", "queries.jsonl"), ["""{"_id": "q1", "text": "stream"}""", """{"_id": "q7", "text": "buffer"}"""]);
+        var (code, _, error) = await Command.RunAsync(_folder, "search", "set.index", "--queries", "asked", "--run", "all.run");
+        Assert.True(code == 0, error);
+        Assert.Equal(["q1", "q7"], File.ReadAllLines(Path.Combine(_folder, "all.run")).Select(l => l.Split(' ')[0]));
+
+        // Several splits, none of them named test.
+        File.WriteAllLines(Path.Combine(_folder, "asked", "qrels", "dev.tsv"), ["q7\tb\t1"]);
+        File.WriteAllLines(Path.Combine(_folder, "asked", "qrels", "train.tsv"), ["q1\ta\t1"]);
+        (code, _, error) = await Command.RunAsync(_folder, "search", "set.index", "--queries", "asked", "--split", "dev", "--run", "dev.run");
+        Assert.True(code == 0, error);
+        Assert.Equal(["q7"], File.ReadAllLines(Path.Combine(_folder, "dev.run")).Select(l => l.Split(' ')[0]));
+        (code, _, error) = await Command.RunAsync(_folder, "search", "set.index", "--queries", "asked", "--split", "test", "--run", "test.run");
+        Assert.Equal(2, code);
+        Assert.Contains("dev, train", error, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_folder, "test.run")));
+    }
+
+    [Fact]
+    public async Task Options_are_refused_before_a_file_is_read()
+    {
+        File.WriteAllText(Path.Combine(_folder, "set", "corpus.jsonl"), "no JSON");
+        var (code, _, error) = await Command.RunAsync(_folder, "index", "set", "--out", "set.index", "--k1", "-1");
+        Assert.Equal(2, code);
+        Assert.Contains("K1", error, StringComparison.Ordinal);
+        (code, _, error) = await Command.RunAsync(_folder, "encode", "set", "--out", "vectors", "--tokens", "0");
+        Assert.Equal(2, code);
+        Assert.Contains("--tokens: 0", error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(_folder, "vectors")));
+    }
 }

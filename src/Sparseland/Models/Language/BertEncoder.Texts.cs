@@ -135,6 +135,11 @@ public sealed partial class BertEncoder
     /// <summary>Ids of each text.</summary>
     internal int[][] Split(IReadOnlyList<string> texts, string prefix, CancellationToken cancel, int? most = null)
     {
+        for (int i = 0; i < texts.Count; i++)
+        {
+            if (texts[i] is null) throw new ArgumentException($"Text {i} is null; an empty one is allowed.", nameof(texts));
+        }
+
         var ids = new int[texts.Count][];
         Parallel.For(0, ids.Length, new ParallelOptions { CancellationToken = cancel }, i => ids[i] = Ids(prefix + texts[i], cancel, most));
         return ids;

@@ -72,8 +72,17 @@ public static class WordPieceTrainer
         {
             cancel.ThrowIfCancellationRequested();
             ArgumentNullException.ThrowIfNull(text, nameof(texts));
-            foreach (char c in text.ToLowerInvariant().Normalize(NormalizationForm.FormD))
+            string form = Parts.Normalizers.Formed(text.ToLowerInvariant(), NormalizationForm.FormD);
+            for (int i = 0; i < form.Length; i++)
             {
+                char c = form[i];
+                if (char.IsSurrogate(c) && !(i + 1 < form.Length && char.IsSurrogatePair(c, form[i + 1])) && !(i > 0 && char.IsSurrogatePair(form[i - 1], c)))
+                {
+                    // Half of a pair is no text, and no file of a vocabulary could keep it.
+                    End();
+                    continue;
+                }
+
                 UnicodeCategory category = char.GetUnicodeCategory(c);
                 if (category == UnicodeCategory.NonSpacingMark) continue;
                 bool alone = char.IsPunctuation(c) || (c < 128 && char.IsSymbol(c));

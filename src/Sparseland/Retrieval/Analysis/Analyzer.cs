@@ -11,6 +11,9 @@ namespace Sparseland.Retrieval.Analysis;
 /// </summary>
 public sealed class Analyzer
 {
+    // A byte-order mark the wrong way round.
+    private const int NotACharacter = 0xFFFE;
+
     private readonly FrozenSet<string>.AlternateLookup<ReadOnlySpan<char>> _stopWords;
 
     /// <summary>An analyzer.</summary>
@@ -116,12 +119,12 @@ public sealed class Analyzer
         }
     }
 
-    /// <summary>The composed form. Halves of surrogate pairs, which have none, become the replacement character, which is no letter.</summary>
+    /// <summary>The composed form. Halves of surrogate pairs and U+FFFE, which have none to .NET, become the replacement character, which is no letter.</summary>
     private static ReadOnlySpan<char> Composed(ReadOnlySpan<char> text)
     {
         foreach (Rune rune in text.EnumerateRunes())
         {
-            if (rune == Rune.ReplacementChar) return Repaired(text).Normalize();
+            if (rune == Rune.ReplacementChar || rune.Value == NotACharacter) return Repaired(text).Normalize();
         }
 
         // All below the combining marks is composed already: Latin-1, which most text that is not ASCII keeps to.
@@ -132,7 +135,7 @@ public sealed class Analyzer
     private static string Repaired(ReadOnlySpan<char> text)
     {
         var repaired = new StringBuilder(text.Length);
-        foreach (Rune rune in text.EnumerateRunes()) repaired.Append(rune);
+        foreach (Rune rune in text.EnumerateRunes()) repaired.Append(rune.Value == NotACharacter ? Rune.ReplacementChar : rune);
         return repaired.ToString();
     }
 

@@ -167,13 +167,14 @@ public sealed class DenseIndex : IDisposable
     /// <param name="name">Name of the run. Default "dense".</param>
     /// <param name="progress">Queries done.</param>
     /// <param name="cancel">Checked between blocks.</param>
-    /// <exception cref="ArgumentException">As in <see cref="Search"/>, or another number of ids.</exception>
+    /// <exception cref="ArgumentException">As in <see cref="Search"/>, another number of ids, or one that is empty or stands twice.</exception>
     public Run SearchRun(
         IReadOnlyList<string> ids, Tensor queries, int k = 1000, string name = "dense", IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentNullException.ThrowIfNull(queries);
         if (queries.dim() != 2 || queries.size(0) != ids.Count) throw new ArgumentException($"{ids.Count} ids, but queries are [{string.Join(", ", queries.shape)}].", nameof(queries));
+        Run.CheckQueries(ids, nameof(ids));
         IReadOnlyList<IReadOnlyList<Hit>> found = Search(queries, k, progress, cancel);
         return new(ids.Select((id, q) => KeyValuePair.Create<string, IReadOnlyList<RankedDocument>>(id, [.. found[q].Select(h => new RankedDocument(Ids[h.Document], h.Score))])), name);
     }

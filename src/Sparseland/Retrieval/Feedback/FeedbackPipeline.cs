@@ -81,7 +81,7 @@ public sealed class FeedbackPipeline
     /// <param name="progress">Queries done in both searches.</param>
     /// <param name="cancel">Checked between blocks and queries.</param>
     /// <exception cref="ArgumentException">
-    /// A query that a run lacks, a feedback document without a vector, another width, a zero or infinite vector, or a depth below 1.
+    /// No query or one twice, a query that a run lacks, a feedback document without a vector, another number of vectors or another width, a zero or infinite vector, or a depth below 1.
     /// </exception>
     public FeedbackResult Run(
         IReadOnlyList<string> queries, Tensor vectors, int depth = 1000, Run? first = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -89,6 +89,10 @@ public sealed class FeedbackPipeline
         ArgumentNullException.ThrowIfNull(queries);
         ArgumentNullException.ThrowIfNull(vectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
+        if (queries.Count == 0) throw new ArgumentException("There is no query.", nameof(queries));
+        Retrieval.Run.CheckQueries(queries, nameof(queries));
+        if (vectors.dim() != 2 || vectors.size(0) != queries.Count || vectors.size(1) != _dense.Width)
+            throw new ArgumentException($"vectors are [{string.Join(", ", vectors.shape)}] for {queries.Count} queries and an index of width {_dense.Width}.", nameof(vectors));
         CheckQueries(queries, _sparse, nameof(queries));
         CheckQueries(queries, first, nameof(first));
         first = first?.Of(queries).Cut(depth) ?? _dense.SearchRun(queries, vectors, depth, "dense", progress, cancel);

@@ -74,7 +74,7 @@ public abstract class Fusion
     /// <summary>Fuses the lists of one query.</summary>
     /// <param name="lists">Two or more, each in the order of results.</param>
     /// <returns>The union of their documents, best first.</returns>
-    /// <exception cref="ArgumentException">Fewer than two lists, another number than there are weights, or a score that is not finite.</exception>
+    /// <exception cref="ArgumentException">Fewer than two lists, another number than there are weights, or a score or a sum of scores that is not finite.</exception>
     public IReadOnlyList<Hit> Fuse(IReadOnlyList<IReadOnlyList<Hit>> lists)
     {
         ArgumentNullException.ThrowIfNull(lists);
@@ -108,6 +108,11 @@ public abstract class Fusion
             {
                 if (!seen.Contains(document)) scores[document] += absent;
             }
+        }
+
+        foreach ((int document, double score) in scores)
+        {
+            if (!double.IsFinite(score)) throw new ArgumentException($"The sum of document {document}'s scores leaves float64; scale the lists first.", nameof(lists));
         }
 
         Hit[] fused = [.. scores.Select(s => new Hit(s.Key, s.Value))];
@@ -226,7 +231,8 @@ internal sealed class WeightedFusion : Fusion
         if (weight == 0 || hits.Count == 0) return _ => 0;
         double low = hits.Min(h => h.Score), high = hits.Max(h => h.Score);
         // Of halves: the distance of the largest from the smallest float64 is none.
-        double Share(double score) => high > low ? ((score / 2) - (low / 2)) / ((high / 2) - (low / 2)) : 1;
+        // Where the halves of the smallest numbers are one, what is above the least is the largest.
+        double Share(double score) => !(high > low) ? 1 : high / 2 > low / 2 ? ((score / 2) - (low / 2)) / ((high / 2) - (low / 2)) : score > low ? 1 : 0;
         double Scaled(double score) => _normalise switch
         {
             NormaliseScores.None => score,

@@ -61,12 +61,16 @@ public static class Rm3
         options ??= new();
         options.Validate();
         var parts = new List<(SparseVector, double)>();
+
+        // The model is scaled in the end, so the unit of the scores is nothing to it; in units of a power of two near the largest, sums stay in float32.
+        double largest = results.Take(options.Documents).Select(h => h.Score).Where(s => double.IsFinite(s) && s > 0).DefaultIfEmpty(1).Max();
+        int exponent = Math.ILogB(largest) is > -60 and < 60 ? 0 : Math.ILogB(largest);
         foreach (Hit hit in results.Take(options.Documents))
         {
             FeedbackTerms.CheckHit(hit, documents);
             if (!(hit.Score > 0)) throw new ArgumentException($"Document {hit.Document} has the score {hit.Score}; RM3 weighs documents by scores above 0.", nameof(results));
             SparseVector counts = FeedbackTerms.Heaviest(Kept(documents.Counts(hit.Document), documents, options), options.Terms);
-            if (counts.Count > 0) parts.Add((FeedbackTerms.Scaled(counts, FeedbackTerms.Sum(counts)), hit.Score));
+            if (counts.Count > 0) parts.Add((FeedbackTerms.Scaled(counts, FeedbackTerms.Sum(counts)), Math.ScaleB(hit.Score, -exponent)));
         }
 
         SparseVector model = FeedbackTerms.Heaviest(FeedbackTerms.Add([.. parts]), options.Terms);

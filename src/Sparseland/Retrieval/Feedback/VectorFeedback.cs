@@ -18,7 +18,7 @@ public interface IVectorFeedback
     /// <param name="query">[m], Float32 or Float64.</param>
     /// <param name="feedback">[k, m], k at least 0.</param>
     /// <param name="bottom">[b, m], the bottom documents; null, the default, for none.</param>
-    /// <exception cref="ArgumentException">Shapes that do not fit, or a value that is not finite.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit, a query of whole numbers, or a value that is not finite.</exception>
     Tensor Apply(Tensor query, Tensor feedback, Tensor? bottom = null);
 }
 
@@ -47,6 +47,7 @@ public static class VectorFeedback
         if (query.dim() != 1) throw new ArgumentException($"A query is a vector [m], not [{string.Join(", ", query.shape)}].", nameof(query));
         if (rows.dim() != 2 || rows.size(1) != query.size(0))
             throw new ArgumentException($"{name} is [{string.Join(", ", rows.shape)}], but the query has the width {query.size(0)}; it must be [k, {query.size(0)}].", name);
+        if (!query.is_floating_point()) throw new ArgumentException($"The query is {query.dtype}; a moved vector has fractions.", nameof(query));
         Tensor q = query.to(ScalarType.Float64), r = rows.to(ScalarType.Float64);
         if (!q.isfinite().all().item<bool>()) throw new ArgumentException("The query holds a value that is not finite.", nameof(query));
         if (!r.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);

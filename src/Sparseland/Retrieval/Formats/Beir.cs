@@ -39,7 +39,7 @@ public static class Beir
         string split = ChooseSplit(folder, options.Split);
         string corpus = Existing(folder, Corpus), queryFile = Existing(folder, Queries), qrelsFile = Existing(folder, Path.Combine(Judgements, split + ".tsv"));
         Qrels qrels = ReadQrels(qrelsFile, progress, cancel);
-        List<RetrievalQuery> queries = ReadLines(queryFile, (id, json, number) => new RetrievalQuery(id, Text(json, "text", queryFile, number) ?? throw TrecFiles.Error(queryFile, number, $"query '{id}' has no \"text\"")), progress, cancel);
+        List<RetrievalQuery> queries = ReadQueryFile(queryFile, progress, cancel);
         if (!options.AllQueries) queries.RemoveAll(q => !qrels.Has(q.Id));
         List<RetrievalDocument> documents = ReadCorpus(corpus, progress, cancel);
 
@@ -63,11 +63,25 @@ public static class Beir
         return ReadCorpus(Existing(folder, Corpus), progress, cancel);
     }
 
-    /// <summary>Reads judgements of one split: three fields apart by tabs, a heading or none.</summary>
+    /// <summary>Reads the queries of a folder alone, judged or not; documents and judgements need not be there.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="progress">Bytes read.</param>
+    /// <param name="cancel">Checked at each line.</param>
+    /// <exception cref="DirectoryNotFoundException">The folder is not there.</exception>
+    /// <exception cref="FileNotFoundException">It has no queries.jsonl.</exception>
+    /// <exception cref="InvalidDataException">A line is malformed (file and line are named), or an id stands twice.</exception>
+    public static IReadOnlyList<RetrievalQuery> ReadQueries(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"There is no folder '{folder}'.");
+        return ReadQueryFile(Existing(folder, Queries), progress, cancel);
+    }
+
+    /// <summary>Reads judgements of one split: three fields apart by tabs, a heading or none; a field may stand in quotes.</summary>
     /// <param name="path">The file.</param>
     /// <param name="progress">Bytes read.</param>
     /// <param name="cancel">Checked at each line.</param>
-    /// <exception cref="InvalidDataException">A line without three fields, an empty id, or a score that is no whole number.</exception>
+    /// <exception cref="InvalidDataException">A line without three fields, an empty id, a quote that does not end, or a score that is no whole number.</exception>
     public static Qrels ReadQrels(string path, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -75,15 +89,15 @@ public static class Beir
         bool first = true;
         foreach ((int number, string text) in TextLines.Read(path, progress, cancel))
         {
-            string[] fields = text.Split('\t');
+            string[] fields = [.. text.Split('\t').Select(f => Unquoted(f.Trim(), path, number))];
             if (fields.Length != 3) throw TrecFiles.Error(path, number, $"{fields.Length} fields apart by tabs, but judgements have query-id, corpus-id and score");
             // "1.0" is a grade of a form that is not taken, and no heading to be passed over.
-            bool heading = first && !double.TryParse(fields[2].Trim(), NumberStyles.Float, CultureInfo.InvariantCulture, out _);
+            bool heading = first && !double.TryParse(fields[2], NumberStyles.Float, CultureInfo.InvariantCulture, out _);
             first = false;
             if (heading) continue;
-            (string query, string document) = (fields[0].Trim(), fields[1].Trim());
+            (string query, string document) = (fields[0], fields[1]);
             if (query.Length == 0 || document.Length == 0) throw TrecFiles.Error(path, number, "an id is empty");
-            judgements.Add(new(query, document, TrecFiles.Grade(path, number, fields[2].Trim())));
+            judgements.Add(new(query, document, TrecFiles.Grade(path, number, fields[2])));
         }
 
         return new(judgements);
@@ -138,7 +152,7 @@ public static class Beir
             {
                 writer.WriteLine("query-id\tcorpus-id\tscore");
                 foreach (Judgement judgement in qrels.All)
-                    writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{judgement.Query}\t{judgement.Document}\t{judgement.Grade}"));
+                    writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Quoted(judgement.Query)}\t{Quoted(judgement.Document)}\t{judgement.Grade}"));
             });
         }
 
@@ -167,6 +181,9 @@ public static class Beir
         return documents.Count > 0 ? documents : throw new InvalidDataException($"'{corpus}' holds no document.");
     }
 
+    private static List<RetrievalQuery> ReadQueryFile(string path, IProgress<ProgressReport>? progress, CancellationToken cancel) => ReadLines(
+        path, (id, json, number) => new RetrievalQuery(id, Text(json, "text", path, number) ?? throw TrecFiles.Error(path, number, $"query '{id}' has no \"text\"")), progress, cancel);
+
     private static List<T> ReadLines<T>(string path, Func<string, JsonElement, int, T> make, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         var lines = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -175,7 +192,8 @@ public static class Beir
         {
             using JsonDocument json = Parse(path, number, text);
             if (json.RootElement.ValueKind != JsonValueKind.Object) throw TrecFiles.Error(path, number, $"a JSON object is expected, not {json.RootElement.ValueKind}");
-            string? id = json.RootElement.TryGetProperty("_id", out JsonElement number1) && number1.ValueKind == JsonValueKind.Number ? number1.GetRawText() : Text(json.RootElement, "_id", path, number);
+            JsonElement? own = Property(json.RootElement, "_id", path, number);
+            string? id = own?.ValueKind == JsonValueKind.Number ? own.Value.GetRawText() : Text(json.RootElement, "_id", path, number);
             if (string.IsNullOrEmpty(id)) throw TrecFiles.Error(path, number, "there is no \"_id\"");
             if (!lines.TryAdd(id, number)) throw TrecFiles.Error(path, number, $"the id '{id}' stands again, first in line {lines[id]}");
             result.Add(make(id, json.RootElement, number));
@@ -198,7 +216,7 @@ public static class Beir
 
     private static string? Text(JsonElement json, string property, string path, int number)
     {
-        if (!json.TryGetProperty(property, out JsonElement value) || value.ValueKind == JsonValueKind.Null) return null;
+        if (Property(json, property, path, number) is not { ValueKind: not JsonValueKind.Null } value) return null;
         if (value.ValueKind != JsonValueKind.String) throw TrecFiles.Error(path, number, $"\"{property}\" is {value.ValueKind} and no text");
         try
         {
@@ -210,6 +228,30 @@ public static class Beir
             throw new InvalidDataException($"'{path}', line {number}: \"{property}\" is no valid text.", error);
         }
     }
+
+    private static JsonElement? Property(JsonElement json, string property, string path, int number)
+    {
+        try
+        {
+            return json.TryGetProperty(property, out JsonElement value) ? value : null;
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new InvalidDataException($"'{path}', line {number}: the name of a property is no valid text.", error);
+        }
+    }
+
+    /// <summary>A field as Python's csv reads it, which wrote BEIR's files: one that begins with a quote ends with one, and those within stand doubled.</summary>
+    private static string Unquoted(string field, string path, int number)
+    {
+        if (!field.StartsWith('"')) return field;
+        string within = field.Length > 1 && field.EndsWith('"') ? field[1..^1].Replace("\"\"", "\0", StringComparison.Ordinal) : "\"";
+        return within.Contains('"', StringComparison.Ordinal)
+            ? throw TrecFiles.Error(path, number, $"the field {field} begins with a quote and does not end with one, or holds one that is not doubled")
+            : within.Replace('\0', '"');
+    }
+
+    private static string Quoted(string id) => id.StartsWith('"') ? $"\"{id.Replace("\"", "\"\"", StringComparison.Ordinal)}\"" : id;
 
     private static void CheckUnknown(RetrievalCollection collection, List<RetrievalQuery> queries, string path)
     {
@@ -230,19 +272,7 @@ public static class Beir
         if (ids.FirstOrDefault(id => id.AsSpan().IndexOfAny('\t', '\n', '\r') >= 0 || id.Length != id.Trim().Length) is { } id)
             throw new ArgumentException($"The id '{id}' holds a tab or a line break, or begins or ends with a space, which a file of judgements cannot hold.", nameof(splits));
         IEnumerable<string> texts = collection.Documents.SelectMany(d => new[] { d.Id, d.Title, d.Text }).Concat(collection.Queries.SelectMany(q => new[] { q.Id, q.Text }));
-        if (texts.FirstOrDefault(t => !IsWellFormed(t)) is { } broken) throw new ArgumentException($"'{broken}' holds half a surrogate pair and is no valid text.", nameof(collection));
-    }
-
-    private static bool IsWellFormed(string text)
-    {
-        for (int i = 0; i < text.Length; i++)
-        {
-            if (!char.IsSurrogate(text[i])) continue;
-            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1])) i++;
-            else return false;
-        }
-
-        return true;
+        ExportChecks.Texts(texts, nameof(collection));
     }
 
     private static string Json(params (string Name, string Value)[] properties)

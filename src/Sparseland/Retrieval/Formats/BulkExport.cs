@@ -64,7 +64,7 @@ public static class BulkExport
     private static readonly JsonWriterOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes the files.</summary>
-    /// <param name="folder">The folder, made where it is not there; files of these names are replaced.</param>
+    /// <param name="folder">The folder, made where it is not there; files of these names are replaced, and bulk files that follow them from an export before are deleted.</param>
     /// <param name="engine">The engine.</param>
     /// <param name="documents">Documents.</param>
     /// <param name="vectors">The vector of each document, weights above 0.</param>
@@ -72,7 +72,7 @@ public static class BulkExport
     /// <param name="options">Names and sizes; null, the default, for the record's defaults.</param>
     /// <param name="progress">Documents written.</param>
     /// <param name="cancel">Checked at each document.</param>
-    /// <exception cref="ArgumentException">An option or a name that an engine refuses, a weight that is not above 0 after rounding, or unequal numbers; nothing is written.</exception>
+    /// <exception cref="ArgumentException">An option or a name that an engine refuses, a weight that is not above 0 after rounding, unequal numbers, an id that is empty or stands twice, or a text that is no valid Unicode; nothing is written.</exception>
     public static BulkExportResult Write(
         string folder, BulkEngine engine, IReadOnlyList<RetrievalDocument> documents, IReadOnlyList<SparseVector> vectors, IReadOnlyList<string> names,
         BulkExportOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -84,7 +84,7 @@ public static class BulkExport
         if (!Enum.IsDefined(engine)) throw new ArgumentOutOfRangeException(nameof(engine), engine, "No such engine.");
         options ??= new();
         options.Validate();
-        double change = Check(documents, vectors, names);
+        double change = Check(documents, vectors, names, options.WithText);
 
         Directory.CreateDirectory(folder);
         TextLines.Write(Path.Combine(folder, "mapping.json"), w => w.WriteLine(Mapping(engine, options)));
@@ -92,7 +92,7 @@ public static class BulkExport
         var files = new List<string>();
         for (int next = 0; next < documents.Count;)
         {
-            string path = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"bulk-{files.Count:00000}.ndjson"));
+            string path = BulkFile(folder, files.Count);
             TextLines.Write(path, writer =>
             {
                 for (long bytes = 0; next < documents.Count && bytes < options.FileBytes; next++)
@@ -110,16 +110,20 @@ public static class BulkExport
             files.Add(path);
         }
 
+        // Whoever loads bulk-*.ndjson would load what a larger export left here before.
+        for (int next = files.Count; File.Exists(BulkFile(folder, next)); next++) File.Delete(BulkFile(folder, next));
         progress?.Report(new(documents.Count, documents.Count, "written"));
         return new(files, vectors.Count(v => v.Count == 0), documents.Count(d => Encoding.UTF8.GetByteCount(d.Id) > LongestId), change);
     }
+
+    private static string BulkFile(string folder, int number) => Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"bulk-{number:00000}.ndjson"));
 
     /// <summary>A query of the engine's form for a vector.</summary>
     /// <param name="engine">The engine.</param>
     /// <param name="query">Weights above 0.</param>
     /// <param name="names">Name of each term, by number.</param>
     /// <param name="options">Names; null, the default, for the record's defaults.</param>
-    /// <exception cref="ArgumentException">A weight that is not above 0.</exception>
+    /// <exception cref="ArgumentException">A weight that is not above 0, a term without a name, or an option out of its range.</exception>
     public static string QueryOf(BulkEngine engine, SparseVector query, IReadOnlyList<string> names, BulkExportOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(query);
@@ -129,7 +133,10 @@ public static class BulkExport
             if (!(weight > 0)) throw new ArgumentException($"A query's weight is {weight}; the engines take weights above 0.", nameof(query));
         }
 
-        return Query(engine, options ?? new(), query, names);
+        if (query.Count > 0 && query.Terms[^1] >= names.Count) throw new ArgumentException($"The query holds term {query.Terms[^1]}, but there are {names.Count} names.", nameof(query));
+        options ??= new();
+        options.Validate();
+        return Query(engine, options, query, names);
     }
 
     /// <summary>The nearest number with nine significant bits, as the engines store it.</summary>
@@ -141,26 +148,25 @@ public static class BulkExport
         return BitConverter.UInt32BitsToSingle((bits + (1u << 14)) & ~((1u << 15) - 1));
     }
 
-    private static double Check(IReadOnlyList<RetrievalDocument> documents, IReadOnlyList<SparseVector> vectors, IReadOnlyList<string> names)
+    private static double Check(IReadOnlyList<RetrievalDocument> documents, IReadOnlyList<SparseVector> vectors, IReadOnlyList<string> names, bool withText)
     {
         if (documents.Count == 0) throw new ArgumentException("There is no document.", nameof(documents));
-        if (documents.Count != vectors.Count) throw new ArgumentException($"{documents.Count} documents, but {vectors.Count} vectors.", nameof(vectors));
-        var seen = new HashSet<string>(StringComparer.Ordinal);
+        ExportChecks.Documents(documents);
+        ExportChecks.Vectors(documents, vectors, names);
+        if (withText) ExportChecks.Texts(documents.SelectMany(d => new[] { d.Id, d.Title, d.Text }), nameof(documents));
+        else ExportChecks.Texts(documents.Select(d => d.Id), nameof(documents));
         for (int t = 0; t < names.Count; t++)
         {
             if (string.IsNullOrWhiteSpace(names[t])) throw new ArgumentException($"The name of term {t} is empty.", nameof(names));
             if (names[t].Contains('.', StringComparison.Ordinal)) throw new ArgumentException($"The term '{names[t]}' holds a dot, which the engines read as a path.", nameof(names));
-            if (!seen.Add(names[t])) throw new ArgumentException($"The term '{names[t]}' stands twice.", nameof(names));
         }
 
         double change = 0;
         for (int d = 0; d < vectors.Count; d++)
         {
-            ArgumentNullException.ThrowIfNull(vectors[d], nameof(vectors));
             for (int i = 0; i < vectors[d].Count; i++)
             {
                 (int term, float weight) = (vectors[d].Terms[i], vectors[d].Weights[i]);
-                if (term >= names.Count) throw new ArgumentException($"Document '{documents[d].Id}' holds term {term}, but there are {names.Count} names.", nameof(vectors));
                 float stored = NineBits(weight);
                 if (!(stored >= 1.17549435e-38f) || !float.IsFinite(stored))
                     throw new ArgumentException($"Document '{documents[d].Id}' gives '{names[term]}' the weight {weight}; the engines take normal numbers above 0.", nameof(vectors));

@@ -29,7 +29,7 @@ public static class ImpactVectors
     /// <param name="names">Name of each term, by number.</param>
     /// <param name="scale">Finite and above 0. Default 100.</param>
     /// <param name="cancel">Checked at each document.</param>
-    /// <exception cref="ArgumentException">Unequal numbers, a negative weight, a term without name, a weight above 2^31, or a scale that is not above 0.</exception>
+    /// <exception cref="ArgumentException">Unequal numbers, an id that is empty or stands twice, a negative weight, a term without name, a name twice, a weight above 2^31, a text that is no valid Unicode, or a scale that is not above 0.</exception>
     public static void Write(
         string path, IReadOnlyList<RetrievalDocument> documents, IReadOnlyList<SparseVector> vectors, IReadOnlyList<string> names, double scale = 100, CancellationToken cancel = default)
     {
@@ -37,14 +37,15 @@ public static class ImpactVectors
         ArgumentNullException.ThrowIfNull(documents);
         ArgumentNullException.ThrowIfNull(vectors);
         ArgumentNullException.ThrowIfNull(names);
-        if (documents.Count != vectors.Count) throw new ArgumentException($"{documents.Count} documents, but {vectors.Count} vectors.", nameof(vectors));
         Finite.Positive(scale);
+        ExportChecks.Documents(documents);
+        ExportChecks.Vectors(documents, vectors, names);
+        ExportChecks.Texts(documents.SelectMany(d => new[] { d.Id, d.Title, d.Text }), nameof(documents));
         for (int d = 0; d < vectors.Count; d++)
         {
             for (int i = 0; i < vectors[d].Count; i++)
             {
                 (int term, float weight) = (vectors[d].Terms[i], vectors[d].Weights[i]);
-                if (term >= names.Count) throw new ArgumentException($"Document '{documents[d].Id}' holds term {term}, but there are {names.Count} names.", nameof(vectors));
                 if (weight < 0 || scale * weight > int.MaxValue) throw new ArgumentException($"Document '{documents[d].Id}' gives '{names[term]}' the weight {weight}, no whole number from 0 to 2^31 after scaling.", nameof(vectors));
             }
         }

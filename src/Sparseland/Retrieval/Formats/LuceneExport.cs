@@ -46,7 +46,7 @@ public static class LuceneExport
     /// <param name="options">Analyzer, lengths, storing; null, the default, for the record's defaults.</param>
     /// <param name="progress">Documents written.</param>
     /// <param name="cancel">Checked at each document.</param>
-    /// <exception cref="ArgumentException">No document, or an option out of its range.</exception>
+    /// <exception cref="ArgumentException">No document, an id that is empty or stands twice, or an option out of its range.</exception>
     /// <exception cref="IOException">The folder holds something.</exception>
     public static void Write(
         string folder, IReadOnlyList<RetrievalDocument> documents, LuceneExportOptions? options = null, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
@@ -56,6 +56,7 @@ public static class LuceneExport
         options ??= new();
         options.Validate();
         if (documents.Count == 0) throw new ArgumentException("There is no document.", nameof(documents));
+        ExportChecks.Documents(documents);
         folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
             throw new IOException($"'{folder}' is there and not empty; an index is written to a folder of its own.");

@@ -96,6 +96,14 @@ public static class TrecFiles
         });
     }
 
+    /// <summary>Whether a run of these could be written, known before the search.</summary>
+    /// <exception cref="ArgumentException">An id holds white space, or a query's begins with '#'.</exception>
+    internal static void CheckIds(IEnumerable<string> queries, IEnumerable<string> documents)
+    {
+        foreach (string query in queries) CheckId(query, "query", nameof(queries));
+        foreach (string document in documents) CheckId(document, "document", nameof(documents));
+    }
+
     /// <summary>Reads judgements; where a query judges a document again the last line stands, and <see cref="Qrels.Repeated"/> counts it.</summary>
     /// <param name="path">The file.</param>
     /// <param name="progress">Bytes read.</param>

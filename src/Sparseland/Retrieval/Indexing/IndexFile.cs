@@ -172,7 +172,14 @@ internal sealed class IndexFile : IDisposable
         for (int i = 0, from = 0; i < places.Length; from = places[i++])
         {
             if (places[i] < from || places[i] > all.Length) throw new InvalidDataException($"'{_path}': string {i} of section '{ends}' ends outside its bytes.");
-            strings[i] = s_utf8.GetString(all, from, places[i] - from);
+            try
+            {
+                strings[i] = s_utf8.GetString(all, from, places[i] - from);
+            }
+            catch (DecoderFallbackException e)
+            {
+                throw new InvalidDataException($"'{_path}': string {i} of section '{bytes}' is no UTF-8.", e);
+            }
         }
 
         return strings;

@@ -80,7 +80,7 @@ public sealed partial class IndexFolder : IDisposable
         using InvertedIndex added = InvertedIndex.Build(documents, _options, progress, cancel);
         foreach (Segment segment in _state.Segments)
         {
-            using InvertedIndex old = InvertedIndex.Open(In(segment.File));
+            using InvertedIndex old = OpenSegment(Path, segment);
             if (!Equals(old.Analyzer?.Options, added.Analyzer?.Options) || old.Counting != added.Counting)
                 throw new ArgumentException($"The folder was indexed with other options: {old.Analyzer}, not {added.Analyzer}.", nameof(documents));
             var gone = segment.Deleted.ToHashSet(StringComparer.Ordinal);
@@ -91,7 +91,7 @@ public sealed partial class IndexFolder : IDisposable
             }
         }
 
-        string file = $"segment-{_state.Next:000000}.index";
+        string file = NameOf(_state.Next);
         added.Save(In(file), cancel);
         Store(new(IndexFile.Version, _state.Next + 1, [.. _state.Segments, new(file, added.Documents, [])]));
     }
@@ -108,7 +108,7 @@ public sealed partial class IndexFolder : IDisposable
         int count = 0;
         foreach (Segment segment in _state.Segments)
         {
-            using InvertedIndex index = InvertedIndex.Open(In(segment.File));
+            using InvertedIndex index = OpenSegment(Path, segment);
             var gone = segment.Deleted.ToHashSet(StringComparer.Ordinal);
             count += wanted.Count(id => index.Find(id) is not null && gone.Add(id));
             segments.Add(segment with { Deleted = [.. gone.Order(StringComparer.Ordinal)] });
@@ -127,7 +127,7 @@ public sealed partial class IndexFolder : IDisposable
         ObjectDisposedException.ThrowIf(!_lock.CanWrite, this);
         if (Documents == 0) throw new InvalidOperationException($"The index folder '{Path}' has no document in force.");
         if (_state.Segments is [{ Deleted.Count: 0 }]) return;
-        string file = $"segment-{_state.Next:000000}.index";
+        string file = NameOf(_state.Next);
         using (InvertedIndex merged = Join(Path, _state, cancel)) merged.Save(In(file), cancel);
         Store(new(IndexFile.Version, _state.Next + 1, [new(file, Documents, [])]));
         Sweep();
@@ -148,7 +148,7 @@ public sealed partial class IndexFolder : IDisposable
             if (state is null || state.Segments.Sum(s => s.Documents - s.Deleted.Count) == 0) throw new InvalidDataException($"The index folder '{path}' has no document in force.");
             try
             {
-                return state.Segments is [{ Deleted.Count: 0 } one] ? InvertedIndex.Open(System.IO.Path.Combine(path, one.File)) : Join(path, state, cancel);
+                return state.Segments is [{ Deleted.Count: 0 } one] ? OpenSegment(path, one) : Join(path, state, cancel);
             }
             catch (FileNotFoundException) when (attempt < 3)
             {
@@ -160,6 +160,18 @@ public sealed partial class IndexFolder : IDisposable
     /// <summary>Lets another writer in.</summary>
     public void Dispose() => _lock.Dispose();
 
+    private static string NameOf(int number) => $"segment-{number:000000}.index";
+
+    /// <summary>Opens a segment and asks it whether it is the one that the list speaks of.</summary>
+    private static InvertedIndex OpenSegment(string path, Segment segment)
+    {
+        string file = System.IO.Path.Combine(path, segment.File);
+        InvertedIndex index = InvertedIndex.Open(file);
+        if (index.Documents == segment.Documents) return index;
+        index.Dispose();
+        throw new InvalidDataException($"'{file}' has {index.Documents} documents, and {ListName} says {segment.Documents}: it is of another state of the folder.");
+    }
+
     private string In(string file) => System.IO.Path.Combine(Path, file);
 
     private static InvertedIndex Join(string path, State state, CancellationToken cancel)
@@ -169,7 +181,7 @@ public sealed partial class IndexFolder : IDisposable
         {
             foreach (Segment segment in state.Segments)
             {
-                InvertedIndex part = InvertedIndex.Open(System.IO.Path.Combine(path, segment.File));
+                InvertedIndex part = OpenSegment(path, segment);
                 parts.Add(part);
                 if (segment.Deleted.Count == 0) continue;
 
@@ -222,8 +234,10 @@ public sealed partial class IndexFolder : IDisposable
         try
         {
             State? state = JsonSerializer.Deserialize<State>(File.ReadAllBytes(list));
-            if (state?.Segments is null || state.Segments.Any(s => s?.Deleted is null || s.File != System.IO.Path.GetFileName(s.File)))
+            if (state?.Segments is null || state.Segments.Any(s => s?.Deleted is null || s.File is null || !SegmentFile().IsMatch(s.File) || !s.File.EndsWith(".index", StringComparison.Ordinal)))
                 throw new InvalidDataException($"'{list}' is no list of segments.");
+            if (state.Segments.Any(s => s.File == NameOf(state.Next)) || state.Segments.DistinctBy(s => s.File).Count() < state.Segments.Count)
+                throw new InvalidDataException($"'{list}' names a segment twice, or the next one is to be {state.Next}, which is there: it is of another state of the folder.");
             if (state.Version != IndexFile.Version) throw new InvalidDataException($"'{list}' is of version {state.Version}; this library reads version {IndexFile.Version}.");
             return state;
         }

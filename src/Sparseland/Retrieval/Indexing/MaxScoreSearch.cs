@@ -24,7 +24,7 @@ internal static class MaxScoreSearch
         Span<int> order = workspace.Order.AsSpan(0, workspace.Count);
         Span<double> bounds = workspace.Bounds.AsSpan(0, workspace.Count + 1), own = stackalloc double[Math.Min(workspace.Count, 256)];
         if (workspace.Count > own.Length) own = new double[workspace.Count];
-        bool fits = workspace.Slack is > 1e-37 and < 1e18;
+        bool fits = workspace.Slack is > 1e-37 and < 1e18 && workspace.HasPlainWeights;
         int added = 0;
         for (int from = 0; from < documents; from += Window)
         {

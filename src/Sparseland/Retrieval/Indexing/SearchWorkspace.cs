@@ -24,6 +24,9 @@ internal sealed class SearchWorkspace
     /// <summary>The same where a part was summed in float32, which rounds each weight, part, product and sum.</summary>
     internal double RoundedSlack { get; private set; }
 
+    /// <summary>Whether float32 holds every weight with all its digits; a product may be plain where a weight is not.</summary>
+    internal bool HasPlainWeights { get; private set; }
+
     internal double[] Sums { get; private set; } = [];
 
     internal float[] RoundedSums { get; private set; } = [];
@@ -43,6 +46,7 @@ internal sealed class SearchWorkspace
         Heap.Reset(k);
         Count = 0;
         Slack = 0;
+        HasPlainWeights = true;
         if (_cursors.Length < query.Count)
         {
             int old = _cursors.Length;
@@ -62,6 +66,7 @@ internal sealed class SearchWorkspace
             _cursors[Count].Start(index, term, weight);
             if (probes) _probes[Count].Start(index, term, weight);
             Slack += Math.Abs(weight) * index.TermMax[term];
+            HasPlainWeights &= Math.Abs(weight) is > 1e-30 and < 1e30;
             Count++;
         }
 

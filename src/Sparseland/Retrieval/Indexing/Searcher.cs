@@ -56,12 +56,13 @@ public sealed class Searcher
     /// <param name="name">What figures call the run. Default "BM25".</param>
     /// <param name="progress">Told of finished queries. Default none.</param>
     /// <param name="cancel">Ends the work. Default none.</param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="k"/> is below 1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="k"/> is below 1, or an id is empty or stands twice.</exception>
     /// <exception cref="InvalidOperationException">The index was made of vectors and has no analyzer.</exception>
     /// <exception cref="OperationCanceledException">The work was cancelled.</exception>
     public Run Run(IReadOnlyList<RetrievalQuery> queries, int k = 1000, string name = "BM25", IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(queries);
+        Retrieval.Run.CheckQueries([.. queries.Select(q => q?.Id)], nameof(queries));
         IReadOnlyList<Hit>[] lists = Batch(queries.Count, i => Index.Query(queries[i].Text), k, null, progress, cancel);
         return new(queries.Select((q, i) => KeyValuePair.Create(q.Id, Named(lists[i]))), name);
     }
@@ -73,13 +74,14 @@ public sealed class Searcher
     /// <param name="name">What figures call the run. Default "sparse".</param>
     /// <param name="progress">Told of finished queries. Default none.</param>
     /// <param name="cancel">Ends the work. Default none.</param>
-    /// <exception cref="ArgumentException">Unequal numbers, or <paramref name="k"/> below 1.</exception>
+    /// <exception cref="ArgumentException">Unequal numbers, an id that is empty or stands twice, or <paramref name="k"/> below 1.</exception>
     /// <exception cref="OperationCanceledException">The work was cancelled.</exception>
     public Run Run(IReadOnlyList<string> ids, IReadOnlyList<SparseVector> queries, int k = 1000, string name = "sparse", IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(ids);
         ArgumentNullException.ThrowIfNull(queries);
         if (ids.Count != queries.Count) throw new ArgumentException($"{ids.Count} ids, but {queries.Count} queries.", nameof(queries));
+        Retrieval.Run.CheckQueries(ids, nameof(ids));
         IReadOnlyList<Hit>[] lists = Batch(ids.Count, i => queries[i], k, null, progress, cancel);
         return new(ids.Select((id, i) => KeyValuePair.Create(id, Named(lists[i]))), name);
     }

@@ -80,10 +80,11 @@ public static class TopK
         ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
         if (!Enum.IsDefined(algorithm)) throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Not one of the algorithms.");
         using IndexBytes.Lease lease = index.Lists.Bytes.Hold();
-        SearchWorkspace workspace = t_workspace ??= new();
+        // Kept again only after a search that ended well: one that threw midway leaves sums behind.
+        SearchWorkspace workspace = t_workspace ?? new();
+        t_workspace = null;
         workspace.Start(index, query, Math.Min(k, index.Documents), algorithm == TopKAlgorithm.MaxScore, statistics);
         workspace.Cancel = cancel;
-        if (workspace.Count == 0) return [];
         switch (algorithm)
         {
             case TopKAlgorithm.MaxScore: MaxScoreSearch.Run(workspace, index.Documents, statistics); break;
@@ -92,6 +93,8 @@ public static class TopK
             default: ExhaustiveSearch.Run(workspace, index.Documents, statistics); break;
         }
 
-        return workspace.Finish(statistics);
+        Hit[] found = workspace.Finish(statistics);
+        t_workspace = workspace;
+        return found;
     }
 }

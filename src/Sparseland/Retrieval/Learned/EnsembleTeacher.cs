@@ -24,7 +24,8 @@ public static class EnsembleTeacher
         Finite.Positive(scale);
         for (int i = 0; i < teachers.Count; i++)
         {
-            if (teachers[i].dim() != 2 || !teachers[i].shape.SequenceEqual(teachers[0].shape))
+            if (teachers[i] is null) throw new ArgumentException($"Teacher {i} is null.", nameof(teachers));
+            if (teachers[i].dim() != 2 || teachers[i].shape[1] == 0 || !teachers[i].shape.SequenceEqual(teachers[0].shape))
                 throw new ArgumentException($"Teacher {i} has scores [{string.Join(", ", teachers[i].shape)}], the first one [{string.Join(", ", teachers[0].shape)}]; all score the same candidates.", nameof(teachers));
         }
 

@@ -35,7 +35,7 @@ public static class FlopsPenalty
     /// <param name="contributions">u [documents, terms].</param>
     /// <param name="idf">idf [terms], at least 0; a term of 0 can contribute nothing and is not penalised.</param>
     /// <param name="perQuery">As for <see cref="Of"/>. Default 1.</param>
-    /// <exception cref="ArgumentException">Wrong shapes, or an idf that is negative or not finite.</exception>
+    /// <exception cref="ArgumentException">Wrong shapes, or an idf that is negative, not finite, or above 0 with a reciprocal that is not finite.</exception>
     public static Tensor IdfAware(Tensor contributions, Tensor idf, int perQuery = 1)
     {
         ArgumentNullException.ThrowIfNull(contributions);
@@ -45,6 +45,7 @@ public static class FlopsPenalty
         using DisposeScope scope = NewDisposeScope();
         if (idf.isfinite().logical_not().logical_or(idf < 0).any().item<bool>()) throw new ArgumentException("An idf is negative or not finite.", nameof(idf));
         Tensor inverse = idf.reciprocal().masked_fill(idf == 0, 0);
+        if (!inverse.isfinite().all().item<bool>()) throw new ArgumentException("An idf is so small that its reciprocal leaves its type.", nameof(idf));
         return Of(contributions * inverse, perQuery).MoveToOuterDisposeScope();
     }
 
@@ -62,11 +63,12 @@ public static class FlopsPenalty
     /// <param name="lambda">The weight at the end, at least 0.</param>
     /// <param name="ramp">T, at least 1.</param>
     /// <param name="step">t, steps done before it, from 0.</param>
-    /// <exception cref="ArgumentOutOfRangeException">lambda is negative or not finite, or T is less than 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">lambda is negative or not finite, T is less than 1, or t is negative.</exception>
     public static double WeightAt(double lambda, long ramp, long step)
     {
         Finite.NotNegative(lambda);
         ArgumentOutOfRangeException.ThrowIfLessThan(ramp, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(step);
         double share = Math.Min(1, (double)step / ramp);
         return lambda * share * share;
     }

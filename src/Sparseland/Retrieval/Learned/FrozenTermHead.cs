@@ -108,6 +108,7 @@ public sealed class FrozenTermHead : nn.Module
         ArgumentNullException.ThrowIfNull(states);
         var vectors = new SparseVector[states.Count];
         using IDisposable off = no_grad();
+        int done = 0;
         foreach (int[] part in Enumerable.Range(0, states.Count).OrderBy(t => states.Ids(t).Length).Chunk(64))
         {
             cancel.ThrowIfCancellationRequested();
@@ -115,7 +116,7 @@ public sealed class FrozenTermHead : nn.Module
             (Tensor rows, Tensor mask) = states.Rows(part);
             SparseVector[] made = SparsePooling.ToVectors(Weights(rows, mask), Terms);
             for (int i = 0; i < part.Length; i++) vectors[part[i]] = made[i];
-            progress?.Report(new(part.Length, states.Count));
+            progress?.Report(new(done += part.Length, states.Count));
         }
 
         return vectors;

@@ -3,7 +3,9 @@ namespace Sparseland.Retrieval.Learned;
 /// <summary>Documents that a retriever ranks high and that are not judged relevant: what a model can learn most from, and what it may be wronged by.</summary>
 public static class HardNegatives
 {
-    /// <summary>The first documents of each query's list without the judged ones.</summary>
+    /// <summary>
+    /// The first documents of each query's list without the judged ones and, where the collection drops identical ids, without the one that is the query.
+    /// </summary>
     /// <param name="run">What a retriever found for training queries.</param>
     /// <param name="collection">The collection; documents that it has not are left out.</param>
     /// <param name="depth">Ranks that are looked at, at least 1. Default 50, as the paper has it.</param>
@@ -18,7 +20,7 @@ public static class HardNegatives
         foreach (string query in run.Queries)
         {
             IReadOnlyDictionary<string, int> judged = collection.Qrels[query];
-            mined.Add(query, [.. run[query].Take(depth).Where(d => !judged.ContainsKey(d.Id)).Select(d => collection.Find(d.Id)).OfType<int>()]);
+            mined.Add(query, [.. run[query].Take(depth).Where(d => !judged.ContainsKey(d.Id) && !(collection.DropsIdenticalIds && d.Id == query)).Select(d => collection.Find(d.Id)).OfType<int>()]);
         }
 
         return mined;

@@ -92,7 +92,7 @@ public sealed class QueryTable
         for (int id = 0; id < encoder.Tokenizer.Vocabulary; id++) places.TryAdd(encoder.Tokenizer.Tokens[id], id);
         try
         {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
+            using JsonDocument json = JsonDocument.Parse(File.ReadAllText(path));
             foreach (JsonProperty entry in json.RootElement.EnumerateObject())
             {
                 if (!places.TryGetValue(entry.Name, out int id)) throw new InvalidDataException($"'{path}': token '{entry.Name}' is not of the encoder's vocabulary; the table belongs to another model.");
@@ -129,11 +129,13 @@ public sealed class QueryTable
 
     /// <summary>The same table with every weight multiplied.</summary>
     /// <param name="factor">Above 0 and finite.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The factor is not.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The factor is not, or a weight would leave float32.</exception>
     public QueryTable Times(float factor)
     {
         if (!(factor > 0 && float.IsFinite(factor))) throw new ArgumentOutOfRangeException(nameof(factor), factor, "A factor is positive and finite.");
-        return new(_words, [.. _weights.Select(w => w * factor)], Name);
+        float[] multiplied = [.. _weights.Select(w => w * factor)];
+        if (!Array.TrueForAll(multiplied, float.IsFinite)) throw new ArgumentOutOfRangeException(nameof(factor), factor, "A weight would leave float32.");
+        return new(_words, multiplied, Name);
     }
 
     /// <summary>The vector of a query; terms are token ids.</summary>

@@ -20,6 +20,16 @@ public static class RankingLosses
         Check(scores, nameof(scores));
         ArgumentNullException.ThrowIfNull(positives);
         if (!positives.shape.SequenceEqual([scores.shape[0]])) throw new ArgumentException($"positives must be [{scores.shape[0]}], but are [{string.Join(", ", positives.shape)}].", nameof(positives));
+        if (positives.dtype != ScalarType.Int64) throw new ArgumentException($"positives are {positives.dtype}; they must be Int64.", nameof(positives));
+        if (positives.device_type == DeviceType.CPU)
+        {
+            // Elsewhere the question would wait for the device.
+            foreach (long place in positives.data<long>())
+            {
+                if (place < 0 || place >= scores.shape[1]) throw new ArgumentException($"A positive is at place {place}; places are from 0 to {scores.shape[1] - 1}.", nameof(positives));
+            }
+        }
+
         if (relevant is not null && !relevant.shape.SequenceEqual(scores.shape)) throw new ArgumentException($"relevant must be [{string.Join(", ", scores.shape)}], but is [{string.Join(", ", relevant.shape)}].", nameof(relevant));
         using DisposeScope scope = NewDisposeScope();
         if (relevant is not null)

@@ -53,6 +53,7 @@ public static class SparsePooling
         ArgumentNullException.ThrowIfNull(bias);
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
         using DisposeScope scope = NewDisposeScope();
+        if (states.shape[0] == 0) return zeros([0, embeddings.shape[0]], states.dtype, states.device).MoveToOuterDisposeScope();
         long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
@@ -76,7 +77,8 @@ public static class SparsePooling
         ArgumentNullException.ThrowIfNull(weights);
         if (weights.dim() != 2) throw new ArgumentException($"weights must be [texts, terms], but are [{string.Join(", ", weights.shape)}].", nameof(weights));
         int terms = (int)weights.shape[1];
-        using Tensor plain = weights.detach().to(ScalarType.Float32).cpu().contiguous();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor plain = weights.detach().to(ScalarType.Float32).cpu().contiguous();
         ReadOnlySpan<float> values = TensorMemory.Read<float>(plain);
         var vectors = new SparseVector[weights.shape[0]];
         var (places, kept) = (new List<int>(), new List<float>());

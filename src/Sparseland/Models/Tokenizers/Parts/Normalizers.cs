@@ -51,7 +51,8 @@ internal static class Normalizers
         return (text, cancel) => Ascii.IsValid(text) ? text : Stretched.Apply(text, stretch => Formed(stretch, form), cancel);
     }
 
-    private static string Formed(string text, NormalizationForm form)
+    /// <summary>A form of a text; what .NET refuses in it stays as it is.</summary>
+    internal static string Formed(string text, NormalizationForm form)
     {
         try
         {
@@ -60,7 +61,7 @@ internal static class Normalizers
         catch (ArgumentException)
         {
             // .NET refuses a text with a noncharacter such as U+FFFE; the stretches around it are normalized.
-            return string.Concat(Stretches(text).Select(s => s.Length == 1 && char.GetUnicodeCategory(s[0]) == UnicodeCategory.OtherNotAssigned ? s : s.Normalize(form)));
+            return string.Concat(Stretches(text).Select(s => s.Length == 1 && IsAlone(s[0]) ? s : s.Normalize(form)));
         }
     }
 
@@ -154,12 +155,18 @@ internal static class Normalizers
         int start = 0;
         for (int i = 0; i < text.Length; i++)
         {
-            if (char.GetUnicodeCategory(text[i]) != UnicodeCategory.OtherNotAssigned) continue;
-            if (start < i) yield return text[start..i];
-            yield return text[i..(i + 1)];
-            start = i + 1;
+            if (char.IsHighSurrogate(text[i]) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1])) i++;
+            else if (IsAlone(text[i]))
+            {
+                if (start < i) yield return text[start..i];
+                yield return text[i..(i + 1)];
+                start = i + 1;
+            }
         }
 
         if (start < text.Length) yield return text[start..];
     }
+
+    /// <summary>Whether a unit that is no part of a pair has no form: half of a pair, or one that is not assigned.</summary>
+    private static bool IsAlone(char c) => char.IsSurrogate(c) || char.GetUnicodeCategory(c) == UnicodeCategory.OtherNotAssigned;
 }
