@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Sparseland.Attention;
 using Sparseland.Attention.Frontier;
 using Sparseland.Attention.Hashing;
