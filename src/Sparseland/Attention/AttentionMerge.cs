@@ -23,7 +23,7 @@ public static class AttentionMerge
         }
 
         using DisposeScope scope = NewDisposeScope();
-        Tensor most = maximum(first.LogSumExp, second.LogSumExp), finite = most.clamp_min(-1e30);
+        Tensor most = maximum(first.LogSumExp, second.LogSumExp), finite = most.masked_fill(most.detach().eq(double.NegativeInfinity), 0);
         Tensor a = (first.LogSumExp - finite).exp(), b = (second.LogSumExp - finite).exp(), sum = a + b, safe = sum.clamp_min(1e-30);
         Tensor output = ((a / safe).unsqueeze(-1) * first.Output) + ((b / safe).unsqueeze(-1) * second.Output);
         return (scope.MoveToOuter(output), scope.MoveToOuter(finite + sum.log()));

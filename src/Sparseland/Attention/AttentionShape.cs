@@ -47,11 +47,24 @@ internal readonly record struct AttentionShape(int Batch, int Heads, int KeyValu
         return new((int)a[0], (int)a[1], (int)b[1], checked((int)a[2]), checked((int)b[2]), (int)a[3], (int)c[3]);
     }
 
-    /// <summary>The factor of the products: as given, or 1 / sqrt(headDim).</summary>
-    public double Scale(double? given)
+    /// <summary>The factor of the products: as given, or 1 / sqrt(headDim). In Float32 it must be a number of full precision there: 1e-46 would be 0 and make all keys equal.</summary>
+    public double Scale(double? given, ScalarType type)
     {
         double scale = given ?? 1 / Math.Sqrt(HeadDim);
-        return scale > 0 && double.IsFinite(scale) ? scale : throw new ArgumentOutOfRangeException("scale", scale, "scale must be positive and finite.");
+        if (!(scale > 0 && double.IsFinite(scale))) throw new ArgumentOutOfRangeException("scale", scale, "scale must be positive and finite.");
+        return type != ScalarType.Float32 || float.IsNormal((float)scale) ? scale
+            : throw new ArgumentOutOfRangeException("scale", scale, "scale leaves the range of Float32; give q, k and v as Float64, or fold a part of the factor into q.");
+    }
+
+    /// <summary>
+    /// Refuses infinite queries and keys by name, at the cost of a sum each. A result need not show them: a product of -infinity is a weight of 0, as if the key were hidden.
+    /// </summary>
+    public static void CheckSums(Tensor q, Tensor k)
+    {
+        using DisposeScope scope = NewDisposeScope();
+
+        // A sum that is not finite may have left the range by itself.
+        if (!double.IsFinite((q.detach().sum().to(ScalarType.Float64) + k.detach().sum().to(ScalarType.Float64)).item<double>())) CheckFinite(q, k, k);
     }
 
     /// <summary>Refuses what is not finite, by name; called where a result shows that something is not.</summary>

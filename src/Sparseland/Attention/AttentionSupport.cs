@@ -106,7 +106,7 @@ public sealed class AttentionSupport
     public Tensor Recall(Tensor pattern)
     {
         ArgumentNullException.ThrowIfNull(pattern);
-        if (pattern.dim() != 4 || pattern.shape[2] != Tokens || pattern.shape[3] != Keys || (_heads.Length != 1 && pattern.shape[0] * pattern.shape[1] % _heads.Length != 0))
+        if (pattern.dim() != 4 || pattern.shape[2] != Tokens || pattern.shape[3] != Keys || (_heads.Length != 1 && _heads.Length != pattern.shape[1] && _heads.Length != pattern.shape[0] * pattern.shape[1]))
             throw new ArgumentException($"pattern must be [batch, heads, {Tokens}, {Keys}] for {_heads.Length} heads, but is [{string.Join(", ", pattern.shape)}].", nameof(pattern));
         using DisposeScope scope = NewDisposeScope();
         return scope.MoveToOuter(pattern.masked_fill(MaskOver((int)pattern.shape[0], (int)pattern.shape[1]).logical_not(), 0).sum(-1));

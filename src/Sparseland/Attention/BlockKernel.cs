@@ -17,6 +17,9 @@ internal static unsafe class BlockKernel
 {
     /// <summary>Keys of a tile: scores, keys and values of one fit the fast memory of a core.</summary>
     private const int TileKeys = 48;
+
+    /// <summary>A log-sum-exp above this, rounded to float32, gives weights that are off by more than 1e-5.</summary>
+    private const float Coarse = 64;
     private const double Log2E = 1.4426950408889634, Ln2 = 0.6931471805599453;
 
     /// <summary>Output [batch, heads, tokens, valueDim] and log-sum-exp [batch, heads, tokens] of float32 tensors on the CPU. Blocks: one for all heads, one a head, or one for each head of each sequence.</summary>
@@ -157,17 +160,21 @@ internal static unsafe class BlockKernel
         {
             int rows = support.RowsOf(row), lanes = Up(rows, Wide), wide = Up(shape.HeadDim, Wide), valueWide = Up(shape.ValueDim, Wide), widest = Math.Max(wide, valueWide);
             int apart = lanes + (2 * L.Count), tall = Up(rows, ScoreTiles<V, L>.Rows);
-            int size = (lanes * (shape.HeadDim + shape.ValueDim)) + (2 * TileKeys * apart) + (tall * wide) + (TileKeys * widest) + (2 * lanes);
+            int size = (lanes * (shape.HeadDim + shape.ValueDim)) + (2 * TileKeys * apart) + (tall * wide) + (TileKeys * widest) + (4 * lanes);
             float[] rented = ArrayPool<float>.Shared.Rent(size + 16);
             fixed (float* start = rented)
             {
                 float* panels = Aligned(start), gradients = panels + (lanes * shape.HeadDim), scores = gradients + (lanes * shape.ValueDim), changes = scores + (TileKeys * apart);
-                float* dq = changes + (TileKeys * apart), tile = dq + (tall * wide), level = tile + (TileKeys * widest), mean = level + lanes;
+                float* dq = changes + (TileKeys * apart), tile = dq + (tall * wide), level = tile + (TileKeys * widest), mean = level + lanes, share = mean + lanes, factor = share + lanes;
                 Pack(place.Q, place.QRow, rows, shape.HeadDim, scale * (float)Log2E, panels, lanes);
                 Pack(place.G, place.GRow, rows, shape.ValueDim, 1, gradients, lanes);
                 new Span<float>(dq, tall * wide).Clear();
+                bool coarse = false;
                 for (int i = 0; i < lanes; i++)
                 {
+                    coarse |= i < rows && float.IsFinite(place.LogSumExp[i]) && MathF.Abs(place.LogSumExp[i]) > Coarse;
+                    share[i] = 1;
+
                     // A query without keys has weights of 2^-infinity.
                     level[i] = i < rows && !float.IsNegativeInfinity(place.LogSumExp[i]) ? (float)(place.LogSumExp[i] * Log2E) : float.PositiveInfinity;
                     mean[i] = 0;
@@ -184,6 +191,23 @@ internal static unsafe class BlockKernel
 
                 var tiles = new Tiles(support, row);
                 int firstKey = (row * support.Block) + support.Offset;
+                if (coarse)
+                {
+                    // Once through the keys as forward, for the maximum and the sum themselves.
+                    new Span<float>(level, lanes).Fill(float.NegativeInfinity);
+                    new Span<float>(share, lanes).Clear();
+                    var before = new Tiles(support, row);
+                    for (int n; (n = before.Next(indices)) > 0;)
+                    {
+                        Point(indices, n, place.K, place.KRow, kAt);
+                        Products(kAt, n, shape.HeadDim, panels, lanes, scores, apart);
+                        if (causal) Hide(indices, n, firstKey, lanes, scores, apart);
+                        Weigh(scores, apart, n, lanes, level, share, factor);
+                    }
+
+                    for (int i = 0; i < lanes; i++) (level[i], share[i]) = i < rows && share[i] > 0 ? (level[i], 1 / share[i]) : (float.PositiveInfinity, 0);
+                }
+
                 for (int n; (n = tiles.Next(indices)) > 0;)
                 {
                     Point(indices, n, place.K, place.KRow, kAt);
@@ -191,7 +215,7 @@ internal static unsafe class BlockKernel
                     Products(kAt, n, shape.HeadDim, panels, lanes, scores, apart);
                     if (causal) Hide(indices, n, firstKey, lanes, scores, apart);
                     Products(vAt, n, shape.ValueDim, gradients, lanes, changes, apart);
-                    Changes(scores, changes, apart, n, lanes, level, mean);
+                    Changes(scores, changes, apart, n, lanes, level, share, mean);
                     AddRows(pAt, n, rows, place.G, place.GRow, valueWide, tile, indices, place.DV, 1);
                     AddRows(sAt, n, rows, place.Q, place.QRow, wide, tile, indices, place.DK, scale);
                     for (int r = 0; r < tall; r += ScoreTiles<V, L>.Rows)
@@ -289,20 +313,20 @@ internal static unsafe class BlockKernel
             }
         }
 
-        /// <summary>Weights P = 2^(score - level), and what the scores' gradients are: P (dP - mean).</summary>
+        /// <summary>Weights P = share 2^(score - level), and what the scores' gradients are: P (dP - mean).</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private static void Changes(float* scores, float* changes, int apart, int n, int lanes, float* level, float* mean)
+        private static void Changes(float* scores, float* changes, int apart, int n, int lanes, float* level, float* share, float* mean)
         {
             V zero = L.Broadcast(0);
             for (int x = 0; x < lanes; x += L.Count)
             {
-                V at = L.Load(level + x), centre = L.Load(mean + x);
+                V at = L.Load(level + x), part = L.Load(share + x), centre = L.Load(mean + x);
                 for (int j = 0; j < n; j++)
                 {
                     float* score = scores + (j * apart) + x, change = changes + (j * apart) + x;
 
                     // Rounding may bring a score a hair above its level.
-                    V weight = L.PowerOfTwo(L.Clamp(L.Subtract(L.Load(score), at), L.Broadcast(float.NegativeInfinity), zero));
+                    V weight = L.Multiply(part, L.PowerOfTwo(L.Clamp(L.Subtract(L.Load(score), at), L.Broadcast(float.NegativeInfinity), zero)));
                     L.Store(score, weight);
                     L.Store(change, L.Multiply(weight, L.Subtract(L.Load(change), centre)));
                 }

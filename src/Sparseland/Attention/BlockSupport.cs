@@ -125,8 +125,8 @@ public sealed class BlockSupport
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tokens);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(block);
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        int n = (tokens + block - 1) / block;
-        return new(tokens, block, offset, [.. Enumerable.Range(0, n).Select(r => new KeyRange[] { new(0, Math.Min(tokens, (r + 1) * block) + offset) })], [.. Enumerable.Repeat(Array.Empty<int>(), n)]);
+        int n = (int)(((long)tokens + block - 1) / block);
+        return new(tokens, block, offset, [.. Enumerable.Range(0, n).Select(r => new KeyRange[] { new(0, (int)Math.Min(tokens, (r + 1L) * block) + offset) })], [.. Enumerable.Repeat(Array.Empty<int>(), n)]);
     }
 
     /// <summary>Blocks of a grid, as many keys wide as queries high.</summary>
@@ -147,7 +147,7 @@ public sealed class BlockSupport
             foreach (int b in blocks.Row(r))
             {
                 if (b > r) throw new ArgumentException($"Block row {r} keeps block {b}, which comes later.", nameof(blocks));
-                var range = new KeyRange(b * block, Math.Min(tokens, (b + 1) * block));
+                var range = new KeyRange(b * block, (int)Math.Min(tokens, (b + 1L) * block));
                 if (row.Count > 0 && row[^1].To == range.From) row[^1] = row[^1] with { To = range.To };
                 else row.Add(range);
             }

@@ -16,18 +16,20 @@ public static class ExactAttention
     /// <param name="causal">Whether a query sees itself and what stands before it alone. Default true; a support says it itself.</param>
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <returns>Output [batch, heads, tokens, valueDim], with gradients; log-sum-exp [batch, heads, tokens], without. A query without any key has output 0 and -infinity.</returns>
-    /// <exception cref="ArgumentException">Shapes, types or devices that do not fit, or NaN or infinity.</exception>
+    /// <exception cref="ArgumentException">Shapes, types or devices that do not fit, NaN or infinity, or scores that leave the range of the type.</exception>
     public static (Tensor Output, Tensor LogSumExp) Attend(Tensor q, Tensor k, Tensor v, AttentionSupport? support = null, bool causal = true, double? scale = null)
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, support?.Causal ?? causal);
-        double factor = shape.Scale(scale);
+        double factor = shape.Scale(scale, q.dtype);
         support?.CheckFits(shape, emptyRows: true);
         if (support is null && q.dtype == ScalarType.Float32 && q.device_type == DeviceType.CPU)
         {
+            AttentionShape.CheckSums(q, k);
             BlockSupport all = causal ? BlockSupport.Full(shape.Tokens, shape.Offset) : Everything(shape.Tokens, shape.Keys);
             return SparseSoftmax.Attend(q, k, v, new SparseSoftmax.Tiles(shape, [all], factor, causal));
         }
 
+        AttentionShape.CheckSums(q, k);
         using DisposeScope scope = NewDisposeScope();
         (k, v) = (HeadInput.Shared(k, shape.Group), HeadInput.Shared(v, shape.Group));
         List<Tensor> outputs = [], sums = [];
@@ -44,7 +46,7 @@ public static class ExactAttention
 
         Tensor sumsOfAll = sums.Count == 1 ? sums[0] : cat(sums, 2);
         Tensor whole = outputs.Count == 1 ? outputs[0] : cat(outputs, 2);
-        if (!whole.detach().isfinite().all().item<bool>()) AttentionShape.CheckFinite(q, k, v);
+        if (!whole.detach().isfinite().all().item<bool>() || sumsOfAll.isnan().any().item<bool>()) throw SparseSoftmax.NotFinite(q, k, v);
         return (scope.MoveToOuter(whole), scope.MoveToOuter(sumsOfAll));
     }
 
@@ -55,15 +57,17 @@ public static class ExactAttention
     /// <param name="causal">Whether a query sees itself and what stands before it alone. Default true; a support says it itself.</param>
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <returns>[batch, heads, tokens, keys]; rows have the sum one, or zero where a query sees no key.</returns>
-    /// <exception cref="ArgumentException">Shapes, types or devices that do not fit.</exception>
+    /// <exception cref="ArgumentException">Shapes, types or devices that do not fit, NaN or infinity, or scores that leave the range of the type.</exception>
     public static Tensor Pattern(Tensor q, Tensor k, AttentionSupport? support = null, bool causal = true, double? scale = null)
     {
         AttentionShape shape = AttentionShape.Of(q, k, k, support?.Causal ?? causal);
         support?.CheckFits(shape, emptyRows: true);
+        AttentionShape.CheckSums(q, k);
         using DisposeScope scope = NewDisposeScope();
         Tensor? hidden = support is not null ? support.MaskOver(shape.Batch, shape.Heads).logical_not()
             : causal ? ones([shape.Tokens, shape.Keys], dtype: ScalarType.Bool, device: q.device).triu(shape.Offset + 1) : null;
-        return scope.MoveToOuter(Weights(q, HeadInput.Shared(k, shape.Group), hidden, shape.Scale(scale)).Pattern);
+        Tensor pattern = Weights(q, HeadInput.Shared(k, shape.Group), hidden, shape.Scale(scale, q.dtype)).Pattern;
+        return pattern.detach().isfinite().all().item<bool>() ? scope.MoveToOuter(pattern) : throw SparseSoftmax.NotFinite(q, k, k);
     }
 
     private static BlockSupport Everything(int tokens, int keys)

@@ -20,7 +20,7 @@ public sealed class OnlineSoftmax : IDisposable
     /// <summary>Takes in some keys.</summary>
     /// <param name="scores">Scores of all queries with these keys [..., tokens, keys]; -infinity where a key is hidden.</param>
     /// <param name="values">Values of these keys [..., keys, valueDim].</param>
-    /// <exception cref="ArgumentException">Shapes that do not fit each other or the pieces before, or NaN.</exception>
+    /// <exception cref="ArgumentException">Shapes that do not fit each other or the pieces before, or NaN or +infinity among the scores.</exception>
     public void Add(Tensor scores, Tensor values)
     {
         ArgumentNullException.ThrowIfNull(scores);
@@ -30,8 +30,8 @@ public sealed class OnlineSoftmax : IDisposable
         if (_most is not null && (!_most.shape.SequenceEqual(scores.shape[..^1]) || _weighted!.shape[^1] != values.shape[^1]))
             throw new ArgumentException($"scores [{string.Join(", ", scores.shape)}] are of other queries than those before [{string.Join(", ", _most.shape)}].", nameof(scores));
         using DisposeScope scope = NewDisposeScope();
-        if (scores.isnan().any().item<bool>()) throw new ArgumentException("scores hold NaN.", nameof(scores));
-        Tensor most = _most is null ? scores.amax([-1L]) : maximum(_most, scores.amax([-1L])), finite = most.clamp_min(-1e30);
+        if (!scores.lt(double.PositiveInfinity).all().item<bool>()) throw new ArgumentException("scores hold NaN or +infinity.", nameof(scores));
+        Tensor most = _most is null ? scores.amax([-1L]) : maximum(_most, scores.amax([-1L])), finite = most.masked_fill(most.detach().eq(double.NegativeInfinity), 0);
         Tensor weights = (scores - finite.unsqueeze(-1)).exp(), sum = weights.sum(-1), weighted = weights.reshape(-1, scores.shape[^2], scores.shape[^1]).bmm(values.reshape(-1, values.shape[^2], values.shape[^1])).view([.. scores.shape[..^1], values.shape[^1]]);
         if (_most is not null)
         {

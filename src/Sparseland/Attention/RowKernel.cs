@@ -33,10 +33,8 @@ internal static unsafe class RowKernel<T>
                 long row = ((long)at * shape.Tokens) + i;
                 ReadOnlySpan<int> kept = cells.Row(i);
                 Span<T> p = weights.AsSpan(0, kept.Length);
-                T level = Scores(TensorMemory.Part<T>(q0, row * d, d), k0, shared * shape.Keys, d, kept, T.CreateTruncating(scale), p);
-                TensorMemory.Part<T>(l0, row, 1)[0] = level;
+                TensorMemory.Part<T>(l0, row, 1)[0] = Weights(TensorMemory.Part<T>(q0, row * d, d), k0, shared * shape.Keys, d, kept, T.CreateTruncating(scale), p);
                 if (kept.IsEmpty) continue;
-                Weights(p, level);
                 Span<T> to = TensorMemory.Part<T>(o0, row * e, e);
                 for (int j = 0; j < kept.Length; j++) TensorPrimitives.MultiplyAdd(TensorMemory.Part<T>(v0, ((shared * shape.Keys) + kept[j]) * e, e), p[j], to, to);
             }
@@ -48,12 +46,12 @@ internal static unsafe class RowKernel<T>
     }
 
     public static (Tensor Queries, Tensor Keys, Tensor Values) Backward(
-        Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, Tensor gradient, AttentionShape shape, AttentionSupport support, double scale)
+        Tensor q, Tensor k, Tensor v, Tensor output, Tensor gradient, AttentionShape shape, AttentionSupport support, double scale)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor qs = q.contiguous(), ks = k.contiguous(), vs = v.contiguous(), os = output.contiguous(), ls = logSumExp.contiguous(), gs = gradient.contiguous();
+        Tensor qs = q.contiguous(), ks = k.contiguous(), vs = v.contiguous(), os = output.contiguous(), gs = gradient.contiguous();
         Tensor dq = zeros_like(qs), dk = zeros_like(ks), dv = zeros_like(vs);
-        nint q0 = TensorMemory.StartOf(qs), k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), o0 = TensorMemory.StartOf(os), l0 = TensorMemory.StartOf(ls), g0 = TensorMemory.StartOf(gs);
+        nint q0 = TensorMemory.StartOf(qs), k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), o0 = TensorMemory.StartOf(os), g0 = TensorMemory.StartOf(gs);
         nint dq0 = TensorMemory.StartOf(dq), dk0 = TensorMemory.StartOf(dk), dv0 = TensorMemory.StartOf(dv);
         int d = shape.HeadDim, e = shape.ValueDim;
         T factor = T.CreateTruncating(scale);
@@ -74,8 +72,7 @@ internal static unsafe class RowKernel<T>
                     if (kept.IsEmpty) continue;
                     ReadOnlySpan<T> query = TensorMemory.Part<T>(q0, row * d, d), slope = TensorMemory.Part<T>(g0, row * e, e);
                     Span<T> p = weights.AsSpan(0, kept.Length), toQuery = TensorMemory.Part<T>(dq0, row * d, d);
-                    Scores(query, k0, keys, d, kept, factor, p);
-                    Weights(p, TensorMemory.Part<T>(l0, row, 1)[0]);
+                    Weights(query, k0, keys, d, kept, factor, p);
                     T mean = TensorPrimitives.Dot(slope, TensorMemory.Part<T>(o0, row * e, e));
                     for (int j = 0; j < kept.Length; j++)
                     {
@@ -89,24 +86,27 @@ internal static unsafe class RowKernel<T>
                 }
             }
         }, CancellationToken.None);
-        foreach (Tensor held in new[] { qs, ks, vs, os, ls, gs }) GC.KeepAlive(held);
+        foreach (Tensor held in new[] { qs, ks, vs, os, gs }) GC.KeepAlive(held);
         return (scope.MoveToOuter(dq), scope.MoveToOuter(dk), scope.MoveToOuter(dv));
     }
 
-    /// <summary>Scores of the kept keys; returns their log-sum-exp, -infinity of none.</summary>
-    private static T Scores(ReadOnlySpan<T> query, nint k0, long first, int d, ReadOnlySpan<int> kept, T scale, Span<T> scores)
+    /// <summary>
+    /// Weights of the kept keys; returns the log-sum-exp of their scores, -infinity of none. Weights are divided by their sum: the rounded log-sum-exp of scores of 1e7 is off by a half, and they
+    /// would have another sum than one.
+    /// </summary>
+    private static T Weights(ReadOnlySpan<T> query, nint k0, long first, int d, ReadOnlySpan<int> kept, T scale, Span<T> weights)
     {
         if (kept.IsEmpty) return T.NegativeInfinity;
-        for (int j = 0; j < kept.Length; j++) scores[j] = scale * TensorPrimitives.Dot<T>(query, TensorMemory.Part<T>(k0, (first + kept[j]) * d, d));
-        T most = TensorPrimitives.Max<T>(scores), sum = T.Zero;
-        foreach (T score in scores) sum += T.Exp(score - most);
-        return most + T.Log(sum);
-    }
+        for (int j = 0; j < kept.Length; j++) weights[j] = scale * TensorPrimitives.Dot<T>(query, TensorMemory.Part<T>(k0, (first + kept[j]) * d, d));
+        T most = TensorPrimitives.Max<T>(weights);
 
-    private static void Weights(Span<T> scores, T level)
-    {
-        TensorPrimitives.Subtract(scores, level, scores);
-        TensorPrimitives.Exp<T>(scores, scores);
+        // Keys are read here alone, so that an infinite one is found here: without this it would count as one that is hidden.
+        if (T.IsNegativeInfinity(TensorPrimitives.Min<T>(weights))) most = T.NaN;
+        TensorPrimitives.Subtract(weights, most, weights);
+        TensorPrimitives.Exp<T>(weights, weights);
+        T sum = TensorPrimitives.Sum<T>(weights);
+        TensorPrimitives.Divide(weights, sum, weights);
+        return most + T.Log(sum);
     }
 
     private static int Most(Support cells, int first, int last)

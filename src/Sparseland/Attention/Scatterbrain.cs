@@ -115,7 +115,7 @@ public static class Scatterbrain
         Check(shape, features, support, causal);
         if (features.Offset > 0) throw new ArgumentException($"The features have an offset of {features.Offset}, with which they are biased; the matrix would be no unbiased estimate.", nameof(features));
         using var scope = NewDisposeScope();
-        Tensor exact = q.MatMul(HeadInput.Shared(k, shape.Group).transpose(2, 3)).mul(shape.Scale(scale)).exp();
+        Tensor exact = q.MatMul(HeadInput.Shared(k, shape.Group).transpose(2, 3)).mul(shape.Scale(scale, q.dtype)).exp();
         Tensor mask = support.Mask().to(q.device);
         mask = mask.shape[0] == 1 || mask.shape[0] == q.shape[1] ? mask.unsqueeze(0) : mask.view(exact.shape);
         Tensor matrix = where(mask, exact, FeatureEstimate.Matrix(q, k, features, scale));

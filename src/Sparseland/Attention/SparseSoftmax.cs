@@ -24,11 +24,18 @@ internal static class SparseSoftmax
         }
 
         using DisposeScope scope = NewDisposeScope();
-        if (result.output.detach().isfinite().all().item<bool>() && !result.logSumExp.isnan().any().item<bool>()) return result;
+        if (result.output.detach().isfinite().all().item<bool>() && !result.logSumExp.isnan().any().item<bool>() && !plan.Lost(result.logSumExp)) return result;
         result.output.Dispose();
         result.logSumExp.Dispose();
+        throw NotFinite(q, k, v);
+    }
+
+    /// <summary>Why an output is not finite: an argument, or products that are too large.</summary>
+    /// <exception cref="ArgumentException">An argument is not finite; it is named.</exception>
+    internal static ArgumentException NotFinite(Tensor q, Tensor k, Tensor v)
+    {
         AttentionShape.CheckFinite(q, k, v);
-        throw new ArgumentException("The scores leave the range of numbers: q and k are too large for this scale.", nameof(q));
+        return new ArgumentException("The scores leave the range of numbers: q and k are too large for this scale.", nameof(q));
     }
 
     /// <summary>What is computed.</summary>
@@ -39,6 +46,9 @@ internal static class SparseSoftmax
         public abstract (Tensor Output, Tensor LogSumExp) Forward(Tensor q, Tensor k, Tensor v);
 
         public abstract (Tensor Queries, Tensor Keys, Tensor Values) Backward(Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, Tensor gradient);
+
+        /// <summary>Whether a query that has keys came out as one without: all of its scores are -infinity, which is out of range and no mask.</summary>
+        public virtual bool Lost(Tensor logSumExp) => false;
     }
 
     /// <summary>Cell by cell.</summary>
@@ -49,8 +59,8 @@ internal static class SparseSoftmax
 
         public override (Tensor Queries, Tensor Keys, Tensor Values) Backward(Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, Tensor gradient) =>
             q.dtype == ScalarType.Float64
-                ? RowKernel<double>.Backward(q, k, v, output, logSumExp, gradient, Shape, Support, Scale)
-                : RowKernel<float>.Backward(q, k, v, output, logSumExp, gradient, Shape, Support, Scale);
+                ? RowKernel<double>.Backward(q, k, v, output, gradient, Shape, Support, Scale)
+                : RowKernel<float>.Backward(q, k, v, output, gradient, Shape, Support, Scale);
     }
 
     /// <summary>In blocks of queries.</summary>
@@ -60,6 +70,23 @@ internal static class SparseSoftmax
 
         public override (Tensor Queries, Tensor Keys, Tensor Values) Backward(Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp, Tensor gradient) =>
             BlockKernel.Backward(q, k, v, output, logSumExp, gradient, Shape, Blocks, Scale, Causal);
+
+        public override bool Lost(Tensor logSumExp)
+        {
+            Tensor none = logSumExp.eq(double.NegativeInfinity);
+            if (!none.any().item<bool>()) return false;
+            foreach (long row in none.flatten().nonzero().data<long>())
+            {
+                (long head, int i) = (row / Shape.Tokens, (int)(row % Shape.Tokens));
+                BlockSupport blocks = Blocks[Blocks.Count == 1 ? 0 : (int)(Blocks.Count == Shape.Heads ? head % Shape.Heads : head)];
+                int b = i / blocks.Block, last = Causal ? i + blocks.Offset : int.MaxValue;
+                ReadOnlySpan<KeyRange> ranges = blocks.Ranges(b);
+                ReadOnlySpan<int> columns = blocks.Columns(b);
+                if ((ranges.Length > 0 && ranges[0].From <= last) || (columns.Length > 0 && columns[0] <= last)) return true;
+            }
+
+            return false;
+        }
     }
 
     /// <summary>Takes the second result out of a function of one.</summary>
@@ -84,10 +111,12 @@ internal static class SparseSoftmax
 
         protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
+            // Handles of what was saved would keep the output until the collector comes.
+            using DisposeScope scope = NewDisposeScope();
             List<Tensor> saved = ctx.get_saved_variables();
             var plan = (Plan)ctx.get_data("plan");
             (Tensor queries, Tensor keys, Tensor values) = plan.Backward(saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3].detach(), saved[4].detach(), grad_output);
-            return [queries, keys, values, null!, null!];
+            return [scope.MoveToOuter(queries), scope.MoveToOuter(keys), scope.MoveToOuter(values), null!, null!];
         }
     }
 }

@@ -28,7 +28,7 @@ public static class AdaSnapKv
     {
         options ??= new();
         SnapKv.CheckCapacity(capacity, options);
-        return Math.Max((int)(options.Least * capacity), options.First + options.Local);
+        return Math.Max((int)Math.Floor((options.Least * capacity) + 1e-9), options.First + options.Local);
     }
 
     /// <summary>The tokens that stay: heads x capacity of a layer's, each sequence for itself, shared out among its heads.</summary>

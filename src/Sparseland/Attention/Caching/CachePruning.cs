@@ -48,6 +48,9 @@ public static class CachePruning
         Tensor values = x.detach(), scores = values.abs();
         if (weights is not null)
         {
+            long[] fits = weights.shape;
+            if (fits.Length > 4 || Enumerable.Range(1, fits.Length).Any(d => fits[^d] != 1 && fits[^d] != x.shape[^d]))
+                throw new ArgumentException($"weights are [{string.Join(", ", fits)}], which does not fit [{string.Join(", ", x.shape)}].", nameof(weights));
             if (weights.lt(0).any().item<bool>() || !weights.isfinite().all().item<bool>()) throw new ArgumentException("weights must be finite and not negative.", nameof(weights));
             scores = scores * weights;
         }
@@ -69,7 +72,8 @@ public static class CachePruning
         CheckCache(x, nameof(x));
         CheckShare(sparsity);
         using DisposeScope scope = NewDisposeScope();
-        return scope.MoveToOuter(Only(x.detach(), Kept(rand(x.shape, generator: new Generator(unchecked((ulong)seed))), sparsity, KeepRule.Exact)));
+        using var generator = new Generator(unchecked((ulong)seed));
+        return scope.MoveToOuter(Only(x.detach(), Kept(rand(x.shape, generator: generator), sparsity, KeepRule.Exact).to(x.device)));
     }
 
     /// <summary>Weights of key channels by the queries that will read them: of each channel the mean of |q| over the last queries, summed over the query heads that share the keys.</summary>
@@ -95,8 +99,12 @@ public static class CachePruning
         CheckCache(keys, nameof(keys));
         CheckShare(sparsity);
         using DisposeScope scope = NewDisposeScope();
-        Tensor scores = keys.detach().square().mean([2L]);
-        if (queries is not null) scores = scores * Recent(queries, (int)keys.shape[1], last).square().mean([3L]).mean([2L]);
+        if (queries is not null && (queries.dim() != 4 || queries.shape[0] != keys.shape[0] || queries.shape[3] != keys.shape[3]))
+            throw new ArgumentException($"queries are [{string.Join(", ", queries.shape)}], where [{keys.shape[0]}, heads, tokens, {keys.shape[3]}] is needed.", nameof(queries));
+
+        // In double precision: squares of 1e-30 and of 1e20 leave single precision, and equal scores would go to the first channels.
+        Tensor scores = keys.detach().to(ScalarType.Float64).square().mean([2L]);
+        if (queries is not null) scores = scores * Recent(queries, (int)keys.shape[1], last).to(ScalarType.Float64).square().mean([3L]).mean([2L]);
         return scope.MoveToOuter(Only(keys.detach(), Kept(scores, sparsity, KeepRule.Exact).unsqueeze(2)));
     }
 

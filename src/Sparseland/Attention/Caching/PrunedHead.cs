@@ -82,7 +82,8 @@ internal sealed class PrunedHead(int headDim, PrunedCacheOptions options)
     }
 
     /// <summary>softmax over packed and dense keys together, for one query.</summary>
-    public void Attend(ReadOnlySpan<float> query, float scale, Span<float> output, float[] scratch)
+    /// <returns>Whether all scores were finite; the output means nothing where not.</returns>
+    public bool Attend(ReadOnlySpan<float> query, float scale, Span<float> output, float[] scratch)
     {
         int all = Packed + Dense;
         Span<float> scaled = scratch.AsSpan(0, headDim), scores = scratch.AsSpan(headDim, all), wide = scratch.AsSpan(headDim + all, Width);
@@ -91,7 +92,9 @@ internal sealed class PrunedHead(int headDim, PrunedCacheOptions options)
         scores[..Packed].Clear();
         for (int b = 0; b < Packed / Width; b++) Keys.AddTo(b * headDim, 1, scaled, scores.Slice(b * Width, Width));
         for (int t = 0; t < Dense; t++) scores[Packed + t] = TensorPrimitives.Dot<float>(scaled, keys.Slice(t * headDim, headDim));
-        TensorPrimitives.Subtract(scores, TensorPrimitives.Max<float>(scores), scores);
+        float most = TensorPrimitives.Max<float>(scores);
+        if (!float.IsFinite(most) || !float.IsFinite(TensorPrimitives.Min<float>(scores))) return false;
+        TensorPrimitives.Subtract(scores, most, scores);
         TensorPrimitives.Exp<float>(scores, scores);
         TensorPrimitives.Divide(scores, TensorPrimitives.Sum<float>(scores), scores);
         for (int j = 0; j < _tilesOfToken; j++)
@@ -103,6 +106,7 @@ internal sealed class PrunedHead(int headDim, PrunedCacheOptions options)
         }
 
         for (int t = 0; t < Dense; t++) TensorPrimitives.MultiplyAdd(values.Slice(t * headDim, headDim), scores[Packed + t], output, output);
+        return true;
     }
 
     /// <summary>Floats that <see cref="Attend"/> needs.</summary>

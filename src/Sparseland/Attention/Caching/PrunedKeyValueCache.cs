@@ -115,7 +115,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     /// <param name="q">[batch, heads, 1, headDim]; heads is a multiple of the cache's.</param>
     /// <param name="scale">Factor of the products; null, the default, for 1 / sqrt(headDim).</param>
     /// <returns>[batch, heads, 1, headDim].</returns>
-    /// <exception cref="ArgumentException">Another shape, or an empty block.</exception>
+    /// <exception cref="ArgumentException">Another shape, an empty block, a scale that is not finite, NaN or infinity, or products that leave the range of Float32.</exception>
     public Tensor Read(int layer, Tensor q, double? scale = null)
     {
         CheckLayer(layer);
@@ -128,10 +128,13 @@ public sealed class PrunedKeyValueCache : KeyValueCache
         using DisposeScope scope = NewDisposeScope();
         Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
         nint q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
-        int group = (int)q.shape[1] / _keyValueHeads;
-        IndependentWork.For(_heads[layer].Length, h => Attend(_heads[layer][h], q0, o0, (long)h * group, group, 1, (float)(scale ?? 1 / Math.Sqrt(_headDim))), CancellationToken.None);
+        int group = (int)q.shape[1] / _keyValueHeads, bad = 0;
+        IndependentWork.For(_heads[layer].Length, h =>
+        {
+            if (!Attend(_heads[layer][h], q0, o0, (long)h * group, group, 1, (float)(scale ?? 1 / Math.Sqrt(_headDim)))) Interlocked.Exchange(ref bad, 1);
+        }, CancellationToken.None);
         GC.KeepAlive(qs);
-        return scope.MoveToOuter(output);
+        return bad == 0 ? scope.MoveToOuter(output) : throw OutOfRange();
     }
 
     /// <inheritdoc/>
@@ -151,7 +154,7 @@ public sealed class PrunedKeyValueCache : KeyValueCache
             return scope.MoveToOuter(exact);
         }
 
-        int tokens = shape.Tokens;
+        int tokens = shape.Tokens, bad = 0;
         CheckQueries(q);
         (Tensor ks, Tensor vs) = Checked(k, v);
         Tensor qs = q.detach().contiguous(), output = zeros_like(qs);
@@ -163,13 +166,13 @@ public sealed class PrunedKeyValueCache : KeyValueCache
             {
                 long row = ((long)h * tokens) + t;
                 head.Append(TensorMemory.Part<float>(k0, row * _headDim, _headDim), TensorMemory.Part<float>(v0, row * _headDim, _headDim));
-                Attend(head, q0, o0, ((long)h * shape.Group * tokens) + t, shape.Group, tokens, (float)scale);
+                if (!Attend(head, q0, o0, ((long)h * shape.Group * tokens) + t, shape.Group, tokens, (float)scale)) Interlocked.Exchange(ref bad, 1);
                 head.Pack();
             }
         }, CancellationToken.None);
         foreach (Tensor held in new[] { ks, vs, qs }) GC.KeepAlive(held);
         _taken[layer] += tokens;
-        return scope.MoveToOuter(output);
+        return bad == 0 ? scope.MoveToOuter(output) : throw OutOfRange();
     }
 
     private static (Tensor Keys, Tensor Values) Checked(Tensor k, Tensor v)
@@ -202,17 +205,21 @@ public sealed class PrunedKeyValueCache : KeyValueCache
     }
 
     /// <summary>The queries that share a head, at places <paramref name="apart"/> from each other.</summary>
-    private void Attend(PrunedHead head, nint q0, nint o0, long first, int group, int apart, float scale)
+    private bool Attend(PrunedHead head, nint q0, nint o0, long first, int group, int apart, float scale)
     {
+        bool finite = true;
         float[] scratch = System.Buffers.ArrayPool<float>.Shared.Rent(head.Scratch);
         for (int g = 0; g < group; g++)
         {
             long query = first + ((long)g * apart);
-            head.Attend(TensorMemory.Part<float>(q0, query * _headDim, _headDim), scale, TensorMemory.Part<float>(o0, query * _headDim, _headDim), scratch);
+            finite &= head.Attend(TensorMemory.Part<float>(q0, query * _headDim, _headDim), scale, TensorMemory.Part<float>(o0, query * _headDim, _headDim), scratch);
         }
 
         System.Buffers.ArrayPool<float>.Shared.Return(scratch);
+        return finite;
     }
+
+    private static ArgumentException OutOfRange() => new("The products of queries and keys leave the range of Float32.", "q");
 
     private void CheckLayer(int layer)
     {

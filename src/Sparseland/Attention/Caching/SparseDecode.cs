@@ -28,7 +28,7 @@ public static class SparseDecode
                 $"The selection is of {selection.Batch} sequences, {selection.Heads} heads and {selection.Tokens} tokens; the cache has {shape.Batch} sequences, {shape.KeyValueHeads} heads for {shape.Heads} of the queries, and {shape.Keys} tokens.", nameof(selection));
         }
 
-        float factor = (float)shape.Scale(scale);
+        float factor = (float)shape.Scale(scale, q.dtype);
         using DisposeScope scope = NewDisposeScope();
         HeadMemory qs = HeadMemory.Of(q.detach(), 1, out Tensor q0), ks = HeadMemory.Of(keys.detach(), 1, out Tensor k0), vs = HeadMemory.Of(values.detach(), 1, out Tensor v0);
         Tensor output = empty([shape.Batch, shape.Heads, 1, shape.ValueDim]);

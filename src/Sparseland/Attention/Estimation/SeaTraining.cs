@@ -240,7 +240,7 @@ public static class SeaTraining
         options.Validate();
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
         HeadInput.OnCpu(q, nameof(SeaTraining));
-        double factor = shape.Scale(scale);
+        double factor = shape.Scale(scale, q.dtype);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable on = enable_grad();
         using AdamWOptimizer optimizer = new(estimator, weightDecay: options.WeightDecay);
@@ -291,7 +291,7 @@ public static class SeaTraining
         ArgumentNullException.ThrowIfNull(estimator);
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
         HeadInput.OnCpu(q, nameof(SeaTraining));
-        double factor = shape.Scale(scale);
+        double factor = shape.Scale(scale, q.dtype);
         new SeaTrainingOptions { Columns = columns, Divergence = divergence }.Validate();
         using DisposeScope scope = NewDisposeScope();
         (Tensor loss, Tensor kl, Tensor map, Tensor output) = Losses(estimator, q, k, v, Targets.Of(q, k, v, estimator.Cells, factor, CancellationToken.None), columns, factor, divergence);

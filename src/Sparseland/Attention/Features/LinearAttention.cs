@@ -54,7 +54,7 @@ public static class LinearAttention
     {
         ArgumentNullException.ThrowIfNull(features);
         if (features.HeadDim != shape.HeadDim) throw new ArgumentException($"The features were drawn for a headDim of {features.HeadDim}, not of {shape.HeadDim}.", nameof(features));
-        double factor = Math.Sqrt(shape.Scale(scale));
+        double factor = Math.Sqrt(shape.Scale(scale, q.dtype));
         if (!features.EstimatesSoftmax && scale is not null)
             throw new ArgumentException("These features estimate no softmax: they have their own factor, and scale must be null.", nameof(scale));
         scope = NewDisposeScope();

@@ -127,7 +127,8 @@ public static class GraphStep
     /// <summary>The whole vector of the neighbour whose norm is largest or smallest; a node's own where it has none.</summary>
     private static Tensor ByNorm(Tensor v, Tensor near, bool largest)
     {
-        Tensor sizes = v.detach().norm(-1).unsqueeze(-2).expand(near.shape), hidden = near.logical_not();
+        // In double precision: squares of 1e-30 and of 1e20 leave single precision, and all neighbours would be equal.
+        Tensor sizes = v.detach().to(ScalarType.Float64).norm(-1).unsqueeze(-2).expand(near.shape), hidden = near.logical_not();
         Tensor best = largest ? sizes.masked_fill(hidden, double.NegativeInfinity).argmax(-1) : sizes.masked_fill(hidden, double.PositiveInfinity).argmin(-1);
         Tensor own = arange(v.shape[^2], dtype: ScalarType.Int64, device: v.device).expand(best.shape);
         Tensor at = where(near.any(-1), best, own).unsqueeze(-1);

@@ -23,6 +23,13 @@ public static class NormCompletion
         using var scope = NewDisposeScope();
         Tensor squareQ = q.square().sum(-1, keepdim: true), squareK = k.square().sum(-1, keepdim: true);
         Tensor M = squareQ.amax([-2L], keepdim: true).add(squareK.amax([-2L], keepdim: true));
+        if (q.dtype != ScalarType.Float64 && !M.isfinite().logical_and(M.gt(1e-30)).all().item<bool>())
+        {
+            // Squares that leave single precision; their roots do not.
+            (Tensor wideQ, Tensor wideK) = Complete(q.to(ScalarType.Float64), k.to(ScalarType.Float64));
+            return (scope.MoveToOuter(wideQ.to(q.dtype)), scope.MoveToOuter(wideK.to(q.dtype)));
+        }
+
         Tensor queries = cat([q, zeros_like(squareQ), M.sub(squareQ).clamp_min(0).sqrt()], -1);
         Tensor keys = cat([k, M.sub(squareK).clamp_min(0).sqrt(), zeros_like(squareK)], -1);
         return (scope.MoveToOuter(queries), scope.MoveToOuter(keys));

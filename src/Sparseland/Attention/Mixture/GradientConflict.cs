@@ -31,8 +31,10 @@ public static class GradientConflict
         for (int i = 0; i < matrices.Length; i++)
         {
             if (a[i] is not { } x || b[i] is not { } y) continue;
+            // In double precision: squares of small gradients vanish in single precision.
+            (x, y) = (x.to(ScalarType.Float64), y.to(ScalarType.Float64));
             double one = Number(x.norm()), two = Number(y.norm()), product = Number((x * y).sum());
-            result.Add(new(matrices[i].Name, product / (one * two), one, two));
+            result.Add(new(matrices[i].Name, Math.Clamp(product / one / two, -1, 1), one, two));
         }
 
         return result;

@@ -52,25 +52,32 @@ public sealed record HeadPatternMap(IReadOnlyList<IReadOnlyList<HeadPattern>> La
     public static HeadPatternMap FromJson(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
-        JsonNode? root;
         try
         {
-            root = JsonNode.Parse(json);
+            return FromNode(JsonNode.Parse(json, documentOptions: new() { AllowDuplicateProperties = false }));
         }
-        catch (JsonException error)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
+            // The second: half a character in a name, which is found when it is read.
             throw new FormatException($"The map is no JSON: {error.Message}", error);
         }
+    }
 
+    /// <inheritdoc/>
+    public override string ToString() => Readable.Of(this);
+
+    private static HeadPatternMap FromNode(JsonNode? root)
+    {
         if (root is not JsonArray { Count: > 0 } layers) throw new FormatException("The map must be a list with an object for each block.");
         List<IReadOnlyList<HeadPattern>> read = [];
         foreach (JsonNode? node in layers)
         {
             if (node is not JsonObject heads) throw new FormatException($"Block {read.Count} of the map is no object.");
+            if (heads.Count == 0) throw new FormatException($"Block {read.Count} of the map has no head.");
             HeadPattern[] patterns = new HeadPattern[heads.Count];
             foreach ((string name, JsonNode? entry) in heads)
             {
-                if (!int.TryParse(name, out int head) || head < 0 || head >= patterns.Length || patterns[head] is not null)
+                if (!int.TryParse(name, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int head) || head < 0 || head >= patterns.Length || patterns[head] is not null)
                     throw new FormatException($"Block {read.Count} has the head '{name}'; with {patterns.Length} heads they are 0 to {patterns.Length - 1}, each once.");
                 patterns[head] = Read(entry, $"block {read.Count}, head {head}");
             }
@@ -82,14 +89,11 @@ public sealed record HeadPatternMap(IReadOnlyList<IReadOnlyList<HeadPattern>> La
         return new(read);
     }
 
-    /// <inheritdoc/>
-    public override string ToString() => Readable.Of(this);
-
     private static HeadPattern Read(JsonNode? entry, string where)
     {
         if (entry is not JsonArray { Count: >= 3 } parts || parts[0]?.GetValueKind() != JsonValueKind.String) throw new FormatException($"The entry of {where} must be [type, a, b, score].");
-        int Size(int i) => parts[i]?.GetValueKind() == JsonValueKind.Number && parts[i]!.GetValue<double>() is >= 0 and <= int.MaxValue and var size
-            ? (int)size : throw new FormatException($"The entry of {where} has no size at {i}.");
+        int Size(int i) => parts[i]?.GetValueKind() == JsonValueKind.Number && parts[i]!.GetValue<double>() is >= 0 and <= int.MaxValue and var size && size == Math.Floor(size)
+            ? (int)size : throw new FormatException($"The entry of {where} has no size at {i}: a whole number from 0 on.");
         return parts[0]!.GetValue<string>() switch
         {
             Vertical => new VerticalSlash(Size(1), Size(2)),

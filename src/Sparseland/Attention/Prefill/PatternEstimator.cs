@@ -57,7 +57,9 @@ public static class PatternEstimator
         if (q.dim() != 2 || !q.shape.SequenceEqual(k.shape)) throw new ArgumentException($"q and k must be [tokens, headDim] both, but are [{string.Join(", ", q.shape)}] and [{string.Join(", ", k.shape)}].", nameof(k));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        long tokens = q.shape[0], n = (tokens + block - 1) / block, missing = (n * block) - tokens;
+        long tokens = q.shape[0];
+        block = (int)Math.Min(block, tokens);
+        long n = (tokens + block - 1) / block, missing = (n * block) - tokens;
         Tensor sizes = full([n, 1], block, dtype: ScalarType.Float32);
         sizes[n - 1] = block - missing;
         Tensor Mean(Tensor x) => nn.functional.pad(x.detach().to(ScalarType.Float32), [0, 0, 0, missing]).view(n, block, -1).sum(1) / sizes;
@@ -69,10 +71,10 @@ public static class PatternEstimator
     /// <summary>First keys and a window, as a kernel computes them.</summary>
     internal static BlockSupport SinksAndWindow(int tokens, AShape shape, int block)
     {
-        int rows = (tokens + block - 1) / block;
+        int rows = (int)(((long)tokens + block - 1) / block);
         IReadOnlyList<KeyRange> Row(int r)
         {
-            int end = Math.Min(tokens, (r + 1) * block), local = Math.Max(0, (r * block) - shape.Window + 1), sinks = Math.Min(shape.Sinks, end);
+            int end = (int)Math.Min(tokens, (r + 1L) * block), local = Math.Max(0, (r * block) - shape.Window + 1), sinks = Math.Min(shape.Sinks, end);
             return sinks >= local ? [new(0, end)] : sinks == 0 ? [new(local, end)] : [new(0, sinks), new(local, end)];
         }
 

@@ -42,7 +42,7 @@ public static class VerticalSlashIndex
 
         // Keys behind the last query of the strip have no weight.
         Tensor part = q.detach().narrow(2, last - count, count).to(ScalarType.Float32), seen = k.detach().narrow(2, 0, shape.Offset + last).to(ScalarType.Float32);
-        Tensor weights = ExactAttention.Pattern(part, seen, scale: shape.Scale(scale));
+        Tensor weights = ExactAttention.Pattern(part, seen, scale: shape.Scale(scale, ScalarType.Float32));
         return scope.MoveToOuter(end == 0 ? weights : nn.functional.pad(weights, [0, end]));
     }
 
@@ -123,7 +123,7 @@ public static class VerticalSlashIndex
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(block);
         ArgumentNullException.ThrowIfNull(index);
         int[] columns = Ascending(index.Columns, tokens, nameof(index.Columns)), slashes = Ascending(index.Slashes, tokens, nameof(index.Slashes));
-        int rows = (tokens + block - 1) / block;
+        int rows = (int)(((long)tokens + block - 1) / block);
         var ranges = new IReadOnlyList<KeyRange>[rows];
         var single = new IReadOnlyList<int>[rows];
         for (int r = 0; r < rows; r++)

@@ -35,7 +35,7 @@ public static class RoutingAttention
         using var scope = NewDisposeScope();
         (Tensor queries, Tensor keys) = (SphericalKMeans.Normalise(q), SphericalKMeans.Normalise(HeadInput.Shared(k, shape.Group)));
         Tensor values = HeadInput.Shared(v, shape.Group), places = centroids.detach().to(q.dtype).transpose(1, 2);
-        double scale = shape.Scale(options.Scale);
+        double scale = shape.Scale(options.Scale, q.dtype);
         Tensor nearQ = queries.detach().MatMul(places), nearK = keys.detach().MatMul(places);
         if (options.Selection == RoutingSelection.Prefix) return scope.MoveToOuter(Prefix(queries, keys, values, nearQ, nearK, window, options.SelfAttention, scale));
         Tensor listsQ = BalancedLists.TopPerCentroid(nearQ, window), listsK = options.Shared ? listsQ : BalancedLists.TopPerCentroid(nearK, window);
@@ -75,7 +75,7 @@ public static class RoutingAttention
             throw new ArgumentException("A rank in the list of the queries says nothing about positions in another list of keys: queries would see later tokens. Mask by position.", nameof(maskByRank));
         using var scope = NewDisposeScope();
         if (maskByRank && listsQ.diff(1, -1).le(0).any().item<bool>()) throw new ArgumentException("A rank says nothing about the position in a list that does not ascend.", nameof(listsQ));
-        return scope.MoveToOuter(OverLists(q, k, v, listsQ, listsK, selfAttention, shape.Scale(scale), maskByRank));
+        return scope.MoveToOuter(OverLists(q, k, v, listsQ, listsK, selfAttention, shape.Scale(scale, q.dtype), maskByRank));
     }
 
     /// <summary>The mean of what tokens received in the lists that they stand in; zero where there is none.</summary>
@@ -110,10 +110,15 @@ public static class RoutingAttention
     {
         Tensor scores = q.MatMul(k.transpose(2, 3)).mul(scale), later = ones(q.shape[2], q.shape[2], dtype: ScalarType.Bool, device: q.device).triu(1);
         Tensor hidden = nearQ.argmax(-1).unsqueeze(3).ne(nearK.argmax(-1).unsqueeze(2)).logical_or(later);
-        Tensor seen = scores.detach().masked_fill(hidden, double.NegativeInfinity);
-        Tensor least = seen.topk(window, dim: -1).values.narrow(3, window - 1, 1);
         Tensor self = eye(q.shape[2], dtype: ScalarType.Bool, device: q.device);
-        return Softmax(scores, hidden.logical_or(seen.lt(least)), selfAttention ? null : self).MatMul(v);
+
+        // A token that shall not see itself takes no place from others either.
+        if (!selfAttention) scores = scores.masked_fill(self, Self);
+        Tensor seen = scores.detach().masked_fill(hidden, double.NegativeInfinity);
+
+        // By place and not by score: of equal scores no more than the window stay.
+        Tensor best = seen.topk(window, dim: -1).indexes, among = zeros_like(hidden).scatter(3, best, ones(best.shape, dtype: ScalarType.Bool, device: q.device));
+        return Softmax(scores, hidden.logical_or(among.logical_not()), null).MatMul(v);
     }
 
     /// <summary>Rows of sum one over what is not hidden, or of zeros where everything is.</summary>

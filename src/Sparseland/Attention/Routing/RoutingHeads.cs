@@ -115,6 +115,7 @@ public sealed class RoutingHeads : nn.Module, IAttentionMethod
         ArgumentNullException.ThrowIfNull(q);
         ArgumentNullException.ThrowIfNull(k);
         ArgumentNullException.ThrowIfNull(v);
+        AttentionShape.Of(q, k, v, causal: true);
         if (!call.Causal || call.Stands is not null) throw new ArgumentException("Routed heads are for causal models without padding.", nameof(call));
         if (q.dim() != 4 || q.shape[1] != Heads) throw new ArgumentException($"q must be [batch, {Heads}, tokens, headDim], but is [{string.Join(", ", q.shape)}].", nameof(q));
         if (k.shape[2] != q.shape[2]) throw new ArgumentException($"{q.shape[2]} queries have {k.shape[2]} keys: a cache is not supported.", nameof(k));

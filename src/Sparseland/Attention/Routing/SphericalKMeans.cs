@@ -57,6 +57,12 @@ public sealed class SphericalKMeans : nn.Module
         ArgumentNullException.ThrowIfNull(x);
         using var scope = NewDisposeScope();
         Tensor centred = x.sub(x.mean([-1L], keepdim: true));
+
+        // What rounding leaves of equal numbers is nothing. Numbers whose squares leave the type, or vanish beside the 1e-12, are brought to one first; of all others no bit changes.
+        Tensor size = centred.detach().abs().amax([-1L], keepdim: true), whole = x.detach().abs().amax([-1L], keepdim: true);
+        Tensor equal = size.le(whole.mul(x.dtype == ScalarType.Float64 ? 1e-15 : 1e-6)), plain = size.gt(1e-3).logical_and(size.lt(1e15)).logical_or(equal);
+        if (equal.any().item<bool>()) centred = centred.masked_fill(equal, 0);
+        if (!plain.all().item<bool>()) centred = centred.div(size.masked_fill(plain, 1));
         return scope.MoveToOuter(centred.div(centred.square().mean([-1L], keepdim: true).add(1e-12).sqrt()));
     }
 
