@@ -70,7 +70,7 @@ internal static class EncodeCommand
             if (part) throw new ArgumentException("--part is of the documentation of .NET; a folder is encoded whole.");
             IReadOnlyList<RetrievalDocument> own = queries ? [] : Beir.ReadDocuments(name, cancel: cancel);
             RetrievalCollection? folder = queries ? Beir.Read(name, new() { Split = split }, cancel: cancel).Collection : null;
-            return ([.. (folder?.Documents ?? own).Select(d => (d with { Title = CamelCaseText.Split(d.Title), Text = CamelCaseText.Split(d.Text) }).Contents)], [.. (folder?.Queries ?? []).Select(q => CamelCaseText.Split(q.Text))]);
+            return ([.. (folder?.Documents ?? own).Select(d => CamelCaseText.Split(d).Contents)], [.. (folder?.Queries ?? []).Select(q => CamelCaseText.Split(q.Text))]);
         }
 
         if (split is not null) throw new ArgumentException("--split is of a folder in BEIR's form; the documentation has its own test queries.");

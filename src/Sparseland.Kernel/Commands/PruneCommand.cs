@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Sparseland;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Texts;
 using Sparseland.Models.Language;
@@ -84,21 +83,7 @@ internal static class PruneCommand
     }
 
     private static FolderPruningResult Run(string source, string target, FolderPruningOptions options, Action first, CancellationToken cancel) =>
-        Shared.Resumable(target, () => FolderPruning.CanResume(target), () => FolderPruning.Run(source, target, options, new Lines(first), cancel));
-
-    /// <summary>Lines of progress, and before the first report what can be said by then.</summary>
-    private sealed class Lines(Action first) : IProgress<ProgressReport>
-    {
-        private readonly ProgressLines _lines = new("block", Console.WriteLine);
-        private Action? _first = first;
-
-        /// <inheritdoc/>
-        public void Report(ProgressReport value)
-        {
-            Interlocked.Exchange(ref _first, null)?.Invoke();
-            _lines.Report(value);
-        }
-    }
+        Shared.Resumable(target, () => FolderPruning.CanResume(target), () => FolderPruning.Run(source, target, options, new ProgressLines("block", Console.WriteLine, first), cancel));
 
     private static ILayerPruner Method(string name, long seed) => name switch
     {

@@ -48,13 +48,20 @@ public static class Accuracy
         {
             using DisposeScope scope = NewDisposeScope();
             using IDisposable off = no_grad();
-            (long low, long high, long classes) = (labels.min().item<long>(), labels.max().item<long>(), model.call(X.narrow(0, 0, 1)).shape[^1]);
-            if (low < 0 || high >= classes) throw new ArgumentException($"labels go from {low} to {high}; the network has {classes} classes, from 0.", nameof(labels));
+            CheckRange(labels, model.call(X.narrow(0, 0, 1)).shape[^1], "network");
         }
         finally
         {
             model.train(training);
         }
+    }
+
+    /// <summary>Refuses classes that there are not.</summary>
+    internal static void CheckRange(Tensor labels, long classes, string owner)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (long low, long high) = (labels.min().item<long>(), labels.max().item<long>());
+        if (low < 0 || high >= classes) throw new ArgumentException($"labels go from {low} to {high}; the {owner} has {classes} classes, from 0.", nameof(labels));
     }
 
     /// <summary>Refuses samples and labels that do not fit each other.</summary>

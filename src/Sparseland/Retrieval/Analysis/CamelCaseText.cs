@@ -44,10 +44,13 @@ public static class CamelCaseText
     {
         ArgumentNullException.ThrowIfNull(collection);
         return new(
-            collection.Name, [.. collection.Documents.Select(d => d with { Title = Split(d.Title), Text = Split(d.Text) })],
+            collection.Name, [.. collection.Documents.Select(Split)],
             [.. collection.Queries.Select(q => q with { Text = Split(q.Text) })], collection.Qrels)
         {
             DropsIdenticalIds = collection.DropsIdenticalIds,
         };
     }
+
+    /// <summary>A document whose title and text are written so.</summary>
+    internal static RetrievalDocument Split(RetrievalDocument document) => document with { Title = Split(document.Title), Text = Split(document.Text) };
 }

@@ -1,3 +1,4 @@
+using Sparseland.Evaluation;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -85,12 +86,10 @@ public sealed record SearchSpace
     /// <summary>Refuses images and classes that its networks are not for.</summary>
     internal void CheckImages(Tensor X, Tensor labels)
     {
-        using DisposeScope scope = NewDisposeScope();
         long least = 1L << (Layers - 1);
         if (X.shape[1] != Planes || X.shape[2] < least || X.shape[3] < least)
             throw new ArgumentException($"X must be [images, {Planes}, rows, columns] with at least {least} rows and columns, which are halved behind each layer but the last, but is [{string.Join(", ", X.shape)}].", nameof(X));
-        (long low, long high) = (labels.min().item<long>(), labels.max().item<long>());
-        if (low < 0 || high >= Classes) throw new ArgumentException($"labels go from {low} to {high}; the space has {Classes} classes, from 0.", nameof(labels));
+        Accuracy.CheckRange(labels, Classes, "space");
     }
 
     private SearchOperation[] Chosen(Genotype genotype)
