@@ -87,7 +87,7 @@ public static unsafe class SparseProduct
         CheckValues(support, values);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor result = zeros([support.Rows, support.Columns], dtype: values.dtype);
+        Tensor result = empty([support.Rows, support.Columns], dtype: values.dtype);
         if (values.dtype == ScalarType.Float64) Scatter<double>(support, values.contiguous(), result);
         else Scatter<float>(support, values.contiguous(), result);
         return result.MoveToOuterDisposeScope();
@@ -111,10 +111,7 @@ public static unsafe class SparseProduct
         using IDisposable off = no_grad();
         if (IsDense(support))
         {
-            Tensor whole = left.mm(right.t()).contiguous(), some = empty(support.Count, dtype: left.dtype);
-            if (left.dtype == ScalarType.Float64) Collect<double>(support, whole, some);
-            else Collect<float>(support, whole, some);
-            return some.MoveToOuterDisposeScope();
+            return Gather(support, left.mm(right.t())).MoveToOuterDisposeScope();
         }
 
         Tensor result = empty(support.Count, dtype: left.dtype);
@@ -126,26 +123,40 @@ public static unsafe class SparseProduct
     /// <summary>So full that the dense product, which skips nothing, is done sooner.</summary>
     private static bool IsDense(Support support) => support.Count > DenseShare * support.Rows * support.Columns && (long)support.Rows * support.Columns >= 1 << 12;
 
+    /// <summary>The entries of a dense matrix at the places of a support, without gradients: what <see cref="ToDense"/> takes.</summary>
+    internal static Tensor Gather(Support support, Tensor matrix)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor whole = matrix.detach().contiguous(), result = empty(support.Count, dtype: matrix.dtype);
+        if (matrix.dtype == ScalarType.Float64) Collect<double>(support, whole, result);
+        else Collect<float>(support, whole, result);
+        return result.MoveToOuterDisposeScope();
+    }
+
+    // A row is cleared and filled while it is in the cache.
     private static void Scatter<T>(Support support, Tensor values, Tensor matrix)
         where T : unmanaged
     {
-        T* source = (T*)TensorMemory.Address(values), target = (T*)TensorMemory.Address(matrix);
-        int n = 0;
-        for (int row = 0; row < support.Rows; row++)
+        (nint source, nint target) = (TensorMemory.StartOf(values), TensorMemory.StartOf(matrix));
+        int columns = support.Columns;
+        EachRow(support, (long)support.Rows * columns, (row, places, from) =>
         {
-            foreach (int column in support.Row(row)) target[((long)row * support.Columns) + column] = source[n++];
-        }
+            Span<T> line = new((T*)target + ((long)row * columns), columns);
+            line.Clear();
+            for (int k = 0; k < places.Length; k++) line[places[k]] = ((T*)source)[from + k];
+        });
     }
 
     private static void Collect<T>(Support support, Tensor matrix, Tensor values)
         where T : unmanaged
     {
-        T* source = (T*)TensorMemory.Address(matrix), target = (T*)TensorMemory.Address(values);
-        int n = 0;
-        for (int row = 0; row < support.Rows; row++)
+        (nint source, nint target) = (TensorMemory.StartOf(matrix), TensorMemory.StartOf(values));
+        EachRow(support, support.Count, (row, places, from) =>
         {
-            foreach (int column in support.Row(row)) target[n++] = source[((long)row * support.Columns) + column];
-        }
+            T* line = (T*)source + ((long)row * support.Columns), value = (T*)target + from;
+            foreach (int column in places) *value++ = line[column];
+        });
     }
 
     // Without a start the sums begin with what the result holds.
@@ -154,7 +165,7 @@ public static unsafe class SparseProduct
     {
         int width = (int)dense.shape[1];
         (nint v, nint m, nint s, nint t) = (TensorMemory.StartOf(values), TensorMemory.StartOf(dense), start is null ? 0 : TensorMemory.StartOf(start), TensorMemory.StartOf(result));
-        EachRow(support, width, (row, places, from) =>
+        EachRow(support, (long)support.Count * width, (row, places, from) =>
         {
             T* target = (T*)t + ((long)row * width);
             if (s == 0 && places.IsEmpty) return;
@@ -167,7 +178,7 @@ public static unsafe class SparseProduct
     {
         int width = (int)left.shape[1];
         (nint a, nint b, nint t) = (TensorMemory.StartOf(left), TensorMemory.StartOf(right), TensorMemory.StartOf(result));
-        EachRow(support, width, (row, places, from) =>
+        EachRow(support, (long)support.Count * width, (row, places, from) =>
         {
             fixed (int* place = places) SampleRow((T*)a + ((long)row * width), (T*)b, place, places.Length, (T*)t + from, width);
         });
@@ -218,9 +229,9 @@ public static unsafe class SparseProduct
 
     private delegate void RowWork(int row, ReadOnlySpan<int> places, int from);
 
-    private static void EachRow(Support support, int width, RowWork work)
+    private static void EachRow(Support support, long steps, RowWork work)
     {
-        int rows = support.Rows, chunks = (int)Math.Clamp((long)support.Count * width / OneThread, 1, Math.Min(MostChunks, Math.Max(1, rows)));
+        int rows = support.Rows, chunks = (int)Math.Clamp(steps / OneThread, 1, Math.Min(MostChunks, Math.Max(1, rows)));
         _ = support.ColumnIndices;
         void Chunk(int c)
         {

@@ -116,8 +116,10 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    /// <summary>X W^T with W's stored entries as they are given, and its gradients: what every layer of known places computes.</summary>
-    internal static Tensor Multiply(Tensor input, Tensor values, Tensor order, Places places) => Product.apply(input, values, order, places);
+    /// <summary>
+    /// X W^T, and its gradients: what every layer of known places computes. W is given by its stored entries [Count], or whole [out, in]: then what stands at other places counts as zero, and so does its gradient.
+    /// </summary>
+    internal static Tensor Multiply(Tensor input, Tensor weight, Tensor order, Places places) => Product.apply(input, weight, order, places);
 
     /// <summary>The places of W row by row, and of its transpose.</summary>
     internal sealed record Places(Support Rows, Support Columns);
@@ -128,12 +130,15 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
 
         protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
-            (Tensor input, Tensor values, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
+            (Tensor input, Tensor weight, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
             using DisposeScope scope = NewDisposeScope();
             // What is saved must live until this returns: its scope ends too early.
             Tensor turned = input.detach().t().contiguous().MoveToOuterDisposeScope();
+            bool whole = weight.dim() == 2;
+            Tensor values = whole ? SparseProduct.Gather(places.Rows, weight).MoveToOuterDisposeScope() : weight;
             ctx.save_for_backward([turned, values, order]);
             ctx.save_data("places", places);
+            ctx.save_data("whole", whole);
             return SparseProduct.Multiply(places.Rows, values.detach(), turned).t().contiguous().MoveToOuterDisposeScope();
         }
 
@@ -144,8 +149,9 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
             using DisposeScope scope = NewDisposeScope();
             Tensor gradient = grad_output.t().contiguous();
             Tensor input = SparseProduct.Multiply(places.Columns, saved[1].detach().index_select(0, saved[2]), gradient).t().contiguous();
-            Tensor values = SparseProduct.Sampled(places.Rows, gradient, saved[0]);
-            return [input.MoveToOuterDisposeScope(), values.MoveToOuterDisposeScope(), null!, null!];
+            Tensor weight = SparseProduct.Sampled(places.Rows, gradient, saved[0]);
+            if ((bool)ctx.get_data("whole")) weight = SparseProduct.ToDense(places.Rows, weight);
+            return [input.MoveToOuterDisposeScope(), weight.MoveToOuterDisposeScope(), null!, null!];
         }
     }
 }

@@ -87,8 +87,30 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return Support.Trusted(rows, columns, offsets, selected);
     }
 
-    /// <summary>The mask of n of m in short runs, without the indices in between.</summary>
-    internal void NofMMask(ReadOnlySpan<T> scores, int columns, NofMBudget budget, byte* mask)
+    /// <summary>The mask of k of each row, or of n of m in short runs, without a support in between.</summary>
+    internal void Mask(ReadOnlySpan<T> scores, int rows, int columns, Budget budget, byte* mask)
+    {
+        if (budget is NofMBudget runs) NofMMask(scores, columns, runs, mask);
+        else PerRowMask(scores, rows, columns, ((PerRowBudget)budget).K, mask);
+    }
+
+    private void PerRowMask(ReadOnlySpan<T> scores, int rows, int columns, int k, byte* mask) => ForRows(scores, rows, columns, k, columns, (row, entries, scratch) =>
+    {
+        int[] selected = ArrayPool<int>.Shared.Rent(k);
+        Span<int> chosen = selected.AsSpan(0, k);
+        int nan = _kernel.Select(entries, k, chosen, scratch);
+        Span<byte> line = new(mask + ((long)row * columns), columns);
+        line.Clear();
+        if (nan == RowKernel<T>.NoNaN)
+        {
+            foreach (int column in chosen) line[column] = 1;
+        }
+
+        ArrayPool<int>.Shared.Return(selected);
+        return nan;
+    });
+
+    private void NofMMask(ReadOnlySpan<T> scores, int columns, NofMBudget budget, byte* mask)
     {
         long count = scores.Length, firstNaN = long.MaxValue;
         int size = ChunkScores / budget.M * budget.M, chunk = size - (size % (budget.M * Vector512<T>.Count));

@@ -54,7 +54,7 @@ public static class Select
     }
 
     /// <summary>
-    /// The mask of <see cref="TopK(Tensor, Budget)"/>, for what is chosen anew in every step of a training: n of every m up to 16 take one pass over the scores and no list of indices.
+    /// The mask of <see cref="TopK(Tensor, Budget)"/>, for what is chosen anew in every step of a training or weighs every row of a model: n of every m up to 16 and k of each row make no support on the way.
     /// </summary>
     /// <param name="scores">As there.</param>
     /// <param name="budget">What may stay.</param>
@@ -63,16 +63,17 @@ public static class Select
     public static unsafe Tensor Mask(Tensor scores, Budget budget)
     {
         ArgumentNullException.ThrowIfNull(scores);
-        if (budget is not NofMBudget { M: <= ShortRuns<float>.MaximumLength } runs || scores.device_type != DeviceType.CPU || scores.dtype is not (ScalarType.Float32 or ScalarType.Float64))
+        ArgumentNullException.ThrowIfNull(budget);
+        if (budget is not (NofMBudget { M: <= ShortRuns<float>.MaximumLength } or PerRowBudget) || scores.device_type != DeviceType.CPU || scores.dtype is not (ScalarType.Float32 or ScalarType.Float64))
             return TopK(scores, budget).ToMask();
         (int rows, int columns) = ShapeOf(scores, nameof(scores));
-        _ = runs.CountFor(rows, columns);
+        _ = budget.CountFor(rows, columns);
 
         using DisposeScope scope = NewDisposeScope();
         Tensor source = scores.detach().contiguous(), mask = empty(scores.shape, dtype: ScalarType.Bool);
         byte* kept = TensorMemory.Address(mask);
-        if (source.dtype == ScalarType.Float32) MatrixTopK<float>.Widest.NofMMask(TensorMemory.Read<float>(source), columns, runs, kept);
-        else MatrixTopK<double>.Widest.NofMMask(TensorMemory.Read<double>(source), columns, runs, kept);
+        if (source.dtype == ScalarType.Float32) MatrixTopK<float>.Widest.Mask(TensorMemory.Read<float>(source), rows, columns, budget, kept);
+        else MatrixTopK<double>.Widest.Mask(TensorMemory.Read<double>(source), rows, columns, budget, kept);
         return mask.MoveToOuterDisposeScope();
     }
 

@@ -33,6 +33,21 @@ public sealed partial class Support
         return either == 0 ? 1 : (double)both / either;
     }
 
+    /// <summary>Some of the entries, given by their places in <see cref="ColumnIndices"/>: what a selection among the values of this support chose.</summary>
+    /// <param name="chosen">A support of one row of <see cref="Count"/> columns.</param>
+    internal Support Among(Support chosen)
+    {
+        ReadOnlySpan<int> places = chosen.ColumnIndices, all = ColumnIndices;
+        int[] offsets = new int[Rows + 1], indices = GC.AllocateUninitializedArray<int>(places.Length);
+        for (int row = 0, n = 0; row < Rows; row++)
+        {
+            for (; n < places.Length && places[n] < _rowOffsets[row + 1]; n++) indices[n] = all[places[n]];
+            offsets[row + 1] = n;
+        }
+
+        return Trusted(Rows, Columns, offsets, indices).Of([.. Shape]);
+    }
+
     private Support Merge(Support other, int[] indices, bool inOneOnly)
     {
         int[] offsets = new int[Rows + 1];

@@ -10,17 +10,18 @@ public sealed partial class Support
     /// <summary>The support as a mask.</summary>
     /// <param name="device">Where the mask goes; CPU when null.</param>
     /// <returns>Boolean tensor of <see cref="Shape"/>, true where an entry stays.</returns>
-    public unsafe Tensor ToMask(Device? device = null)
+    public Tensor ToMask(Device? device = null)
     {
         using DisposeScope scope = NewDisposeScope();
-        Tensor mask = zeros([.. Shape], dtype: ScalarType.Bool);
-        byte* start = TensorMemory.Address(mask);
-        for (int row = 0; row < Rows; row++)
+        Tensor mask = empty([.. Shape], dtype: ScalarType.Bool);
+        nint start = TensorMemory.StartOf(mask);
+        _ = ColumnIndices;
+        EachRow(Rows, Columns, row =>
         {
-            byte* line = start + (long)row * Columns;
-            foreach (int column in Row(row))
-                line[column] = 1;
-        }
+            Span<byte> line = TensorMemory.Part<byte>(start, (long)row * Columns, Columns);
+            line.Clear();
+            foreach (int column in Row(row)) line[column] = 1;
+        });
         return (device is null ? mask : mask.to(device)).MoveToOuterDisposeScope();
     }
 

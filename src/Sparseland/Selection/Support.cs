@@ -1,4 +1,7 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,6 +17,9 @@ namespace Sparseland.Selection;
 /// </remarks>
 public sealed partial class Support : IEquatable<Support>
 {
+    // So many places of a mask are worth handing to another thread.
+    private const int OneThread = 1 << 17;
+
     private readonly int[] _rowOffsets;
     private readonly long[]? _shape;
 
@@ -102,22 +108,45 @@ public sealed partial class Support : IEquatable<Support>
             throw new ArgumentException($"A mask is a tensor of Bool, this one is of {mask.dtype}.", nameof(mask));
         using DisposeScope scope = NewDisposeScope();
         (int rows, int columns) = Select.ShapeOf(mask, nameof(mask));
-        ReadOnlySpan<byte> bytes = mask.detach().cpu().contiguous().bytes;
-
+        Tensor own = mask.detach().cpu().contiguous();
+        nint start = TensorMemory.StartOf(own);
         int[] offsets = new int[rows + 1];
-        int[] indices = GC.AllocateUninitializedArray<int>(bytes.Length - bytes.Count((byte)0));
-        int count = 0;
-        for (int row = 0; row < rows; row++)
-        {
-            ReadOnlySpan<byte> line = bytes.Slice(row * columns, columns);
-            for (int c = line.IndexOfAnyExcept((byte)0), at = 0; c >= 0; c = line[at..].IndexOfAnyExcept((byte)0))
-            {
-                indices[count++] = at + c;
-                at += c + 1;
-            }
-            offsets[row + 1] = count;
-        }
+        EachRow(rows, columns, row => offsets[row + 1] = columns - Line(row).Count((byte)0));
+        for (int row = 0; row < rows; row++) offsets[row + 1] += offsets[row];
+        int[] indices = GC.AllocateUninitializedArray<int>(offsets[rows]);
+        EachRow(rows, columns, row => Places(Line(row), indices.AsSpan(offsets[row]..offsets[row + 1])));
         return Trusted(rows, columns, offsets, indices).Of(mask.shape);
+
+        ReadOnlySpan<byte> Line(int row) => TensorMemory.Part<byte>(start, (long)row * columns, columns);
+    }
+
+    /// <summary>Work on each row of a mask, shared out to threads where there is enough of it.</summary>
+    private static void EachRow(int rows, int columns, Action<int> work)
+    {
+        int size = Math.Max(1, OneThread / Math.Max(1, columns)), chunks = (int)(((long)rows + size - 1) / size);
+        void Chunk(int c)
+        {
+            for (int row = c * size, to = (int)Math.Min(rows, (long)row + size); row < to; row++) work(row);
+        }
+
+        if (chunks < 2) Chunk(0);
+        else Parallel.For(0, chunks, Chunk);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Places(ReadOnlySpan<byte> line, Span<int> places)
+    {
+        int n = 0, from = 0, width = Vector512<byte>.Count;
+        for (; from <= line.Length - width; from += width)
+        {
+            for (ulong hits = ~Vector512.Equals(Vector512.Create(line.Slice(from, width)), Vector512<byte>.Zero).ExtractMostSignificantBits(); hits != 0; hits &= hits - 1)
+                places[n++] = from + BitOperations.TrailingZeroCount(hits);
+        }
+
+        for (; from < line.Length; from++)
+        {
+            if (line[from] != 0) places[n++] = from;
+        }
     }
 
     /// <summary>How many entries stay in each row.</summary>

@@ -32,6 +32,15 @@ internal static class TensorInput
             : Math.Abs(TensorPrimitives.MaxMagnitude(TensorMemory.Read<float>(dense)));
     }
 
+    /// <summary>Whether every value is finite, on any device and of any type of floating point; true where there is none.</summary>
+    public static bool IsFinite(Tensor tensor)
+    {
+        if (tensor.numel() == 0) return true;
+        if (tensor.device_type == DeviceType.CPU && tensor.dtype is (ScalarType.Float32 or ScalarType.Float64)) return double.IsFinite(LargestMagnitude(tensor));
+        using Tensor finite = tensor.isfinite(), all = finite.all();
+        return all.item<bool>();
+    }
+
     /// <summary>All of <see cref="CheckMatrix"/> but the values.</summary>
     public static void CheckShape(Tensor matrix, string name, string shape)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -89,7 +90,7 @@ public sealed partial class MaskSet
         ArgumentNullException.ThrowIfNull(scores);
         if (scores.dtype is ScalarType.Float16 or ScalarType.BFloat16) scores = scores.to(ScalarType.Float32);
         if (scores.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The scores of {name} are {scores.dtype}; they must be floating point numbers.", nameof(scores));
-        if (!scores.isfinite().all().item<bool>())
+        if (!TensorInput.IsFinite(scores))
         {
             long broken = scores.isfinite().logical_not().sum().item<long>();
             throw new ArgumentException(

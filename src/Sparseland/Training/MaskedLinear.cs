@@ -24,7 +24,6 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
     private readonly (Parameter Weight, Parameter? Bias)[] _shared;
     private FixedSupportLinear.Places? _places;
     private Tensor? _order;
-    private Tensor? _flat;
     private long _seen = -1;
 
     internal MaskedLinear(Linear linear, MaskSet masks, string weightName, Func<bool> dense, double limit)
@@ -70,20 +69,14 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
         long[] shape = [.. input.shape[..^1], weight.shape[0]];
         long tokens = 1;
         foreach (long length in input.shape[..^1]) tokens *= length;
-        Tensor values = weight.view(-1).index_select(0, _flat!);
-        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), values, _order!, _places).reshape(shape);
+        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), weight, _order!, _places).reshape(shape);
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
     }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
-        {
-            _order?.Dispose();
-            _flat?.Dispose();
-        }
-
+        if (disposing) _order?.Dispose();
         base.Dispose(disposing);
     }
 
@@ -92,12 +85,9 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
         if (_seen == _masks.Version) return;
         using IDisposable off = no_grad();
         _order?.Dispose();
-        _flat?.Dispose();
         Selection.Support rows = _masks.SupportOf(_weightName);
         _places = new(rows, rows.Transpose(out int[] order));
         _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
-        using Tensor places = _masks[_weightName].view(-1).nonzero();
-        _flat = places.view(-1).DetachFromDisposeScope();
         _seen = _masks.Version;
     }
 }

@@ -157,10 +157,7 @@ public sealed partial class SparseOptimizer : IOptimizer
             {
                 using Tensor? gradient = Masks.ParameterOf(name).grad;
                 if (gradient is null) continue;
-                using (Tensor finite = gradient.isfinite(), all = finite.all())
-                {
-                    if (!all.item<bool>()) throw new DivergenceException($"The gradient of {name} at step {Count + 1} is not finite; in an update of the masks it would win the growth.");
-                }
+                if (!TensorInput.IsFinite(gradient)) throw new DivergenceException($"The gradient of {name} at step {Count + 1} is not finite; in an update of the masks it would win the growth.");
 
                 _gradients[name] = gradient.clone().DetachFromDisposeScope();
             }

@@ -1,4 +1,5 @@
 using Sparseland.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sparseland.Training;
@@ -85,8 +86,14 @@ public sealed record TopologyContext
     internal static Tensor RandomScores(long[] shape, long seed, long stream)
     {
         var random = new SeededRandom(seed, stream);
-        double[] values = new double[shape.Aggregate(1L, (a, b) => a * b)];
-        for (int i = 0; i < values.Length; i++) values[i] = random.NextDouble();
-        return tensor(values, shape);
+        Tensor scores = torch.empty(shape, dtype: torch.ScalarType.Float64);
+        nint start = TensorMemory.StartOf(scores);
+        const int Piece = 1 << 20;
+        for (long from = 0, length = scores.numel(); from < length; from += Piece)
+        {
+            foreach (ref double score in TensorMemory.Part<double>(start, from, (int)Math.Min(Piece, length - from))) score = random.NextDouble();
+        }
+
+        return scores;
     }
 }

@@ -54,7 +54,7 @@ public static class TopologyUpdate
         Tensor keptMask = kept.ToMask().reshape(layer.Mask.shape).to(layer.Mask.device), free = Free(layer, keptMask);
         long places = MaskSet.TrueIn(free), wanted = grown ?? count;
         if (places < wanted) throw new ArgumentException($"{wanted} weights of {layer.Layer} must grow, but only {places} places are allowed.", nameof(layer));
-        Support chosen = Best(layer, wanted == 0 ? layer.Weight : grow.Of(layer), free, wanted, $"growth score \"{grow.Name}\"");
+        Support chosen = Grown(layer, grow, free, wanted);
         return new(kept, Support.FromMask(layer.Mask.logical_and(keptMask.logical_not())), chosen);
     }
 
@@ -79,18 +79,34 @@ public static class TopologyUpdate
         return count;
     }
 
-    private static Support Kept(TopologyContext layer, IDropScore drop, long count) => Best(layer, drop.Of(layer), layer.Mask, count, $"drop score \"{drop.Name}\"");
+    // The active weights are few: they are ranked by themselves.
+    private static Support Kept(TopologyContext layer, IDropScore drop, long count)
+    {
+        Tensor scores = Shaped(layer, drop.Of(layer), Said(drop));
+        var active = Support.FromMask(layer.Mask);
+        Tensor values = active.Gather(scores.detach());
+        if (!TensorInput.IsFinite(values)) throw NotFinite(layer, Said(drop));
+        return active.Among(Select.TopK(values, Budget.Global(checked((int)count))));
+    }
+
+    // Almost all other places are free: they are ranked where they are.
+    private static Support Grown(TopologyContext layer, IGrowScore grow, Tensor free, long count)
+    {
+        if (count == 0) return Support.FromMask(zeros_like(layer.Mask));
+        string what = $"growth score \"{grow.Name}\"";
+        Tensor ranked = CandidateScores.Of(Shaped(layer, grow.Of(layer), what), free) ?? throw NotFinite(layer, what);
+        return Select.TopK(ranked, Budget.Global(checked((int)count)));
+    }
+
+    private static string Said(IDropScore drop) => $"drop score \"{drop.Name}\"";
 
     private static Tensor Free(TopologyContext layer, Tensor kept) => layer.Allowed is null ? kept.logical_not() : kept.logical_not().logical_and(layer.Allowed);
 
-    private static Support Best(TopologyContext layer, Tensor scores, Tensor among, long count, string what)
-    {
-        if (!scores.shape.SequenceEqual(layer.Weight.shape))
-            throw new ArgumentException($"The {what} of {layer.Layer} is [{string.Join(", ", scores.shape)}], the weights are [{string.Join(", ", layer.Weight.shape)}].", nameof(layer));
-        if (!scores.isfinite().logical_or(among.logical_not()).all().item<bool>())
-            throw new ArgumentException($"The {what} of {layer.Layer} is not finite everywhere it is looked at; a NaN or infinite gradient or weight is the usual cause.", nameof(layer));
-        return Select.TopK(scores.masked_fill(among.logical_not(), double.NegativeInfinity), Budget.Global(checked((int)count)));
-    }
+    private static Tensor Shaped(TopologyContext layer, Tensor scores, string what) => scores.shape.SequenceEqual(layer.Weight.shape) ? scores
+        : throw new ArgumentException($"The {what} of {layer.Layer} is [{string.Join(", ", scores.shape)}], the weights are [{string.Join(", ", layer.Weight.shape)}].", nameof(layer));
+
+    private static ArgumentException NotFinite(TopologyContext layer, string what) =>
+        new($"The {what} of {layer.Layer} is not finite everywhere it is looked at; a NaN or infinite gradient or weight is the usual cause.", nameof(layer));
 
     private static void Check(TopologyContext layer)
     {

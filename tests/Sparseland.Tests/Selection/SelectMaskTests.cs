@@ -36,6 +36,28 @@ public sealed unsafe class SelectMaskTests : IDisposable
     }
 
     [Fact]
+    public void The_mask_of_k_of_each_row_is_that_of_the_support_with_ties_and_infinities()
+    {
+        using Generator generator = new(4);
+        foreach (ScalarType type in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.Float16 })
+        {
+            foreach ((int rows, int columns) in new[] { (1, 1), (3, 17), (2, 300), (400, 333), (0, 5), (5, 0) })
+            {
+                Tensor scores = randint(-3, 4, [rows, columns], generator: generator).to(type);
+                if (scores.numel() > 0) scores[0, 0] = double.NegativeInfinity;
+                foreach (int k in new[] { 0, Math.Min(1, columns), columns / 2, columns })
+                    Assert.True(Select.TopK(scores, Budget.PerRow(k)).ToMask().Same(Select.Mask(scores, Budget.PerRow(k))), $"{k} of each row of [{rows}, {columns}] {type}");
+            }
+        }
+
+        Tensor broken = rand([40, 3000]);
+        (broken[31, 7], broken[12, 2999]) = (double.NaN, double.NaN);
+        string wanted = Assert.Throws<ArgumentException>(() => Select.TopK(broken, Budget.PerRow(5))).Message;
+        Assert.Equal(wanted, Assert.Throws<ArgumentException>(() => Select.Mask(broken, Budget.PerRow(5))).Message);
+        Assert.Throws<ArgumentException>(() => Select.Mask(rand([2, 3]), Budget.PerRow(4)));
+    }
+
+    [Fact]
     public void Vectors_and_single_runs_agree_on_every_part_of_a_row()
     {
         float[] scores = new float[16 * 20];

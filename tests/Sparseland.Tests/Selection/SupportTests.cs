@@ -29,6 +29,26 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
+    public void A_mask_of_any_width_and_fill_comes_back_from_its_support()
+    {
+        using var scope = NewDisposeScope();
+        var random = new Random(6);
+        foreach ((int rows, int columns) in new[] { (1, 1), (3, 63), (2, 64), (4, 65), (7, 129), (1, 400_001), (900, 700), (3, 0), (0, 3) })
+        {
+            foreach (double fill in new[] { 0, 0.01, 0.3, 1 })
+            {
+                bool[] wanted = [.. Enumerable.Range(0, rows * columns).Select(_ => random.NextDouble() < fill)];
+                Tensor mask = tensor(wanted, [rows, columns]);
+                var support = Support.FromMask(mask);
+                Assert.True(mask.equal(support.ToMask()).all().item<bool>());
+                Assert.Equal(wanted.Index().Where(w => w.Item).Select(w => w.Index % columns), support.ColumnIndices.ToArray());
+                Assert.Equal(Enumerable.Range(0, rows).Select(row => wanted.Skip(row * columns).Take(columns).Count(w => w)), support.CountsPerRow());
+                Assert.True(mask.equal(Support.FromMask(mask.t().contiguous().t()).ToMask()).all().item<bool>());
+            }
+        }
+    }
+
+    [Fact]
     public void Counts_and_density_by_hand()
     {
         Assert.Equal(5, Small.Count);

@@ -46,6 +46,34 @@ public class TopologyUpdateTests
     }
 
     [Fact]
+    public void What_is_kept_and_what_grows_are_the_best_of_a_plain_sort()
+    {
+        using var scope = NewDisposeScope();
+        foreach ((ScalarType type, double density, int rows, int columns) in new[] { (ScalarType.Float32, 0.1, 300, 500), (ScalarType.Float64, 0.6, 40, 33), (ScalarType.Float16, 0.3, 20, 30), (ScalarType.Float32, 1.0, 9, 8) })
+        {
+            using Generator generator = new(9);
+            Tensor mask = rand([rows, columns], generator: generator).lt(density), allowed = rand([rows, columns], generator: generator).lt(0.8);
+
+            // Rounded: many are equal, and of those the lower place stays.
+            Tensor W = randn([rows, columns], generator: generator).mul(20).round().div(20).masked_fill(mask.logical_not(), 0).to(type);
+            Tensor G = randn([rows, columns], generator: generator).mul(20).round().div(20).masked_fill(allowed.logical_not().logical_and(mask.logical_not()), double.NaN).to(type);
+            TopologyContext layer = new() { Layer = "W", Weight = W, Mask = mask, Gradient = G, Allowed = allowed };
+            float[] size = W.abs().to(ScalarType.Float32).data<float>().ToArray(), gain = G.abs().to(ScalarType.Float32).data<float>().ToArray();
+            bool[] active = mask.data<bool>().ToArray(), may = allowed.data<bool>().ToArray();
+            int all = active.Count(a => a), count = all / 4;
+            HashSet<int> kept = [.. Enumerable.Range(0, size.Length).Where(i => active[i]).OrderByDescending(i => size[i]).ThenBy(i => i).Take(all - count)];
+            int[] grown = [.. Enumerable.Range(0, size.Length).Where(i => !kept.Contains(i) && may[i]).OrderByDescending(i => gain[i]).ThenBy(i => i).Take(count).Order()];
+            if (grown.Length < count) continue;
+            TopologyChange change = TopologyUpdate.Apply(layer, new DropMagnitude(), new GrowGradient(), count);
+            Assert.Equal(kept.Order(), Flat(change.Kept));
+            Assert.Equal(grown, Flat(change.Grown));
+            Assert.Equal(Enumerable.Range(0, size.Length).Where(i => active[i] && !kept.Contains(i)), Flat(change.Dropped));
+        }
+
+        IEnumerable<int> Flat(Support support) => Places(support).Select(p => (p.Item1 * support.Columns) + p.Item2);
+    }
+
+    [Fact]
     public void Taylor_drops_by_the_square_of_weight_times_gradient()
     {
         using var scope = NewDisposeScope();
