@@ -70,6 +70,8 @@ internal static class TrainingRun
         AutoencoderRecipe recipe = request.Recipe;
         recipe.Validate();
         if (request.Steps < 1) throw new ArgumentOutOfRangeException(nameof(request.Steps), request.Steps, "--steps must be positive.");
+        if (request.Steps > TokenCount.Most / recipe.BatchTokens)
+            throw new ArgumentOutOfRangeException(nameof(request.Steps), request.Steps, $"--steps of {recipe.BatchTokens:N0} tokens each must not be more than {TokenCount.Most:N0} tokens in all.");
         if (request.CheckpointEvery < 0) throw new ArgumentOutOfRangeException(nameof(request.CheckpointEvery), request.CheckpointEvery, "--checkpoint-every must not be negative.");
         string checkpoint = Path.Combine(request.Folder, CheckpointFile);
         if (!request.Resume && File.Exists(checkpoint)) throw new IOException($"'{checkpoint}' is a training that is not done; go on with --resume, or delete it.");

@@ -34,8 +34,6 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
 {
     private const int LeastBatches = 50;
 
-    // Of float16: what is rounded to infinity, and the smallest number of full precision.
-    private const double LeastInfinite = 65520, LeastNormal = 6.1035e-5;
     private readonly IActivationSource _source;
     private readonly ActivationBufferOptions _options;
     private readonly int _batch, _blockWindows, _blocks;
@@ -90,7 +88,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
     /// <summary>Batch i: activations as its input [batch, d], gradients as its target where the source has them, else an empty tensor.</summary>
     /// <param name="index">From 0.</param>
     /// <exception cref="InvalidOperationException">The source is used up.</exception>
-    /// <exception cref="InvalidDataException">An activation is not finite, or out of the range of float16 where it is held so; the message names window and token.</exception>
+    /// <exception cref="InvalidDataException">An activation is not finite, or out of the range of float16 where it is held so; the message names window and token. Or the source gives other rows than it says.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while activations were collected.</exception>
     public Batch At(long index)
     {
@@ -165,7 +163,7 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
             _cancel.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             int[] part = windows[from..Math.Min(windows.Length, from + some)];
-            ActivationRows rows = _source.Read(part, _cancel);
+            ActivationRows rows = CheckedRows.Of(_source, part, _cancel);
             CheckFinite(rows.Activations, part, "An activation");
             Put(ref _activations, rows.Activations);
             if (rows.Gradients is not null)
@@ -184,18 +182,17 @@ public sealed class ActivationBuffer : IBatchSource, IDisposable
         }
     }
 
-    // What float16 cannot hold would come back as infinity, or as nothing.
     private void CheckHalf(Tensor rows, int[] windows, bool gradients)
     {
         double largest = TensorInput.LargestMagnitude(rows);
-        if (largest >= LeastInfinite)
+        if (largest >= HalfRange.LeastInfinite)
         {
-            long row = rows.abs().amax([1L]).ge(LeastInfinite).nonzero()[0, 0].item<long>();
+            long row = rows.abs().amax([1L]).ge(HalfRange.LeastInfinite).nonzero()[0, 0].item<long>();
             throw new InvalidDataException($"{(gradients ? "A gradient" : "An activation")} lies above 65504, the largest number of float16: token {row % _source.TokensPerWindow} of window {windows[row / _source.TokensPerWindow]} ({_source.Description}). Set {nameof(ActivationBufferOptions.Half)} to false, or leave such tokens out ({nameof(OrdinaryTokens)}).");
         }
 
-        if (gradients && largest is > 0 and < LeastNormal)
-            throw new InvalidDataException(FormattableString.Invariant($"Gradients are {largest:G3} at most in windows {windows[0]} to {windows[^1]}, too small for float16 ({_source.Description}). Set {nameof(ActivationBufferOptions.Half)} to false."));
+        if (HalfRange.Vanishes(largest))
+            throw new InvalidDataException(FormattableString.Invariant($"{(gradients ? "Gradients" : "Activations")} are {largest:G3} at most in windows {windows[0]} to {windows[^1]}, too small for float16 ({_source.Description}). Set {nameof(ActivationBufferOptions.Half)} to false."));
     }
 
     private void CheckFinite(Tensor rows, int[] windows, string what)

@@ -62,7 +62,7 @@ public sealed partial class ActivationFiles : IActivationSource, IDisposable
     /// <param name="path">A file, or a folder of files.</param>
     /// <param name="options">Settings; null, the default, for their defaults.</param>
     /// <exception cref="IOException">There is no such file or folder, or a shard that the manifest names is missing.</exception>
-    /// <exception cref="InvalidDataException">A file is cut short or no safetensors file, has no such tensor, or one of another width or type; the message names file and tensor.</exception>
+    /// <exception cref="InvalidDataException">A file is cut short or no safetensors file, has no such tensor, or one of another width or type; the message names file and tensor. Or the writing of the set was stopped.</exception>
     /// <exception cref="ArgumentException">A window is not positive, or longer than all rows.</exception>
     public static ActivationFiles Open(string path, ActivationFilesOptions? options = null)
     {
@@ -108,11 +108,18 @@ public sealed partial class ActivationFiles : IActivationSource, IDisposable
         long[] shape = [(long)windows.Length * TokensPerWindow, Width];
         Tensor rows = empty(shape);
         Tensor? gradients = HasGradients ? empty(shape) : null;
-        for (int w = 0; w < windows.Length; w++)
+        foreach (int window in windows)
+        {
+            if (window < 0 || window >= Windows) throw new ArgumentOutOfRangeException(nameof(windows), window, $"Windows run from 0 to {Windows - 1}.");
+        }
+
+        for (int w = 0, next; w < windows.Length; w = next)
         {
             cancel.ThrowIfCancellationRequested();
-            if (windows[w] < 0 || windows[w] >= Windows) throw new ArgumentOutOfRangeException(nameof(windows), windows[w], $"Windows run from 0 to {Windows - 1}.");
-            long from = (long)windows[w] * TokensPerWindow, end = from + TokensPerWindow, to = (long)w * TokensPerWindow;
+
+            // Windows that follow each other are read together: one of a token alone costs as much as hundreds.
+            for (next = w + 1; next < windows.Length && windows[next] == windows[next - 1] + 1 && (long)(next - w) * TokensPerWindow < TokensAtOnce;) next++;
+            long from = (long)windows[w] * TokensPerWindow, end = from + ((long)(next - w) * TokensPerWindow), to = (long)w * TokensPerWindow;
             for (int s = Array.FindLastIndex(_shards, shard => shard.First <= from); from < end; s++)
             {
                 Shard shard = _shards[s];
@@ -198,7 +205,7 @@ public sealed partial class ActivationFiles : IActivationSource, IDisposable
             FolderConfig config = FolderConfig.Read(folder, FileName);
             if (config.Text("format") is var format && format != Format) throw config.Refused("format", format, Format);
             (string, long)[] shards = config.Items("shards", shard => (Path.Combine(folder, Path.GetFileName(shard.Text("file") ?? throw shard.Refused("file", "missing", "the name of a file"))), (long)shard.Size("tokens")));
-            if (shards.Length == 0) throw config.Refused("shards", "empty", "a list of files");
+            if (shards.Length == 0) throw new InvalidDataException($"'{folder}' holds a set that is not whole: the call that wrote it was stopped, or is not done. Write it again.");
             return new(config.Text("source") ?? "", config.Size("width"), config.Size("tokens_per_window"), config.Flag("gradients", absent: false), [.. shards.Select(s => s.Item1)], [.. shards.Select(s => s.Item2)]);
         }
 

@@ -86,7 +86,7 @@ public static class AutoencoderFolder
 
         if (least > 1 - NormTolerance && most < 1 + NormTolerance) return;
         string range = FormattableString.Invariant($"rows of the decoder have norms from {least:G3} to {most:G3}");
-        bool alike = most - least <= NormTolerance * most;
+        bool alike = least > 0 && most - least <= NormTolerance * most;
         if (choice == DecoderNorms.Keep) remarks.Add($"{range} and stay as they are: values of {(alike ? "codes are in units of them" : "different latents are on different scales")}");
         else if (autoencoder.Rule.ComparesLatents && !alike) remarks.Add($"{range} and stay as they are: {autoencoder.Rule.Architecture} compares latents with one another, and other scales would choose others");
         else

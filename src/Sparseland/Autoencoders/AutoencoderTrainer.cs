@@ -28,8 +28,8 @@ public sealed class AutoencoderTrainer : IDisposable
         (Autoencoder, _batches, _options) = (autoencoder, batches, options ?? new());
         _options.Validate();
         Check();
-        long tokens = Start() * _options.Steps * _options.Accumulate;
-        Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10.0));
+        double tokens = (double)Start() * _options.Steps * _options.Accumulate;
+        Statistics = new(autoencoder.Latents, Math.Max(1, tokens / 10));
         Warnings = autoencoder.Rule.NeedsMixtures ? [.. Unmixed()] : [];
         _loop = new(new State(autoencoder, Statistics), batches, Gradients, _options with { Variant = Variant() }, new() { OnBeforeStep = _ => Forget(), OnGradients = _ => Project(), OnStep = (_, _) => Finish() });
     }

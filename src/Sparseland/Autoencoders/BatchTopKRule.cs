@@ -60,6 +60,7 @@ public class BatchTopKRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
+        CheckPre(pre);
         if (context.Training) return Choose(pre, K);
         using Tensor t = tensor(new[] { Learned() });
         return Above(pre, t);

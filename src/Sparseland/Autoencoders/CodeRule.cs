@@ -39,7 +39,7 @@ public abstract class CodeRule : nn.Module
     /// <param name="pre">Pre-activations z [tokens, latents], Float32 or Float64, on the CPU.</param>
     /// <param name="context">What else is known.</param>
     /// <returns>Entries with positive values only.</returns>
-    /// <exception cref="ArgumentException">The budget does not fit, or a pre-activation is NaN.</exception>
+    /// <exception cref="ArgumentException">Another shape, type or number of latents, the budget does not fit, or a pre-activation is NaN.</exception>
     /// <exception cref="InvalidOperationException">The rule needs what has not been learned yet, such as a threshold.</exception>
     public abstract SparseCode Select(Tensor pre, CodeContext context);
 
@@ -107,6 +107,16 @@ public abstract class CodeRule : nn.Module
             throw new ArgumentException($"A pre-activation is NaN, first of token {pre.isnan().any(1).nonzero()[0, 0].item<long>()}.", nameof(pre));
         Support support = Support.FromMask(thresholds is null ? pre.gt(0) : pre.gt(thresholds.to(pre.dtype)));
         return new(support, support.Gather(pre).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Throws where pre-activations are not what <see cref="Select"/> takes: a list or a batch of matrices would be chosen from all the same, with another budget.</summary>
+    private protected void CheckPre(Tensor pre)
+    {
+        ArgumentNullException.ThrowIfNull(pre);
+        if (pre.dim() != 2) throw new ArgumentException($"pre must be [tokens, latents], but is [{string.Join(", ", pre.shape)}].", nameof(pre));
+        if (pre.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"pre is {pre.dtype}; it must be Float32 or Float64.", nameof(pre));
+        if (pre.device_type != DeviceType.CPU) throw new ArgumentException($"pre is on {pre.device_type}; move it to the CPU first.", nameof(pre));
+        Check((int)pre.shape[1]);
     }
 
     /// <summary>Throws where a training lacks a loss.</summary>

@@ -41,7 +41,7 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
 
     /// <summary>Tokens after which a silent latent counts as dead.</summary>
     internal static long Patience(long? deadAfter, AutoencoderPass pass, TrainingProgress progress) =>
-        deadAfter ?? Math.Max(20_000, progress.Steps * progress.Accumulate * pass.Input.shape[0] / 10);
+        deadAfter ?? (long)Int128.Clamp((Int128)progress.Steps * progress.Accumulate * pass.Input.shape[0] / 10, 20_000, long.MaxValue);
 
     /// <summary>Lets some latents rebuild the error of a pass.</summary>
     /// <param name="pass">The pass.</param>

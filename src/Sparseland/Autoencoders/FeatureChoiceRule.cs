@@ -131,6 +131,7 @@ public sealed class FeatureChoiceRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
+        CheckPre(pre);
         if (!context.Training) return AboveThresholds(pre);
 
         // What cannot be met later is refused at the first step.

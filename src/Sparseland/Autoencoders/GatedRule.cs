@@ -51,6 +51,7 @@ public sealed class GatedRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
+        CheckPre(pre);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         using SparseCode gate = Above(pre, null);

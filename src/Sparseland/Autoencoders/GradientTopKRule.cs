@@ -58,6 +58,7 @@ public sealed class GradientTopKRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
+        CheckPre(pre);
         if (Beta == 0 || (context.Gradients is null && !context.Training)) return _plain.Select(pre, context);
 
         // What is missing is missed at the first step, though a ramp needs it only later.

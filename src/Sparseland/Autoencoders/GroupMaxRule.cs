@@ -34,8 +34,7 @@ public sealed class GroupMaxRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
-        ArgumentNullException.ThrowIfNull(pre);
-        Check((int)pre.shape[1]);
+        CheckPre(pre);
         return Positive(Selection.Select.TopK(pre, Budget.NofM(1, (int)pre.shape[1] / K)), pre);
     }
 }

@@ -70,12 +70,12 @@ public static partial class HookNames
         return null;
     }
 
-    [GeneratedRegex(@"^([a-z]+(?:_[a-z]+)?)\.(\d+)$")]
+    [GeneratedRegex(@"^([a-z]+(?:_[a-z]+)?)\.(\d+)\z")]
     private static partial Regex Brief();
 
-    [GeneratedRegex(@"^blocks\.(\d+)\.(.+)$")]
+    [GeneratedRegex(@"^blocks\.(\d+)\.(.+)\z")]
     private static partial Regex TransformerLens();
 
-    [GeneratedRegex(@"^(?:model\.|transformer\.|gpt_neox\.)?(?:layers|h)\.(\d+)(.*)$")]
+    [GeneratedRegex(@"^(?:model\.|transformer\.|gpt_neox\.)?(?:layers|h)\.(\d+)(.*)\z")]
     private static partial Regex HuggingFace();
 }

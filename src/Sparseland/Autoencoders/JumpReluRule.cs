@@ -99,6 +99,7 @@ public sealed class JumpReluRule : CodeRule
     /// <inheritdoc/>
     public override SparseCode Select(Tensor pre, CodeContext context)
     {
+        CheckPre(pre);
         using Tensor theta = Theta(pre.dtype);
         return Above(pre, theta);
     }

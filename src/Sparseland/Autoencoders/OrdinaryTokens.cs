@@ -79,9 +79,9 @@ public sealed class OrdinaryTokens : IActivationSource
             using DisposeScope scope = NewDisposeScope();
             using IDisposable off = no_grad();
             int count = Math.Min(some, source.Windows - from);
-            Tensor rows = source.Read([.. Enumerable.Range(from, count)], cancel).Activations;
+            Tensor rows = CheckedRows.Of(source, [.. Enumerable.Range(from, count)], cancel).Activations;
             CodeStream.CheckFinite(rows, (long)from * length, CodeStream.PlaceIn(source));
-            rows.norm(1).to(ScalarType.Float32).data<float>().ToArray().CopyTo(norms, from * length);
+            SparseAutoencoder.RowNorms(rows).to(ScalarType.Float32).data<float>().ToArray().CopyTo(norms, from * length);
             progress?.Report(new(from + count, source.Windows, "measuring norms"));
         }
 
@@ -105,7 +105,7 @@ public sealed class OrdinaryTokens : IActivationSource
             foreach (int place in _places[windows[w]]) places.Add(((long)w * _source.TokensPerWindow) + place);
         }
 
-        ActivationRows all = _source.Read(inner, cancel);
+        ActivationRows all = CheckedRows.Of(_source, inner, cancel);
         Tensor index = tensor(places.ToArray());
         return new(all.Activations.index_select(0, index).MoveToOuterDisposeScope(), all.Gradients?.index_select(0, index).MoveToOuterDisposeScope());
     }

@@ -21,7 +21,11 @@ public sealed class ReluRule : CodeRule
     internal override bool ComparesLatents => false;
 
     /// <inheritdoc/>
-    public override SparseCode Select(Tensor pre, CodeContext context) => Above(pre, null);
+    public override SparseCode Select(Tensor pre, CodeContext context)
+    {
+        CheckPre(pre);
+        return Above(pre, null);
+    }
 
     internal override void CheckLosses(IReadOnlyList<AuxiliaryLoss> losses) => Need(losses.Any(loss => loss is L1Penalty), $"{nameof(L1Penalty)}, without which half of all latents are active");
 

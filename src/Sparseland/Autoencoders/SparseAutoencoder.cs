@@ -243,6 +243,7 @@ public sealed partial class SparseAutoencoder : nn.Module
         ArgumentNullException.ThrowIfNull(x);
         if (x.dim() != 2 || x.shape[1] != Width)
             throw new ArgumentException($"x must be [tokens, {Width}], the autoencoder's width, but is [{string.Join(", ", x.shape)}].", nameof(x));
+        if (Encoder.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"The autoencoder is {Encoder.dtype}; it computes in Float32 or Float64, so move it to one of them.", nameof(x));
         if (x.dtype != Encoder.dtype) throw new ArgumentException($"x is {x.dtype}, the autoencoder {Encoder.dtype}; they must agree.", nameof(x));
         if (x.device_type != DeviceType.CPU) throw new ArgumentException($"x is on {x.device_type}; move it to the CPU first.", nameof(x));
         if (FiniteRows.FirstBad(x) is { } token) throw new ArgumentException($"x holds a value that is not finite, first in token {token}.", nameof(x));

@@ -23,7 +23,12 @@ public static class SparsifyFolder
     {
         FolderConfig config = FolderConfig.Read(folder);
         int width = config.Size("d_in"), k = config.Size("k");
-        int latents = config.Integer("num_latents") is > 0 and var stated ? stated : Expanded(config, width);
+        int latents = config.Integer("num_latents") switch
+        {
+            null or 0 => Expanded(config, width),
+            < 0 and var stated => throw config.Refused("num_latents", stated, "a positive number, or 0 for the width times expansion_factor"),
+            { } stated => stated,
+        };
         _ = config.Integer("expansion_factor");
         string activation = config.Text("activation") ?? "topk";
         if (activation is not ("topk" or "groupmax")) throw config.Refused("activation", activation, "topk and groupmax");

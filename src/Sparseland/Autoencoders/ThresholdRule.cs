@@ -52,7 +52,11 @@ public sealed class ThresholdRule : CodeRule
     internal override bool ComparesLatents => false;
 
     /// <inheritdoc/>
-    public override SparseCode Select(Tensor pre, CodeContext context) => Above(pre, _thresholds);
+    public override SparseCode Select(Tensor pre, CodeContext context)
+    {
+        CheckPre(pre);
+        return Above(pre, _thresholds);
+    }
 
     internal override Tensor? AtInference() => _thresholds.clone();
 

@@ -32,5 +32,9 @@ public sealed class TopKRule : CodeRule
     }
 
     /// <inheritdoc/>
-    public override SparseCode Select(Tensor pre, CodeContext context) => Positive(Selection.Select.TopK(pre, Budget.PerRow(K)), pre);
+    public override SparseCode Select(Tensor pre, CodeContext context)
+    {
+        CheckPre(pre);
+        return Positive(Selection.Select.TopK(pre, Budget.PerRow(K)), pre);
+    }
 }

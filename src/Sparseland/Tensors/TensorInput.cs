@@ -17,13 +17,13 @@ internal static class TensorInput
         return largest;
     }
 
-    /// <summary>max |x| of a CPU tensor, Float32 or Float64 and not empty; NaN where it holds one.</summary>
+    /// <summary>max |x| of a CPU tensor that is not empty, fastest in Float32 and Float64; NaN where it holds one.</summary>
     public static double LargestMagnitude(Tensor tensor)
     {
         using Tensor dense = tensor.contiguous();
-        if (dense.NumberOfElements > int.MaxValue)
+        if (dense.NumberOfElements > int.MaxValue || dense.dtype is not (ScalarType.Float32 or ScalarType.Float64))
         {
-            using Tensor top = dense.abs().max().to(ScalarType.Float64);
+            using Tensor sizes = dense.abs(), largest = sizes.max(), top = largest.to(ScalarType.Float64);
             return top.item<double>();
         }
 

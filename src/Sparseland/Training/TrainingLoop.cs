@@ -239,7 +239,9 @@ public sealed class TrainingLoop : IDisposable
             _marks.Enqueue((step, Stopwatch.GetTimestamp()));
             if (_marks.Count > 200) _marks.Dequeue();
             (long first, long since) = _marks.Peek();
-            return Stopwatch.GetElapsedTime(since) / (step - first) * (steps - step);
+
+            // A training without end has more time left than can be said.
+            return TimeSpan.FromSeconds(Math.Min(Stopwatch.GetElapsedTime(since).TotalSeconds / (step - first) * (steps - step), TimeSpan.MaxValue.TotalSeconds / 2));
         }
     }
 }

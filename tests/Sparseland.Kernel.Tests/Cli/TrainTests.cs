@@ -61,6 +61,7 @@ public class TrainTests
             ([.. Tiny, "--out", "m", "--steps", "many"], "many"),
             (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--tokens", "many"], "'many' is no number of tokens"),
             (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--tokens", "2M", "--steps", "9"], "--tokens and --steps exclude each other"),
+            (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--steps", "9223372036854775807"], "--steps of 1,024 tokens each must not be more than 1,000,000,000,000,000 tokens"),
             (["sae", "train", "model", "--site", "resid_post.0", "--out", "m", "--layers", "9"], "there is no option '--layers'"),
         })
         {

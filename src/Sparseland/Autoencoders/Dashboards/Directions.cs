@@ -47,7 +47,7 @@ internal static class Directions
         Tiles(autoencoder.Latents, Math.Max(alive.Length, autoencoder.Width), "comparing directions", progress, cancel, (first, rows) =>
 
             // One more than wanted: the latent itself is nearest.
-            Largest(unit.narrow(0, first, rows).mm(others), Math.Min(count + 1, alive.Length), (row, places, cosines) =>
+            Largest(unit.narrow(0, first, rows).mm(others), (int)Math.Min(count + 1L, alive.Length), (row, places, cosines) =>
                 found[first + row] = [.. places.Select((p, i) => new LatentNeighbour(alive[p], cosines[i])).Where(n => n.Latent != first + row).Take(count)]));
         return found;
     }

@@ -72,7 +72,7 @@ internal sealed class KeptExamples(int latents, int[] text, int length, LatentDa
     private (int First, int Count) Around(int place)
     {
         int first = Math.Max(0, place - options.Before);
-        return (first, Math.Min(length - 1, place + options.After) - first + 1);
+        return (first, (int)Math.Min(length - 1, (long)place + options.After) - first + 1);
     }
 
     private ReadOnlySpan<int> Tokens(int window, int place)

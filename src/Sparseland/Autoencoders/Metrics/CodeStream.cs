@@ -34,7 +34,7 @@ internal static class CodeStream
             cancel.ThrowIfCancellationRequested();
             using DisposeScope scope = NewDisposeScope();
             int count = Math.Min(windows, source.Windows - from);
-            ActivationRows rows = source.Read([.. Enumerable.Range(from, count)], cancel);
+            ActivationRows rows = CheckedRows.Of(source, [.. Enumerable.Range(from, count)], cancel);
             Rows(autoencoder, rows, (long)from * length, PlaceIn(source), cancel, visit);
             progress?.Report(new(from + count, source.Windows, what));
         }
