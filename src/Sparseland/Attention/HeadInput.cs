@@ -26,6 +26,16 @@ internal static class HeadInput
         if (q.device_type != DeviceType.CPU) throw new ArgumentException($"q is on {q.device_type}; {what} works on the CPU only.", nameof(q));
     }
 
+    /// <summary>Refuses results that left the range of their type, although what they were made of was in it.</summary>
+    public static void InRange(Tensor q, params ReadOnlySpan<Tensor> results)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        foreach (Tensor result in results)
+        {
+            if (!result.detach().isfinite().all().item<bool>()) throw new ArgumentException($"Queries, keys or values are so large that their features, scores or sums overflow {q.dtype}.", nameof(q));
+        }
+    }
+
     /// <summary>Each key and value head as often as query heads share it.</summary>
     public static Tensor Shared(Tensor x, int group) => group == 1 ? x : x.repeat_interleave(group, 1);
 }

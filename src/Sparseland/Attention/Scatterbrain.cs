@@ -119,7 +119,9 @@ public static class Scatterbrain
         Tensor mask = support.Mask().to(q.device);
         mask = mask.shape[0] == 1 || mask.shape[0] == q.shape[1] ? mask.unsqueeze(0) : mask.view(exact.shape);
         Tensor matrix = where(mask, exact, FeatureEstimate.Matrix(q, k, features, scale));
-        return scope.MoveToOuter(causal ? matrix.tril() : matrix);
+        if (causal) matrix = matrix.tril();
+        HeadInput.InRange(q, matrix);
+        return scope.MoveToOuter(matrix);
     }
 
     /// <summary>The rows of a block that gather at most so many numbers, at least one row.</summary>

@@ -102,11 +102,12 @@ internal static class SparseSoftmax
         protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
             (Tensor q, Tensor k, Tensor v, Plan plan, Sums sums) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Plan)vars[3], (Sums)vars[4]);
+            using DisposeScope scope = NewDisposeScope();
             (Tensor output, Tensor logSumExp) = plan.Forward(q.detach(), k.detach(), v.detach());
             ctx.save_for_backward([q, k, v, output, logSumExp]);
             ctx.save_data("plan", plan);
-            sums.LogSumExp = logSumExp;
-            return output;
+            sums.LogSumExp = scope.MoveToOuter(logSumExp);
+            return scope.MoveToOuter(output);
         }
 
         protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)

@@ -24,9 +24,10 @@ public sealed class StatisticsCollector : IDisposable
     {
         ArgumentNullException.ThrowIfNull(layers);
         _gram = gram;
-        foreach ((string name, Linear layer) in layers)
+        (string Name, Linear Layer)[] all = [.. layers];
+        foreach ((_, Linear layer) in all) ArgumentNullException.ThrowIfNull(layer, nameof(layers));
+        foreach ((string name, Linear layer) in all)
         {
-            ArgumentNullException.ThrowIfNull(layer, nameof(layers));
             _stop.Add(layer.register_forward_pre_hook((_, input) =>
             {
                 See(name, input);
@@ -110,7 +111,7 @@ public sealed class StatisticsCollector : IDisposable
     {
         using IDisposable off = no_grad();
         nint identity = TensorMemory.Identity(input);
-        if (_seen.TryGetValue(identity, out var seen) && seen.Kept.shape.SequenceEqual(input.shape))
+        if (_seen.TryGetValue(identity, out var seen) && seen.Kept.shape.SequenceEqual(input.shape) && seen.Kept.stride().SequenceEqual(input.stride()))
         {
             if (_byLayer.TryAdd(name, seen.Statistics) || ReferenceEquals(_byLayer[name], seen.Statistics)) return;
             throw new InvalidOperationException($"{name} shares its input with another layer in this batch, but did not in one before.");

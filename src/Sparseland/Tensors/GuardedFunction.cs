@@ -16,12 +16,28 @@ internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
 {
     private const string Which = "which inputs are tensors";
 
+    // Of this thread's last passes: libtorch has handles of its own once a call is over, and outside of a scope the collector would leave these, and their memory, for long.
+    [ThreadStatic]
+    private static Tensor? s_value;
+
+    [ThreadStatic]
+    private static List<Tensor>? s_given;
+
+    /// <summary>The value with its graph.</summary>
+    public static new Tensor apply(params object[] vars)
+    {
+        Tensor value = autograd.SingleTensorFunction<T>.apply(vars);
+        if (!ReferenceEquals(value, s_value)) s_value?.Dispose();
+        s_value = null;
+        return value;
+    }
+
     /// <inheritdoc/>
     public sealed override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         ctx.save_data(Which, Array.ConvertAll<object?, bool>(vars, v => v is Tensor { IsInvalid: false }));
         if (vars.Any(v => v is Tensor { IsInvalid: false } x && x.dim() == 0 && x.requires_grad)) throw new ArgumentException($"An input of {Name} is one number without a dimension; it gets no gradient here.", nameof(vars));
-        return Forward(ctx, vars);
+        return s_value = Forward(ctx, vars);
     }
 
     /// <inheritdoc/>
@@ -29,7 +45,11 @@ internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
     {
         try
         {
-            return Backward(ctx, grad_output);
+            s_given?.ForEach(handle => handle.Dispose());
+            s_given = null;
+            List<Tensor> gradients = Backward(ctx, grad_output);
+            s_given = [grad_output, .. gradients.Where(g => g is not null)];
+            return gradients;
         }
         catch (Exception failure)
         {

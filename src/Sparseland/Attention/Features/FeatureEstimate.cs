@@ -110,7 +110,7 @@ public static class FeatureEstimate
     /// <param name="features">The features.</param>
     /// <param name="scale">Factor of the scores, its root folded into q and k; null, the default, for 1 / sqrt(headDim).</param>
     /// <returns>[batch, heads, tokens, keys].</returns>
-    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, or a value is not finite.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit each other or the features, a value is not finite, or an estimate leaves the range of the type.</exception>
     public static Tensor Matrix(Tensor q, Tensor k, IFeatureMap features, double? scale = null)
     {
         AttentionShape shape = HeadInput.Check(q, k);
@@ -120,7 +120,9 @@ public static class FeatureEstimate
             (Tensor phiQ, Tensor logQ) = features.Map(foldedQ, FeatureScale.PerVector);
             (Tensor phiK, Tensor logK) = features.Map(foldedK, FeatureScale.PerSet);
             Tensor products = phiQ.MatMul(HeadInput.Shared(phiK, shape.Group).transpose(2, 3));
-            return scope.MoveToOuter(products.mul(logQ.add(HeadInput.Shared(logK, shape.Group)).exp()));
+            Tensor matrix = products.mul(logQ.add(HeadInput.Shared(logK, shape.Group)).exp());
+            HeadInput.InRange(q, matrix);
+            return scope.MoveToOuter(matrix);
         }
     }
 }

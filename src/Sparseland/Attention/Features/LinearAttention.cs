@@ -72,12 +72,7 @@ public static class LinearAttention
         Tensor sums = causal ? Prefix(phiQ, phiK, withOne) : phiQ.MatMul(phiK.transpose(2, 3).MatMul(withOne));
         long width = v.shape[3];
         Tensor log = logQ.add(logK);
-        using (DisposeScope read = NewDisposeScope())
-        {
-            if (!log.detach().isfinite().all().item<bool>() || !sums.detach().isfinite().all().item<bool>())
-                throw new ArgumentException($"Queries, keys or values are so large that their features or sums overflow {q.dtype}.", nameof(q));
-        }
-
+        HeadInput.InRange(q, log, sums);
         return new(sums.narrow(3, 0, width), sums.narrow(3, width, 1), log, phiQ, phiK);
     }
 

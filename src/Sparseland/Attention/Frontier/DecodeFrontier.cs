@@ -37,7 +37,7 @@ public sealed class DecodeFrontier(FrontierMethod method, double sparsity, int p
     public Tensor? Attend(AttentionCall call, Tensor q, Tensor k, Tensor v)
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
-        if (!call.Causal || shape.Offset != 0) throw new NotSupportedException("Decoding is simulated on whole texts, in a decoder.");
+        if (!call.Causal || call.Stands is not null || shape.Offset != 0) throw new NotSupportedException("Decoding is simulated on whole texts without padding, in a decoder.");
         HeadInput.OnCpu(q, "a frontier method");
         if (shape.Tokens <= prompt) throw new ArgumentException($"The text of {shape.Tokens} tokens ends within the prompt of {prompt}.", nameof(q));
         using DisposeScope scope = NewDisposeScope();

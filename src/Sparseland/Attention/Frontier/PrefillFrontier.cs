@@ -41,7 +41,7 @@ public sealed class PrefillFrontier(FrontierMethod method, double sparsity, int 
     public Tensor? Attend(AttentionCall call, Tensor q, Tensor k, Tensor v)
     {
         AttentionShape shape = AttentionShape.Of(q, k, v, causal: true);
-        if (!call.Causal || shape.Offset != 0) throw new NotSupportedException("A prefill method reads whole texts, in a decoder.");
+        if (!call.Causal || call.Stands is not null || shape.Offset != 0) throw new NotSupportedException("A prefill method reads whole texts without padding, in a decoder.");
         AttentionSupport support = Select(q, k, call.Scale, call.Layer);
         Cells += support.Selected;
         Allowed += (long)shape.Batch * shape.Heads * AttentionCost.Cells(shape.Tokens);

@@ -77,16 +77,19 @@ public sealed record AdjacencyCut(CutKind Kind)
     /// <param name="a">Weights [..., tokens, tokens], rows are queries.</param>
     /// <param name="threshold">A trained t, one number, in the place of <see cref="Threshold"/>; null, the default, for that.</param>
     /// <returns>[..., tokens, tokens]; a itself where nothing is cut.</returns>
-    /// <exception cref="ArgumentException">The matrix is not square, or has fewer columns than cells shall be kept.</exception>
+    /// <exception cref="ArgumentException">The matrix is not square, has fewer columns than cells shall be kept, or the threshold is not one number.</exception>
     public Tensor Apply(Tensor a, Tensor? threshold = null)
     {
         ArgumentNullException.ThrowIfNull(a);
         Validate();
         if (a.dim() < 2 || a.shape[^1] != a.shape[^2]) throw new ArgumentException($"An adjacency must be [..., tokens, tokens], but is [{string.Join(", ", a.shape)}].", nameof(a));
         if (Kind == CutKind.TopK && Keys > a.shape[^1]) throw new ArgumentOutOfRangeException(nameof(a), Keys, $"Keys = {Keys} are more than the {a.shape[^1]} cells of a row.");
+        if (threshold is not null && threshold.numel() != 1) throw new ArgumentException($"threshold must be one number, but is [{string.Join(", ", threshold.shape)}].", nameof(threshold));
         if (Kind == CutKind.None) return a.alias();
         using DisposeScope scope = NewDisposeScope();
-        Tensor above = threshold is null ? a.sub(Threshold) : a.sub(threshold);
+
+        // A threshold of another type would make the result one.
+        Tensor above = threshold is null ? a.sub(Threshold) : a.sub(threshold.to(a.dtype));
         Tensor cut = Kind switch
         {
             CutKind.Relu => above.relu(),

@@ -15,6 +15,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
 {
     private readonly Linear _query, _key;
     private readonly RotaryPositions _positions;
+    private readonly int _context;
 
     /// <summary>Queries, keys and positions.</summary>
     private protected GraphAttention(string name, int width, int heads, GraphAttentionOptions options, int context, double theta)
@@ -27,7 +28,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
         Finite.Positive(theta);
         options.Validate();
         if (width % heads != 0 || width / heads % 2 != 0) throw new ArgumentException($"{heads} heads must divide the width {width} into heads of even width: node features are slices of the input.", nameof(heads));
-        (Width, Heads, Common) = (width, heads, options);
+        (Width, Heads, Common, _context) = (width, heads, options, context);
         (_query, _key) = (nn.Linear(width, width, hasBias: false), nn.Linear(width, width, hasBias: false));
         _positions = new(context, width / heads, theta);
         register_module("query", _query);
@@ -59,7 +60,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     /// <summary>The adjacency of each head, cut.</summary>
     /// <param name="x">Normed input of a block [batch, tokens, width].</param>
     /// <returns>[batch, heads, tokens, tokens].</returns>
-    /// <exception cref="ArgumentException">Another width, or more tokens than the context.</exception>
+    /// <exception cref="ArgumentException">Another width or type, or more tokens than the context.</exception>
     public Tensor Adjacency(Tensor x)
     {
         CheckInput(x);
@@ -77,7 +78,7 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     /// <summary>Adjacency and step.</summary>
     /// <param name="input">Normed input of a block [batch, tokens, width].</param>
     /// <returns>[batch, tokens, width].</returns>
-    /// <exception cref="ArgumentException">Another width, or more tokens than the context.</exception>
+    /// <exception cref="ArgumentException">Another width or type, or more tokens than the context.</exception>
     public override Tensor forward(Tensor input)
     {
         CheckInput(input);
@@ -120,6 +121,8 @@ public abstract class GraphAttention : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.dim() != 3 || x.shape[2] != Width || x.numel() == 0) throw new ArgumentException($"The input must be [batch, tokens, {Width}] and not empty, but is [{string.Join(", ", x.shape)}].", nameof(x));
+        if (x.shape[1] > _context) throw new ArgumentException($"The text has {x.shape[1]} tokens, the context {_context}.", nameof(x));
+        if (x.dtype != Sharpening.dtype) throw new ArgumentException($"The input is {x.dtype}, the layer {Sharpening.dtype}.", nameof(x));
     }
 
     /// <inheritdoc/>

@@ -31,7 +31,7 @@ public sealed class AngularHash
     /// <summary>The codes of vectors.</summary>
     /// <param name="x">[..., headDim].</param>
     /// <returns>[...], int64, from 0 to below 2^bits; the caller's to dispose.</returns>
-    /// <exception cref="ArgumentException">Another width.</exception>
+    /// <exception cref="ArgumentException">Another width or type, or a value that is not finite.</exception>
     public Tensor Codes(Tensor x)
     {
         HashDirections.CheckWidth(x, HeadDim);

@@ -31,7 +31,7 @@ public sealed class CrossPolytopeHash
     /// <summary>The buckets of vectors.</summary>
     /// <param name="x">[..., headDim].</param>
     /// <returns>[...], int64, from 0 to below <see cref="Count"/>; the caller's to dispose.</returns>
-    /// <exception cref="ArgumentException">Another width.</exception>
+    /// <exception cref="ArgumentException">Another width or type, or a value that is not finite.</exception>
     public Tensor Buckets(Tensor x)
     {
         HashDirections.CheckWidth(x, HeadDim);

@@ -25,12 +25,14 @@ public static class GradientConflict
         ArgumentNullException.ThrowIfNull(first);
         ArgumentNullException.ThrowIfNull(second);
         using DisposeScope scope = NewDisposeScope();
+        using IDisposable on = enable_grad();
         (string Name, Parameter Parameter)[] matrices = [.. model.named_parameters().Where(p => p.parameter.requires_grad && p.parameter.dim() > 1).Select(p => (p.name, p.parameter))];
+        if (matrices.Length == 0) return [];
         Tensor?[] a = Of(first, nameof(first)), b = Of(second, nameof(second));
         var result = new List<GradientCosine>();
         for (int i = 0; i < matrices.Length; i++)
         {
-            if (a[i] is not { } x || b[i] is not { } y) continue;
+            if (a[i] is not { IsInvalid: false } x || b[i] is not { IsInvalid: false } y) continue;
             // In double precision: squares of small gradients vanish in single precision.
             (x, y) = (x.to(ScalarType.Float64), y.to(ScalarType.Float64));
             double one = Number(x.norm()), two = Number(y.norm()), product = Number((x * y).sum());
@@ -43,7 +45,10 @@ public static class GradientConflict
         {
             Tensor value = loss();
             if (value.numel() != 1) throw new ArgumentException($"The loss must be one number, but is [{string.Join(", ", value.shape)}].", name);
-            return [.. autograd.grad([value], [.. matrices.Select(m => (Tensor)m.Parameter)], allow_unused: true)];
+            if (!value.requires_grad) return new Tensor?[matrices.Length];
+
+            // Both losses may come from one pass through the model.
+            return [.. autograd.grad([value], [.. matrices.Select(m => (Tensor)m.Parameter)], retain_graph: true, allow_unused: true)];
         }
 
         static double Number(Tensor t) => t.to(ScalarType.Float64).item<double>();

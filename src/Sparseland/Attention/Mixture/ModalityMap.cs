@@ -31,8 +31,8 @@ public sealed class ModalityMap : IDisposable
         if (labels.dim() != 2 || labels.numel() == 0 || labels.dtype != ScalarType.Int64)
             throw new ArgumentException($"labels must be Int64 [batch, tokens] and not empty, but are {labels.dtype} [{string.Join(", ", labels.shape)}].", nameof(labels));
         (Batch, Tokens, Modalities) = ((int)labels.shape[0], (int)labels.shape[1], modalities);
-        using Tensor copy = labels.detach().cpu().contiguous();
-        long[] values = TensorMemory.Read<long>(copy).ToArray(), order = new long[values.Length], inverse = new long[values.Length];
+        using DisposeScope scope = NewDisposeScope();
+        long[] values = TensorMemory.Read<long>(labels.detach().cpu().contiguous()).ToArray(), order = new long[values.Length], inverse = new long[values.Length];
         var counts = new int[modalities];
         for (int i = 0; i < values.Length; i++)
         {
@@ -79,8 +79,8 @@ public sealed class ModalityMap : IDisposable
         if (ids.dim() != 2 || ids.numel() == 0 || ids.dtype != ScalarType.Int64)
             throw new ArgumentException($"ids must be Int64 [batch, tokens] and not empty, but are {ids.dtype} [{string.Join(", ", ids.shape)}].", nameof(ids));
         TokenRange[] sorted = [.. ranges.OrderBy(r => r.First)];
-        using Tensor copy = ids.detach().cpu().contiguous();
-        long[] values = TensorMemory.Read<long>(copy).ToArray();
+        using DisposeScope scope = NewDisposeScope();
+        long[] values = TensorMemory.Read<long>(ids.detach().cpu().contiguous()).ToArray();
         for (int i = 0; i < values.Length; i++)
         {
             int at = Array.FindIndex(sorted, r => values[i] >= r.First && values[i] <= r.Last);
@@ -88,8 +88,7 @@ public sealed class ModalityMap : IDisposable
             values[i] = sorted[at].Modality;
         }
 
-        using Tensor labels = tensor(values, ids.shape, device: ids.device);
-        return new(labels, modalities);
+        return new(tensor(values, ids.shape, device: ids.device), modalities);
     }
 
     /// <summary>Rows of all tokens of the batch, modality after modality.</summary>

@@ -53,7 +53,7 @@ public sealed class MInferenceAttention : IAttentionMethod
     {
         // A token behind the prompt, or a piece of text behind a cache: dense, as published.
         if (q.shape[2] == 1 || k.shape[2] != q.shape[2]) return null;
-        if (!call.Causal) throw new NotSupportedException("MInference is for decoders.");
+        if (!call.Causal || call.Stands is not null) throw new NotSupportedException("MInference is for decoders, and for texts without padding.");
         IReadOnlyList<HeadPattern> patterns = _all ?? (call.Layer < _map!.Layers.Count ? _map.Layers[call.Layer] : throw new ArgumentException($"The map has {_map.Layers.Count} blocks; the model asks for block {call.Layer}.", "map"));
         Allowed += q.shape[0] * q.shape[1] * AttentionCost.Cells(q.shape[2]);
         (Tensor output, Tensor logSumExp) = Options.Exact ? Cellwise(patterns, call, q, k, v) : Blockwise(patterns, call, q, k, v);

@@ -25,7 +25,7 @@ public static class PatternBudget
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tokens);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(block);
-        int blocks = Largest((tokens + block - 1) / block, t => Cells(tokens, block, t) <= cells);
+        int blocks = Largest((int)(((long)tokens + block - 1) / block), t => Cells(tokens, block, t) <= cells);
         return blocks > 0 ? new(blocks) : throw new ArgumentOutOfRangeException(nameof(cells), cells, $"{cells} cells are fewer than those of the diagonal blocks of {block}.");
     }
 

@@ -54,15 +54,17 @@ public static class PatternEstimator
         ArgumentNullException.ThrowIfNull(k);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(blocks);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(block);
-        if (q.dim() != 2 || !q.shape.SequenceEqual(k.shape)) throw new ArgumentException($"q and k must be [tokens, headDim] both, but are [{string.Join(", ", q.shape)}] and [{string.Join(", ", k.shape)}].", nameof(k));
+        if (q.dim() != 2 || q.numel() == 0 || !q.shape.SequenceEqual(k.shape)) throw new ArgumentException($"q and k must be [tokens, headDim] both and not empty, but are [{string.Join(", ", q.shape)}] and [{string.Join(", ", k.shape)}].", nameof(k));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         long tokens = q.shape[0];
         block = (int)Math.Min(block, tokens);
         long n = (tokens + block - 1) / block, missing = (n * block) - tokens;
-        Tensor sizes = full([n, 1], block, dtype: ScalarType.Float32);
+
+        // In double precision: products of means of 1e20 leave single precision, where no block is above another, not even the diagonal one.
+        Tensor sizes = full([n, 1], block, dtype: ScalarType.Float64);
         sizes[n - 1] = block - missing;
-        Tensor Mean(Tensor x) => nn.functional.pad(x.detach().to(ScalarType.Float32), [0, 0, 0, missing]).view(n, block, -1).sum(1) / sizes;
+        Tensor Mean(Tensor x) => nn.functional.pad(x.detach().to(ScalarType.Float64), [0, 0, 0, missing]).view(n, block, -1).sum(1) / sizes;
         Tensor scores = Mean(q).mm(Mean(k).t());
         scores.diagonal().fill_(double.PositiveInfinity);
         return AttentionPatterns.TopKPerRow(scores, (int)Math.Min(blocks, n));

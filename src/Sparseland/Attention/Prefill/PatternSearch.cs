@@ -41,9 +41,9 @@ public static class PatternSearch
         ArgumentNullException.ThrowIfNull(candidates);
         options ??= new();
         if (candidates.Count == 0) throw new ArgumentException("There is no candidate.", nameof(candidates));
+        (int batch, int heads, _, _, _, _, _) = AttentionShape.Of(q, k, v, causal: true);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        int heads = (int)q.shape[1], batch = (int)q.shape[0];
         (Tensor Output, Tensor LogSumExp) exact = ExactAttention.Attend(q, k, v);
         List<PatternScore> scores = [];
         foreach (HeadPattern candidate in candidates)
@@ -77,7 +77,7 @@ public static class PatternSearch
     /// <param name="scores">What <see cref="Try"/> found, of all blocks together.</param>
     /// <param name="criterion">By what. Default the error of the output.</param>
     /// <returns>The map; among equals the first candidate wins.</returns>
-    /// <exception cref="ArgumentException">Blocks or heads are missing.</exception>
+    /// <exception cref="ArgumentException">Blocks or heads are missing, or a score is NaN.</exception>
     public static HeadPatternMap Choose(IReadOnlyList<PatternScore> scores, SearchCriterion criterion = SearchCriterion.OutputError)
     {
         ArgumentNullException.ThrowIfNull(scores);
@@ -88,6 +88,7 @@ public static class PatternSearch
         {
             PatternScore[] own = [.. scores.Where(s => s.Layer == layer && s.Head == head)];
             if (own.Length == 0) throw new ArgumentException($"Head {head} of block {layer} has no scores.", nameof(scores));
+            if (own.FirstOrDefault(s => double.IsNaN(criterion == SearchCriterion.OutputError ? s.OutputError : s.Recall)) is { } none) throw new ArgumentException($"Head {head} of block {layer} has no number under {none.Pattern}, but NaN.", nameof(scores));
             return (criterion == SearchCriterion.OutputError ? own.MinBy(s => s.OutputError) : own.MaxBy(s => s.Recall))!.Pattern;
         }
 

@@ -96,7 +96,7 @@ public static class VerticalSlashIndex
         if (columns.dim() != 3 || !columns.shape.SequenceEqual(slashes.shape)) throw new ArgumentException($"Sums must be [batch, heads, keys] both, but are [{string.Join(", ", columns.shape)}] and [{string.Join(", ", slashes.shape)}].", nameof(slashes));
         int keys = (int)columns.shape[2], heads = (int)(columns.shape[0] * columns.shape[1]);
         pattern.Validate(keys);
-        Support down = Highest(columns.view(heads, keys), Math.Min(keys, options.ForcedColumns), pattern.Columns), along = Highest(slashes.view(heads, keys), Math.Min(keys, options.ForcedSlashes), pattern.Slashes);
+        Support down = Highest(columns.reshape(heads, keys), Math.Min(keys, options.ForcedColumns), pattern.Columns), along = Highest(slashes.reshape(heads, keys), Math.Min(keys, options.ForcedSlashes), pattern.Slashes);
         return [.. Enumerable.Range(0, heads).Select(h => new ColumnsAndSlashes(down.Row(h).ToArray(), along.Row(h).ToArray()))];
     }
 

@@ -138,8 +138,8 @@ public static class RoutingAttention
     private static bool Equal(Tensor a, Tensor b)
     {
         if (!a.shape.SequenceEqual(b.shape)) return false;
-        using Tensor same = a.detach().eq(b.detach()).all();
-        return same.item<bool>();
+        using DisposeScope scope = NewDisposeScope();
+        return a.detach().eq(b.detach()).all().item<bool>();
     }
 
     private static int Window(AttentionShape shape, Tensor centroids, RoutingOptions options)

@@ -162,7 +162,7 @@ public sealed class SphericalKMeans : nn.Module
         ArgumentNullException.ThrowIfNull(x, name);
         if (x.dim() != 3 || x.shape[0] != Heads || x.shape[2] != Width || x.numel() == 0)
             throw new ArgumentException($"{name} must be [{Heads}, n, {Width}] and not empty, but is [{string.Join(", ", x.shape)}].", name);
-        using Tensor finite = x.detach().isfinite().all();
-        if (!finite.item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        using DisposeScope scope = NewDisposeScope();
+        if (!x.detach().isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 }

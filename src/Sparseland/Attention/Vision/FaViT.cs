@@ -79,12 +79,13 @@ public sealed class FaViT : nn.Module<Tensor, Tensor>
     /// <summary>The logits.</summary>
     /// <param name="images">[samples, channels, rows, columns], 0 to 1.</param>
     /// <returns>[samples, classes].</returns>
-    /// <exception cref="ArgumentException">The images are not of this shape, or do not fit a stage; the message names it.</exception>
+    /// <exception cref="ArgumentException">The images are not of this shape or of the network's type, or do not fit a stage; the message names it.</exception>
     public override Tensor forward(Tensor images)
     {
         ArgumentNullException.ThrowIfNull(images);
         if (images.dim() != 4 || images.shape[1] != Options.Channels || images.numel() == 0)
             throw new ArgumentException($"images are [{string.Join(", ", images.shape)}]; they must be [samples, {Options.Channels}, rows, columns] and not empty.", nameof(images));
+        if (images.dtype != _head.weight.dtype) throw new ArgumentException($"images are {images.dtype}, the network {_head.weight.dtype}.", nameof(images));
         CheckImage((int)images.shape[2], (int)images.shape[3]);
         using DisposeScope scope = NewDisposeScope();
         Tensor map = images.mul(2).sub(1);

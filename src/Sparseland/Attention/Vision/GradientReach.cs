@@ -22,15 +22,18 @@ public static class GradientReach
             throw new ArgumentException($"x must be Float32 or Float64 [1, tokens, channels], but is {x.dtype} [{string.Join(", ", x.shape)}].", nameof(x));
         if (!double.IsFinite(TensorInput.LargestMagnitude(x))) throw new ArgumentException("x holds a value that is not finite.", nameof(x));
         using DisposeScope scope = NewDisposeScope();
+        using IDisposable on = enable_grad();
         using Generator generator = new(SeededRandom.Mix(unchecked((ulong)seed) ^ 0x7e6a));
         Tensor leaf = x.detach().clone().requires_grad_(), output = layer(leaf);
         if (output.dim() != 3 || output.shape[0] != 1) throw new ArgumentException($"The layer gave [{string.Join(", ", output.shape)}]; it must give [1, tokens, channels].", nameof(layer));
         if (token < 0 || token >= output.shape[1]) throw new ArgumentOutOfRangeException(nameof(token), token, $"The output has tokens 0 to {output.shape[1] - 1}.");
+        if (!output.requires_grad) return new double[leaf.shape[1]];
         Tensor mix = randn(new long[] { output.shape[2] }, generator: generator).to(output.dtype).to(output.device);
 
         // Gradients of the leaf alone: a network's own parameters keep what they hold.
-        Tensor gradient = autograd.grad([output[0][token].dot(mix)], [leaf], allow_unused: true)[0] ?? zeros_like(leaf);
-        return gradient[0].square().sum(1L).sqrt().to(ScalarType.Float64).cpu().data<double>().ToArray();
+        if (autograd.grad([output[0][token].dot(mix)], [leaf], allow_unused: true)[0] is not { IsInvalid: false } gradient) return new double[leaf.shape[1]];
+        // In double precision: squares of 1e-25 vanish in single precision, and what is reached would count as not.
+        return gradient[0].to(ScalarType.Float64).square().sum(1L).sqrt().cpu().data<double>().ToArray();
     }
 
     /// <summary>Share of the input tokens that the output token depends on, from 0 to 1.</summary>

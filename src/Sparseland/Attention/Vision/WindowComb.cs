@@ -17,7 +17,7 @@ public static class WindowComb
     /// <exception cref="ArgumentException">A number is out of its range, or the padding is not shorter than the map.</exception>
     public static int[][] Axis(int length, int window = 7, int dilation = 1)
     {
-        int side = Side(window, dilation), windows = Windows(length, window, dilation);
+        int windows = Windows(length, window, dilation), side = (int)Side(window, dilation);
         int Place(int a, int u)
         {
             int place = (side * u) + (dilation * a);
@@ -35,10 +35,10 @@ public static class WindowComb
     public static int Windows(int length, int window = 7, int dilation = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
-        int side = Side(window, dilation), padding = Padding(length, window, dilation);
+        long side = Side(window, dilation), padding = Padding(length, window, dilation);
         if (padding >= length)
             throw new ArgumentException($"Windows of {window} with dilation {dilation} are {side} wide, so a map of length {length} needs a padding of {padding}; reflection gives less than the length.", nameof(length));
-        return (length + padding) / side;
+        return (int)((length + padding) / side);
     }
 
     /// <summary>Places of each key, as row * width + column: [key a * w + b][windows].</summary>
@@ -79,18 +79,18 @@ public static class WindowComb
     }
 
     /// <summary>What must be added to a length so that windows tile it.</summary>
-    internal static int Padding(int length, int window, int dilation)
+    internal static long Padding(int length, int window, int dilation)
     {
-        int side = Side(window, dilation);
+        long side = Side(window, dilation);
         return (side - (length % side)) % side;
     }
 
     /// <summary>Side of a window with its gaps.</summary>
-    internal static int Side(int window, int dilation)
+    internal static long Side(int window, int dilation)
     {
         CheckWindow(window);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dilation);
-        return checked(((window - 1) * dilation) + 1);
+        return ((window - 1L) * dilation) + 1;
     }
 
     internal static void CheckWindow(int window)
