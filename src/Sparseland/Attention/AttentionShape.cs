@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -73,7 +74,7 @@ internal readonly record struct AttentionShape(int Batch, int Heads, int KeyValu
         foreach ((string name, Tensor x) in new[] { (nameof(q), q), (nameof(k), k), (nameof(v), v) })
         {
             using DisposeScope scope = NewDisposeScope();
-            if (!x.detach().isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds NaN or infinity.", name);
+            if (!TensorInput.IsFinite(x)) throw new ArgumentException($"{name} holds NaN or infinity.", name);
         }
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -46,7 +47,7 @@ public static class ExactAttention
 
         Tensor sumsOfAll = sums.Count == 1 ? sums[0] : cat(sums, 2);
         Tensor whole = outputs.Count == 1 ? outputs[0] : cat(outputs, 2);
-        if (!whole.detach().isfinite().all().item<bool>() || sumsOfAll.isnan().any().item<bool>()) throw SparseSoftmax.NotFinite(q, k, v);
+        if (!TensorInput.IsFinite(whole) || sumsOfAll.isnan().any().item<bool>()) throw SparseSoftmax.NotFinite(q, k, v);
         return (scope.MoveToOuter(whole), scope.MoveToOuter(sumsOfAll));
     }
 
@@ -67,7 +68,7 @@ public static class ExactAttention
         Tensor? hidden = support is not null ? support.MaskOver(shape.Batch, shape.Heads).logical_not()
             : causal ? ones([shape.Tokens, shape.Keys], dtype: ScalarType.Bool, device: q.device).triu(shape.Offset + 1) : null;
         Tensor pattern = Weights(q, HeadInput.Shared(k, shape.Group), hidden, shape.Scale(scale, q.dtype)).Pattern;
-        return pattern.detach().isfinite().all().item<bool>() ? scope.MoveToOuter(pattern) : throw SparseSoftmax.NotFinite(q, k, k);
+        return TensorInput.IsFinite(pattern) ? scope.MoveToOuter(pattern) : throw SparseSoftmax.NotFinite(q, k, k);
     }
 
     private static BlockSupport Everything(int tokens, int keys)

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -32,7 +33,7 @@ internal static class HeadInput
         using DisposeScope scope = NewDisposeScope();
         foreach (Tensor result in results)
         {
-            if (!result.detach().isfinite().all().item<bool>()) throw new ArgumentException($"Queries, keys or values are so large that their features, scores or sums overflow {q.dtype}.", nameof(q));
+            if (!TensorInput.IsFinite(result)) throw new ArgumentException($"Queries, keys or values are so large that their features, scores or sums overflow {q.dtype}.", nameof(q));
         }
     }
 

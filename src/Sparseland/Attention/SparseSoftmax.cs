@@ -24,7 +24,7 @@ internal static class SparseSoftmax
         }
 
         using DisposeScope scope = NewDisposeScope();
-        if (result.output.detach().isfinite().all().item<bool>() && !result.logSumExp.isnan().any().item<bool>() && !plan.Lost(result.logSumExp)) return result;
+        if (TensorInput.IsFinite(result.output) && !result.logSumExp.isnan().any().item<bool>() && !plan.Lost(result.logSumExp)) return result;
         result.output.Dispose();
         result.logSumExp.Dispose();
         throw NotFinite(q, k, v);

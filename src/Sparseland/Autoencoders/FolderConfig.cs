@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparseland.IO;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -185,7 +186,7 @@ internal sealed class FolderConfig
     }
 
     private static Tensor Finite(SafeTensorsFile file, string name, Tensor tensor) =>
-        tensor.isfinite().all().item<bool>() ? tensor : throw new InvalidDataException($"{file.Path}: '{name}' holds a value that is not finite.");
+        TensorInput.IsFinite(tensor) ? tensor : throw new InvalidDataException($"{file.Path}: '{name}' holds a value that is not finite.");
 
     private InvalidDataException Bad(string name, JsonNode node, string kind) => new($"{_path}: {name} is {node.ToJsonString()}; it must be {kind}.");
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -41,7 +42,7 @@ internal static class BayesInput
         if (values.device_type != DeviceType.CPU)
             throw new ArgumentException($"{name} is on {values.device_type}; move it to the CPU first.", name);
         using var scope = NewDisposeScope();
-        if (!values.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        if (!TensorInput.IsFinite(values)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 
     public static void CheckGamma(IReadOnlyList<double> gamma, long coefficients, string name)

@@ -169,7 +169,7 @@ public sealed class GradientDictionaryLearner(ThresholdCoder coder, DictionaryLe
         Tensor residual = X.sub(codes.Codes.mm(state.Dictionary));
         Tensor change = codes.Codes.t().mm(residual).mul_(rate);
         double error = residual.mul(residual).sum(ScalarType.Float64).item<double>(), samples = X.shape[0];
-        if (!change.isfinite().all().item<bool>())
+        if (!TensorInput.IsFinite(change))
             throw new DivergenceException($"The dictionary is no longer finite after batch {state.Batch} with eta_D = {rate:G6}; take a smaller one.");
         state.Dictionary.add_(change);
         double objective = (error / 2 + Coder.Penalty.Value(codes.Codes)) / samples;

@@ -60,7 +60,7 @@ public sealed record Calibration(double Ece, double Nll, double Accuracy, IReadO
         if (logits.dim() != 2 || logits.shape[1] < 2) throw new ArgumentException($"logits must be [samples, classes] with two classes or more, but are [{string.Join(", ", logits.shape)}].", nameof(logits));
         Evaluation.Accuracy.CheckSamples(logits, labels);
         using DisposeScope scope = NewDisposeScope();
-        if (!logits.isfinite().all().item<bool>()) throw new ArgumentException("A logit is not finite.", nameof(logits));
+        if (!TensorInput.IsFinite(logits)) throw new ArgumentException("A logit is not finite.", nameof(logits));
         long least = labels.min().item<long>(), most = labels.max().item<long>();
         if (least < 0 || most >= logits.shape[1]) throw new ArgumentException($"Labels run from {least} to {most}; there are {logits.shape[1]} classes.", nameof(labels));
     }

@@ -52,7 +52,7 @@ public sealed record DictionaryError(int[] Assignment, double[] Error, int[] Sig
         if (dictionary.dtype is not (ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"A dictionary is float32 or float64, not {dictionary.dtype}.", name);
         Tensor atoms = dictionary.detach().to(ScalarType.Float64).cpu();
-        if (!atoms.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        if (!TensorInput.IsFinite(atoms)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
         return atoms;
     }
 

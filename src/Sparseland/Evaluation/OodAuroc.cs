@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,7 +48,7 @@ public static class OodAuroc
         if (logits.dim() != 2 || logits.numel() == 0) throw new ArgumentException($"{name} must be [samples, classes] and not empty, but is [{string.Join(", ", logits.shape)}].", name);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (!logits.isfinite().all().item<bool>()) throw new ArgumentException($"A logit of {name} is not finite.", name);
+        if (!TensorInput.IsFinite(logits)) throw new ArgumentException($"A logit of {name} is not finite.", name);
         return nn.functional.softmax(logits.to(ScalarType.Float64), 1).max(1).values.cpu().contiguous().data<double>().ToArray();
     }
 }

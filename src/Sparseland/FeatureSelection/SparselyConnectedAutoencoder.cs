@@ -126,7 +126,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor clean = X.detach().to(ScalarType.Float32).contiguous();
-        if (!clean.isfinite().all().item<bool>()) throw new ArgumentException("X has a value that is not finite in float32, in which the network computes.", nameof(X));
+        if (!TensorInput.IsFinite(clean)) throw new ArgumentException("X has a value that is not finite in float32, in which the network computes.", nameof(X));
         Tensor? once = Options is { Noise: > 0, NoiseOnce: true } ? Noise(clean.shape, 0) : null;
         int samples = (int)clean.shape[0], batches = samples / Options.BatchSize;
         var losses = new List<double>();

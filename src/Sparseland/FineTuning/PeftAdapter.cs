@@ -74,7 +74,7 @@ public sealed class PeftAdapter : IDisposable
         }
 
         if (strange.Count > 0) throw new InvalidDataException($"'{tensors}' holds tensors that are no factors of an adapter and of no module in modules_to_save: {string.Join(", ", strange)}.");
-        if (saved.FirstOrDefault(t => !t.Value.isfinite().all().item<bool>()) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{tensors}' holds NaN or infinity.");
+        if (saved.FirstOrDefault(t => !TensorInput.IsFinite(t.Value)) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{tensors}' holds NaN or infinity.");
         string[] alone = [.. a.Keys.Except(b.Keys).Select(n => n + ".lora_B"), .. b.Keys.Except(a.Keys).Select(n => n + ".lora_A")];
         if (alone.Length > 0) throw new InvalidDataException($"'{tensors}' has no {string.Join(", ", alone)}, though it has the other factor.");
         if (a.Count == 0) throw new InvalidDataException($"'{tensors}' holds no factors of an adapter.");
@@ -84,7 +84,7 @@ public sealed class PeftAdapter : IDisposable
             int rank = settings.RankOf(name);
             if (A.dim() != 2 || B.dim() != 2 || A.shape[0] != rank || B.shape[1] != rank)
                 throw new InvalidDataException($"{name} has lora_A [{string.Join(", ", A.shape)}] and lora_B [{string.Join(", ", B.shape)}]; the config says rank {rank}.");
-            if (!A.isfinite().all().item<bool>() || !B.isfinite().all().item<bool>()) throw new InvalidDataException($"The factors of {name} hold NaN or infinity.");
+            if (!TensorInput.IsFinite(A) || !TensorInput.IsFinite(B)) throw new InvalidDataException($"The factors of {name} hold NaN or infinity.");
         }
 
         return new(settings, a.ToDictionary(p => p.Key, p => (p.Value.DetachFromDisposeScope(), b[p.Key].DetachFromDisposeScope())), saved.ToDictionary(p => p.Key, p => p.Value.DetachFromDisposeScope()));

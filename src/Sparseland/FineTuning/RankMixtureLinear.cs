@@ -189,7 +189,7 @@ public sealed class RankMixtureLinear : nn.Module<Tensor, Tensor>, IContinualLay
         Dictionary<string, Tensor> all = file.LoadAll();
         Tensor Part(string name, long rows, long columns) => all.TryGetValue(name, out Tensor? value) && value.shape.SequenceEqual([rows, columns]) && value.dtype == weight.dtype
             ? value : throw new InvalidDataException($"'{path}' has no {name} [{rows}, {columns}] of {weight.dtype}.");
-        if (all.Values.Any(t => !t.isfinite().all().item<bool>())) throw new InvalidDataException($"'{path}' holds NaN or infinity.");
+        if (all.Values.Any(t => !TensorInput.IsFinite(t))) throw new InvalidDataException($"'{path}' holds NaN or infinity.");
         long ranks = (long)count * Options.Rank;
         Tensor allKeys = Part("keys", ranks, weight.shape[1]), allValues = Part("values", weight.shape[0], ranks);
         for (int t = 0; t < count; t++) Add(allKeys.narrow(0, t * Options.Rank, Options.Rank).clone(), allValues.narrow(1, t * Options.Rank, Options.Rank).clone(), trained: false);

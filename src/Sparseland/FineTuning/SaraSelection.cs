@@ -41,7 +41,7 @@ public sealed record SaraSelection
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor all = cat([.. chosen.Select(p => p.Parameter.detach().abs().reshape(-1).to(ScalarType.Float64))]);
-        if (!all.isfinite().all().item<bool>()) throw new ArgumentException("A weight of the network is not finite.", nameof(model));
+        if (!TensorInput.IsFinite(all)) throw new ArgumentException("A weight of the network is not finite.", nameof(model));
         double theta = Threshold ?? Quantile(all, Share ?? 0.1);
         Dictionary<string, Tensor> masks = chosen.ToDictionary(p => p.Name, p => p.Parameter.detach().abs().to(ScalarType.Float64).lt(theta));
         long count = masks.Values.Sum(MaskSet.TrueIn);

@@ -65,7 +65,7 @@ public sealed class BlockDiagonalLinear : nn.Module<Tensor, Tensor>, IMergeableL
         CheckSizes(inputs, outputs, blocks);
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        if (!linear.weight.isfinite().all().item<bool>()) throw new ArgumentException("The weight holds NaN or infinity.", nameof(linear));
+        if (!TensorInput.IsFinite(linear.weight)) throw new ArgumentException("The weight holds NaN or infinity.", nameof(linear));
         // [N, out/N, N, in/N] with both Ns equal.
         Tensor kept = linear.weight.detach().reshape(blocks, outputs / blocks, blocks, inputs / blocks).diagonal(0, 0, 2).permute(2, 0, 1).contiguous().clone();
         return new((kept, linear.bias?.detach().clone()));

@@ -189,7 +189,7 @@ public static class DenseSparse
         long[] size = [shape.Blocks, shape.Atoms, shape.Block];
         if (!basis.shape.SequenceEqual(size)) throw new ArgumentException($"basis must be [{string.Join(", ", size)}], but is [{string.Join(", ", basis.shape)}].", nameof(basis));
         Tensor wide = basis.detach().cpu().to(ScalarType.Float64).contiguous();
-        if (!wide.isfinite().all().item<bool>() || wide.norm(2).eq(0).any().item<bool>()) throw new ArgumentException("basis holds NaN, infinity or an atom that is zero.", nameof(basis));
+        if (!TensorInput.IsFinite(wide) || wide.norm(2).eq(0).any().item<bool>()) throw new ArgumentException("basis holds NaN, infinity or an atom that is zero.", nameof(basis));
         return wide;
     }
 }

@@ -59,7 +59,7 @@ public sealed class DenseSparseFactors : IDisposable
         using DisposeScope scope = NewDisposeScope();
         foreach ((Tensor numbers, string name) in new[] { (basis, nameof(basis)), (values, nameof(values)) })
         {
-            if (!numbers.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds NaN or infinity.", name);
+            if (!TensorInput.IsFinite(numbers)) throw new ArgumentException($"{name} holds NaN or infinity.", name);
         }
 
         (Tensor sorted, Tensor order) = indices.detach().cpu().to(ScalarType.Int64).sort(2);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Sparseland.IO;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -79,7 +80,7 @@ public sealed partial class LowRankSparseLinear
             return value;
         }
 
-        if (all.FirstOrDefault(t => t.Value.is_floating_point() && !t.Value.isfinite().all().item<bool>()) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{path}' holds NaN or infinity.");
+        if (all.FirstOrDefault(t => t.Value.is_floating_point() && !TensorInput.IsFinite(t.Value)) is { Key: not null } broken) throw new InvalidDataException($"{broken.Key} of '{path}' holds NaN or infinity.");
         long count = all.TryGetValue("values", out Tensor? values) && values.dim() == 1 ? values.shape[0] : throw new InvalidDataException($"'{path}' has no values.");
         Support support = Places(Part("indices", count), rows, columns, path);
         if (support.Hash() != Note("support")) throw new InvalidDataException($"The indices of '{path}' are not those that its values were trained at: their hash differs from the note.");

@@ -70,7 +70,7 @@ public static partial class Monarch
 
     private static void CheckFinite(Tensor weight, string? name)
     {
-        if (!weight.isfinite().all().item<bool>()) throw new ArgumentException($"{name ?? nameof(weight)} holds a value that is not finite.", nameof(weight));
+        if (!TensorInput.IsFinite(weight)) throw new ArgumentException($"{name ?? nameof(weight)} holds a value that is not finite.", nameof(weight));
     }
 
     private static (Tensor Right, Tensor Left, double Error) AnyRank(Tensor wide, MonarchShape shape, CancellationToken cancel)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -91,7 +92,7 @@ public static partial class Monarch
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor h = kernel.detach().cpu().to(ScalarType.Float64);
-        if (!h.isfinite().all().item<bool>()) throw new ArgumentException("kernel holds NaN or infinity.", nameof(kernel));
+        if (!TensorInput.IsFinite(h)) throw new ArgumentException("kernel holds NaN or infinity.", nameof(kernel));
         int n = (int)h.shape[0];
         using MonarchMatrix fourier = Fourier(n);
         (MonarchShape shape, int m) = (fourier.Shape, fourier.Shape.InputBlocks);

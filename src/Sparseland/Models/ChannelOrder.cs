@@ -79,7 +79,7 @@ public static class ChannelOrder
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor sizes = weight.detach().to(ScalarType.Float32).cpu().abs().contiguous();
-        if (!sizes.isfinite().all().item<bool>()) throw new ArgumentException("weight has numbers that are not finite.", nameof(weight));
+        if (!TensorInput.IsFinite(sizes)) throw new ArgumentException("weight has numbers that are not finite.", nameof(weight));
         rows = (int)weight.shape[0];
         columns = (int)(weight.numel() / rows);
         return TensorMemory.Read<float>(sizes).ToArray();

@@ -106,7 +106,7 @@ public sealed class ActivationStatistics : IDisposable
         if (Gram is not null)
         {
             Tensor rows = batch.reshape(-1, Width), product = rows.t().mm(rows).to(ScalarType.Float64);
-            if (!product.isfinite().all().item<bool>())
+            if (!TensorInput.IsFinite(product))
             {
                 Tensor wide = rows.to(ScalarType.Float64);
                 product = wide.t().mm(wide);

@@ -1,5 +1,6 @@
 using Sparseland.Kernels;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -97,7 +98,7 @@ public sealed class GroupQuantLinear : nn.Module<Tensor, Tensor>
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (!Weight.isfinite().all().item<bool>() || !GroupQuantizer.Stored(Scales).isfinite().all().item<bool>() || !Zeros.isfinite().all().item<bool>())
+        if (!TensorInput.IsFinite(Weight) || !TensorInput.IsFinite(GroupQuantizer.Stored(Scales)) || !TensorInput.IsFinite(Zeros))
             throw new ArithmeticException("Training has driven a weight or a scale beyond float16; take lower rates.");
         Support groups = Support.FromMask(_mask.view(_mask.shape[0], -1, Quantizer.GroupSize).any(2));
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -136,7 +137,7 @@ public abstract class LearnedMaskLinear : nn.Module<Tensor, Tensor>
         if (weight.dim() != 2 || weight.numel() == 0 || weight.dtype is not (ScalarType.Float32 or ScalarType.Float64))
             throw new ArgumentException($"{name}: weight must be Float32 or Float64 [n, k] and not empty, but is {weight.dtype} [{string.Join(", ", weight.shape)}].", nameof(weight));
         using DisposeScope scope = NewDisposeScope();
-        if (!weight.isfinite().all().item<bool>()) throw new ArgumentException($"{name} has weights that are not finite.", nameof(weight));
+        if (!TensorInput.IsFinite(weight)) throw new ArgumentException($"{name} has weights that are not finite.", nameof(weight));
     }
 
     /// <inheritdoc/>

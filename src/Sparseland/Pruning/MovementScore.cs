@@ -81,7 +81,7 @@ public sealed class MovementScore : IDisposable
         Tensor[] steps = [.. _entries.Select(e => e.Step() ?? throw new InvalidOperationException($"{e.Name} has no gradient; call this after a backward pass."))];
         for (int i = 0; i < steps.Length; i++)
         {
-            if (!steps[i].isfinite().all().item<bool>()) throw new ArithmeticException($"The gradient of {_entries[i].Name} is not finite.");
+            if (!TensorInput.IsFinite(steps[i])) throw new ArithmeticException($"The gradient of {_entries[i].Name} is not finite.");
         }
 
         for (int i = 0; i < steps.Length; i++) _entries[i].Sum.add_(steps[i].cpu().to(ScalarType.Float64));

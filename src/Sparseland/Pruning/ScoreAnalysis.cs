@@ -90,7 +90,7 @@ public static class ScoreAnalysis
         ArgumentNullException.ThrowIfNull(scores);
         if (scores.dim() != 2 || scores.numel() == 0) throw new ArgumentException($"scores must be [n, k] and not empty, but are [{string.Join(", ", scores.shape)}].", nameof(scores));
         Tensor wide = scores.detach().cpu().to(ScalarType.Float64).contiguous();
-        if (!wide.isfinite().all().item<bool>()) throw new ArgumentException("A score is not finite.", nameof(scores));
+        if (!TensorInput.IsFinite(wide)) throw new ArgumentException("A score is not finite.", nameof(scores));
         return wide.any().item<bool>() ? wide : throw new ArgumentException("All scores are zero; there is nothing to share.", nameof(scores));
     }
 }

@@ -40,7 +40,7 @@ public static class SparseGpt
         if (pattern is not (PerLayerPattern or PerRowPattern or NofMPattern)) throw new ArgumentException($"SparseGPT prunes per layer, per row or N:M, not {pattern}.", nameof(pattern));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (!weight.isfinite().all().item<bool>()) throw new ArgumentException("A weight is not finite.", nameof(weight));
+        if (!TensorInput.IsFinite(weight)) throw new ArgumentException("A weight is not finite.", nameof(weight));
         int rows = checked((int)weight.shape[0]), run = pattern is NofMPattern p ? p.M : 1, width = (options.BlockSize + run - 1) / run * run;
         _ = pattern.For(rows, columns).CountFor(rows, columns);
 
@@ -62,7 +62,7 @@ public static class SparseGpt
         }
 
         W.masked_fill_(mask.logical_not(), 0);
-        if (!W.isfinite().all().item<bool>()) throw new ArgumentException("The updates overflow: the second moments are too badly conditioned; take more damping.", nameof(factor));
+        if (!TensorInput.IsFinite(W)) throw new ArgumentException("The updates overflow: the second moments are too badly conditioned; take more damping.", nameof(factor));
         return new(scope.MoveToOuter(mask), scope.MoveToOuter(W.to(weight.dtype)));
     }
 

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using Sparseland.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -66,7 +67,7 @@ public static class StateError
             if (!target.shape.SequenceEqual(state.shape))
                 throw new ArgumentException($"State {layer + 1} of the teacher is [{string.Join(", ", target.shape)}], the student's [{string.Join(", ", state.shape)}].", nameof(targets));
             (state, target) = (TokenMask.Rows(state, tokenMask, nameof(tokenMask)), TokenMask.Rows(target.detach(), tokenMask, nameof(tokenMask)));
-            if (!target.isfinite().all().item<bool>()) throw new ArgumentException($"State {layer + 1} of the teacher is not finite.", nameof(targets));
+            if (!TensorInput.IsFinite(target)) throw new ArgumentException($"State {layer + 1} of the teacher is not finite.", nameof(targets));
             ScalarType type = wide ? ScalarType.Float64 : state.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : state.dtype;
             (Tensor distance, Tensor size) = Means(type);
 

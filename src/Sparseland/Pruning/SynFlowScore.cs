@@ -37,7 +37,7 @@ public static class SynFlowScore
             IList<Tensor> gradients = autograd.grad([flow], probe.Weights);
             using IDisposable off = no_grad();
             Tensor[] scores = [.. probe.Weights.Select((weight, i) => weight.mul(gradients[i]).abs())];
-            int broken = Array.FindIndex(scores, s => !s.isfinite().all().item<bool>());
+            int broken = Array.FindIndex(scores, s => !TensorInput.IsFinite(s));
             return broken < 0 ? new("SynFlow", probe.Names.Select((name, i) => KeyValuePair.Create(name, scores[i])))
                 : throw new ArgumentException($"The flow through {probe.Names[broken]} overflows; take the network in Float64.", nameof(model));
         }

@@ -133,6 +133,6 @@ public static class Bfloat16Grid
         if (values.dtype is not (ScalarType.Float32 or ScalarType.BFloat16)) throw new ArgumentException($"{name} is {values.dtype}; it must be Float32 or BFloat16.", name);
         if (values.device_type != DeviceType.CPU) throw new ArgumentException($"{name} is on {values.device_type}; move it to the CPU first.", name);
         using DisposeScope scope = NewDisposeScope();
-        if (!values.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        if (!TensorInput.IsFinite(values)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 }

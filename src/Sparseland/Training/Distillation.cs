@@ -28,7 +28,7 @@ public static class Distillation
         Finite.Positive(temperature);
         using DisposeScope scope = NewDisposeScope();
         (Tensor z, Tensor target) = (TokenMask.Rows(student, labelMask, nameof(labelMask)), TokenMask.Rows(teacher.detach(), labelMask, nameof(labelMask)));
-        if (!target.isfinite().all().item<bool>()) throw new ArgumentException("A logit of the teacher is not finite.", nameof(teacher));
+        if (!TensorInput.IsFinite(target)) throw new ArgumentException("A logit of the teacher is not finite.", nameof(teacher));
         if (temperature != 1) (z, target) = (z.div(temperature), target.div(temperature));
         target = target.log_softmax(-1);
         Tensor mean = (target.exp() * (target - z.log_softmax(-1))).sum(-1).mean();

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -106,7 +107,7 @@ public abstract record LayerAllocation(string Name)
         if (!scores.TryGetValue(layer.Name, out Tensor? values)) throw new ArgumentException($"{layer.Name} has no scores; there are those of {string.Join(", ", scores.Keys)}.", nameof(scores));
         if (!values.shape.SequenceEqual(layer.Dimensions))
             throw new ArgumentException($"The scores of {layer.Name} are [{string.Join(", ", values.shape)}], its weight is [{string.Join(", ", layer.Dimensions)}].", nameof(scores));
-        if (!values.isfinite().all().item<bool>()) throw new ArgumentException($"A score of {layer.Name} is not finite.", nameof(scores));
+        if (!TensorInput.IsFinite(values)) throw new ArgumentException($"A score of {layer.Name} is not finite.", nameof(scores));
         return values.detach().cpu().to(ScalarType.Float64).flatten();
     }
 

@@ -113,7 +113,7 @@ public sealed class ProximalSgd : IOptimizer
 
         foreach ((string name, Parameter value) in _free)
         {
-            if (!value.isfinite().all().item<bool>()) throw Diverged(name, "", rate);
+            if (!TensorInput.IsFinite(value)) throw Diverged(name, "", rate);
         }
 
         // What a schedule may end with; the prox of nothing changes nothing.
@@ -177,7 +177,7 @@ public sealed class ProximalSgd : IOptimizer
     private static DivergenceException Diverged(GroupSpec groups, int group, double rate)
     {
         using DisposeScope scope = NewDisposeScope();
-        string name = groups.Slices.First(slice => !slice.Parameter.isfinite().all().item<bool>()).Name;
+        string name = groups.Slices.First(slice => !TensorInput.IsFinite(slice.Parameter)).Name;
         return Diverged(name, $" (group {group} of {groups.Name})", rate);
     }
 

@@ -31,7 +31,7 @@ public sealed record UpdateRank(string Name, int Rank, int Full)
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor difference = p.After.to(ScalarType.Float64).sub(p.Before.to(ScalarType.Float64));
-            if (!difference.isfinite().all().item<bool>()) throw new ArgumentException($"{p.Name} holds a number that is not finite.", nameof(after));
+            if (!TensorInput.IsFinite(difference)) throw new ArgumentException($"{p.Name} holds a number that is not finite.", nameof(after));
             double tolerance = relativeTolerance ?? (Math.Max(difference.shape[0], difference.shape[1]) * Math.ScaleB(1, -23));
             Tensor values = SingularValues(difference, tolerance);
             return new UpdateRank(p.Name, (int)MaskSet.TrueIn(values.gt(values.max().item<double>() * tolerance)), (int)values.numel());

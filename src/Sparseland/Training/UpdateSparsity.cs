@@ -71,9 +71,9 @@ public sealed class UpdateSparsity : IDisposable
     private static Tensor Differ(string name, Tensor before, Tensor after, ScalarType? compareAs, double tolerance)
     {
         using DisposeScope scope = NewDisposeScope();
-        if (!before.isfinite().all().item<bool>() || !after.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a number that is not finite.", nameof(after));
+        if (!TensorInput.IsFinite(before) || !TensorInput.IsFinite(after)) throw new ArgumentException($"{name} holds a number that is not finite.", nameof(after));
         (Tensor a, Tensor b) = compareAs is { } type ? (before.to(type), after.to(type)) : (before, after);
-        if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a number that {a.dtype} has not.", nameof(after));
+        if (!TensorInput.IsFinite(a) || !TensorInput.IsFinite(b)) throw new ArgumentException($"{name} holds a number that {a.dtype} has not.", nameof(after));
         return (tolerance == 0 ? a.ne(b) : a.to(ScalarType.Float64).sub(b.to(ScalarType.Float64)).abs().gt(tolerance)).MoveToOuterDisposeScope();
     }
 

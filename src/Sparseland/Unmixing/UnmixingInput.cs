@@ -12,7 +12,7 @@ internal static class UnmixingInput
     {
         CheckShape(matrix, name, shape);
         using var scope = NewDisposeScope();
-        if (!matrix.isfinite().all().item<bool>()) throw new ArgumentException($"{name}{Place(matrix.isfinite().logical_not())} is not finite.", name);
+        if (!TensorInput.IsFinite(matrix)) throw new ArgumentException($"{name}{Place(matrix.isfinite().logical_not())} is not finite.", name);
         if (!allowNegative && matrix.min().item<double>() < 0)
         {
             Tensor negative = matrix.lt(0);

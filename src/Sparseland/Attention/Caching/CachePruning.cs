@@ -1,4 +1,5 @@
 using Sparseland.Selection;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -51,7 +52,7 @@ public static class CachePruning
             long[] fits = weights.shape;
             if (fits.Length > 4 || Enumerable.Range(1, fits.Length).Any(d => fits[^d] != 1 && fits[^d] != x.shape[^d]))
                 throw new ArgumentException($"weights are [{string.Join(", ", fits)}], which does not fit [{string.Join(", ", x.shape)}].", nameof(weights));
-            if (weights.lt(0).any().item<bool>() || !weights.isfinite().all().item<bool>()) throw new ArgumentException("weights must be finite and not negative.", nameof(weights));
+            if (weights.lt(0).any().item<bool>() || !TensorInput.IsFinite(weights)) throw new ArgumentException("weights must be finite and not negative.", nameof(weights));
             scores = scores * weights;
         }
 
@@ -148,6 +149,6 @@ public static class CachePruning
         using DisposeScope scope = NewDisposeScope();
 
         // NaN wins no comparison and would vanish without a word.
-        if (!x.detach().isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds NaN or infinity.", name);
+        if (!TensorInput.IsFinite(x)) throw new ArgumentException($"{name} holds NaN or infinity.", name);
     }
 }

@@ -177,14 +177,14 @@ public sealed class PrunedKeyValueCache : KeyValueCache
 
     private static (Tensor Keys, Tensor Values) Checked(Tensor k, Tensor v)
     {
-        if (!k.detach().isfinite().all().item<bool>() || !v.detach().isfinite().all().item<bool>()) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
+        if (!TensorInput.IsFinite(k) || !TensorInput.IsFinite(v)) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
         return (k.detach().contiguous(), v.detach().contiguous());
     }
 
     private static void CheckQueries(Tensor q)
     {
         using DisposeScope scope = NewDisposeScope();
-        if (!q.detach().isfinite().all().item<bool>()) throw new ArgumentException("Queries hold NaN or infinity.", nameof(q));
+        if (!TensorInput.IsFinite(q)) throw new ArgumentException("Queries hold NaN or infinity.", nameof(q));
     }
 
     /// <summary>Appends and packs a prompt.</summary>

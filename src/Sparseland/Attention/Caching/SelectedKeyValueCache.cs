@@ -145,7 +145,7 @@ public sealed class SelectedKeyValueCache : KeyValueCache
         if (q.dtype != ScalarType.Float32 || q.device_type != DeviceType.CPU) throw new ArgumentException($"q is {q.dtype} on {q.device_type}; this cache is for Float32 on the CPU.", nameof(q));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (!k.detach().isfinite().all().item<bool>() || !v.detach().isfinite().all().item<bool>()) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
+        if (!TensorInput.IsFinite(k) || !TensorInput.IsFinite(v)) throw new ArgumentException("Keys or values hold NaN or infinity.", nameof(k));
         Tensor ks = k.detach().contiguous(), vs = v.detach().contiguous(), qs = q.detach().contiguous(), output = empty_like(qs);
         nint k0 = TensorMemory.StartOf(ks), v0 = TensorMemory.StartOf(vs), q0 = TensorMemory.StartOf(qs), o0 = TensorMemory.StartOf(output);
         int tokens = shape.Tokens, d = _headDim, bad = 0;
@@ -175,7 +175,7 @@ public sealed class SelectedKeyValueCache : KeyValueCache
 
     private static unsafe SelectedHead[] Gather(Tensor keys, Tensor values, CacheSelection selection, int headDim)
     {
-        if (!keys.isfinite().all().item<bool>() || !values.isfinite().all().item<bool>()) throw new ArgumentException("The cache holds NaN or infinity.", "filled");
+        if (!TensorInput.IsFinite(keys) || !TensorInput.IsFinite(values)) throw new ArgumentException("The cache holds NaN or infinity.", "filled");
         HeadMemory ks = HeadMemory.Of(keys, 1, out Tensor k0), vs = HeadMemory.Of(values, 1, out Tensor v0);
         SelectedHead[] heads = new SelectedHead[selection.Batch * selection.Heads];
         for (int h = 0; h < heads.Length; h++)

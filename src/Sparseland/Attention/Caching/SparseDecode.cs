@@ -54,7 +54,7 @@ public static class SparseDecode
             }
         }, CancellationToken.None);
         foreach (Tensor held in new[] { q0, k0, v0 }) GC.KeepAlive(held);
-        if (bad > 0 || !output.isfinite().all().item<bool>())
+        if (bad > 0 || !TensorInput.IsFinite(output))
         {
             AttentionShape.CheckFinite(q, keys, values);
             throw new ArgumentException("The products of q and keys leave the range of Float32.", nameof(q));

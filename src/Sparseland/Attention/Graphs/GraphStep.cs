@@ -154,7 +154,7 @@ public static class GraphStep
         foreach ((string what, Tensor t) in new[] { (name, x), (nameof(a), a) })
         {
             using DisposeScope scope = NewDisposeScope();
-            if (!t.detach().isfinite().all().item<bool>()) throw new ArgumentException($"{what} has a value that is not finite.", what);
+            if (!TensorInput.IsFinite(t)) throw new ArgumentException($"{what} has a value that is not finite.", what);
         }
     }
 }

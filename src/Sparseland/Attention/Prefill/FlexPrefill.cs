@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -46,7 +47,7 @@ public static class FlexPrefill
     {
         long keys = masses.shape[2];
         Tensor sorted = masses.detach().to(ScalarType.Float64).sort(-1, descending: true).Values;
-        if (!sorted.isfinite().all().item<bool>()) throw new ArgumentException("Masses hold NaN or infinity.", nameof(masses));
+        if (!TensorInput.IsFinite(sorted)) throw new ArgumentException("Masses hold NaN or infinity.", nameof(masses));
         return [.. sorted.cumsum(-1).le(alpha).sum(-1).add(1).clamp(Math.Min(min, keys), keys).flatten().to(ScalarType.Int32).data<int>()];
     }
 }

@@ -63,7 +63,7 @@ public static class FoldedNormal
         (Tensor m, Tensor s) = Wide(mu, sigma);
         Tensor size = m.abs(), r = Ratio(m, s), half = s.square() * (lambda * lambda / 2);
         Tensor value = ((half + (lambda * size)).exp() * Phi(r + (lambda * s))) + ((half - (lambda * size)).exp() * Phi((lambda * s) - r));
-        if (value.numel() > 0 && !value.isfinite().all().item<bool>())
+        if (value.numel() > 0 && !TensorInput.IsFinite(value))
             throw new ArgumentException(FormattableString.Invariant($"E exp(lambda |theta|) overflows: lambda is {lambda}, the largest sigma {s.max().item<double>():G4}, the largest |mu| {size.max().item<double>():G4}."), nameof(lambda));
         return value.MoveToOuterDisposeScope();
     }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,7 +15,7 @@ internal static class PosteriorInput
         if (!mu.shape.SequenceEqual(sigma.shape))
             throw new ArgumentException($"mu is [{string.Join(", ", mu.shape)}], sigma [{string.Join(", ", sigma.shape)}]; they must have one shape.", nameof(sigma));
         using DisposeScope scope = NewDisposeScope();
-        if (!mu.isfinite().all().item<bool>()) throw new ArgumentException("A mean is not finite.", nameof(mu));
+        if (!TensorInput.IsFinite(mu)) throw new ArgumentException("A mean is not finite.", nameof(mu));
         if (!sigma.isfinite().logical_and(sigma.ge(0)).all().item<bool>()) throw new ArgumentException("A deviation is negative or not finite.", nameof(sigma));
     }
 }

@@ -49,8 +49,8 @@ public static class VectorFeedback
             throw new ArgumentException($"{name} is [{string.Join(", ", rows.shape)}], but the query has the width {query.size(0)}; it must be [k, {query.size(0)}].", name);
         if (!query.is_floating_point()) throw new ArgumentException($"The query is {query.dtype}; a moved vector has fractions.", nameof(query));
         Tensor q = query.to(ScalarType.Float64), r = rows.to(ScalarType.Float64);
-        if (!q.isfinite().all().item<bool>()) throw new ArgumentException("The query holds a value that is not finite.", nameof(query));
-        if (!r.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+        if (!TensorInput.IsFinite(q)) throw new ArgumentException("The query holds a value that is not finite.", nameof(query));
+        if (!TensorInput.IsFinite(r)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
         return (q, r);
     }
 }

@@ -45,7 +45,7 @@ public static class FlopsPenalty
         using DisposeScope scope = NewDisposeScope();
         if (idf.isfinite().logical_not().logical_or(idf < 0).any().item<bool>()) throw new ArgumentException("An idf is negative or not finite.", nameof(idf));
         Tensor inverse = idf.reciprocal().masked_fill(idf == 0, 0);
-        if (!inverse.isfinite().all().item<bool>()) throw new ArgumentException("An idf is so small that its reciprocal leaves its type.", nameof(idf));
+        if (!TensorInput.IsFinite(inverse)) throw new ArgumentException("An idf is so small that its reciprocal leaves its type.", nameof(idf));
         return Of(contributions * inverse, perQuery).MoveToOuterDisposeScope();
     }
 

@@ -27,7 +27,7 @@ public static class PreferenceLoss
         {
             ArgumentNullException.ThrowIfNull(values, name);
             if (!values.shape.SequenceEqual(chosen.shape)) throw new ArgumentException($"{name} is [{string.Join(", ", values.shape)}]; it must be [{chosen.shape[0]}].", name);
-            if (!values.isfinite().all().item<bool>()) throw new ArgumentException($"{name} holds a value that is not finite.", name);
+            if (!TensorInput.IsFinite(values)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
         }
 
         Tensor gap = chosen.sub(referenceChosen.detach()).sub(rejected.sub(referenceRejected.detach()));
