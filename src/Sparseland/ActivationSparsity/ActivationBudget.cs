@@ -55,7 +55,12 @@ public abstract record ActivationBudget
 
     private sealed record ShareBudget(double Sparsity) : ActivationBudget
     {
-        public override Support Choose(Tensor scores) => Select.TopK(scores, Budget.PerRow(Kept((int)scores.shape[^1], Sparsity)));
+        public override Support Choose(Tensor scores)
+        {
+            ArgumentNullException.ThrowIfNull(scores);
+            if (scores.dim() == 0) throw new ArgumentException("scores must be [..., inputs], but are a single number.", nameof(scores));
+            return Select.TopK(scores, Budget.PerRow(Kept((int)scores.shape[^1], Sparsity)));
+        }
 
         public override int[] Choose(ReadOnlySpan<float> scores) => Select.TopK(scores, Budget.Global(Kept(scores.Length, Sparsity))).ColumnIndices.ToArray();
 
@@ -75,6 +80,7 @@ public abstract record ActivationBudget
     {
         public override Support Choose(Tensor scores)
         {
+            ArgumentNullException.ThrowIfNull(scores);
             using DisposeScope scope = NewDisposeScope();
             if (scores.isnan().any().item<bool>()) throw new ArgumentException("A score is NaN, which lies on no side of a threshold.", nameof(scores));
             return Support.FromMask(scores.ge((float)At));

@@ -112,6 +112,8 @@ public sealed class BiasRecovery : IDroppedInputs, IDisposable
     {
         ArgumentNullException.ThrowIfNull(dropped);
         if (dropped.dim() != 2 || dropped.shape[1] != Inputs) throw new ArgumentException($"dropped must be [tokens, {Inputs}], but is [{string.Join(", ", dropped.shape)}].", nameof(dropped));
+        if (dropped.dtype != _means.dtype || dropped.device_type != _means.device_type)
+            throw new ArgumentException($"dropped is {dropped.dtype} on {dropped.device_type}; the means are {_means.dtype} on {_means.device_type}.", nameof(dropped));
         using DisposeScope scope = NewDisposeScope();
         Tensor result = Count == 1 ? _biases.expand(dropped.shape[0], Outputs).clone() : _biases.index_select(0, Nearest(dropped, _means));
         return result.MoveToOuterDisposeScope();

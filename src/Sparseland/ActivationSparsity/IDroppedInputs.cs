@@ -17,5 +17,6 @@ public interface IDroppedInputs
     /// <summary>What is added to the outputs.</summary>
     /// <param name="dropped">[tokens, in]: the dropped inputs, zero where an input was kept.</param>
     /// <returns>[tokens, out].</returns>
+    /// <exception cref="ArgumentException">Another width, type or device than that of the layer it was made for.</exception>
     Tensor Outcome(Tensor dropped);
 }

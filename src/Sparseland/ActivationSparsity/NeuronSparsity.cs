@@ -77,6 +77,7 @@ public sealed class NeuronSparsity : IActivationHook
     public Tensor? Visit(ActivationSite site, Tensor value)
     {
         ArgumentNullException.ThrowIfNull(value);
+        if (value.dim() != 3) throw new ArgumentException($"The values of block {site.Layer} must be [batch, tokens, units], but are [{string.Join(", ", value.shape)}].", nameof(value));
         using IDisposable off = no_grad();
         if (site.Activation == Models.Language.Activation.MlpGate)
         {
@@ -120,7 +121,9 @@ public sealed class NeuronSparsity : IActivationHook
     {
         int rows = (int)(value.shape[0] * value.shape[1]), width = (int)value.shape[2];
         Budget budget = Budget.PerRow(Kept(width, Density));
-        Support kept = _score is GateScore ? Select.TopK(_gates[layer], rows, width, budget) : Select.TopK(value.detach().abs(), budget);
+        if (_score is not GateScore) return Select.TopK(value.detach().abs(), budget).ToMask().view(value.shape);
+        if (!_gates.TryGetValue(layer, out float[]? gate)) throw new InvalidOperationException($"Block {layer} has shown no gate before its hidden layer.");
+        Support kept = Select.TopK(gate, rows, width, budget);
         return kept.ToMask().view(value.shape);
     }
 

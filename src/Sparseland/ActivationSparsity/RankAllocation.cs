@@ -124,10 +124,12 @@ public sealed record RankAllocation(IReadOnlyList<LayerSplit> Layers)
 
     /// <summary>Moves some sparsity from one layer to another and changes the split of a third.</summary>
     /// <param name="random">Source of chance.</param>
-    /// <param name="step">Largest change of a sparsity and of an alpha. Default 0.05.</param>
+    /// <param name="step">Largest change of a sparsity and of an alpha, finite and not negative. Default 0.05.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step is neither.</exception>
     public RankAllocation Mutate(Random random, double step = 0.05)
     {
         ArgumentNullException.ThrowIfNull(random);
+        Finite.NotNegative(step);
         LayerSplit[] layers = [.. Layers];
         (int a, int b, int c) = (random.Next(layers.Length), random.Next(layers.Length), random.Next(layers.Length));
         double moved = step * random.NextDouble(), alpha = layers[c].Alpha + (step * ((2 * random.NextDouble()) - 1));
@@ -140,10 +142,13 @@ public sealed record RankAllocation(IReadOnlyList<LayerSplit> Layers)
     /// <summary>Each layer from one of two parents.</summary>
     /// <param name="other">The other parent, of the same layers.</param>
     /// <param name="random">Source of chance.</param>
+    /// <exception cref="ArgumentException">The parents have other layers, or in another order.</exception>
     public RankAllocation Cross(RankAllocation other, Random random)
     {
         ArgumentNullException.ThrowIfNull(other);
         ArgumentNullException.ThrowIfNull(random);
+        if (!Layers.Select(l => (l.Layer, l.Inputs, l.Outputs)).SequenceEqual(other.Layers.Select(l => (l.Layer, l.Inputs, l.Outputs))))
+            throw new ArgumentException("The other parent has other layers, or in another order: it is of another model.", nameof(other));
         return new([.. Layers.Zip(other.Layers, (a, b) => random.Next(2) == 0 ? a : b)]);
     }
 

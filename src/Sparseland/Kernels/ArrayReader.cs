@@ -25,6 +25,9 @@ internal sealed class ArrayReader(SafeTensorsFile file, string prefix)
         return MemoryMarshal.Cast<byte, T>(file.ReadBytes(whole)).ToArray();
     }
 
+    /// <summary>What does not fit in the arrays, said of the file.</summary>
+    public InvalidDataException Misfit(string text, Exception? error = null) => new($"{file.Path}: '{prefix}': {text}", error);
+
     /// <summary>Runs a check that speaks of arguments, and says its refusal of the file.</summary>
     public T Checked<T>(Func<T> make)
     {
@@ -34,7 +37,7 @@ internal sealed class ArrayReader(SafeTensorsFile file, string prefix)
         }
         catch (ArgumentException error)
         {
-            throw new InvalidDataException($"{file.Path}: '{prefix}': {error.Message}", error);
+            throw Misfit(error.Message, error);
         }
     }
 }

@@ -95,7 +95,7 @@ public sealed unsafe class BitmapMatrix : SparseMatrix
         {
             for (int row = 0; row < rows; row++)
             {
-                if (bits[(row * words) + words - 1] >> (columns % Lanes) != 0) throw new InvalidDataException($"Row {row} of the bitmap has a bit beyond column {columns - 1}.");
+                if (bits[(row * words) + words - 1] >> (columns % Lanes) != 0) throw arrays.Misfit($"Row {row} of the bitmap has a bit beyond column {columns - 1}.");
             }
         }
 

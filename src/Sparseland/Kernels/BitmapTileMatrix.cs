@@ -154,7 +154,7 @@ public sealed unsafe class BitmapTileMatrix : TileMatrix
             (32, 8) => StoredValue.Single,
             (16, 5) => StoredValue.Half,
             (16, 8) => StoredValue.BFloat16,
-            _ => throw new InvalidDataException($"Values of {valueBits} bits with an exponent of {valueExponent} are not known; 32 and 8, 16 and 5, 16 and 8 are."),
+            _ => throw arrays.Misfit($"Values of {valueBits} bits with an exponent of {valueExponent} are not known; 32 and 8, 16 and 5, 16 and 8 are."),
         };
         arrays.Checked(() =>
         {
@@ -167,7 +167,7 @@ public sealed unsafe class BitmapTileMatrix : TileMatrix
         for (int i = 0; i < masks.Length; i++)
         {
             int tile = i / tileRows, row = (tile / across * tileRows) + (i % tileRows), room = Math.Min(Bits, columns - (tile % across * Bits));
-            if (masks[i] != 0 && (row >= rows || (room < Bits && masks[i] >> room != 0))) throw new InvalidDataException($"Mask {i} has a bit at row {row} beyond the matrix of [{rows}, {columns}].");
+            if (masks[i] != 0 && (row >= rows || (room < Bits && masks[i] >> room != 0))) throw arrays.Misfit($"Mask {i} has a bit at row {row} beyond the matrix of [{rows}, {columns}].");
             count += BitOperations.PopCount(masks[i]);
         }
 

@@ -8,7 +8,7 @@ namespace Sparseland.Kernels;
 
 /// <summary>
 /// Tiles of 64 numbers of which some are zero: a 64-bit map (number 0 is its highest bit), the others in their order, filled up with zeros to a multiple of 8, and where they begin.
-/// Tiles are added at the end; one product serves both halves of attention: 64 sums += scalar * tile, over many tiles.
+/// Tiles are added at the end; one product serves both halves of attention: 64 sums += scalar * tile, over many tiles. A zero is not multiplied, be the scalar infinite.
 /// </summary>
 public sealed unsafe class BitmapTiles
 {
@@ -147,7 +147,7 @@ public sealed unsafe class BitmapTiles
     private static void Add(ref Vector512<float> sum, int slice, Vector512<float> factor, ref float* from, Vector512<int> lanes)
     {
         Vector512<float> mask = Vector512.Equals(Vector512.Create(slice) & lanes, lanes).AsSingle();
-        sum = Vector512.FusedMultiplyAdd(Avx512F.Expand(Vector512<float>.Zero, mask, Vector512.Load(from)), factor, sum);
+        sum = Vector512.ConditionalSelect(mask, Vector512.FusedMultiplyAdd(Avx512F.Expand(Vector512<float>.Zero, mask, Vector512.Load(from)), factor, sum), sum);
         from += BitOperations.PopCount((uint)slice);
     }
 
@@ -185,8 +185,7 @@ public sealed unsafe class BitmapTiles
     private static void Add(ref Vector256<float> sum, byte slice, Vector256<float> factor, ref float* from, int* places)
     {
         Vector256<int> place = Vector256.Load(places + (slice * 8));
-        Vector256<float> spread = Avx.BlendVariable(Vector256<float>.Zero, Avx2.PermuteVar8x32(Vector256.Load(from), place), place.AsSingle());
-        sum = Fma.MultiplyAdd(spread, factor, sum);
+        sum = Avx.BlendVariable(sum, Fma.MultiplyAdd(Avx2.PermuteVar8x32(Vector256.Load(from), place), factor, sum), place.AsSingle());
         from += BitOperations.PopCount(slice);
     }
 

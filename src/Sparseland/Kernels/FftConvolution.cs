@@ -68,7 +68,7 @@ public static unsafe class FftConvolution
     {
         Check(signal, kernel, before, after, circular);
         Same(gradient, signal, nameof(gradient));
-        if (kernel.Columns.Count != kernel.Plan.LastFactor) throw new ArgumentException($"The spectra keep {kernel.Columns.Count} of {kernel.Plan.LastFactor} columns; gradients need all.", nameof(kernel));
+        kernel.RequireAll("gradients need all");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor g = Plain(gradient), u = Plain(signal), gated = after is null ? g : (g * Plain(after)).contiguous();

@@ -23,6 +23,9 @@ public sealed class FftPlan
 {
     private const int Longest = 1 << 24;
     private const int Tile = 16;
+
+    // Its dense matrix has 128 MB.
+    private const int MostFactor = 1 << 12;
     private readonly Lazy<int[]> _frequencies;
 
     private FftPlan(int length, int[] factors, FftKernel kernel)
@@ -59,7 +62,7 @@ public sealed class FftPlan
 
     /// <summary>A plan.</summary>
     /// <param name="length">N: from 2 to 2^24.</param>
-    /// <param name="factors">Their product is N, each at least 2; for butterflies 2, 4, 8 or 16 with 16 the last. Null for the library's choice.</param>
+    /// <param name="factors">Their product is N, each from 2 to 4,096; for butterflies 2, 4, 8 or 16 with 16 the last. Null for the library's choice.</param>
     /// <param name="kernel">Default <see cref="FftKernel.Butterflies"/>.</param>
     /// <exception cref="ArgumentException">The length or a factor is out of its range, or the factors do not multiply to the length.</exception>
     public static FftPlan Create(int length, IReadOnlyList<int>? factors = null, FftKernel kernel = FftKernel.Butterflies)
@@ -70,6 +73,7 @@ public sealed class FftPlan
             throw new ArgumentException($"Butterflies take powers of two from {Tile * Tile}, not {length}; take products.", nameof(length));
         int[] chosen = factors is null ? Choose(length, kernel) : [.. factors];
         if (chosen.Length == 0 || chosen.Any(f => f < 2)) throw new ArgumentException($"Factors are at least 2, but are {string.Join(", ", chosen)}.", nameof(factors));
+        if (chosen.Max() > MostFactor) throw new ArgumentException($"Factors are at most {MostFactor}, as each has a dense matrix, but are {string.Join(" x ", chosen)}; take a length without large primes.", factors is null ? nameof(length) : nameof(factors));
         if (chosen.Aggregate(1L, (x, f) => Math.Min(long.MaxValue / Longest, x * f)) != length) throw new ArgumentException($"The factors {string.Join(" x ", chosen)} do not multiply to {length}.", nameof(factors));
         if (kernel == FftKernel.Butterflies && (chosen[^1] != Tile || chosen.Any(f => f is not (2 or 4 or 8 or 16))))
             throw new ArgumentException($"Butterflies have 2, 4, 8 or 16 points and 16 at the end, not {string.Join(" x ", chosen)}.", nameof(factors));

@@ -48,7 +48,7 @@ public sealed record GroupQuantizer(int Bits = 4, int GroupSize = 16)
         (Tensor low, Tensor high) = (groups.amin(2), groups.amax(2));
         if (ZeroInRange) (low, high) = (low.clamp(max: 0), high.clamp(min: 0));
         Tensor scales = (high - low).div(Levels).clamp(min: LeastScale);
-        if (scales.max().item<float>() > MostScale) throw new ArgumentException("A group's range over its levels is beyond float16, which holds 65,504 at most.", nameof(weight));
+        if (scales.numel() > 0 && scales.max().item<float>() > MostScale) throw new ArgumentException("A group's range over its levels is beyond float16, which holds 65,504 at most.", nameof(weight));
         scales = Stored(scales);
         Tensor zeroPoints = (-low / scales).round().clamp(0, Levels);
         return (scales.MoveToOuterDisposeScope(), zeroPoints.MoveToOuterDisposeScope());

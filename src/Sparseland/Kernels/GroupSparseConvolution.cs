@@ -46,7 +46,7 @@ public sealed unsafe class GroupSparseConvolution : ChannelMajorConvolution
     private int Taps => KernelHeight * KernelWidth;
 
     /// <summary>Packs the kept groups of a layer.</summary>
-    /// <param name="weight">[outputs, inputs, rows, columns] or [outputs, inputs], Float32, on the CPU, finite.</param>
+    /// <param name="weight">[outputs, inputs, rows, columns] or [outputs, inputs], Float32, on the CPU, finite where it is kept.</param>
     /// <param name="mask">Bool, of the weight's shape, the same for all weights of a group; null, the default, for the groups that are not all zero.</param>
     /// <param name="groupOutputs">N: 1, 2, 4, 8 or 16. Default 16.</param>
     /// <param name="bias">[outputs]; null for zeros.</param>
@@ -61,20 +61,23 @@ public sealed unsafe class GroupSparseConvolution : ChannelMajorConvolution
         RequireFloats(weight, nameof(weight));
         if (weight.dim() is not (2 or 4)) throw new ArgumentException($"weight is [{string.Join(", ", weight.shape)}]; it must be [outputs, inputs, rows, columns] or [outputs, inputs].", nameof(weight));
         if (!StreamKernels.Knows(groupOutputs)) throw new ArgumentOutOfRangeException(nameof(groupOutputs), groupOutputs, "A group has 1, 2, 4, 8 or 16 outputs.");
+        if (!Enum.IsDefined(form)) throw new ArgumentOutOfRangeException(nameof(form), form, "form is Positions or Channels.");
         if (form == GroupForm.Channels && groupOutputs < 8)
             throw new ArgumentException($"Outputs fill a vector from 8 on, but a group has {groupOutputs}; take {nameof(GroupForm)}.{nameof(GroupForm.Positions)}.", nameof(form));
         (int outputs, int inputs) = (checked((int)weight.shape[0]), checked((int)weight.shape[1]));
         if (inputs > ushort.MaxValue + 1) throw new ArgumentException($"weight has {inputs} inputs; indices of 16 bits reach 65,536.", nameof(weight));
         (int high, int wide) = weight.dim() == 2 ? (1, 1) : ((int)weight.shape[2], (int)weight.shape[3]);
-        float[] weights = Numbers(weight, nameof(weight));
         Func<int, int, bool>? stored = null;
+        using DisposeScope scope = NewDisposeScope();
+        Tensor counted = weight;
         if (mask is not null)
         {
             bool[] kept = Kept(mask, weight, groupOutputs, inputs, high * wide);
             stored = (row, column) => kept[(row / groupOutputs * inputs) + column];
+            counted = weight.detach().masked_fill(mask.cpu().logical_not(), 0);
         }
 
-        return new(SparseConvolution1x1.StreamOf(weights, Biases(bias, outputs), outputs, inputs, high * wide, groupOutputs, stored), inputs, high, wide, stride, padding, clamp ?? ConvolutionClamp.None) { Form = form };
+        return new(SparseConvolution1x1.StreamOf(Numbers(counted, nameof(weight)), Biases(bias, outputs), outputs, inputs, high * wide, groupOutputs, stored), inputs, high, wide, stride, padding, clamp ?? ConvolutionClamp.None) { Form = form };
     }
 
     /// <summary>The weights as a dense tensor.</summary>

@@ -89,6 +89,14 @@ public sealed class KernelSpectrum
         return spectrum;
     }
 
+    /// <summary>Refuses spectra that leave frequencies out, of which nothing but the product with a signal is known.</summary>
+    /// <param name="why">What needs all of them.</param>
+    internal void RequireAll(string why)
+    {
+        int half = (Plan.Length / 2) + 1;
+        if (Kept < half) throw new ArgumentException($"The spectra keep {Kept} of {half} frequencies; {why}.", "kernel");
+    }
+
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant($"KernelSpectrum of {Channels} kernels of {Length}, {Kept} frequencies of {(Plan.Length / 2) + 1}, plan {Plan}");
 

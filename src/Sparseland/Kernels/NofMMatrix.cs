@@ -124,7 +124,7 @@ public sealed unsafe class NofMMatrix : SparseMatrix
             {
                 int position = matrix.Position(row, slot);
                 if (position >= m || (slot % n > 0 && position <= matrix.Position(row, slot - 1)))
-                    throw new InvalidDataException($"Row {row} has position {position} at {slot}; positions of {n}:{m} ascend within 0 to {m - 1}.");
+                    throw arrays.Misfit($"Row {row} has position {position} at {slot}; positions of {n}:{m} ascend within 0 to {m - 1}.");
             }
         }
 

@@ -14,13 +14,16 @@ public static class PartialConvolution
     /// <param name="kernel">Spectra of kernels of Lk; the plan's length N is at least Lk, best 2 to 8 times that: each window gives N - Lk + 1 numbers.</param>
     /// <param name="cancel">Checked before each pair of rows.</param>
     /// <returns>[B, H, L]; the caller disposes it.</returns>
-    /// <exception cref="ArgumentException">A shape, type or device does not fit.</exception>
+    /// <exception cref="ArgumentException">A shape, type or device does not fit, or the spectra leave frequencies out.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static Tensor Forward(Tensor signal, KernelSpectrum kernel, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(signal);
         ArgumentNullException.ThrowIfNull(kernel);
         if (signal.dim() != 3 || signal.numel() == 0) throw new ArgumentException($"signal must be [batch, channels, length] and not empty, but is [{string.Join(", ", signal.shape)}].", nameof(signal));
+
+        // Without some frequencies a kernel reaches as far as the period, over the edges of every window.
+        kernel.RequireAll("windows need all");
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         long L = signal.shape[2], N = kernel.Plan.Length, reach = kernel.Length - 1, step = N - reach;

@@ -103,6 +103,7 @@ public static class ProductChooser
     }
 
     /// <summary>Y = X W^T by a way, chosen or forced.</summary>
+    /// <remarks>The dense way and tiles multiply what is not stored as a zero, so that an infinite or NaN number of X makes NaN there; the others leave it out.</remarks>
     /// <param name="matrix">W [rows, columns].</param>
     /// <param name="X">[..., columns], Float32, on the CPU.</param>
     /// <param name="kernel">The way; null, the default, for the table's. Each call converts the weights: to multiply often, keep what <see cref="Make"/> gives.</param>
@@ -111,7 +112,7 @@ public static class ProductChooser
     public static torch.Tensor Multiply(CsrMatrix matrix, torch.Tensor X, ProductKernel? kernel = null)
     {
         ArgumentNullException.ThrowIfNull(matrix);
-        ArgumentNullException.ThrowIfNull(X);
+        matrix.CheckInput(X);
         long weights = Math.Max(1, (long)matrix.Rows * matrix.Columns);
         kernel ??= Choose((double)matrix.Count / weights, (int)Math.Clamp(X.NumberOfElements / Math.Max(1, matrix.Columns), 1, int.MaxValue));
         if (kernel != ProductKernel.Dense) return Make(kernel.Value, matrix).Multiply(X);

@@ -124,9 +124,9 @@ public sealed unsafe class SellMatrix : SparseMatrix
         bool[] seen = new bool[rows];
         for (int at = 0; at < rows; at++)
         {
-            if (order[at] < 0 || order[at] >= rows || seen[order[at]]) throw new InvalidDataException($"Row order has {order[at]} at {at}: it holds each row from 0 to {rows - 1} once.");
+            if (order[at] < 0 || order[at] >= rows || seen[order[at]]) throw arrays.Misfit($"Row order has {order[at]} at {at}: it holds each row from 0 to {rows - 1} once.");
             seen[order[at]] = true;
-            if (lengths[at] < 0 || lengths[at] > columns) throw new InvalidDataException($"Row {order[at]} has {lengths[at]} entries of {columns}.");
+            if (lengths[at] < 0 || lengths[at] > columns) throw arrays.Misfit($"Row {order[at]} has {lengths[at]} entries of {columns}.");
         }
 
         int[] offsets = arrays.Checked(() => Offsets(lengths));
@@ -141,7 +141,7 @@ public sealed unsafe class SellMatrix : SparseMatrix
                 {
                     int at = ((offsets[slice] + j) * SliceRows) + lane, column = indices[at];
                     if (j < length ? (j > 0 && column <= last) || column < 0 || column >= columns : column != last || values[at] != 0)
-                        throw new InvalidDataException($"Slice {slice} has column {column} and value {values[at]} at place {j} of lane {lane}: columns of a row ascend within 0 to {columns - 1}, and padding is 0 with the last of them.");
+                        throw arrays.Misfit($"Slice {slice} has column {column} and value {values[at]} at place {j} of lane {lane}: columns of a row ascend within 0 to {columns - 1}, and padding is 0 with the last of them.");
                     last = column;
                 }
             }

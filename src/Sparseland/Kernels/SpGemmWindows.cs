@@ -23,6 +23,7 @@ public static class SpGemmWindows
     {
         long[] work = SpGemm.Work(a, b);
         if (capacity < 1 || (capacity & (capacity - 1)) != 0) throw new ArgumentException($"A capacity is a power of two, not {capacity}.", nameof(capacity));
+        int[] ka = a.ColumnArray(), kb = b.ColumnArray();
         var windows = new List<SpGemmWindow>();
         int from = 0;
         for (int row = 0; row < a.Rows; row++)
@@ -59,24 +60,23 @@ public static class SpGemmWindows
             }
 
             int middle = low + ((high - low) / 2);
-            long left = Between(a, b, row, low, middle);
+            long left = Between(row, low, middle);
             Halve(row, low, middle, left);
             Halve(row, middle, high, products - left);
         }
-    }
 
-    /// <summary>Multiplications of a row that fall into a range of columns.</summary>
-    private static long Between(CsrMatrix a, CsrMatrix b, int row, int low, int high)
-    {
-        int[] ka = a.ColumnArray(), kb = b.ColumnArray();
-        long count = 0;
-        for (int k = a.RowOffsets[row]; k < a.RowOffsets[row + 1]; k++)
+        // Multiplications of a row that fall into a range of columns.
+        long Between(int row, int low, int high)
         {
-            ReadOnlySpan<int> columns = kb.AsSpan(b.RowOffsets[ka[k]], b.RowOffsets[ka[k] + 1] - b.RowOffsets[ka[k]]);
-            count += Below(columns, high) - Below(columns, low);
-        }
+            long count = 0;
+            for (int k = a.RowOffsets[row]; k < a.RowOffsets[row + 1]; k++)
+            {
+                ReadOnlySpan<int> columns = kb.AsSpan(b.RowOffsets[ka[k]], b.RowOffsets[ka[k] + 1] - b.RowOffsets[ka[k]]);
+                count += Below(columns, high) - Below(columns, low);
+            }
 
-        return count;
+            return count;
+        }
     }
 
     internal static int Below(ReadOnlySpan<int> sorted, int bound)

@@ -56,7 +56,7 @@ public sealed unsafe class SparseConvolution1x1 : ChannelMajorConvolution
     public override long Bytes => (sizeof(float) * (long)_stream.Values.Length) + (sizeof(int) * ((long)_stream.Counts.Length + _stream.Sources.Length));
 
     /// <summary>Takes the weights of a layer.</summary>
-    /// <param name="weight">[outputs, inputs] or [outputs, inputs, 1, 1], Float32, on the CPU, finite.</param>
+    /// <param name="weight">[outputs, inputs] or [outputs, inputs, 1, 1], Float32, on the CPU, finite where it counts.</param>
     /// <param name="bias">[outputs]; null for zeros.</param>
     /// <param name="support">Which weights are stored, [outputs, inputs]; null, the default, for those that are not zero. Weights outside do not count, whatever they are.</param>
     /// <param name="blockRows">M: 1, the default, 2 or 4.</param>
@@ -74,18 +74,8 @@ public sealed unsafe class SparseConvolution1x1 : ChannelMajorConvolution
         (int outputs, int inputs) = (checked((int)weight.shape[0]), checked((int)weight.shape[1]));
         if (support is not null && (support.Rows != outputs || support.Columns != inputs))
             throw new ArgumentException($"support is [{support.Rows}, {support.Columns}], the weight [{outputs}, {inputs}].", nameof(support));
-        float[] weights = Numbers(weight, nameof(weight));
-        if (support is not null)
-        {
-            float[] kept = new float[weights.Length];
-            for (int row = 0; row < outputs; row++)
-            {
-                foreach (int column in support.Row(row)) kept[((long)row * inputs) + column] = weights[((long)row * inputs) + column];
-            }
-
-            weights = kept;
-        }
-
+        using DisposeScope scope = NewDisposeScope();
+        float[] weights = Numbers(support is null ? weight : weight.detach().reshape(outputs, inputs).masked_fill(support.ToMask().reshape(outputs, inputs).logical_not(), 0), nameof(weight));
         WeightStream stream = StreamOf(weights, Biases(bias, outputs), outputs, inputs, 1, blockRows, support is null ? null : (row, column) => support.Row(row).BinarySearch(column) >= 0);
         return new(stream, inputs, clamp ?? ConvolutionClamp.None, stripPositions);
     }

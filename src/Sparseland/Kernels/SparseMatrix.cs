@@ -84,10 +84,7 @@ public abstract unsafe class SparseMatrix
     /// <exception cref="ArgumentException">Another width, type or device.</exception>
     public Tensor Multiply(Tensor X)
     {
-        ArgumentNullException.ThrowIfNull(X);
-        if (X.dim() == 0 || X.shape[^1] != Columns) throw new ArgumentException($"X must be [..., {Columns}], but is [{string.Join(", ", X.shape)}].", nameof(X));
-        if (X.dtype != ScalarType.Float32) throw new ArgumentException($"X is {X.dtype}; it must be Float32.", nameof(X));
-        if (X.device_type != DeviceType.CPU) throw new ArgumentException($"X is on {X.device_type}; move it to the CPU first.", nameof(X));
+        CheckInput(X);
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         long[] shape = [.. X.shape[..^1], Rows];
@@ -282,6 +279,15 @@ public abstract unsafe class SparseMatrix
 
     /// <summary>Vectors that are computed together, for so many wanted: whole registers.</summary>
     private protected virtual int Width(int vectors) => (vectors + Strip - 1) / Strip * Strip;
+
+    /// <summary>Checks the X of Y = X W^T.</summary>
+    internal void CheckInput(Tensor X)
+    {
+        ArgumentNullException.ThrowIfNull(X);
+        if (X.dim() == 0 || X.shape[^1] != Columns) throw new ArgumentException($"X must be [..., {Columns}], but is [{string.Join(", ", X.shape)}].", nameof(X));
+        if (X.dtype != ScalarType.Float32) throw new ArgumentException($"X is {X.dtype}; it must be Float32.", nameof(X));
+        if (X.device_type != DeviceType.CPU) throw new ArgumentException($"X is on {X.device_type}; move it to the CPU first.", nameof(X));
+    }
 
     /// <summary>Checks the right side of C = W B.</summary>
     internal void CheckProduct(Tensor dense, string name)

@@ -81,7 +81,7 @@ internal static class SparseMatrixFile
         JsonObject? note;
         try
         {
-            note = JsonNode.Parse(text) as JsonObject;
+            note = JsonNode.Parse(text, documentOptions: new() { AllowDuplicateProperties = false }) as JsonObject;
         }
         catch (JsonException error)
         {

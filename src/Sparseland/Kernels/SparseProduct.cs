@@ -15,7 +15,8 @@ namespace Sparseland.Kernels;
 /// <remarks>
 /// For xhat = F W_d with the code F on a <see cref="Support"/>: decoding is <see cref="Multiply"/>(F, W_d); the gradient of F is
 /// <see cref="Sampled"/>(support, G, W_d); that of W_d is <see cref="Multiply"/>(F^T, G) with <see cref="Support.Transpose"/>. A row of a
-/// result is summed whole by one thread, in the order of the entries: results do not depend on the number of threads.
+/// result is summed whole by one thread, in the order of the entries: results do not depend on the number of threads. Places that are
+/// not stored are not multiplied, whatever they would meet.
 /// </remarks>
 public static unsafe class SparseProduct
 {
@@ -42,7 +43,7 @@ public static unsafe class SparseProduct
             throw new ArgumentException($"bias must be [{dense.shape[1]}] of {values.dtype} on the CPU, but is [{string.Join(", ", bias.shape)}] of {bias.dtype}.", nameof(bias));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (IsDense(support))
+        if (IsDense(support, dense))
         {
             Tensor whole = ToDense(support, values);
             return (bias is null ? whole.mm(dense) : addmm(bias, whole, dense, 1, 1)).MoveToOuterDisposeScope();
@@ -71,7 +72,7 @@ public static unsafe class SparseProduct
             throw new ArgumentException($"target must be [{support.Rows}, {dense.shape[1]}] and contiguous, but is [{string.Join(", ", target.shape)}]{(target.is_contiguous() ? "" : " with other strides")}.", nameof(target));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        if (IsDense(support)) target.addmm_(ToDense(support, values), dense);
+        if (IsDense(support, dense)) target.addmm_(ToDense(support, values), dense);
         else if (values.dtype == ScalarType.Float64) Multiply<double>(support, values.contiguous(), dense.contiguous(), null, target);
         else Multiply<float>(support, values.contiguous(), dense.contiguous(), null, target);
     }
@@ -243,6 +244,9 @@ public static unsafe class SparseProduct
         if (chunks == 1) Chunk(0);
         else Parallel.For(0, chunks, Chunk);
     }
+
+    /// <summary>So full, and all numbers that zeros would meet are finite: what is not stored is not multiplied. A sum that overflows takes the way of a sparse product, which is right too.</summary>
+    private static bool IsDense(Support support, Tensor dense) => IsDense(support) && dense.sum().isfinite().item<bool>();
 
     private static void CheckValues(Support support, Tensor values)
     {

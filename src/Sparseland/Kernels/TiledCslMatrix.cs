@@ -162,21 +162,21 @@ public sealed unsafe class TiledCslMatrix : TileMatrix
         int down = (rows + tileRows - 1) / tileRows, across = (columns + tileColumns - 1) / tileColumns;
         int[] offsets = arrays.Get<int>("tile_offsets", ((long)down * across) + 2), bits = arrays.Get<int>("entries");
         if (offsets[0] != 0 || offsets[^1] != offsets[^2] || (long)offsets[^1] * Vector != bits.Length)
-            throw new InvalidDataException($"Tile offsets run from 0 to the {bits.Length / Vector} vectors of four entries, the last two alike, not from {offsets[0]} to {offsets[^2]} and {offsets[^1]}.");
+            throw arrays.Misfit($"Tile offsets run from 0 to the {bits.Length / Vector} vectors of four entries, the last two alike, not from {offsets[0]} to {offsets[^2]} and {offsets[^1]}.");
         int size = tileRows * tileColumns;
         int[] seen = new int[size];
         for (int tile = 0; tile < down * across; tile++)
         {
-            if (offsets[tile + 1] < offsets[tile] || offsets[tile + 1] > offsets[^1]) throw new InvalidDataException($"Tile {tile} ends at vector {offsets[tile + 1]}, before its beginning or behind the last one.");
+            if (offsets[tile + 1] < offsets[tile] || offsets[tile + 1] > offsets[^1]) throw arrays.Misfit($"Tile {tile} ends at vector {offsets[tile + 1]}, before its beginning or behind the last one.");
             for (int i = Vector * offsets[tile]; i < Vector * offsets[tile + 1]; i++)
             {
                 int position = (int)((uint)bits[i] >> 16);
-                if (position >= size) throw new InvalidDataException($"Entry {i} of tile {tile} has position {position}; positions are below {size}.");
-                if (seen[position] == tile + 1) throw new InvalidDataException($"Tile {tile} has position {position} twice.");
+                if (position >= size) throw arrays.Misfit($"Entry {i} of tile {tile} has position {position}; positions are below {size}.");
+                if (seen[position] == tile + 1) throw arrays.Misfit($"Tile {tile} has position {position} twice.");
                 seen[position] = tile + 1;
                 (int row, int column) = Place(position, tileColumns);
                 if (!IsZero((uint)bits[i]) && ((tile / across * tileRows) + row >= rows || (tile % across * tileColumns) + column >= columns))
-                    throw new InvalidDataException($"Entry {i} of tile {tile} is beyond the matrix of [{rows}, {columns}].");
+                    throw arrays.Misfit($"Entry {i} of tile {tile} is beyond the matrix of [{rows}, {columns}].");
             }
         }
 

@@ -52,7 +52,9 @@ public class ScoreTests
     public void Norms_are_those_of_columns_and_can_be_left_to_some_layers()
     {
         using Tensor W = tensor(new double[,] { { 3, 0, 1 }, { 4, 0, 1 } }), norms = WeightInformedScore.ColumnNorms(W);
-        Assert.Equal([5, 0, Math.Sqrt(2)], norms.data<double>().ToArray());
+
+        // The root is libtorch's, which on some processors is an ulp beside the nearest number.
+        Assert.Equal([5, 0, Math.Sqrt(2)], norms.data<double>().ToArray(), (a, b) => Math.Abs(a - b) <= 1e-15);
         var some = new WeightInformedScore { Layers = name => name == "yes" };
         Assert.Null(some.ScaleOf("no", W));
         using Tensor? scale = some.ScaleOf("yes", W);
