@@ -47,7 +47,7 @@ public sealed class BiasRecovery : IDroppedInputs, IDisposable
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor rows = dropped.detach().to(ScalarType.Float64);
-        if (!rows.isfinite().all().item<bool>()) throw new ArgumentException("dropped holds NaN or infinity.", nameof(dropped));
+        if (!TensorInput.IsFinite(rows)) throw new ArgumentException("dropped holds NaN or infinity.", nameof(dropped));
         Tensor means = count == 1 ? rows.mean([0L], keepdim: true) : Means(rows, count, seed), biases = means.mm(weight.detach().to(ScalarType.Float64).t());
         return new(means.to(weight.dtype).DetachFromDisposeScope(), biases.to(weight.dtype).DetachFromDisposeScope());
     }

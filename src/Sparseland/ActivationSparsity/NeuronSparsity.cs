@@ -88,7 +88,7 @@ public sealed class NeuronSparsity : IActivationHook
         }
 
         using DisposeScope scope = NewDisposeScope();
-        if (!value.isfinite().all().item<bool>()) throw new ArgumentException($"The hidden layer of block {site.Layer} has a value that is NaN or infinite.", nameof(value));
+        if (!TensorInput.IsFinite(value)) throw new ArgumentException($"The hidden layer of block {site.Layer} has a value that is NaN or infinite.", nameof(value));
         long batch = value.shape[0], length = value.shape[1];
         int width = (int)value.shape[2];
         if (_told is { } told) _position[site.Layer] = told;

@@ -1,4 +1,5 @@
 using Sparseland.Models.Language;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -65,7 +66,7 @@ public static class Rotation
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = weight.detach().cpu().to(ScalarType.Float64);
-        if (!wide.isfinite().all().item<bool>()) throw new ArgumentException("weight holds NaN or infinity.", nameof(weight));
+        if (!TensorInput.IsFinite(wide)) throw new ArgumentException("weight holds NaN or infinity.", nameof(weight));
         (_, _, Tensor right) = linalg.svd(wide, fullMatrices: true);
         return right.t().contiguous().MoveToOuterDisposeScope();
     }

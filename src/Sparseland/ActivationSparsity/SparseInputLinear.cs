@@ -168,7 +168,7 @@ public sealed unsafe class SparseInputLinear : nn.Module<Tensor, Tensor>
 
     private Tensor Together(Tensor flat, long length, long dense)
     {
-        if (!flat.isfinite().all().item<bool>()) throw NotFinite();
+        if (!TensorInput.IsFinite(flat)) throw NotFinite();
         Linear linear = Dense;
         long rows = flat.shape[0], sparse = rows / length * (length - dense);
         _tokens += rows;

@@ -55,11 +55,7 @@ public sealed class SparseUpdate : IDisposable
         if (!values.shape.SequenceEqual(wanted)) throw new ArgumentException($"{parameter}: values must be [{string.Join(", ", wanted)}], but are [{string.Join(", ", values.shape)}].", nameof(values));
         if (values.dtype is not (ScalarType.Float32 or ScalarType.Float64 or ScalarType.Float16 or ScalarType.BFloat16)) throw new ArgumentException($"{parameter}: values are {values.dtype}; they must be of floating point.", nameof(values));
         using IDisposable off = no_grad();
-        using (Tensor finite = values.isfinite().all())
-        {
-            if (!finite.item<bool>()) throw new ArgumentException($"{parameter}: values hold NaN or infinity.", nameof(values));
-        }
-
+        if (!TensorInput.IsFinite(values)) throw new ArgumentException($"{parameter}: values hold NaN or infinity.", nameof(values));
         Values = values.detach().cpu().clone().DetachFromDisposeScope();
         _size = NativeSize.Of(Values);
     }

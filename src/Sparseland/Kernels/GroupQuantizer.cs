@@ -44,7 +44,7 @@ public sealed record GroupQuantizer(int Bits = 4, int GroupSize = 16)
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         Tensor groups = Grouped(weight);
-        if (!groups.isfinite().all().item<bool>()) throw new ArgumentException("The weight holds a value that is not finite.", nameof(weight));
+        if (!TensorInput.IsFinite(groups)) throw new ArgumentException("The weight holds a value that is not finite.", nameof(weight));
         (Tensor low, Tensor high) = (groups.amin(2), groups.amax(2));
         if (ZeroInRange) (low, high) = (low.clamp(max: 0), high.clamp(min: 0));
         Tensor scales = (high - low).div(Levels).clamp(min: LeastScale);
@@ -118,7 +118,7 @@ public sealed record GroupQuantizer(int Bits = 4, int GroupSize = 16)
             throw new ArgumentException($"groups must be a support of [{all.shape[0]}, {all.shape[1]}], one place per group of {GroupSize}, but is [{groups.Rows}, {groups.Columns}].", nameof(groups));
         CheckParameters(all, scales, zeroPoints);
         Tensor s = Stored(scales), z = zeroPoints.round().clamp(0, Levels);
-        if (!all.isfinite().all().item<bool>() || !s.isfinite().all().item<bool>() || !z.isfinite().all().item<bool>() || s.numel() > 0 && !(s.min().item<float>() > 0))
+        if (!TensorInput.IsFinite(all) || !TensorInput.IsFinite(s) || !TensorInput.IsFinite(z) || s.numel() > 0 && !(s.min().item<float>() > 0))
             throw new ArgumentException("Weights, scales and zero points must be finite, and scales above 0 in float16.", nameof(weight));
         Tensor q = Integers(weight, s, z).to(ScalarType.Byte).reshape(all.shape);
         Tensor kept = groups.ToMask();

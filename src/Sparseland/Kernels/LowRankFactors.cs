@@ -43,7 +43,7 @@ public sealed class LowRankFactors : IDisposable
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor wide = weight.detach().cpu().to(ScalarType.Float64);
-        if (!wide.isfinite().all().item<bool>()) throw new ArgumentException("weight holds NaN or infinity.", nameof(weight));
+        if (!TensorInput.IsFinite(wide)) throw new ArgumentException("weight holds NaN or infinity.", nameof(weight));
         (Tensor u, Tensor s, Tensor vt) = linalg.svd(wide, fullMatrices: false);
         long r = rank ?? most;
         Tensor left = (u * s).narrow(1, 0, r).to(weight.dtype).contiguous().to(weight.device), right = vt.narrow(0, 0, r).to(weight.dtype).contiguous().to(weight.device);

@@ -245,8 +245,8 @@ public static unsafe class SparseProduct
         else Parallel.For(0, chunks, Chunk);
     }
 
-    /// <summary>So full, and all numbers that zeros would meet are finite: what is not stored is not multiplied. A sum that overflows takes the way of a sparse product, which is right too.</summary>
-    private static bool IsDense(Support support, Tensor dense) => IsDense(support) && dense.sum().isfinite().item<bool>();
+    /// <summary>So full, and all numbers that zeros would meet are finite: what is not stored is not multiplied.</summary>
+    private static bool IsDense(Support support, Tensor dense) => IsDense(support) && TensorInput.IsFinite(dense);
 
     private static void CheckValues(Support support, Tensor values)
     {

@@ -2,6 +2,7 @@ using Sparseland.Models;
 using Sparseland.Models.Language;
 using Sparseland.Selection;
 using Sparseland.Training;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -76,8 +77,7 @@ public static class Gqsa
         {
             if (slot.Module is not Linear linear) throw new ArgumentException($"{slot.Name} is a {slot.Module.GetType().Name}; GQSA begins with dense layers.", nameof(model));
             if (linear.weight.shape[1] % o.Quantizer.GroupSize != 0) throw new ArgumentException($"Groups of {o.Quantizer.GroupSize} do not divide the {linear.weight.shape[1]} inputs of {slot.Name}.", nameof(options));
-            using Tensor finite = linear.weight.isfinite().all();
-            if (!finite.item<bool>()) throw new ArgumentException($"A weight of {slot.Name} is not finite.", nameof(model));
+            if (!TensorInput.IsFinite(linear.weight)) throw new ArgumentException($"A weight of {slot.Name} is not finite.", nameof(model));
         }
 
         var replaced = new List<ReplacedLayer>();

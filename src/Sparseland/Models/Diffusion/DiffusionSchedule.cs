@@ -133,8 +133,7 @@ public sealed class DiffusionSchedule
     {
         if (x.dim() != 2 || x.shape[0] == 0) throw new ArgumentException($"x must be [n, values] with at least one sample, but is [{string.Join(", ", x.shape)}].", nameof(x));
         if (x.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"x is {x.dtype}; samples are Float32 or Float64.", nameof(x));
-        using Tensor finite = x.isfinite().all();
-        if (!finite.item<bool>()) throw new ArgumentException("x holds NaN or infinity.", nameof(x));
+        if (!TensorInput.IsFinite(x)) throw new ArgumentException("x holds NaN or infinity.", nameof(x));
     }
 
     private void CheckTimes(IReadOnlyList<int> times)
