@@ -1,8 +1,8 @@
 using Sparseland.Models;
 using Sparseland.Models.Language;
 using Sparseland.Selection;
-using Sparseland.Training;
 using Sparseland.Tensors;
+using Sparseland.Training;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
