@@ -200,6 +200,9 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         int[] byColumn = GC.AllocateUninitializedArray<int>(starts[^1]);
         int wide = Math.Max(1, Math.Min(ColumnTile, columns));
         int tiles = (columns + wide - 1) / wide;
+
+        // A vector more than whole vectors: columns that lie a power of two apart would share few places of the cache.
+        int length = (((rows + Vector512<T>.Count - 1) / Vector512<T>.Count) + 1) * Vector512<T>.Count;
         long firstNaN = long.MaxValue;
         var gate = new Lock();
         fixed (T* address = scores)
@@ -208,7 +211,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
             ForChunks(tiles, Math.Max(1, ChunkScores / Math.Max(1, rows * wide)), (firstTile, lastTile) =>
             {
                 using RowKernel<T>.IScratch scratch = _kernel.RentForAny(rows);
-                T[] gathered = new T[wide * rows];
+                T[] gathered = new T[wide * length];
                 for (int tile = firstTile; tile < lastTile; tile++)
                 {
                     int first = tile * wide, count = Math.Min(wide, columns - first);
@@ -216,12 +219,12 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
                     {
                         T* line = source + (long)row * columns + first;
                         for (int c = 0; c < count; c++)
-                            gathered[c * rows + row] = line[c];
+                            gathered[c * length + row] = line[c];
                     }
                     for (int c = 0; c < count; c++)
                     {
                         int from = starts[first + c], m = starts[first + c + 1] - from;
-                        int nan = _kernel.Select(gathered.AsSpan(c * rows, rows), m, byColumn.AsSpan(from, m), scratch);
+                        int nan = _kernel.Select(gathered.AsSpan(c * length, rows), m, byColumn.AsSpan(from, m), scratch);
                         if (nan == RowKernel<T>.NoNaN)
                             continue;
                         lock (gate)

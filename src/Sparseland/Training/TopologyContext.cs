@@ -90,10 +90,7 @@ public sealed record TopologyContext
         nint start = TensorMemory.StartOf(scores);
         const int Piece = 1 << 20;
         for (long from = 0, length = scores.numel(); from < length; from += Piece)
-        {
-            foreach (ref double score in TensorMemory.Part<double>(start, from, (int)Math.Min(Piece, length - from))) score = random.NextDouble();
-        }
-
+            random.Fill(TensorMemory.Part<double>(start, from, (int)Math.Min(Piece, length - from)));
         return scores;
     }
 }
