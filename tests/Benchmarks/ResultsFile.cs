@@ -69,6 +69,8 @@ internal sealed class ResultsFile
         File.WriteAllText(Path.Combine(_folder, "RESULTS.md"), Page(curves));
     }
 
+    private const string Prefix = "Machine: ", Middle = ". Its limits: ";
+
     private string Page(IReadOnlyList<(string Title, string File)> curves)
     {
         Measured[] all = [.. _rows.Select(row => row.Result)];
@@ -76,19 +78,25 @@ internal sealed class ResultsFile
         var text = new StringBuilder("# Speed on one page\n\n");
         text.Append("Made by `dotnet run -c Release --project tests/Benchmarks -- --results`; not edited by hand. The library and a peer do the same work in one process in turn, A B A B; a figure is the median in milliseconds, a ratio above 1 means that the library is faster. Below 1x, or where a target is missed, the ratio is bold and the last column says why.\n\n");
         text.Append(CultureInfo.InvariantCulture, $"{all.Length} comparisons, {absent} of them without a ratio since the peer was not installed; {targets - missed} of {targets} targets reached; {slower} below 1x.\n\n");
-        foreach (IGrouping<(DateOnly Date, string Machine), Row> run in _rows.GroupBy(row => (row.Date, row.Machine)))
-            text.Append(CultureInfo.InvariantCulture, $"{run.Key.Date:yyyy-MM-dd} ({string.Join(", ", run.Select(row => row.Room).Distinct())}). {run.Key.Machine}\n\n");
+        string[] machines = [.. _rows.Select(row => row.Computer).Distinct()];
+        foreach (string machine in machines)
+        {
+            Row[] there = [.. _rows.Where(row => row.Computer == machine)];
+            text.Append(CultureInfo.InvariantCulture, $"{Letter(machine)}: {machine}, {there.Min(row => row.Date):yyyy-MM-dd} to {there.Max(row => row.Date):yyyy-MM-dd}. Its limits, as each start measured them: {string.Join("; ", there.Select(row => row.Limits).Distinct())}.\n\n");
+        }
+
         string[] missing = [.. Quick.Types().Select(type => type.FullName!).Except(_rows.Select(row => row.Class)).Select(name => name["Benchmarks.".Length..])];
         if (missing.Length > 0) text.Append(CultureInfo.InvariantCulture, $"Not measured yet: {string.Join(", ", missing)}.\n\n");
         foreach (IGrouping<string, Row> room in _rows.GroupBy(row => row.Room))
         {
-            text.Append(CultureInfo.InvariantCulture, $"## {room.Key}\n\n| work | ours | peer | its time | ratio | target | remark |\n| --- | --- | --- | --- | --- | --- | --- |\n");
-            foreach (Measured r in room.Select(row => row.Result))
+            text.Append(CultureInfo.InvariantCulture, $"## {room.Key}\n\n| work | on | ours | peer | its time | ratio | target | remark |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+            foreach (Row row in room)
             {
+                Measured r = row.Result;
                 string ratio = double.IsNaN(r.Peer) ? "not installed" : Quick.Format(r.Ratio) + "x", target = r.Target > 0 ? $"{Quick.Format(r.Target)}x{(r.IsMissed ? ", missed" : "")}" : "";
                 bool bold = r.IsMissed || r.Ratio < 1;
                 string remark = string.Join(" ", new[] { r.Note, bold ? ReasonOf(r) : "" }.Where(part => part.Length > 0));
-                text.Append(CultureInfo.InvariantCulture, $"| {Cell(r.Name)} | {Quick.Format(r.Ours)} ms | {Cell(r.PeerName)} | {(double.IsNaN(r.Peer) ? "" : Quick.Format(r.Peer) + " ms")} | {(bold ? $"**{ratio}**" : ratio)} | {target} | {Cell(remark)} |\n");
+                text.Append(CultureInfo.InvariantCulture, $"| {Cell(r.Name)} | {Letter(row.Computer)} | {Quick.Format(r.Ours)} ms | {Cell(r.PeerName)} | {(double.IsNaN(r.Peer) ? "" : Quick.Format(r.Peer) + " ms")} | {(bold ? $"**{ratio}**" : ratio)} | {target} | {Cell(remark)} |\n");
             }
 
             text.Append('\n');
@@ -97,6 +105,8 @@ internal sealed class ResultsFile
         if (curves.Count > 0) text.Append("## Curves of cost\n\n");
         foreach ((string title, string file) in curves) text.Append(CultureInfo.InvariantCulture, $"![{title}](curves/{file})\n\n");
         return text.ToString().TrimEnd() + "\n";
+
+        char Letter(string machine) => (char)('A' + Array.IndexOf(machines, machine));
     }
 
     /// <summary>The reason of the longest part of a name that has one.</summary>
@@ -108,7 +118,7 @@ internal sealed class ResultsFile
         string cpu = File.Exists("/proc/cpuinfo") ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[^1].Trim() ?? "" : "";
         string lanes = Vector512.IsHardwareAccelerated ? "AVX-512" : Vector256.IsHardwareAccelerated ? "AVX2, no AVX-512" : "128-bit vectors";
         MachineLimits limits = MachineLimits.Measure();
-        return string.Create(CultureInfo.InvariantCulture, $"Machine: {(cpu.Length > 0 ? cpu + ", " : "")}{Environment.ProcessorCount} cores, {RuntimeInformation.OSArchitecture}, {lanes}, {torch.get_num_threads()} threads of libtorch. Its limits: {limits}.");
+        return string.Create(CultureInfo.InvariantCulture, $"{Prefix}{(cpu.Length > 0 ? cpu + ", " : "")}{Environment.ProcessorCount} cores, {RuntimeInformation.OSArchitecture}, {lanes}, {torch.get_num_threads()} threads of libtorch{Middle}{limits}.");
     }
 
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal).Replace('\n', ' ');
@@ -118,5 +128,12 @@ internal sealed class ResultsFile
     {
         [JsonIgnore]
         public string Room => Class.Split('.')[^2];
+
+        /// <summary>The machine without its limits, which differ from start to start.</summary>
+        [JsonIgnore]
+        public string Computer => Machine.Split(Middle)[0][Prefix.Length..];
+
+        [JsonIgnore]
+        public string Limits => Machine.Split(Middle)[^1].TrimEnd('.');
     }
 }
