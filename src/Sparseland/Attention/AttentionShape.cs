@@ -73,7 +73,6 @@ internal readonly record struct AttentionShape(int Batch, int Heads, int KeyValu
     {
         foreach ((string name, Tensor x) in new[] { (nameof(q), q), (nameof(k), k), (nameof(v), v) })
         {
-            using DisposeScope scope = NewDisposeScope();
             if (!TensorInput.IsFinite(x)) throw new ArgumentException($"{name} holds NaN or infinity.", name);
         }
     }

@@ -30,7 +30,6 @@ internal static class HeadInput
     /// <summary>Refuses results that left the range of their type, although what they were made of was in it.</summary>
     public static void InRange(Tensor q, params ReadOnlySpan<Tensor> results)
     {
-        using DisposeScope scope = NewDisposeScope();
         foreach (Tensor result in results)
         {
             if (!TensorInput.IsFinite(result)) throw new ArgumentException($"Queries, keys or values are so large that their features, scores or sums overflow {q.dtype}.", nameof(q));

@@ -11,7 +11,7 @@ internal static class FiniteRows
     /// <param name="x">[rows, d], Float32 or Float64, on the CPU.</param>
     public static long? FirstBad(Tensor x)
     {
-        if (x.numel() == 0 || double.IsFinite(TensorInput.LargestMagnitude(x))) return null;
+        if (TensorInput.IsFinite(x)) return null;
         using DisposeScope scope = NewDisposeScope();
         return x.isfinite().all(1).logical_not().nonzero()[0, 0].item<long>();
     }

@@ -146,8 +146,6 @@ public static class CachePruning
     {
         ArgumentNullException.ThrowIfNull(x, name);
         if (x.dim() != 4 || x.numel() == 0) throw new ArgumentException($"{name} must be [batch, heads, tokens, headDim] and not empty, but is [{string.Join(", ", x.shape)}].", name);
-        using DisposeScope scope = NewDisposeScope();
-
         // NaN wins no comparison and would vanish without a word.
         if (!TensorInput.IsFinite(x)) throw new ArgumentException($"{name} holds NaN or infinity.", name);
     }

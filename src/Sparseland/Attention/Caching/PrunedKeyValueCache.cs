@@ -183,7 +183,6 @@ public sealed class PrunedKeyValueCache : KeyValueCache
 
     private static void CheckQueries(Tensor q)
     {
-        using DisposeScope scope = NewDisposeScope();
         if (!TensorInput.IsFinite(q)) throw new ArgumentException("Queries hold NaN or infinity.", nameof(q));
     }
 

@@ -178,7 +178,6 @@ public sealed class QuestPages
         ArgumentNullException.ThrowIfNull(keys);
         if (keys.dim() != 4 || keys.numel() == 0) throw new ArgumentException($"keys must be [batch, keyValueHeads, tokens, headDim] and not empty, but are [{string.Join(", ", keys.shape)}].", nameof(keys));
         if (keys.dtype != ScalarType.Float32 || keys.device_type != DeviceType.CPU) throw new ArgumentException($"keys are {keys.dtype} on {keys.device_type}; pages are for Float32 on the CPU.", nameof(keys));
-        using DisposeScope scope = NewDisposeScope();
         if (!TensorInput.IsFinite(keys)) throw new ArgumentException("keys hold NaN or infinity.", nameof(keys));
     }
 }

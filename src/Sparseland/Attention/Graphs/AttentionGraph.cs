@@ -164,10 +164,7 @@ public sealed class AttentionGraph : IDisposable
             }
         }
 
-        using (DisposeScope scope = NewDisposeScope())
-        {
-            if (!TensorInput.IsFinite(weights)) throw new ArgumentException("A weight is not finite.", nameof(weights));
-        }
+        if (!TensorInput.IsFinite(weights)) throw new ArgumentException("A weight is not finite.", nameof(weights));
 
         return new(1, tokens, tensor(targets, device: weights.device), tensor(sources, device: weights.device), weights.alias(), 0);
     }

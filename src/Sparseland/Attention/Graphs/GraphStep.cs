@@ -153,7 +153,6 @@ public static class GraphStep
         if (a.dtype != x.dtype) throw new ArgumentException($"The adjacency is {a.dtype}, the features {x.dtype}.", nameof(a));
         foreach ((string what, Tensor t) in new[] { (name, x), (nameof(a), a) })
         {
-            using DisposeScope scope = NewDisposeScope();
             if (!TensorInput.IsFinite(t)) throw new ArgumentException($"{what} has a value that is not finite.", what);
         }
     }

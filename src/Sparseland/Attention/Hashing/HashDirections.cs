@@ -26,7 +26,6 @@ internal static class HashDirections
         if (x.dim() == 0 || x.shape[^1] != width || x.numel() == 0)
             throw new ArgumentException($"x must be [..., {width}] and not empty, but is [{string.Join(", ", x.shape)}].", nameof(x));
         if (x.dtype is not (ScalarType.Float32 or ScalarType.Float64)) throw new ArgumentException($"x is {x.dtype}; it must be Float32 or Float64.", nameof(x));
-        using DisposeScope scope = NewDisposeScope();
         if (!TensorInput.IsFinite(x)) throw new ArgumentException("x holds NaN or infinity, which are in no bucket.", nameof(x));
     }
 }

@@ -163,7 +163,6 @@ public sealed class SphericalKMeans : nn.Module
         ArgumentNullException.ThrowIfNull(x, name);
         if (x.dim() != 3 || x.shape[0] != Heads || x.shape[2] != Width || x.numel() == 0)
             throw new ArgumentException($"{name} must be [{Heads}, n, {Width}] and not empty, but is [{string.Join(", ", x.shape)}].", name);
-        using DisposeScope scope = NewDisposeScope();
         if (!TensorInput.IsFinite(x)) throw new ArgumentException($"{name} holds a value that is not finite.", name);
     }
 }
