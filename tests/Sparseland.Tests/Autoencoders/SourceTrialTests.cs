@@ -241,30 +241,6 @@ public sealed class SourceTrialTests : FolderBed
     }
 
     [Fact]
-    public void Memory_of_many_buffers_and_files_is_given_back()
-    {
-        ActivationFiles.Write(new TensorActivations(Rows(4000, 128)), At("set"), new() { TokensPerFile = 1000 });
-        static long Resident()
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return Environment.WorkingSet;
-        }
-
-        long before = 0;
-        for (int i = 0; i < 80; i++)
-        {
-            using var files = ActivationFiles.Open(At("set"));
-            using var buffer = new ActivationBuffer(files, 50, new() { Capacity = 4000 });
-            buffer.At(3).Input.Dispose();
-            if (i == 20) before = Resident();
-        }
-
-        // Sixty times two megabytes that stayed would be above a hundred; other tests run beside it.
-        Assert.InRange(Resident() - before, long.MinValue, 60L << 20);
-    }
-
-    [Fact]
     public void Windows_that_follow_each_other_and_those_that_do_not_are_the_same_rows()
     {
         ActivationFiles.Write(new TensorActivations(Rows(1500, 3), Rows(1500, 3) * 2), At("set"), new() { TokensPerFile = 700 });

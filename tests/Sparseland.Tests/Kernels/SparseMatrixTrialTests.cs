@@ -412,34 +412,6 @@ public class SparseMatrixTrialTests
         Assert.Equal([float.NaN, float.PositiveInfinity, 0, 2], broken.ToDense().data<float>().ToArray());
     }
 
-    [Fact]
-    public void Five_hundred_matrices_leave_no_tensors_behind()
-    {
-        (Support support, float[] values) = Drawn(20, 30, 0.3, 1);
-        using Tensor X = randn(40, 30), B = randn(30, 20);
-        using (var warm = NewDisposeScope())
-        {
-            foreach (SparseMatrix matrix in Exact(support, tensor(values))) matrix.Multiply(X);
-        }
-
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        long before = Tensor.TotalCount;
-        for (int i = 0; i < 100; i++)
-        {
-            using Tensor v = tensor(values);
-            foreach (SparseMatrix matrix in Exact(support, v))
-            {
-                matrix.Multiply(X).Dispose();
-                matrix.Times(B).Dispose();
-                matrix.ToDense().Dispose();
-            }
-        }
-
-        // Other tests of this process may hold some meanwhile.
-        Assert.InRange(Tensor.TotalCount - before, -10_000, 200);
-    }
-
     private static SparseMatrix Read(SparseMatrix matrix, Dictionary<string, Tensor> arrays)
     {
         string path = Path.Combine(Path.GetTempPath(), "trial-matrix-" + Path.GetRandomFileName());

@@ -329,35 +329,3 @@ public sealed class LowRankTrialTests
         public void Report(ProgressReport value) => act();
     }
 }
-
-/// <summary>Alone, since the working set is that of the whole process.</summary>
-[Collection(nameof(Rooms.ForgottenResultTests))]
-public sealed class LowRankMemoryTests
-{
-    [Fact]
-    public void Decompositions_give_their_native_memory_back()
-    {
-        using var scope = NewDisposeScope();
-        using Linear linear = nn.Linear(192, 256);
-        using Tensor W = randn([256, 192], dtype: ScalarType.Float64, generator: new Generator(2));
-        MonarchShape monarch = new(192, 256, 4, 4, 2);
-        void Round()
-        {
-            using FactorPair pair = TruncatedSvd.Of(W, 4), random = RandomizedSvd.Of(W, 4, 1);
-            using MonarchProjection nearest = Monarch.Project(W, monarch);
-            using DenseSparseFactors factors = DenseSparse.Factorize(W, new(256, 192, 32, 8, 1), new() { Sweeps = 0 });
-            using LowRankChannelLinear channels = new(linear, new());
-            using LowRankSparseLinear sparse = new(192, 256, new() { Rank = 4 });
-            using Tensor weight = sparse.EffectiveWeight();
-        }
-
-        for (int i = 0; i < 5; i++) Round();
-        GC.Collect();
-        long before = Environment.WorkingSet;
-        for (int i = 0; i < 150; i++) Round();
-        GC.Collect();
-
-        // A round takes some 10 MB: a tenth of them left behind would show.
-        Assert.True(Environment.WorkingSet - before < 150_000_000, $"{(Environment.WorkingSet - before) / 1e6:0} MB more");
-    }
-}
