@@ -140,7 +140,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
                 using DisposeScope step = NewDisposeScope();
                 Tensor rows = tensor(order[(b * Options.BatchSize)..((b + 1) * Options.BatchSize)]), target = clean.index_select(0, rows);
                 Tensor noise = once is not null ? once.index_select(0, rows) : Options.Noise > 0 ? Noise(target.shape, 1 + Steps) : zeros_like(target);
-                sum += Step((target + noise).t().contiguous(), target.t().contiguous());
+                sum += Step(Transposed.Of(target + noise), Transposed.Of(target));
             }
 
             losses.Add(sum / batches);
@@ -163,7 +163,7 @@ public sealed class SparselyConnectedAutoencoder : IDisposable
         if (X.dim() != 2 || X.shape[1] != Features) throw new ArgumentException($"X must be [samples, {Features}], but is [{string.Join(", ", X.shape)}].", nameof(X));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor hidden = (Encoder.Multiply(X.to(ScalarType.Float32).t().contiguous()) + _hiddenBias).sigmoid();
+        Tensor hidden = (Encoder.Multiply(Transposed.Of(X.to(ScalarType.Float32))) + _hiddenBias).sigmoid();
         Tensor output = (Decoder.Multiply(hidden) * (1 - Options.Dropout)) + _outputBias;
         return (Options.Output == AutoencoderOutput.Tanh ? output.tanh() : output).t().contiguous().MoveToOuterDisposeScope();
     }

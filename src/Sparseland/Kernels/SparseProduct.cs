@@ -24,6 +24,10 @@ public static unsafe class SparseProduct
     private const long OneThread = 1 << 15;
     private const int MostChunks = 256;
 
+    // Rows of whole cache lines up to this size are written past the cache into matrices from that size on.
+    private const int StreamedStep = 64, StreamedRow = 1 << 15;
+    private const long StreamedMatrix = 1 << 23;
+
     // Full products run at several times the rate of sparse ones.
     private const double DenseShare = 0.15;
 
@@ -135,18 +139,40 @@ public static unsafe class SparseProduct
         return result.MoveToOuterDisposeScope();
     }
 
-    // A row is cleared and filled while it is in the cache.
+    // A row is cleared and filled while it is in the cache. A matrix that no cache holds gets its rows past it, from one line per thread: what is written is not read first.
     private static void Scatter<T>(Support support, Tensor values, Tensor matrix)
         where T : unmanaged
     {
         (nint source, nint target) = (TensorMemory.StartOf(values), TensorMemory.StartOf(matrix));
-        int columns = support.Columns;
+        int columns = support.Columns, bytes = columns * sizeof(T);
+        if (target % StreamedStep == 0 && bytes % StreamedStep == 0 && bytes <= StreamedRow && (long)support.Rows * bytes >= StreamedMatrix)
+        {
+            EachRow(support, (long)support.Rows * columns, (row, places, from) =>
+            {
+                byte* held = stackalloc byte[StreamedRow + StreamedStep];
+                T* line = (T*)(((nint)held + StreamedStep - 1) / StreamedStep * StreamedStep);
+                new Span<T>(line, columns).Clear();
+                for (int k = 0; k < places.Length; k++) line[places[k]] = ((T*)source)[from + k];
+                Stream((byte*)line, (byte*)target + ((long)row * bytes), bytes);
+            });
+            return;
+        }
+
         EachRow(support, (long)support.Rows * columns, (row, places, from) =>
         {
             Span<T> line = new((T*)target + ((long)row * columns), columns);
             line.Clear();
             for (int k = 0; k < places.Length; k++) line[places[k]] = ((T*)source)[from + k];
         });
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Stream(byte* from, byte* to, int bytes)
+    {
+        for (int i = 0; i < bytes; i += StreamedStep) Vector512.StoreAlignedNonTemporal(Vector512.LoadAligned(from + i), to + i);
+
+        // Such stores are not in order with others.
+        Thread.MemoryBarrier();
     }
 
     private static void Collect<T>(Support support, Tensor matrix, Tensor values)

@@ -78,9 +78,9 @@ public sealed partial class LowRankSparseLinear
             using DisposeScope scope = NewDisposeScope();
             ctx.save_for_backward([input, a, b, values, order]);
             ctx.save_data("plan", plan);
-            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Rows, values.detach(), x.t().contiguous());
+            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Rows, values.detach(), Transposed.Of(x));
             if (a.numel() > 0) sparse.addmm_(b.detach(), x.mm(a.detach().t()).mul_(plan.Scale).t());
-            return sparse.t().contiguous().MoveToOuterDisposeScope();
+            return Transposed.Of(sparse).MoveToOuterDisposeScope();
         }
 
         protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -89,7 +89,7 @@ public sealed partial class LowRankSparseLinear
             var plan = (Plan)ctx.get_data("plan");
             (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3].detach(), saved[4]);
             using DisposeScope scope = NewDisposeScope();
-            Tensor dY = grad_output.contiguous(), turned = dY.t().contiguous(), x = input.t().contiguous();
+            Tensor dY = grad_output.contiguous(), turned = Transposed.Of(dY), x = Transposed.Of(input);
             Tensor toInput = SparseProduct.Multiply(plan.Columns, values.index_select(0, order), turned);
             Tensor toValues = SparseProduct.Sampled(plan.Rows, turned, x);
             Tensor? toA = null, toB = null;
@@ -101,7 +101,7 @@ public sealed partial class LowRankSparseLinear
                 toB = turned.mm(input.mm(a.t())).mul_(plan.Scale);
             }
 
-            return [toInput.t().contiguous().MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!, null!];
+            return [Transposed.Of(toInput).MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!, null!];
         }
     }
 }

@@ -124,6 +124,9 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
     /// <summary>The places of W row by row, and of its transpose.</summary>
     internal sealed record Places(Support Rows, Support Columns);
 
+    /// <summary>Which gradients a pass is asked for.</summary>
+    private sealed record Asked(Places Places, bool Whole, bool Input, bool Weight);
+
     private sealed class Product : GuardedFunction<Product>
     {
         public override string Name => nameof(FixedSupportLinear);
@@ -133,25 +136,25 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
             (Tensor input, Tensor weight, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
             using DisposeScope scope = NewDisposeScope();
             // What is saved must live until this returns: its scope ends too early.
-            Tensor turned = input.detach().t().contiguous().MoveToOuterDisposeScope();
+            Tensor turned = Transposed.Of(input.detach()).MoveToOuterDisposeScope();
             bool whole = weight.dim() == 2;
-            Tensor values = whole ? SparseProduct.Gather(places.Rows, weight).MoveToOuterDisposeScope() : weight;
+            Tensor values = !whole ? weight : SparseProduct.Gather(places.Rows, weight).MoveToOuterDisposeScope();
             ctx.save_for_backward([turned, values, order]);
-            ctx.save_data("places", places);
-            ctx.save_data("whole", whole);
-            return SparseProduct.Multiply(places.Rows, values.detach(), turned).t().contiguous().MoveToOuterDisposeScope();
+            ctx.save_data("of", new Asked(places, whole, input.requires_grad, weight.requires_grad));
+            return Transposed.Of(SparseProduct.Multiply(places.Rows, values.detach(), turned)).MoveToOuterDisposeScope();
         }
 
         protected override List<Tensor> Backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             List<Tensor> saved = ctx.get_saved_variables();
-            var places = (Places)ctx.get_data("places");
+            var asked = (Asked)ctx.get_data("of");
+            Places places = asked.Places;
             using DisposeScope scope = NewDisposeScope();
-            Tensor gradient = grad_output.t().contiguous();
-            Tensor input = SparseProduct.Multiply(places.Columns, saved[1].detach().index_select(0, saved[2]), gradient).t().contiguous();
-            Tensor weight = SparseProduct.Sampled(places.Rows, gradient, saved[0]);
-            if ((bool)ctx.get_data("whole")) weight = SparseProduct.ToDense(places.Rows, weight);
-            return [input.MoveToOuterDisposeScope(), weight.MoveToOuterDisposeScope(), null!, null!];
+            Tensor gradient = Transposed.Of(grad_output);
+            Tensor? input = asked.Input ? Transposed.Of(SparseProduct.Multiply(places.Columns, saved[1].detach().index_select(0, saved[2]), gradient)) : null;
+            Tensor? weight = asked.Weight ? SparseProduct.Sampled(places.Rows, gradient, saved[0]) : null;
+            if (weight is not null && asked.Whole) weight = SparseProduct.ToDense(places.Rows, weight);
+            return [input?.MoveToOuterDisposeScope()!, weight?.MoveToOuterDisposeScope()!, null!, null!];
         }
     }
 }

@@ -12,16 +12,17 @@ internal static class CandidateScores
     // So many numbers are worth handing to another thread.
     private const int PieceLength = 1 << 16;
 
-    /// <summary>A copy of the scores with minus infinity at all places that are no candidates; null where a candidate's score is not finite.</summary>
+    /// <summary>The scores with minus infinity at all places that are no candidates; null where a candidate's score is not finite.</summary>
     /// <param name="scores">Floating point, of any shape.</param>
     /// <param name="among">Bool of the same shape: true for a candidate.</param>
+    /// <param name="own">The scores may be overwritten: no second tensor of the layer's size is made.</param>
     /// <remarks>One pass: layers of millions of weights are ranked in every update of the masks.</remarks>
-    public static Tensor? Of(Tensor scores, Tensor among)
+    public static Tensor? Of(Tensor scores, Tensor among, bool own = false)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor source = scores.detach().cpu(), candidates = among.cpu().contiguous();
         source = (source.dtype is ScalarType.Float64 or ScalarType.Float32 ? source : source.to(ScalarType.Float32)).contiguous();
-        Tensor ranked = empty(source.shape, dtype: source.dtype);
+        Tensor ranked = own ? source : empty(source.shape, dtype: source.dtype);
         bool finite = source.dtype == ScalarType.Float64
             ? Fill(source, candidates, ranked, BitConverter.DoubleToUInt64Bits(double.PositiveInfinity), BitConverter.DoubleToUInt64Bits(double.NegativeInfinity))
             : Fill(source, candidates, ranked, BitConverter.SingleToUInt32Bits(float.PositiveInfinity), BitConverter.SingleToUInt32Bits(float.NegativeInfinity));

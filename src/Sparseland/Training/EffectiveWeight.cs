@@ -117,7 +117,7 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
         {
             var layer = (EffectiveWeight)one.After;
             Tensor mask = layer.Rule.Mask(layer.Raw);
-            layer.Raw.masked_fill_(mask.logical_not(), 0);
+            MaskedZeros.Write(layer.Raw, mask, where: false);
             masks[one.Slot.Name + ".weight"] = mask;
         }
 

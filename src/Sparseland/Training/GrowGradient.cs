@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Sparseland.Training;
 
 /// <summary>Grows where the gradient of this mini-batch is largest in size, |dL/dw| at the masked weights: RigL (Evci et al. 2020), DSL.</summary>
-public sealed class GrowGradient : IGrowScore
+public sealed class GrowGradient : IGrowScore, IOwnScores
 {
     /// <inheritdoc/>
     public string Name => "gradient";

@@ -166,10 +166,7 @@ public sealed partial class MaskSet : IDisposable
         using IDisposable off = no_grad();
         foreach (Entry entry in _entries)
         {
-            // Not a product: it would leave negative zeros, and a NaN.
-            using Tensor inactive = entry.Mask.logical_not();
-            _ = Alive(entry);
-            entry.Parameter.masked_fill_(inactive, 0);
+            MaskedZeros.Write(Alive(entry), entry.Mask, where: false);
         }
     }
 
@@ -180,8 +177,7 @@ public sealed partial class MaskSet : IDisposable
         foreach (Entry entry in _entries)
         {
             using Tensor? gradient = Alive(entry).grad;
-            using Tensor inactive = entry.Mask.logical_not();
-            gradient?.masked_fill_(inactive, 0);
+            if (gradient is not null) MaskedZeros.Write(gradient, entry.Mask, where: false);
         }
     }
 

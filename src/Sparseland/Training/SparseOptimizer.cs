@@ -290,16 +290,19 @@ public sealed partial class SparseOptimizer : IOptimizer
         using IDisposable off = no_grad();
         foreach (string name in Masks.Names)
         {
-            Tensor idle = Masks[name].logical_not();
-            if (_scope.Frozen?.Invoke(name) is { } frozen) idle = idle.logical_or(frozen);
-            foreach ((_, Parameter parameter) in Sharing(name)) parameter.grad?.masked_fill_(idle, 0);
+            Tensor moving = Masks[name];
+            if (_scope.Frozen?.Invoke(name) is { } frozen) moving = moving.logical_and(frozen.logical_not());
+            foreach ((_, Parameter parameter) in Sharing(name))
+            {
+                if (parameter.grad is { } gradient) MaskedZeros.Write(gradient, moving, where: false);
+            }
         }
     }
 
     private void ResetMoments(string name, Tensor where)
     {
         foreach ((string own, _) in Sharing(name))
-            foreach (Tensor moment in _inner.MomentsOf(own)) moment.masked_fill_(where, 0);
+            foreach (Tensor moment in _inner.MomentsOf(own)) MaskedZeros.Write(moment, where, where: true);
     }
 
     private void Apply()
@@ -308,7 +311,7 @@ public sealed partial class SparseOptimizer : IOptimizer
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         foreach ((string name, (Companion Companion, Parameter Parameter)[] companions) in _companions)
-            foreach ((_, Parameter parameter) in companions) parameter.masked_fill_(Masks[name].logical_not(), 0);
+            foreach ((_, Parameter parameter) in companions) MaskedZeros.Write(parameter, Masks[name], where: false);
     }
 
     private IEnumerable<(string Name, Parameter Parameter)> Sharing(string name) => [(name, Masks.ParameterOf(name)), .. _companions[name].Select(c => (c.Companion.Parameter, c.Parameter))];

@@ -85,12 +85,18 @@ public sealed record TopologyContext
     /// <summary>Uniform numbers from 0 to below 1 of a shape.</summary>
     internal static Tensor RandomScores(long[] shape, long seed, long stream)
     {
-        var random = new SeededRandom(seed, stream);
-        Tensor scores = torch.empty(shape, dtype: torch.ScalarType.Float64);
-        nint start = TensorMemory.StartOf(scores);
+        // Each piece has a sequence of its own, so that threads share a large layer and its scores do not depend on them.
         const int Piece = 1 << 20;
-        for (long from = 0, length = scores.numel(); from < length; from += Piece)
-            random.Fill(TensorMemory.Part<double>(start, from, (int)Math.Min(Piece, length - from)));
+        Tensor scores = torch.empty(shape, dtype: torch.ScalarType.Float64);
+        (nint start, long length) = (TensorMemory.StartOf(scores), scores.numel());
+        void Draw(long piece)
+        {
+            var random = new SeededRandom(seed, piece == 0 ? stream : stream ^ (long)SeededRandom.Mix((ulong)piece));
+            random.Fill(TensorMemory.Part<double>(start, piece * Piece, (int)Math.Min(Piece, length - (piece * Piece))));
+        }
+
+        if (length <= Piece) Draw(0);
+        else Parallel.For(0, (length + Piece - 1) / Piece, Draw);
         return scores;
     }
 }

@@ -94,7 +94,7 @@ public static class TopologyUpdate
     {
         if (count == 0) return Support.FromMask(zeros_like(layer.Mask));
         string what = $"growth score \"{grow.Name}\"";
-        Tensor ranked = CandidateScores.Of(Shaped(layer, grow.Of(layer), what), free) ?? throw NotFinite(layer, what);
+        Tensor ranked = CandidateScores.Of(Shaped(layer, grow.Of(layer), what), free, grow is IOwnScores) ?? throw NotFinite(layer, what);
         return Select.TopK(ranked, Budget.Global(checked((int)count)));
     }
 

@@ -40,6 +40,27 @@ public class SparseProductTests
         }
     }
 
+    // Matrices that are written past the cache, and those beside them that are not.
+    [Theory]
+    [InlineData(600, 4096, ScalarType.Float32)]
+    [InlineData(1200, 1024, ScalarType.Float64)]
+    [InlineData(300, 8192, ScalarType.Float64)]
+    [InlineData(2500, 1001, ScalarType.Float32)]
+    public void A_large_matrix_has_its_values_in_their_places_and_zeros_elsewhere(int rows, int columns, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using Generator generator = new(5);
+        Tensor mask = rand([rows, columns], generator: generator).lt(0.05), F = randn([rows, columns], type, generator: generator).masked_fill(mask.logical_not(), 0);
+        F[3] = 0;
+        Support support = Support.FromMask(F.ne(0));
+        for (int again = 0; again < 3; again++)
+        {
+            using Tensor dense = SparseProduct.ToDense(support, support.Gather(F));
+            Assert.True(dense.equal(F).all().item<bool>());
+            dense.fill_(double.NaN);
+        }
+    }
+
     [Fact]
     public void Views_are_read_as_they_are()
     {
