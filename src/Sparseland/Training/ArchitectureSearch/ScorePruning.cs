@@ -142,19 +142,19 @@ public static class ScorePruning
 /// <summary>How each operation bears pruning: the same operation in all layers, through <see cref="ScorePruning"/>.</summary>
 public static class SparsityFriendliness
 {
-    /// <summary>Trains, prunes and tunes a network of each operation and seed.</summary>
+    /// <summary>Trains, prunes and tunes a network of each operation and seed, as many at a time as libtorch has threads (<see cref="Trials"/>).</summary>
     /// <param name="space">The operations.</param>
     /// <param name="X">Training images.</param>
     /// <param name="labels">Classes, int64.</param>
     /// <param name="testX">Images for the accuracies.</param>
     /// <param name="testLabels">Their classes.</param>
     /// <param name="ratio">Share of each layer's weights that goes.</param>
-    /// <param name="seeds">Seeds of first weights and order, at least one.</param>
+    /// <param name="seeds">Seeds of first weights and order, at least one, all different.</param>
     /// <param name="options">Null for the defaults; its seed is replaced by each of the seeds.</param>
     /// <param name="progress">Networks done.</param>
     /// <param name="cancel">Looked at before each step.</param>
     /// <returns>By the operation's name, an entry for each seed.</returns>
-    /// <exception cref="ArgumentException">As <see cref="ScorePruning.Run"/>, or no seed.</exception>
+    /// <exception cref="ArgumentException">As <see cref="ScorePruning.Run"/>, or no seed or one twice.</exception>
     public static IReadOnlyDictionary<string, PrunedAccuracies[]> Of(
         SearchSpace space, Tensor X, Tensor labels, Tensor testX, Tensor testLabels, double ratio, IReadOnlyList<int> seeds, ScorePruningOptions? options = null, IProgress<ProgressReport>? progress = null,
         CancellationToken cancel = default)
@@ -162,21 +162,11 @@ public static class SparsityFriendliness
         ArgumentNullException.ThrowIfNull(space);
         ArgumentNullException.ThrowIfNull(seeds);
         space.Validate();
-        if (seeds.Count == 0) throw new ArgumentException("At least one seed is needed.", nameof(seeds));
-        var found = new Dictionary<string, PrunedAccuracies[]>();
-        foreach (SearchOperation operation in space.Operations)
+        TrialResults<PrunedAccuracies> found = Trials.Run([.. space.Operations.Select(o => o.Name)], seeds, (operation, seed) =>
         {
-            var each = new List<PrunedAccuracies>();
-            foreach (int seed in seeds)
-            {
-                using SearchNetwork network = space.Network(space.Alike(operation.Name), seed);
-                each.Add(ScorePruning.Run(network, X, labels, testX, testLabels, ratio, (options ?? new()) with { Seed = seed }, cancel));
-                progress?.Report(new((found.Count * seeds.Count) + each.Count, space.Operations.Count * seeds.Count, operation.Name));
-            }
-
-            found[operation.Name] = [.. each];
-        }
-
-        return found;
+            using SearchNetwork network = space.Network(space.Alike(operation), seed);
+            return ScorePruning.Run(network, X, labels, testX, testLabels, ratio, (options ?? new()) with { Seed = seed }, cancel);
+        }, progress, cancel);
+        return found.Methods.ToDictionary(operation => operation, operation => found[operation].ToArray());
     }
 }
