@@ -8,14 +8,18 @@ using Sparseland.Kernel.Running;
 // Breaks a method on purpose in a copy of the clone, runs the notebook that teaches it, and asks whether one of its claims breaks: a claim
 // that survives every fault says nothing of the method. At quick scale first, where only identities are judged; what they do not notice is
 // run again at lesson scale, unless --scale quick says that this is enough. Prints a table; the exit code is the number of survivors.
-// A report keeps what was found: a run that was broken off goes on there, and faults that were edited since are tried again.
+// What was found is kept in tests/Mutations/results.jsonl, or in another report: a run that was broken off goes on there, and faults that were
+// edited since are tried again. RESULTS.md beside it is the table of all that is known.
 string root = NotebookFiles.RepositoryRoot() ?? throw new DirectoryNotFoundException("Run this inside a clone.");
-string? scale = Option("--scale"), report = Option("--report");
+string results = Path.Combine(root, "tests", "Mutations", "results.jsonl");
+string? scale = Option("--scale");
+string report = Option("--report") ?? results;
 if (scale is not (null or "quick") || args.Length > 1 || args is [['-', ..]]) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter].");
 string filter = args.FirstOrDefault() ?? "";
 var faults = new List<Fault>();
 foreach (string file in Directory.EnumerateFiles(Path.Combine(root, "tests", "Mutations", "faults"), "*.json").Order(StringComparer.Ordinal))
     faults.AddRange(JsonSerializer.Deserialize<Fault[]>(File.ReadAllText(file), Fault.Json)!);
+Fault[] every = [.. faults];
 faults = [.. faults.Where(f => $"{f.Notebook} {f.Name}".Contains(filter, StringComparison.OrdinalIgnoreCase))];
 foreach (Fault fault in faults) fault.Check(root);
 
@@ -83,6 +87,7 @@ try
 finally
 {
     Directory.Delete(copy, recursive: true);
+    if (report == results) SurvivorTable.Write(Path.Combine(root, "tests", "Mutations", "RESULTS.md"), every, Verdict.Read(results));
 }
 
 Console.WriteLine($"\n{faults.Count} faults, {survivors} survivors.");
