@@ -152,7 +152,7 @@ public static class BlockwisePruning
         PrunedWeight pruned = method.Prune(new(name, layer.weight, seen), pattern, cancel);
         PrunedLayer report = Report(name, layer.weight, pruned, seen);
         if (pruned.Weight is not null) layer.weight.copy_(pruned.Weight);
-        layer.weight.masked_fill_(pruned.Mask.logical_not(), 0);
+        MaskedZeros.Write(layer.weight, pruned.Mask, where: false);
         Tensor mask = pruned.Mask.clone();
         pruned.Dispose();
         return (report, scope.MoveToOuter(mask));

@@ -40,6 +40,17 @@ public sealed record PrunedWeight(Tensor Mask, Tensor? Weight = null) : IDisposa
 {
     private readonly NativeSize _size = NativeSize.Of(Mask, Weight);
 
+    /// <summary>The pruned layer's weight: what the method repaired, or else the weight that it pruned, with zeros at all places that go.</summary>
+    /// <param name="weight">The weight that was pruned [out, in]; it stays as it is.</param>
+    /// <returns>[out, in] of its own memory; the caller disposes it.</returns>
+    /// <exception cref="ArgumentException">Another shape than the mask's.</exception>
+    public Tensor Of(Tensor weight)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        if (!weight.shape.SequenceEqual(Mask.shape)) throw new ArgumentException($"weight is [{string.Join(", ", weight.shape)}], the mask [{string.Join(", ", Mask.shape)}]; they must agree.", nameof(weight));
+        return MaskedZeros.Of(Weight ?? weight, Mask);
+    }
+
     /// <summary>Frees both.</summary>
     public void Dispose()
     {

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sparseland.Training;
 
-/// <summary>Zeros at masked places, in place: what each step of a masked training does to weights, gradients and moments. Not a product, which would leave negative zeros and NaN.</summary>
+/// <summary>Zeros at masked places: what each step of a masked training does to weights, gradients and moments, and a pruning to weights. Not a product, which would leave negative zeros and NaN.</summary>
 internal static class MaskedZeros
 {
     // So many numbers are worth handing to another thread.
@@ -18,42 +18,66 @@ internal static class MaskedZeros
     /// <param name="where">Which of the two.</param>
     public static void Write(Tensor target, Tensor mask, bool where)
     {
-        if (target.device_type == DeviceType.CPU && mask.device_type == DeviceType.CPU && target.is_contiguous() && mask.is_contiguous() && target.numel() > 0 && target.shape.SequenceEqual(mask.shape))
+        using DisposeScope scope = NewDisposeScope();
+        if (!Serves(target, mask))
         {
-            bool done = target.element_size() switch { 4 => Write<uint>(target, mask, where), 8 => Write<ulong>(target, mask, where), 2 => Write<ushort>(target, mask, where), _ => false };
-            if (done) return;
+            target.masked_fill_(where ? mask : mask.logical_not(), 0);
+            return;
         }
 
-        using DisposeScope scope = NewDisposeScope();
-        target.masked_fill_(where ? mask : mask.logical_not(), 0);
+        // An operation in place on none of its numbers: who has kept the tensor for a gradient must see that it changed.
+        target.view(-1).narrow(0, 0, 0).zero_();
+        Each(target, target, mask, where);
     }
 
-    private static bool Write<T>(Tensor target, Tensor mask, bool where)
+    /// <summary>A copy with zeros where the mask is false, without a gradient's graph.</summary>
+    /// <param name="source">Of any type.</param>
+    /// <param name="mask">Bool of the same shape.</param>
+    public static Tensor Of(Tensor source, Tensor mask)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable off = no_grad();
+        Tensor from = source.detach();
+        if (!Serves(from, mask)) return from.masked_fill(mask.logical_not(), 0).MoveToOuterDisposeScope();
+        Tensor copy = empty_like(from);
+        Each(from, copy, mask, where: false);
+        return copy.MoveToOuterDisposeScope();
+    }
+
+    private static bool Serves(Tensor numbers, Tensor mask) =>
+        numbers.device_type == DeviceType.CPU && mask.device_type == DeviceType.CPU && numbers.is_contiguous() && mask.is_contiguous() && numbers.element_size() is 2 or 4 or 8
+        && numbers.numel() > 0 && numbers.shape.SequenceEqual(mask.shape);
+
+    private static void Each(Tensor source, Tensor target, Tensor mask, bool where)
+    {
+        if (source.element_size() == 4) Each<uint>(source, target, mask, where);
+        else if (source.element_size() == 8) Each<ulong>(source, target, mask, where);
+        else Each<ushort>(source, target, mask, where);
+    }
+
+    private static void Each<T>(Tensor source, Tensor target, Tensor mask, bool where)
         where T : unmanaged, IBinaryInteger<T>
     {
-        // An operation in place on none of its numbers: who has kept the tensor for a gradient must see that it changed.
-        using DisposeScope scope = NewDisposeScope();
-        target.view(-1).narrow(0, 0, 0).zero_();
-        (nint numbers, nint flags, long length) = (TensorMemory.StartOf(target), TensorMemory.StartOf(mask), target.numel());
+        (nint from, nint to, nint flags, long length) = (TensorMemory.StartOf(source), TensorMemory.StartOf(target), TensorMemory.StartOf(mask), target.numel());
         long pieces = (length + PieceLength - 1) / PieceLength;
         void Piece(long piece)
         {
             long start = piece * PieceLength;
             int count = (int)Math.Min(PieceLength, length - start);
-            Write(TensorMemory.Part<T>(numbers, start, count), TensorMemory.Part<byte>(flags, start, count), where ? T.One : T.Zero);
+            Fill(TensorMemory.Part<T>(from, start, count), TensorMemory.Part<T>(to, start, count), TensorMemory.Part<byte>(flags, start, count), where ? T.One : T.Zero);
         }
 
         if (pieces == 1) Piece(0);
         else Parallel.For(0, pieces, Piece);
-        return true;
     }
 
     // Without a branch, which a random mask would make guesswork: all bits of a number, or none.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Write<T>(Span<T> numbers, ReadOnlySpan<byte> mask, T where)
+    private static void Fill<T>(ReadOnlySpan<T> from, Span<T> to, ReadOnlySpan<byte> mask, T where)
         where T : unmanaged, IBinaryInteger<T>
     {
-        mask = mask[..numbers.Length];
-        for (int i = 0; i < numbers.Length; i++) numbers[i] &= T.Zero - (T.CreateTruncating(mask[i]) ^ where);
+        to = to[..from.Length];
+        mask = mask[..from.Length];
+        for (int i = 0; i < from.Length; i++) to[i] = from[i] & (T.Zero - (T.CreateTruncating(mask[i]) ^ where));
     }
 }

@@ -77,7 +77,7 @@ public class LayerPruningBenchmark : IQuickBenchmark
         {
             using DisposeScope scope = NewDisposeScope();
             using PrunedWeight pruned = method.Prune(layer, pattern);
-            Tensor left = (pruned.Weight ?? W).masked_fill(pruned.Mask.logical_not(), 0);
+            Tensor left = pruned.Of(W);
         }
 
         yield return new($"Wanda per row, half of {Out} x {In}", () => Mine(new WandaPruner(), PruningPattern.PerRow(0.5)), "published steps in PyTorch", Peer("wanda(W.clone(), norms, 0.5)"), 3);

@@ -60,7 +60,7 @@ public class ModelPruningBenchmark : IQuickBenchmark
             {
                 using DisposeScope scope = NewDisposeScope();
                 using PrunedWeight pruned = method.Prune(new(name, weight, seen[name]), pattern);
-                Tensor left = weight.masked_fill(pruned.Mask.logical_not(), 0);
+                Tensor left = pruned.Of(weight);
             }
         }
 

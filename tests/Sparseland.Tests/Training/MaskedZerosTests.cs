@@ -22,6 +22,9 @@ public class MaskedZerosTests
                     x.view(-1)[2] = -0.0;
                 }
 
+                Tensor copy = MaskedZeros.Of(x, mask), turned = MaskedZeros.Of(x.dim() == 2 ? x.t() : x, x.dim() == 2 ? mask.t() : mask);
+                Assert.Equal(x.masked_fill(mask.logical_not(), 0).bytes.ToArray(), copy.bytes.ToArray());
+                Assert.Equal(copy.bytes.ToArray(), (x.dim() == 2 ? turned.t().contiguous() : turned).bytes.ToArray());
                 foreach (bool where in (bool[])[true, false])
                 {
                     Tensor expected = x.masked_fill(where ? mask : mask.logical_not(), 0);
