@@ -4,6 +4,7 @@ using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Sparseland.Tensors;
 
 namespace Sparseland.Selection;
 
@@ -404,10 +405,7 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
 
     private static void ForChunks(int count, int size, Action<int, int> body)
     {
-        int chunks = (int)(((long)count + size - 1) / size);
-        if (chunks <= 1 || Environment.ProcessorCount == 1)
-            body(0, count);
-        else
-            Parallel.For(0, chunks, chunk => body(chunk * size, (int)Math.Min((long)count, ((long)chunk + 1) * size)));
+        if (Environment.ProcessorCount == 1) body(0, count);
+        else Pieces.For(count, size, (from, some) => body((int)from, (int)from + some));
     }
 }

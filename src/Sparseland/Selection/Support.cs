@@ -123,14 +123,10 @@ public sealed partial class Support : IEquatable<Support>
     /// <summary>Work on each row of a mask, shared out to threads where there is enough of it.</summary>
     private static void EachRow(int rows, int columns, Action<int> work)
     {
-        int size = Math.Max(1, OneThread / Math.Max(1, columns)), chunks = (int)(((long)rows + size - 1) / size);
-        void Chunk(int c)
+        Pieces.For(rows, Math.Max(1, OneThread / Math.Max(1, columns)), (from, count) =>
         {
-            for (int row = c * size, to = (int)Math.Min(rows, (long)row + size); row < to; row++) work(row);
-        }
-
-        if (chunks < 2) Chunk(0);
-        else Parallel.For(0, chunks, Chunk);
+            for (int row = (int)from; row < from + count; row++) work(row);
+        });
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -37,7 +37,7 @@ public abstract class Sketch : ISketch
         Multiply(block, result);
 
         // No sketch has a zero column, so a value that is not finite reaches the result, which is far smaller to look through than X.
-        if (!SketchInput.IsFinite(result))
+        if (!TensorInput.IsFinite(result))
             throw new ArgumentException("X holds a value that is not finite, or values so large that their sums are not.", nameof(X));
         return (X.dim() == 1 ? result.view(Outputs) : result).MoveToOuterDisposeScope();
     }

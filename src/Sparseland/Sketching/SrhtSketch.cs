@@ -87,9 +87,9 @@ public sealed unsafe class SrhtSketch : Sketch
         Tensor rotated = empty([padded, columns], dtype: ScalarType.Float64);
         nint from = (nint)TensorMemory.Address(X), to = (nint)TensorMemory.Address(rotated);
         const int Chunk = 1024;
-        Parallel.For(0, (padded + Chunk - 1) / Chunk, c =>
+        Pieces.For(padded, Chunk, (first, count) =>
         {
-            for (int i = c * Chunk, end = Math.Min(padded, i + Chunk); i < end; i++)
+            for (int i = (int)first, end = i + count; i < end; i++)
             {
                 double* row = (double*)to + ((long)i * columns);
                 new Span<double>(row, columns).Clear();

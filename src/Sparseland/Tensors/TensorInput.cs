@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -8,6 +9,8 @@ namespace Sparseland.Tensors;
 /// <summary>Checks of tensor arguments that all rooms share.</summary>
 internal static class TensorInput
 {
+    private const int PieceLength = 1 << 17;
+
     /// <summary>A matrix on the CPU, Float32 or Float64, not empty, every value finite; gives its largest magnitude.</summary>
     public static double CheckMatrix(Tensor matrix, string name, string shape)
     {
@@ -36,9 +39,22 @@ internal static class TensorInput
     public static bool IsFinite(Tensor tensor)
     {
         if (tensor.numel() == 0) return true;
-        if (tensor.device_type == DeviceType.CPU && tensor.dtype is (ScalarType.Float32 or ScalarType.Float64)) return double.IsFinite(LargestMagnitude(tensor));
+        if (tensor.device_type == DeviceType.CPU && tensor.dtype == ScalarType.Float32) return IsFinite<float>(tensor);
+        if (tensor.device_type == DeviceType.CPU && tensor.dtype == ScalarType.Float64) return IsFinite<double>(tensor);
         using Tensor finite = tensor.isfinite(), all = finite.all();
         return all.item<bool>();
+    }
+
+    private static bool IsFinite<T>(Tensor tensor)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        using Tensor dense = tensor.contiguous();
+        (nint start, int broken) = (TensorMemory.StartOf(dense), 0);
+        Pieces.For(dense.numel(), PieceLength, (from, count) =>
+        {
+            if (Volatile.Read(ref broken) == 0 && !TensorPrimitives.IsFiniteAll<T>(TensorMemory.Part<T>(start, from, count))) Volatile.Write(ref broken, 1);
+        });
+        return broken == 0;
     }
 
     /// <summary>All of <see cref="CheckMatrix"/> but the values.</summary>

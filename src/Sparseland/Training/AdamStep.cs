@@ -35,15 +35,7 @@ internal static unsafe class AdamStep
         (nint p, nint g, nint m, nint v) = (TensorMemory.StartOf(parameter), TensorMemory.StartOf(gradient), TensorMemory.StartOf(first), TensorMemory.StartOf(second));
         long length = parameter.numel();
         var rule = new Rule((float)keep, (float)beta1, (float)(1 - beta1), (float)beta2, (float)(1 - beta2), (float)size, (float)(1 / root), (float)epsilon);
-        int chunks = (int)((length + Chunk - 1) / Chunk);
-        void Part(int c)
-        {
-            long from = (long)c * Chunk;
-            rule.Apply((float*)p + from, (float*)g + from, (float*)m + from, (float*)v + from, (int)Math.Min(Chunk, length - from));
-        }
-
-        if (chunks == 1) Part(0);
-        else Parallel.For(0, chunks, Part);
+        Pieces.For(length, Chunk, (from, count) => rule.Apply((float*)p + from, (float*)g + from, (float*)m + from, (float*)v + from, count));
     }
 
     private readonly record struct Rule(float Keep, float Beta1, float Rest1, float Beta2, float Rest2, float Size, float Unroot, float Epsilon)

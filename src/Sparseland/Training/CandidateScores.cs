@@ -9,7 +9,6 @@ namespace Sparseland.Training;
 /// <summary>Scores of which some places alone are candidates, as a selection reads them: minus infinity elsewhere.</summary>
 internal static class CandidateScores
 {
-    // So many numbers are worth handing to another thread.
     private const int PieceLength = 1 << 16;
 
     /// <summary>The scores with minus infinity at all places that are no candidates; null where a candidate's score is not finite.</summary>
@@ -34,10 +33,8 @@ internal static class CandidateScores
     {
         (nint from, nint mask, nint to, long length) = (TensorMemory.StartOf(source), TensorMemory.StartOf(among), TensorMemory.StartOf(ranked), source.numel());
         int broken = 0;
-        Parallel.For(0, (length + PieceLength - 1) / PieceLength, piece =>
+        Pieces.For(length, PieceLength, (start, count) =>
         {
-            long start = piece * PieceLength;
-            int count = (int)Math.Min(PieceLength, length - start);
             if (Fill(TensorMemory.Part<T>(from, start, count), TensorMemory.Part<byte>(mask, start, count), TensorMemory.Part<T>(to, start, count), infinity, lowest) == infinity)
                 Volatile.Write(ref broken, 1);
         });

@@ -9,7 +9,6 @@ namespace Sparseland.Training;
 /// <summary>Zeros at masked places: what each step of a masked training does to weights, gradients and moments, and a pruning to weights. Not a product, which would leave negative zeros and NaN.</summary>
 internal static class MaskedZeros
 {
-    // So many numbers are worth handing to another thread.
     private const int PieceLength = 1 << 16;
 
     /// <summary>Writes zeros where the mask is true, or where it is false.</summary>
@@ -59,16 +58,8 @@ internal static class MaskedZeros
         where T : unmanaged, IBinaryInteger<T>
     {
         (nint from, nint to, nint flags, long length) = (TensorMemory.StartOf(source), TensorMemory.StartOf(target), TensorMemory.StartOf(mask), target.numel());
-        long pieces = (length + PieceLength - 1) / PieceLength;
-        void Piece(long piece)
-        {
-            long start = piece * PieceLength;
-            int count = (int)Math.Min(PieceLength, length - start);
-            Fill(TensorMemory.Part<T>(from, start, count), TensorMemory.Part<T>(to, start, count), TensorMemory.Part<byte>(flags, start, count), where ? T.One : T.Zero);
-        }
-
-        if (pieces == 1) Piece(0);
-        else Parallel.For(0, pieces, Piece);
+        Pieces.For(length, PieceLength, (start, count) =>
+            Fill(TensorMemory.Part<T>(from, start, count), TensorMemory.Part<T>(to, start, count), TensorMemory.Part<byte>(flags, start, count), where ? T.One : T.Zero));
     }
 
     // Without a branch, which a random mask would make guesswork: all bits of a number, or none.

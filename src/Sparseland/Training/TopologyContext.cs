@@ -89,14 +89,11 @@ public sealed record TopologyContext
         const int Piece = 1 << 20;
         Tensor scores = torch.empty(shape, dtype: torch.ScalarType.Float64);
         (nint start, long length) = (TensorMemory.StartOf(scores), scores.numel());
-        void Draw(long piece)
+        Pieces.For(length, Piece, (from, count) =>
         {
-            var random = new SeededRandom(seed, piece == 0 ? stream : stream ^ (long)SeededRandom.Mix((ulong)piece));
-            random.Fill(TensorMemory.Part<double>(start, piece * Piece, (int)Math.Min(Piece, length - (piece * Piece))));
-        }
-
-        if (length <= Piece) Draw(0);
-        else Parallel.For(0, (length + Piece - 1) / Piece, Draw);
+            var random = new SeededRandom(seed, from == 0 ? stream : stream ^ (long)SeededRandom.Mix((ulong)from));
+            random.Fill(TensorMemory.Part<double>(start, from, count));
+        });
         return scores;
     }
 }
