@@ -116,7 +116,7 @@ public static unsafe class SparseProduct
         using IDisposable off = no_grad();
         if (IsDense(support))
         {
-            return Gather(support, left.mm(right.t())).MoveToOuterDisposeScope();
+            return support.Gather(left.mm(right.t())).MoveToOuterDisposeScope();
         }
 
         Tensor result = empty(support.Count, dtype: left.dtype);
@@ -127,17 +127,6 @@ public static unsafe class SparseProduct
 
     /// <summary>So full that the dense product, which skips nothing, is done sooner.</summary>
     private static bool IsDense(Support support) => support.Count > DenseShare * support.Rows * support.Columns && (long)support.Rows * support.Columns >= 1 << 12;
-
-    /// <summary>The entries of a dense matrix at the places of a support, without gradients: what <see cref="ToDense"/> takes.</summary>
-    internal static Tensor Gather(Support support, Tensor matrix)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        using IDisposable off = no_grad();
-        Tensor whole = matrix.detach().contiguous(), result = empty(support.Count, dtype: matrix.dtype);
-        if (matrix.dtype == ScalarType.Float64) Collect<double>(support, whole, result);
-        else Collect<float>(support, whole, result);
-        return result.MoveToOuterDisposeScope();
-    }
 
     // A row is cleared and filled while it is in the cache. A matrix that no cache holds gets its rows past it, from one line per thread: what is written is not read first.
     private static void Scatter<T>(Support support, Tensor values, Tensor matrix)
@@ -173,17 +162,6 @@ public static unsafe class SparseProduct
 
         // Such stores are not in order with others.
         Thread.MemoryBarrier();
-    }
-
-    private static void Collect<T>(Support support, Tensor matrix, Tensor values)
-        where T : unmanaged
-    {
-        (nint source, nint target) = (TensorMemory.StartOf(matrix), TensorMemory.StartOf(values));
-        EachRow(support, support.Count, (row, places, from) =>
-        {
-            T* line = (T*)source + ((long)row * support.Columns), value = (T*)target + from;
-            foreach (int column in places) *value++ = line[column];
-        });
     }
 
     // Without a start the sums begin with what the result holds.

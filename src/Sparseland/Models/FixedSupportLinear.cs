@@ -138,7 +138,7 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
             // What is saved must live until this returns: its scope ends too early.
             Tensor turned = Transposed.Of(input.detach()).MoveToOuterDisposeScope();
             bool whole = weight.dim() == 2;
-            Tensor values = !whole ? weight : SparseProduct.Gather(places.Rows, weight).MoveToOuterDisposeScope();
+            Tensor values = !whole ? weight : places.Rows.Gather(weight.detach()).MoveToOuterDisposeScope();
             ctx.save_for_backward([turned, values, order]);
             ctx.save_data("of", new Asked(places, whole, input.requires_grad, weight.requires_grad));
             return Transposed.Of(SparseProduct.Multiply(places.Rows, values.detach(), turned)).MoveToOuterDisposeScope();

@@ -44,7 +44,32 @@ public sealed partial class Support
         if (rows != Rows || columns != Columns)
             throw new ArgumentException($"The support is [{Rows}, {Columns}], the matrix [{string.Join(", ", matrix.shape)}].", nameof(matrix));
         using DisposeScope scope = NewDisposeScope();
-        return matrix.reshape(-1).index_select(0, IndexTensor(flat: true, matrix.device)).MoveToOuterDisposeScope();
+        if (matrix.device_type != DeviceType.CPU || (matrix.requires_grad && is_grad_enabled()) || !matrix.is_contiguous() || matrix.element_size() > sizeof(ulong))
+            return matrix.reshape(-1).index_select(0, IndexTensor(flat: true, matrix.device)).MoveToOuterDisposeScope();
+        Tensor values = empty(Count, dtype: matrix.dtype);
+        switch (matrix.element_size())
+        {
+            case sizeof(byte): Collect<byte>(matrix, values); break;
+            case sizeof(ushort): Collect<ushort>(matrix, values); break;
+            case sizeof(uint): Collect<uint>(matrix, values); break;
+            default: Collect<ulong>(matrix, values); break;
+        }
+
+        return values.MoveToOuterDisposeScope();
+    }
+
+    // No table of places is made, which would be larger than the values.
+    private void Collect<T>(Tensor matrix, Tensor values)
+        where T : unmanaged
+    {
+        (nint from, nint to) = (TensorMemory.StartOf(matrix), TensorMemory.StartOf(values));
+        EachRow(Rows, Columns, row =>
+        {
+            ReadOnlySpan<int> places = Row(row);
+            ReadOnlySpan<T> line = TensorMemory.Part<T>(from, (long)row * Columns, Columns);
+            Span<T> kept = TensorMemory.Part<T>(to, RowOffsets[row], places.Length);
+            for (int k = 0; k < places.Length; k++) kept[k] = line[places[k]];
+        });
     }
 
     /// <summary>The entries of a row-major matrix that stay, in the order of <see cref="ColumnIndices"/>.</summary>
