@@ -32,7 +32,7 @@ public sealed class SampleBatches : IBatchSource
     private readonly int _batch;
     private readonly long _seed;
     private readonly bool _whole;
-    private (long Epoch, long[] Order) _current = (-1, []);
+    private readonly EpochOrder _order;
 
     /// <summary>Batches of samples.</summary>
     /// <param name="X">[samples, ...]; stays the caller's.</param>
@@ -51,10 +51,11 @@ public sealed class SampleBatches : IBatchSource
             throw new ArgumentException($"targets are [{string.Join(", ", targets.shape)}]; they must be [{X.shape[0]}, ...], one per sample.", nameof(targets));
         if (whole && X.shape[0] < batch) throw new ArgumentException($"There are {X.shape[0]} samples, too few for one whole batch of {batch}.", nameof(batch));
         (_X, _targets, _batch, _seed, _whole) = (X, targets, batch, seed, whole);
+        _order = new((int)X.shape[0], batch, seed, 800, whole);
     }
 
     /// <summary>Mini-batches of an epoch.</summary>
-    public long PerEpoch => _whole ? _X.shape[0] / _batch : (_X.shape[0] + _batch - 1) / _batch;
+    public long PerEpoch => _order.PerEpoch;
 
     /// <inheritdoc/>
     public string Description => $"samples [{string.Join(", ", _X.shape)}], {_batch} a batch, seed {_seed}{(_whole ? ", whole" : "")}";
@@ -62,17 +63,7 @@ public sealed class SampleBatches : IBatchSource
     /// <inheritdoc/>
     public Batch At(long index)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        (long epoch, long place) = Math.DivRem(index, PerEpoch);
-        if (_current.Epoch != epoch)
-        {
-            var random = new SeededRandom(_seed, 800 + epoch);
-            long[] order = random.Permutation<long>((int)_X.shape[0]);
-            _current = (epoch, order);
-        }
-
-        int from = (int)place * _batch;
-        using Tensor rows = tensor(_current.Order[from..Math.Min(_current.Order.Length, from + _batch)], device: _X.device);
+        using Tensor rows = tensor(_order.At(index), device: _X.device);
         return new(_X.index_select(0, rows), _targets.index_select(0, rows));
     }
 }

@@ -68,23 +68,11 @@ public static class MaskedLanguageTraining
 
     private sealed class Texts(int[][] ids, int batch, long seed) : IBatchSource
     {
-        private (long Epoch, long[] Order) _current = (-1, []);
+        private readonly EpochOrder _order = new(ids.Length, Math.Min(batch, ids.Length), seed, 900, whole: true);
 
         public string Description => $"{ids.Length} texts with hidden tokens, {batch} a batch, seed {seed}";
 
-        public Batch At(long index)
-        {
-            int size = Math.Min(batch, ids.Length);
-            (long epoch, long place) = Math.DivRem(index, ids.Length / size);
-            if (_current.Epoch != epoch)
-            {
-                long[] order = new SeededRandom(seed, 900 + epoch).Permutation<long>(ids.Length);
-                _current = (epoch, order);
-            }
-
-            int from = (int)place * size;
-            return new(tensor(_current.Order[from..(from + size)]), tensor(index));
-        }
+        public Batch At(long index) => new(tensor(_order.At(index)), tensor(index));
 
         public int[] Rows(Batch b) => [.. b.Input.data<long>().ToArray().Select(n => (int)n)];
     }

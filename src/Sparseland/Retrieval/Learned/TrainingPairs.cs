@@ -13,7 +13,7 @@ public sealed class TrainingPairs : IBatchSource
 {
     private readonly int _batch;
     private readonly HashSet<int>[] _relevant;
-    private (long Epoch, long[] Order) _current = (-1, []);
+    private readonly EpochOrder _order;
 
     /// <summary>The pairs of a collection: each query with each of its documents of the best grade that it has.</summary>
     /// <param name="collection">Documents, training queries and judgements.</param>
@@ -41,6 +41,7 @@ public sealed class TrainingPairs : IBatchSource
 
         if (pairs.Count == 0) throw new ArgumentException($"No query of '{collection.Name}' has a relevant document of it.", nameof(collection));
         (Pairs, Negatives, Seed, _batch) = (pairs, kept, seed, batch);
+        _order = new(pairs.Count, Math.Min(batch, pairs.Count), seed, 800, whole: true);
     }
 
     /// <summary>The collection.</summary>
@@ -62,17 +63,7 @@ public sealed class TrainingPairs : IBatchSource
     /// <param name="index">From 0, without an end.</param>
     public Batch At(long index)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        int size = Math.Min(_batch, Pairs.Count);
-        (long epoch, long place) = Math.DivRem(index, Pairs.Count / size);
-        if (_current.Epoch != epoch)
-        {
-            long[] order = new SeededRandom(Seed, 800 + epoch).Permutation<long>(Pairs.Count);
-            _current = (epoch, order);
-        }
-
-        int from = (int)place * size;
-        return new(tensor(_current.Order[from..(from + size)]), tensor(index));
+        return new(tensor(_order.At(index)), tensor(index));
     }
 
     /// <summary>Which pairs a batch has, and which documents: the positives, then a hard negative of each query that has some.</summary>

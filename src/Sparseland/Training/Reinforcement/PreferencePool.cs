@@ -105,11 +105,7 @@ public sealed class PreferencePool
     /// <summary>Pairs of a step.</summary>
     internal PreferencePair[] At(long step, int count, long seed)
     {
-        long perEpoch = Pairs.Count / count;
-        (long epoch, long place) = Math.DivRem(step, perEpoch);
-        var random = new SeededRandom(seed, 44_000_000 + epoch);
-        int[] order = random.Permutation<int>(Pairs.Count);
-        return [.. order.AsSpan((int)place * count, count).ToArray().Select(i => Pairs[i])];
+        return [.. new EpochOrder(Pairs.Count, count, seed, 44_000_000, whole: true).At(step).Select(i => Pairs[(int)i])];
     }
 
     private void CheckCount(int count)
