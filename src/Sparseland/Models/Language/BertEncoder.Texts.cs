@@ -145,6 +145,9 @@ public sealed partial class BertEncoder
         return ids;
     }
 
+    /// <summary>Ids of a text cut as <see cref="Tokenize"/> cuts it, without the special tokens around it.</summary>
+    internal int[] Pieces(string text) => _around is not null ? Tokenizer.Encode(text, most: MostTokens - 2) : Tokenizer.Encode(text, most: MostTokens - Tokenizer.Around);
+
     private int[] Ids(string text, CancellationToken cancel, int? most = null) => _around is var (first, last)
         ? [first, .. Tokenizer.Encode(text, most: (most ?? MostTokens) - 2, cancel: cancel), last]
         : Tokenizer.Encode(text, specialTokens: true, most ?? MostTokens, cancel);

@@ -142,7 +142,8 @@ public sealed class QueryTable
     /// <param name="query">A query, perhaps empty.</param>
     public SparseVector Encode(string query)
     {
-        int[] ids = _words.Tokenize(query);
+        ArgumentNullException.ThrowIfNull(query);
+        int[] ids = _words.Pieces(query);
         Array.Sort(ids);
         int kept = 0;
         Span<float> weights = ids.Length <= 512 ? stackalloc float[ids.Length] : new float[ids.Length];

@@ -187,4 +187,27 @@ public class TokenizerKindsTests
 
         return Convert.ToBase64String([.. BitConverter.GetBytes(units.Length * 4), .. units.SelectMany(BitConverter.GetBytes), .. texts]);
     }
+
+    // A letter that is not ASCII sends the whole text the long way.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_short_way_of_ASCII_gives_what_the_long_way_gives(bool lowercase)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.File("vocab.txt");
+        IReadOnlyList<string> tokens = WordPieceTrainer.Train([.. Enumerable.Repeat("The quick brown fox, 42 List.Sort(x) and HTML5; caf\u00e9 don't a-b_c %$# tokenizers", 5)], vocabulary: 200);
+        File.WriteAllText(file, string.Concat(tokens.Select(t => t + "\n")));
+        TextTokenizer tokenizer = TextTokenizer.FromWordPieceVocabulary(file, lowercase);
+        var random = new Random(7);
+        string letters = string.Concat(Enumerable.Range(0, 128).Select(c => (char)c)) + new string(' ', 30) + "tokenizersquickbrownListHTML[UNK][SEP]";
+        int[] accent = tokenizer.Encode("caf\u00e9");
+        for (int draw = 0; draw < 600; draw++)
+        {
+            string text = draw < 128 ? $"quick{(char)draw}brown" : string.Concat(Enumerable.Range(0, random.Next(60)).Select(_ => letters[random.Next(letters.Length)]));
+            int[] ids = tokenizer.Encode(text);
+            Assert.Equal([.. ids, .. accent], tokenizer.Encode(text + " caf\u00e9"));
+            Assert.Equal(ids, tokenizer.Encode(text));
+        }
+    }
 }

@@ -29,7 +29,7 @@ internal sealed class AddedTokens
     {
         var found = new List<(int, int, int?)>();
         int done = 0;
-        if (_sorted.Count > 0)
+        if (_sorted.Count > 0 && text.AsSpan().ContainsAny(_begins))
         {
             var prefixes = new List<(int Length, int Id)>();
             for (int at = 0; at < text.Length;)

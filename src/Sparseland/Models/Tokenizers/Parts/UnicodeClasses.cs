@@ -72,7 +72,8 @@ internal static class UnicodeClasses
 
     private static int FirstLoneSurrogate(ReadOnlySpan<char> text)
     {
-        for (int i = 0; i < text.Length;)
+        int first = text.IndexOfAnyInRange('\uD800', '\uDFFF');
+        for (int i = first < 0 ? text.Length : first; i < text.Length;)
         {
             if (Rune.DecodeFromUtf16(text[i..], out _, out int used) != OperationStatus.Done) return i;
             i += used;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.ML.Tokenizers;
 
@@ -11,10 +12,15 @@ internal sealed class WordPieces : PieceModel
 {
     // The package tries every stretch of a word, so its time grows with the third power of a word's length.
     private const int LongestWord = 1000;
+
+    // Words come again and again: the ids of so many, each at most so long, are kept.
+    private const int MostKnown = 1 << 16, LongestKnown = 64;
     private readonly WordPieceTokenizer _words;
     private readonly int[] _ids;
     private readonly int _most;
     private readonly int _unknown;
+    private readonly ConcurrentDictionary<string, int[]> _known = new(StringComparer.Ordinal);
+    private int _places = MostKnown;
 
     public WordPieces(Part part)
         : base(Vocabulary(part))
@@ -36,7 +42,16 @@ internal sealed class WordPieces : PieceModel
 
     public override void Encode(string piece, List<int> ids, CancellationToken cancel)
     {
-        if (UnicodeClasses.CodePoints(piece) > _most) ids.Add(_unknown);
-        else ids.AddRange(_words.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line]));
+        if (!_known.TryGetValue(piece, out int[]? found))
+        {
+            found = Searched(piece);
+            if (piece.Length <= LongestKnown && Volatile.Read(ref _places) > 0 && _known.TryAdd(piece, found)) Interlocked.Decrement(ref _places);
+        }
+
+        ids.AddRange(found);
     }
+
+    private int[] Searched(string piece) => UnicodeClasses.CodePoints(piece) > _most
+        ? [_unknown]
+        : [.. _words.EncodeToIds(piece, considerPreTokenization: false, considerNormalization: false).Select(line => _ids[line])];
 }
