@@ -36,9 +36,11 @@ public static class FolderPruning
     /// <param name="options">Method, pattern, texts.</param>
     /// <param name="progress">Told after each block.</param>
     /// <param name="cancel">Checked between batches of texts and between layers.</param>
-    /// <exception cref="ArgumentException">An option does not fit the model, or the target holds something already.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option does not fit the model, the target holds something already, a weight or an input is not finite, or a changed weight is past the range of the file's type; the layer is named.
+    /// </exception>
     /// <exception cref="IOException">A file cannot be read or written; no file is left half, and the call can be resumed.</exception>
-    /// <exception cref="InvalidDataException">The source is no model's folder, or the state is of other options.</exception>
+    /// <exception cref="InvalidDataException">The source is no model's folder, or has compressed layers, or the state is of other options.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static FolderPruningResult Run(string source, string target, FolderPruningOptions options, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {

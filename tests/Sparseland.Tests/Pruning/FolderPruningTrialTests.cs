@@ -120,7 +120,7 @@ public sealed class FolderPruningTrialTests : IDisposable
     [InlineData("groups")]
     [InlineData("blocks")]
     [InlineData("rows")]
-    public void Blocks_are_removed_whole_or_refused_before_anything_is_written(string kind)
+    public void Blocks_are_removed_whole_or_refused(string kind)
     {
         string source = Source("gpt2", SafeTensorType.F16, 1);
         (PruningPattern pattern, int down, int across) = kind switch
@@ -300,6 +300,13 @@ public sealed class FolderPruningTrialTests : IDisposable
         InvalidDataException error = Assert.Throws<InvalidDataException>(() => FolderPruning.Run(source, target, Options(new MagnitudePruner(), PruningPattern.PerRow(0.5), null, null)));
         Assert.Contains("sparse_layers", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(target));
+
+        // The field without a layer says nothing.
+        Directory.Delete(source, recursive: true);
+        Source("llama-tied", SafeTensorType.F32, 1);
+        string config = Path.Combine(source, "config.json");
+        File.WriteAllText(config, string.Concat("{ \"sparse_layers\": {},", File.ReadAllText(config).AsSpan(1)));
+        FolderPruning.Run(source, target, Options(new MagnitudePruner(), PruningPattern.PerRow(0.5), null, null));
     }
 
     [Theory]

@@ -36,7 +36,7 @@ public sealed partial class BertEncoder
     /// <param name="cancel">Checked between tensors.</param>
     /// <returns>The encoder, in evaluation mode, float32; dispose it.</returns>
     /// <exception cref="IOException">The folder or one of its files is missing.</exception>
-    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer or pooling that is not known, or a broken file; the message names it.</exception>
+    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer, pooling or step that is not known, a prompt before every text, or a broken file; the message names it.</exception>
     /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => LoadWith(folder, s_modules, progress, cancel);
 

@@ -36,7 +36,7 @@ internal static class SparseLayers
         .Concat(layer.Layer.Bias is { } bias ? [KeyValuePair.Create($"{layer.Name}.{Bias}", bias)] : []));
 
     /// <summary>Whether a folder's config describes compressed layers.</summary>
-    public static bool AreIn(string? config) => config is not null && JsonNode.Parse(config)!.AsObject()[Field] is not null;
+    public static bool AreIn(string? config) => config is not null && JsonNode.Parse(config)!.AsObject()[Field] is { } and not JsonObject { Count: 0 };
 
     /// <summary>Puts the compressed layers that a config describes into a model without weights.</summary>
     /// <returns>Names of the tensors that were read.</returns>
