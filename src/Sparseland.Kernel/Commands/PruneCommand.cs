@@ -101,7 +101,7 @@ internal static class PruneCommand
         {
             asked = PruningPattern.Parse(sparsity);
         }
-        catch (ArgumentOutOfRangeException error)
+        catch (ArgumentException error)
         {
             throw new ArgumentException($"--sparsity is '{sparsity}': a share from 0 to below 1, or N:M with N from 1 to M.", error);
         }
@@ -123,8 +123,9 @@ internal static class PruneCommand
 
     private static Texts Read(string folder, HostText text, int sequences, int? context, int windows, long seed, bool calibrate, CancellationToken cancel)
     {
-        TextTokenizer tokenizer = TokenizerFile.Load(folder);
+        // The config before the tokenizer: a folder that is not there, or of another kind of model, is said to be that.
         int most = LanguageModelFolder.ContextOf(folder), length = context ?? Math.Min(most, 512);
+        TextTokenizer tokenizer = TokenizerFile.Load(folder);
         if (length < 2 || length > most) throw new ArgumentOutOfRangeException("--context", length, $"A window has from 2 tokens to the model's context of {most}.");
 
         // A method that looks at no input needs no text for it, however short the text is.

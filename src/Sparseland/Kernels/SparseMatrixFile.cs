@@ -20,11 +20,12 @@ internal static class SparseMatrixFile
 
     private const int Version = 1;
     private const string Note = "sparse.";
-    private const string Known = "csr, csc, sell, bitmap, bitmap_tiles, tiled_csl, nofm, blocks and gqsa are";
 
-    /// <summary>Names of the arrays of a format.</summary>
-    /// <exception cref="InvalidDataException">An unknown format.</exception>
-    public static IReadOnlyList<string> ArraysOf(string format) => format switch
+    /// <summary>The formats, for messages.</summary>
+    public const string Known = "csr, csc, sell, bitmap, bitmap_tiles, tiled_csl, nofm, blocks and gqsa are";
+
+    /// <summary>Names of the arrays of a format; null for one that is not known.</summary>
+    public static IReadOnlyList<string>? ArraysOf(string format) => format switch
     {
         "csr" or "blocks" => ["row_offsets", "column_indices", "values"],
         "csc" => ["column_offsets", "row_indices", "values"],
@@ -34,7 +35,7 @@ internal static class SparseMatrixFile
         "tiled_csl" => ["tile_offsets", "entries"],
         "nofm" => ["values", "positions"],
         "gqsa" => ["row_index", "group_index", "values", "scale", "zero"],
-        _ => throw new InvalidDataException($"A matrix of the format '{format}' is not known; {Known}."),
+        _ => null,
     };
 
     /// <summary>Reads and checks a matrix.</summary>

@@ -48,10 +48,10 @@ public static class DSnoT
     /// <param name="weight">Dense weight [out, in], finite.</param>
     /// <param name="mask">True where a weight stays; Bool [out, in]. It does not change.</param>
     /// <param name="inputs">What is known of the inputs.</param>
-    /// <param name="pattern">An N:M pattern that the mask keeps: swaps then stay within a run. Null, the default, and patterns of other kinds ask for nothing.</param>
+    /// <param name="pattern">An N:M pattern that the mask keeps: swaps then stay within a run. Null, the default, and patterns of other kinds ask for nothing; blocks, which swaps would break, are refused.</param>
     /// <param name="options">Number of swaps and rules; null for the defaults.</param>
     /// <param name="cancel">Checked between rows. Never by default.</param>
-    /// <exception cref="ArgumentException">Shapes or types do not fit, a weight is not finite, sequences of one token, or a mask that does not keep its pattern.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit, a weight is not finite, sequences of one token, a mask that does not keep its pattern, or a pattern of blocks.</exception>
     public static DSnoTResult Refine(Tensor weight, Tensor mask, ActivationStatistics inputs, PruningPattern? pattern = null, DSnoTOptions? options = null, CancellationToken cancel = default)
     {
         Check(weight, mask, inputs);
@@ -60,6 +60,7 @@ public static class DSnoT
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
         int rows = (int)weight.shape[0], columns = (int)weight.shape[1], run = 0;
+        if (pattern is BlocksPattern) throw new ArgumentException($"Weights are swapped one by one, which leaves no blocks whole; a mask can be improved per layer, per row or N:M, not {pattern}.", nameof(pattern));
         if (pattern is NofMPattern nm)
         {
             run = nm.M;

@@ -36,9 +36,11 @@ public static class FolderPruning
     /// <param name="options">Method, pattern, texts.</param>
     /// <param name="progress">Told after each block.</param>
     /// <param name="cancel">Checked between batches of texts and between layers.</param>
-    /// <exception cref="ArgumentException">An option does not fit the model, or the target holds something already.</exception>
+    /// <exception cref="ArgumentException">
+    /// An option does not fit the model, the target holds something already, a weight or an input is not finite, or a changed weight is past the range of the file's type; the layer is named.
+    /// </exception>
     /// <exception cref="IOException">A file cannot be read or written; no file is left half, and the call can be resumed.</exception>
-    /// <exception cref="InvalidDataException">The source is no model's folder, or the state is of other options.</exception>
+    /// <exception cref="InvalidDataException">The source is no model's folder, or has compressed layers, or the state is of other options.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static FolderPruningResult Run(string source, string target, FolderPruningOptions options, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
@@ -50,6 +52,9 @@ public static class FolderPruning
         using StreamedFolder folder = StreamedFolder.Open(source);
         LanguageModel model = folder.Model;
         CheckTexts(model, options);
+
+        // They are copied when all is done; a link to nothing is found now.
+        foreach (string file in Companions(source)) File.OpenRead(file).Dispose();
         BlockwisePruning.CheckFits(model, options.Pattern, options.Blockwise.Skip);
         using IDisposable off = no_grad();
         using var state = new FolderPruningState(target, FolderPruningState.Identity(folder, options), model.Layers);
@@ -215,7 +220,7 @@ public static class FolderPruning
         }
 
         Write(Path.Combine(target, "model.safetensors.index.json"), new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = total }, ["weight_map"] = map });
-        foreach (string file in Directory.EnumerateFiles(source).Where(IsCompanion))
+        foreach (string file in Companions(source))
         {
             byte[] content = File.ReadAllBytes(file);
             ReplacedFile.Write(Path.Combine(target, Path.GetFileName(file)), stream => stream.Write(content));
@@ -243,8 +248,11 @@ public static class FolderPruning
     /// <summary>JSON has no number that is not finite.</summary>
     private static JsonNode? Number(double value) => double.IsFinite(value) ? value : null;
 
+    private static IEnumerable<string> Companions(string source) => Directory.EnumerateFiles(source).Where(IsCompanion);
+
+    /// <summary>An index (model.safetensors.index.json, tf_model.h5.index.json, ...) names files of weights that the target has not.</summary>
     private static bool IsCompanion(string path) =>
-        Path.GetFileName(path) is var name && name != Config && name != ReportName && name != "model.safetensors.index.json" && !name.StartsWith("pytorch_model", StringComparison.Ordinal)
+        Path.GetFileName(path) is var name && name != Config && name != ReportName && !name.Contains(".index.", StringComparison.Ordinal) && !name.StartsWith("pytorch_model", StringComparison.Ordinal)
         && !name.StartsWith("adapter_", StringComparison.Ordinal)
         && Path.GetExtension(name) is ".json" or ".txt" or ".model" or ".jinja";
 

@@ -69,7 +69,8 @@ public sealed class PruneTests : IDisposable
             (["model", "--out", "p", "--method", "best"], "best"),
             (["model", "--out", "p", "--context", "17"], "context of 16"),
             (["model", "--out", "p", "--sequences", "100000"], "100000 are asked for"),
-            (["nowhere", "--out", "p"], "nowhere"),
+            (["model", "--out", "p", "--sparsity", ""], "--sparsity is ''"),
+            (["nowhere", "--out", "p"], "There is no folder 'nowhere'"),
         })
         {
             var (code, _, error) = await Command.RunAsync(_folder, ["prune", .. arguments, "--text", "text.jsonl"]);

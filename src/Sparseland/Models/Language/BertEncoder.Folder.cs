@@ -12,15 +12,18 @@ namespace Sparseland.Models.Language;
 // Folders of Hugging Face and sentence-transformers.
 public sealed partial class BertEncoder
 {
-    // The config.json that was read.
-    private string? _fields;
+    // The config.json and the prompts that were read.
+    private string? _fields, _prompts;
+
+    // Whether sentence-transformers normalise the vectors of the folder that was read.
+    private bool _normalised = true;
 
     // What stands before the encoder's names where a head stands beside it.
     private const string Body = "bert.";
 
     private const string ConfigFile = "config.json", PromptsFile = "config_sentence_transformers.json", LengthFile = "sentence_bert_config.json", ModulesFile = "modules.json";
     private static readonly string[] s_modules = ["Transformer", "Pooling", "Normalize"];
-    private static readonly string s_poolingFile = Path.Combine("1_Pooling", ConfigFile);
+    private const string PoolingFolder = "1_Pooling";
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
@@ -33,7 +36,7 @@ public sealed partial class BertEncoder
     /// <param name="cancel">Checked between tensors.</param>
     /// <returns>The encoder, in evaluation mode, float32; dispose it.</returns>
     /// <exception cref="IOException">The folder or one of its files is missing.</exception>
-    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer or pooling that is not known, or a broken file; the message names it.</exception>
+    /// <exception cref="InvalidDataException">Another architecture, a missing, misshapen or unknown tensor, a tokenizer, pooling or step that is not known, a prompt before every text, or a broken file; the message names it.</exception>
     /// <exception cref="PlatformNotSupportedException">The tokenizer needs a Unicode normal form, and the program runs without ICU.</exception>
     public static BertEncoder Load(string folder, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default) => LoadWith(folder, s_modules, progress, cancel);
 
@@ -44,7 +47,10 @@ public sealed partial class BertEncoder
         if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"There is no folder '{folder}'.");
         if (!File.Exists(Path.Combine(folder, ConfigFile))) throw new FileNotFoundException($"'{folder}' holds no {ConfigFile}; a model's folder has one, written last.", Path.Combine(folder, ConfigFile));
         BertConfig config = Read(folder, ConfigFile, BertConfig.FromJson)!;
-        _ = Read(folder, ModulesFile, json => CheckModules(json, modules));
+        (string pooling, bool normalised) = Read(folder, ModulesFile, json => ((string, bool)?)ModulesOf(json, modules)) ?? ("", true);
+        string poolingFile = Path.Combine(pooling.Length == 0 ? PoolingFolder : pooling, ConfigFile);
+        if (pooling.Length > 0 && !File.Exists(Path.Combine(folder, poolingFile)))
+            throw new FileNotFoundException($"'{folder}' lacks {poolingFile}, which its {ModulesFile} names.", Path.Combine(folder, poolingFile));
         TextTokenizer words = Words(folder);
         if (words.Vocabulary > config.Vocabulary) throw new InvalidDataException($"'{folder}': the tokenizer has {words.Vocabulary} tokens, more than the model's {config.Vocabulary}.");
         if (!words.Lowers && Read(folder, LengthFile, json => Field(json, "do_lower_case")?.ValueKind) == JsonValueKind.True)
@@ -53,10 +59,12 @@ public sealed partial class BertEncoder
         bool pooler = weights.Names.Any(name => name.EndsWith("pooler.dense.weight", StringComparison.Ordinal));
         var encoder = new BertEncoder(config, words, pooler, META)
         {
-            Pooling = Read(folder, s_poolingFile, PoolingOf) ?? Pooling.Cls,
-            QueryPrefix = Read(folder, PromptsFile, json => Field(json, "prompts", "query")?.GetString()) ?? "",
+            Pooling = Read(folder, poolingFile, PoolingOf) ?? Pooling.Cls,
+            QueryPrefix = Read(folder, PromptsFile, QueryPrefixOf) ?? "",
             MostTokens = Longest(folder, config),
             _fields = Read(folder, ConfigFile, json => json),
+            _prompts = Read(folder, PromptsFile, json => json),
+            _normalised = normalised,
         };
         try
         {
@@ -73,8 +81,8 @@ public sealed partial class BertEncoder
 
     /// <summary>
     /// Writes a folder that <see cref="Load"/>, Hugging Face's transformers and sentence-transformers read. config.json comes last and an older
-    /// one goes first: a folder that was cut off while it was written has none, and is not loaded. The tokenizer's files and the fields of
-    /// config.json that are not understood here are written as they were read.
+    /// one goes first, when the weights are on the disk: a folder that was cut off while it was written has none, and is not loaded. The tokenizer's
+    /// files, the fields of config.json and the prompts that are not understood here are written as they were read.
     /// </summary>
     /// <param name="folder">The folder; made where it is missing.</param>
     /// <param name="notes">Kept in the safetensors file: where the weights come from; null for none.</param>
@@ -85,31 +93,53 @@ public sealed partial class BertEncoder
     internal void Save(string folder, IReadOnlyDictionary<string, string>? notes, IReadOnlyDictionary<string, Tensor>? head, bool half)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        Directory.CreateDirectory(Path.Combine(folder, Path.GetDirectoryName(s_poolingFile)!));
-        string config = Path.Combine(folder, ConfigFile);
-        File.Delete(config);
         using DisposeScope scope = NewDisposeScope();
         ScalarType type = half ? ScalarType.Float16 : Embeddings.dtype;
+        string json = head is null ? Config.ToJson() : Config.ToJson().Replace("BertModel", "BertForMaskedLM", StringComparison.Ordinal);
+        json = KeptFields.Merge(json, _fields, type);
+        Directory.CreateDirectory(Path.Combine(folder, PoolingFolder));
         var tensors = named_parameters().ToDictionary(p => head is null ? p.name : Body + p.name, p => p.parameter.detach().to(type));
         foreach ((string name, Tensor value) in head ?? new Dictionary<string, Tensor>()) tensors.Add(name, value.detach().to(type));
-        SafeTensors.Save(
+
+        // What takes the space comes first: on a full disk an older encoder stays as it was.
+        using ReplacedFile weights = SafeTensors.Begin(
             Path.Combine(folder, "model.safetensors"), tensors,
             new Dictionary<string, string>(notes ?? new Dictionary<string, string>()) { ["format"] = "pt" });
-
+        File.Delete(Path.Combine(folder, ConfigFile));
+        weights.Commit();
         TokenizerFile.SaveFolder(folder, Tokenizer);
         if (!Tokenizer.Companions.Has(TokenizerConfig.FileName))
             WriteJson(folder, TokenizerConfig.FileName, new JsonObject { ["tokenizer_class"] = "BertTokenizer", ["do_lower_case"] = Tokenizer.Lowers, ["model_max_length"] = MostTokens });
-        WriteJson(folder, s_poolingFile, new JsonObject
+        WriteJson(folder, Path.Combine(PoolingFolder, ConfigFile), new JsonObject
         {
             ["word_embedding_dimension"] = Config.Width, ["pooling_mode_cls_token"] = Pooling == Pooling.Cls, ["pooling_mode_mean_tokens"] = Pooling == Pooling.Mean,
             ["pooling_mode_max_tokens"] = false, ["pooling_mode_mean_sqrt_len_tokens"] = false,
         });
         WriteJson(folder, LengthFile, new JsonObject { ["max_seq_length"] = MostTokens, ["do_lower_case"] = false });
-        WriteJson(folder, PromptsFile, new JsonObject { ["prompts"] = QueryPrefix.Length == 0 ? new JsonObject() : new JsonObject { ["query"] = QueryPrefix } });
+        WriteJson(folder, PromptsFile, PromptsJson());
         JsonObject Module(int index, string path, string type) => new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{type}" };
-        WriteJson(folder, ModulesFile, new JsonArray(Module(0, "", "Transformer"), Module(1, "1_Pooling", "Pooling"), Module(2, "2_Normalize", "Normalize")));
-        string json = head is null ? Config.ToJson() : Config.ToJson().Replace("BertModel", "BertForMaskedLM", StringComparison.Ordinal);
-        Write(folder, ConfigFile, KeptFields.Merge(json, _fields, type));
+        JsonArray modules = [Module(0, "", "Transformer"), Module(1, PoolingFolder, "Pooling")];
+        if (_normalised) modules.Add(Module(2, "2_Normalize", "Normalize"));
+        WriteJson(folder, ModulesFile, modules);
+        Write(folder, ConfigFile, json);
+    }
+
+    /// <summary>The prompts that were read, with the prefix of queries as it is here.</summary>
+    private JsonObject PromptsJson()
+    {
+        JsonObject json = (_prompts is null ? null : JsonNode.Parse(_prompts)) as JsonObject ?? [];
+        if (json["prompts"] is not JsonObject prompts) json["prompts"] = prompts = [];
+        if (QueryPrefix.Length > 0) prompts["query"] = QueryPrefix;
+        else prompts.Remove("query");
+        return json;
+    }
+
+    /// <summary>The prompt of queries. One that stands before every text is refused: vectors without it would be other ones.</summary>
+    private static string? QueryPrefixOf(string json)
+    {
+        if (Field(json, "default_prompt_name")?.GetString() is { } name && Field(json, "prompts", name)?.GetString() is { Length: > 0 } prompt)
+            throw new InvalidDataException($"The default_prompt_name is '{name}', so \"{prompt}\" stands before every text; that is not known.");
+        return Field(json, "prompts", "query")?.GetString();
     }
 
     private static int Longest(string folder, BertConfig config)
@@ -169,18 +199,21 @@ public sealed partial class BertEncoder
         };
     }
 
-    /// <summary>Refuses steps behind the encoder that would be left out without a word, as a Dense layer.</summary>
-    private static int CheckModules(string json, IReadOnlyList<string> known)
+    /// <summary>Where the pooling's config lies, "" where no step is one, and whether vectors are normalised. Steps that would be left out without a word, as a Dense layer, are refused.</summary>
+    private static (string Pooling, bool Normalised) ModulesOf(string json, IReadOnlyList<string> known)
     {
+        (string pooling, bool normalised) = ("", false);
         using JsonDocument document = JsonDocument.Parse(json);
         foreach (JsonElement module in document.RootElement.EnumerateArray())
         {
             string type = Field(module.GetRawText(), "type")?.GetString() ?? "";
             if (!known.Any(name => type.EndsWith("." + name, StringComparison.Ordinal)))
                 throw new InvalidDataException($"The model has a module of the type '{type}'; {string.Join(", ", known)} are known.");
+            if (type.EndsWith(".Pooling", StringComparison.Ordinal)) pooling = Field(module.GetRawText(), "path")?.GetString() ?? "";
+            normalised |= type.EndsWith(".Normalize", StringComparison.Ordinal);
         }
 
-        return document.RootElement.GetArrayLength();
+        return (pooling, normalised);
     }
 
     private static JsonElement? Field(string json, params string[] path)

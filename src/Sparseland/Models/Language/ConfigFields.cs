@@ -12,6 +12,9 @@ internal sealed class ConfigFields
         ["hidden_size"] = 1_000_000, ["n_embd"] = 1_000_000, ["intermediate_size"] = 10_000_000, ["n_inner"] = 10_000_000, ["vocab_size"] = 10_000_000,
     };
 
+    // Readers take the first of two or the last, and one that writes the fields again can take neither.
+    private static readonly JsonDocumentOptions s_reading = new() { AllowDuplicateProperties = false };
+
     private readonly JsonElement _root;
 
     // "rope_scaling." within that object.
@@ -39,7 +42,7 @@ internal sealed class ConfigFields
         ArgumentNullException.ThrowIfNull(json);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json);
+            using JsonDocument document = JsonDocument.Parse(json, s_reading);
             return document.RootElement.Clone();
         }
         catch (JsonException error)

@@ -35,6 +35,9 @@ internal static class SparseLayers
         .Select(array => KeyValuePair.Create($"{layer.Name}.{array.Key}", array.Value))
         .Concat(layer.Layer.Bias is { } bias ? [KeyValuePair.Create($"{layer.Name}.{Bias}", bias)] : []));
 
+    /// <summary>Whether a folder's config describes compressed layers.</summary>
+    public static bool AreIn(string? config) => config is not null && JsonNode.Parse(config)!.AsObject()[Field] is { } and not JsonObject { Count: 0 };
+
     /// <summary>Puts the compressed layers that a config describes into a model without weights.</summary>
     /// <returns>Names of the tensors that were read.</returns>
     /// <exception cref="InvalidDataException">A description that is broken, a layer that the model has not, of another shape, or arrays that do not fit.</exception>
@@ -42,19 +45,22 @@ internal static class SparseLayers
     {
         var read = new HashSet<string>(StringComparer.Ordinal);
         if (model.ReadConfig is null || JsonNode.Parse(model.ReadConfig)!.AsObject()[Field] is not { } field) return read;
-        JsonObject layers = field as JsonObject ?? throw new InvalidDataException($"\"{Field}\" of the config must be an object.");
+        string said = $"{Path.Combine(files.Folder, "config.json")}: \"{Field}\"";
+        JsonObject layers = field as JsonObject ?? throw new InvalidDataException($"{said} must be an object.");
         Dictionary<string, LinearSlot> slots = LinearSlots.Of(model).ToDictionary(slot => slot.Name);
         foreach ((string name, JsonNode? node) in layers)
         {
-            SparseDescription about = Parse(name, node);
-            if (!slots.TryGetValue(name, out LinearSlot? slot) || slot.Module is not Linear linear) throw new InvalidDataException($"\"{Field}\" of the config has '{name}', which is no linear layer of this model.");
+            SparseDescription about = Parse(name, node, said);
+            if (!slots.TryGetValue(name, out LinearSlot? slot) || slot.Module is not Linear linear) throw new InvalidDataException($"{said} has '{name}', which is no linear layer of this model.");
             if (linear.weight.shape is not [var rows, var columns] || (rows, columns) != (about.Rows, about.Columns))
-                throw new InvalidDataException($"\"{Field}\" of the config says that '{name}' is [{about.Rows}, {about.Columns}]; the model's is [{string.Join(", ", linear.weight.shape)}].");
-            IReadOnlyList<string> arrays = SparseMatrixFile.ArraysOf(about.Format);
+                throw new InvalidDataException($"{said} says that '{name}' is [{about.Rows}, {about.Columns}]; the model's is [{string.Join(", ", linear.weight.shape)}].");
+            IReadOnlyList<string> arrays = SparseMatrixFile.ArraysOf(about.Format) ?? throw new InvalidDataException($"{said} says that '{name}' is of the format '{about.Format}', which is not known; {SparseMatrixFile.Known}.");
             SparseMatrix matrix = SparseMatrixFile.Read(about, files.Holder($"{name}.{arrays[0]}"), name);
-            using Tensor? bias = linear.bias is null ? null : files.Find($"{name}.{Bias}") ?? throw new InvalidDataException($"'{name}.{Bias}' is missing.");
+            using Tensor? bias = linear.bias is null ? null : files.Weight($"{name}.{Bias}", linear.bias.shape, $"rows of '{name}'");
             slot.Put(new SparseLinear(matrix, bias));
-            read.UnionWith(arrays.Append(Bias).Select(array => $"{name}.{array}"));
+
+            // A bias of a layer that has none is not among those that were read: it would be left out without a word.
+            read.UnionWith((bias is null ? arrays : arrays.Append(Bias)).Select(array => $"{name}.{array}"));
             linear.Dispose();
         }
 
@@ -64,16 +70,16 @@ internal static class SparseLayers
     private static IEnumerable<(string Name, SparseLinear Layer)> In(LanguageModel model) =>
         LinearSlots.Of(model).Where(slot => slot.Module is SparseLinear).Select(slot => (slot.Name, (SparseLinear)slot.Module));
 
-    private static SparseDescription Parse(string name, JsonNode? node)
+    private static SparseDescription Parse(string name, JsonNode? node, string said)
     {
-        if (node is not JsonObject entry || entry["format"] is not JsonValue format || !format.TryGetValue(out string? text)) throw new InvalidDataException($"\"{Field}\" of the config says no format of '{name}'.");
+        if (node is not JsonObject entry || entry["format"] is not JsonValue format || !format.TryGetValue(out string? text)) throw new InvalidDataException($"{said} says no format of '{name}'.");
         var numbers = new Dictionary<string, int>();
         foreach ((string key, JsonNode? value) in entry)
         {
             if (value is JsonValue number && number.TryGetValue(out int whole)) numbers[key] = whole;
         }
 
-        int Size(string key) => numbers.Remove(key, out int size) ? size : throw new InvalidDataException($"\"{Field}\" of the config says no {key} of '{name}'.");
+        int Size(string key) => numbers.Remove(key, out int size) ? size : throw new InvalidDataException($"{said} says no {key} of '{name}'.");
         return new(text, Size("rows"), Size("columns"), numbers);
     }
 }

@@ -42,6 +42,8 @@ internal sealed class StreamedFolder : IDisposable
         WeightFolder? weights = null;
         try
         {
+            if (SparseLayers.AreIn(model.ReadConfig))
+                throw new InvalidDataException($"'{path}' holds compressed layers (sparse_layers of its config), which are read with LanguageModelFolder alone; make them linear again (LinearSlots.MergeAll) and save the model.");
             weights = WeightFolder.Open(path);
             model.eval();
             return new(model, weights);
@@ -74,7 +76,8 @@ internal sealed class StreamedFolder : IDisposable
 
     /// <summary>The tensors of a block, or with -1 all that belong to none, under the names and in the types and orientations of the files, with the model's values where it holds them.</summary>
     /// <param name="block">The block, or -1.</param>
-    /// <param name="changed">Names of parameters that are taken from the model; all others are as they were stored.</param>
+    /// <param name="changed">Names of parameters that are taken from the model; all others are as they were stored. A number that the model holds as it was read keeps its bits, also where a file has more of them than a float32.</param>
+    /// <exception cref="ArgumentException">A number of the model is past the range of the file's type.</exception>
     public Dictionary<string, Tensor> Tensors(int block, IReadOnlySet<string> changed)
     {
         var tensors = new Dictionary<string, Tensor>(StringComparer.Ordinal);
@@ -85,7 +88,9 @@ internal sealed class StreamedFolder : IDisposable
             if (changed.Contains(name))
             {
                 Tensor value = _layout.Turned(name) ? now[name].t().contiguous() : now[name];
-                stored = value.to(stored.dtype);
+                Tensor changedTo = value.to(stored.dtype);
+                if (changedTo.isfinite().logical_not().any().item<bool>()) throw new ArgumentException($"{name}: a changed weight is past the range of {stored.dtype}, the type of the file; store the model as float32 or bfloat16 first.");
+                stored = stored.dtype == ScalarType.Float64 ? where(stored.to(value.dtype).eq(value), stored, changedTo) : changedTo;
             }
 
             tensors[info.Name] = stored;

@@ -46,6 +46,9 @@ internal sealed class WeightFolder : IDisposable
 
     private WeightFolder(string folder) => _folder = folder;
 
+    /// <summary>The folder.</summary>
+    public string Folder => _folder;
+
     /// <summary>Names of the tensors in the files.</summary>
     public IReadOnlyCollection<string> Names => _byTensor.Keys;
 
@@ -97,6 +100,14 @@ internal sealed class WeightFolder : IDisposable
         return read.to(ScalarType.Float32, copy: true);
     }
 
+    /// <summary>A weight of the files in float32.</summary>
+    /// <exception cref="InvalidDataException">There is none of this name, or it has another shape or a type that no weight has.</exception>
+    public Tensor Weight(string name, long[] shape, string sizes)
+    {
+        _ = Checked(Holder(name), name, shape, sizes);
+        return Find(name)!;
+    }
+
     /// <summary>The file that holds a tensor.</summary>
     /// <exception cref="InvalidDataException">None does.</exception>
     public SafeTensorsFile Holder(string name) => _byTensor.TryGetValue(name, out SafeTensorsFile? file) ? file : throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for.");
@@ -115,12 +126,16 @@ internal sealed class WeightFolder : IDisposable
     public void Fill(nn.Module model, WeightLayout layout, (string Name, Parameter Parameter, SafeTensorInfo Info)[] plan, IProgress<ProgressReport>? progress, CancellationToken cancel)
     {
         Dictionary<string, Action<Parameter>> places = Places(model);
+
+        // Not those of the plan: who fills a part, lets go of it and fills it again has other parameters by then, and a linear layer has disposed the first.
+        Dictionary<string, Parameter> now = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         long done = 0, total = plan.Sum(p => p.Info.ByteLength);
         using IDisposable off = no_grad();
-        foreach ((string name, Parameter parameter, SafeTensorInfo info) in plan)
+        foreach ((string name, _, SafeTensorInfo info) in plan)
         {
             cancel.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
+            Parameter parameter = now[name];
             Tensor read = _byTensor[info.Name].Load(info.Name);
             if (layout.Copy is { } copy && copy.Name == name && info.Name != copy.Other && _byTensor.TryGetValue(copy.Other, out SafeTensorsFile? holder))
                 CheckCopy(read, holder, copy.Other, info.Name, layout);
@@ -147,14 +162,9 @@ internal sealed class WeightFolder : IDisposable
         {
             string stored = layout.Stored is { } named ? named(name) : Stored(name, layout);
             if (!_byTensor.TryGetValue(stored, out SafeTensorsFile? file)) throw new InvalidDataException($"'{_folder}' has no tensor '{name}', which the config asks for ({Asks(name, blocks, layout)}).");
-            SafeTensorInfo info = file.Info(stored);
             long[] expected = layout.Turned(name) ? [.. parameter.shape.Reverse()] : parameter.shape;
-            if (!info.Shape.SequenceEqual(expected))
-                throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}] ({layout.Sizes(name)}).");
-            if (info.Type is not (SafeTensorType.F16 or SafeTensorType.BF16 or SafeTensorType.F32 or SafeTensorType.F64))
-                throw new InvalidDataException($"{file.Path}: {info} is of a type that weights cannot have here; float32, float16, bfloat16 and float64 are known.");
+            plan.Add((name, parameter, Checked(file, stored, expected, layout.Sizes(name))));
             left.Remove(stored);
-            plan.Add((name, parameter, info));
         }
 
         if (left.Count > 0)
@@ -165,6 +175,16 @@ internal sealed class WeightFolder : IDisposable
 
         // In the order of the files, so that the disk is read in one go.
         return [.. plan.OrderBy(p => _byTensor[p.Item3.Name].Path, StringComparer.Ordinal).ThenBy(p => p.Item3.Offset)];
+    }
+
+    /// <summary>A tensor of a file, of the shape that the config makes it and of a type that weights have.</summary>
+    private static SafeTensorInfo Checked(SafeTensorsFile file, string stored, long[] expected, string sizes)
+    {
+        SafeTensorInfo info = file.Info(stored);
+        if (!info.Shape.SequenceEqual(expected))
+            throw new InvalidDataException($"{file.Path}: tensor '{stored}' is [{string.Join(", ", info.Shape)}]; the config makes it [{string.Join(", ", expected)}] ({sizes}).");
+        return info.Type is SafeTensorType.F16 or SafeTensorType.BF16 or SafeTensorType.F32 or SafeTensorType.F64
+            ? info : throw new InvalidDataException($"{file.Path}: {info} is of a type that weights cannot have here; float32, float16, bfloat16 and float64 are known.");
     }
 
     /// <summary>Embeddings that the config ties and the files hold twice must be the same: else one of config and files is wrong, and no logits would say so.</summary>
