@@ -15,9 +15,10 @@ public sealed record ReliabilityBin(double From, double To, int Count, double Co
 /// <summary>Whether a classifier's probabilities can be believed.</summary>
 /// <param name="Ece">Expected calibration error: the mean over samples of |accuracy - confidence| of their bin (Guo et al. 2017).</param>
 /// <param name="Nll">Mean negative log-likelihood of the labels, natural logarithm.</param>
+/// <param name="Brier">Brier score (1950): the mean over samples of the sum over classes of (p - 1 at the label, p - 0 elsewhere)^2; 0 for sure and right, 2 for sure and wrong.</param>
 /// <param name="Accuracy">Share whose largest logit is at the label.</param>
 /// <param name="Bins">The reliability diagram.</param>
-public sealed record Calibration(double Ece, double Nll, double Accuracy, IReadOnlyList<ReliabilityBin> Bins)
+public sealed record Calibration(double Ece, double Nll, double Brier, double Accuracy, IReadOnlyList<ReliabilityBin> Bins)
 {
     /// <summary>Figures of logits.</summary>
     /// <param name="logits">[samples, classes], finite.</param>
@@ -35,6 +36,7 @@ public sealed record Calibration(double Ece, double Nll, double Accuracy, IReadO
         double[] confidence = top.exp().cpu().contiguous().data<double>().ToArray();
         bool[] right = chosen.eq(labels).cpu().contiguous().data<bool>().ToArray();
         double nll = -log.gather(1, labels.unsqueeze(1)).mean().item<double>();
+        double brier = log.exp().sub(nn.functional.one_hot(labels, logits.shape[1])).square().sum(1L).mean().item<double>();
         var counts = new int[bins];
         double[] sums = new double[bins], hits = new double[bins];
         for (int i = 0; i < confidence.Length; i++)
@@ -47,7 +49,7 @@ public sealed record Calibration(double Ece, double Nll, double Accuracy, IReadO
         }
 
         double error = Enumerable.Range(0, bins).Sum(b => Math.Abs(hits[b] - sums[b])) / confidence.Length;
-        return new(error, nll, hits.Sum() / confidence.Length,
+        return new(error, nll, brier, hits.Sum() / confidence.Length,
             [.. Enumerable.Range(0, bins).Select(b => new ReliabilityBin((double)b / bins, (b + 1.0) / bins, counts[b], sums[b] / counts[b], hits[b] / counts[b]))]);
     }
 

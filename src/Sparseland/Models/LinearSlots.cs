@@ -41,7 +41,7 @@ public sealed record ReplacedLayer(LinearSlot Slot, Module<Tensor, Tensor> Befor
 
 /// <summary>
 /// The linear layers of any network here, by the type of module and not by names of layers, and their replacement by others: pruned, factored, sparse,
-/// quantised. Decoders, encoders and vision transformers give the matrices of their blocks (not embeddings and heads); a Sequential gives its own.
+/// quantised. Decoders, encoders and vision transformers give the matrices of their blocks (not embeddings and heads); a Sequential and a residual network give their own.
 /// </summary>
 public static class LinearSlots
 {
@@ -57,7 +57,7 @@ public static class LinearSlots
         {
             if (module is ILinearPlaces places)
             {
-                foreach ((string path, LinearPlace place) in places.Places) slots.Add(new(Join(name, path), () => place.Current, place.Put));
+                slots.AddRange(places.Places.Select(p => InPlace(Join(name, p.Path), p.Place)));
             }
             else if (module is Sequential sequential)
             {
@@ -71,14 +71,18 @@ public static class LinearSlots
         return slots;
     }
 
-    /// <summary>The places of the two-dimensional convolutions of all Sequentials of a network, in its order; another layer from [samples, in, rows, columns] may stand there.</summary>
+    /// <summary>The places of the two-dimensional convolutions of residual networks and of all Sequentials of a network, in its order; another layer from [samples, in, rows, columns] may stand there.</summary>
     /// <param name="model">The network.</param>
     public static IReadOnlyList<LinearSlot> ConvolutionsOf(Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
         return [.. model.named_modules().Prepend(("", model)).DistinctBy(m => m.Item2, ReferenceEqualityComparer.Instance)
-            .Where(m => m.Item2 is Sequential)
-            .SelectMany(m => m.Item2.named_children().Where(c => c.module is Conv2d).Select(c => InSequential(Join(m.Item1, c.name), (Sequential)m.Item2, (Conv2d)c.module)))];
+            .SelectMany(m => m.Item2 switch
+            {
+                IConvolutionPlaces places => places.Places.Where(p => p.Place.Current is Conv2d).Select(p => InPlace(Join(m.Item1, p.Path), p.Place)),
+                Sequential sequential => sequential.named_children().Where(c => c.module is Conv2d).Select(c => InSequential(Join(m.Item1, c.name), sequential, (Conv2d)c.module)),
+                _ => [],
+            })];
     }
 
     /// <summary>The slot of a name.</summary>
@@ -143,6 +147,8 @@ public static class LinearSlots
 
         return replaced;
     }
+
+    private static LinearSlot InPlace(string name, LayerPlace place) => new(name, () => place.Current, place.Put);
 
     private static LinearSlot InSequential(string name, Sequential owner, Module<Tensor, Tensor> layer)
     {

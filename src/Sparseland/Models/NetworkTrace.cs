@@ -124,11 +124,16 @@ internal sealed class NetworkTrace
 
     private int Walk(ResNetBlock block, string path, int input)
     {
-        int inner = Walk(block.Norm1, Join(path, "bn1"), Walk(block.Conv1, Join(path, "conv1"), input));
-        inner = Add(TraceKind.Clamp, Join(path, "relu1"), null, ConvolutionClamp.Relu, inner);
-        inner = Walk(block.Norm2, Join(path, "bn2"), Walk(block.Conv2, Join(path, "conv2"), inner));
-        int around = block.Shortcut is null ? input : Walk(block.ShortcutNorm!, Join(path, "shortcut_bn"), Walk(block.Shortcut, Join(path, "shortcut"), input));
-        return Add(TraceKind.Clamp, Join(path, "relu2"), null, ConvolutionClamp.Relu, Add(TraceKind.Add, path, null, default, inner, around));
+        int at = input;
+        for (int i = 0; i < 2; i++)
+        {
+            (LayerPlace convolution, LayerPlace norm) = block.Pairs[i];
+            at = Walk(norm.Current, Join(path, norm.Name), Walk(convolution.Current, Join(path, convolution.Name), at));
+            if (i == 0) at = Add(TraceKind.Clamp, Join(path, "relu1"), null, ConvolutionClamp.Relu, at);
+        }
+
+        int around = block.Around is not { } way ? input : Walk(way.Norm.Current, Join(path, way.Norm.Name), Walk(way.Convolution.Current, Join(path, way.Convolution.Name), input));
+        return Add(TraceKind.Clamp, Join(path, "relu2"), null, ConvolutionClamp.Relu, Add(TraceKind.Add, path, null, default, at, around));
     }
 
     private int Add(TraceKind kind, string path, Module? layer, ConvolutionClamp clamp, params int[] inputs)

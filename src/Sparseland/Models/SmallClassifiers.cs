@@ -64,19 +64,24 @@ public static class SmallClassifiers
     /// <summary>A layer by its name.</summary>
     /// <typeparam name="T">Type of the layer.</typeparam>
     /// <param name="network">The network.</param>
-    /// <param name="name">Name of a direct child, "fc1".</param>
+    /// <param name="name">Name of a child, "fc1", or path to one further down, "stage1.block2.conv1".</param>
     /// <exception cref="ArgumentException">There is no such layer, or it is of another type.</exception>
-    public static T Layer<T>(this Sequential network, string name)
+    public static T Layer<T>(this Module network, string name)
         where T : Module
     {
         ArgumentNullException.ThrowIfNull(network);
-        foreach ((string child, Module module) in network.named_children())
+        ArgumentNullException.ThrowIfNull(name);
+        Module at = network;
+        string above = "";
+        foreach (string part in name.Split('.'))
         {
-            if (child == name)
-                return module as T ?? throw new ArgumentException($"{name} is a {module.GetType().Name}, not a {typeof(T).Name}.", nameof(name));
+            Module? next = at.named_children().FirstOrDefault(child => child.name == part).module;
+            if (next is null)
+                throw new ArgumentException($"There is no layer {name}; {(above.Length == 0 ? "there are" : $"in {above} there are")} {string.Join(", ", at.named_children().Select(c => c.name))}.", nameof(name));
+            (at, above) = (next, above.Length == 0 ? part : $"{above}.{part}");
         }
 
-        throw new ArgumentException($"There is no layer {name}; there are {string.Join(", ", network.named_children().Select(c => c.name))}.", nameof(name));
+        return at as T ?? throw new ArgumentException($"{name} is a {at.GetType().Name}, not a {typeof(T).Name}.", nameof(name));
     }
 
     /// <summary>Gives the weights their first values, in the order of their names' registration.</summary>

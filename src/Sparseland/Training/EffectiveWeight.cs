@@ -14,7 +14,7 @@ namespace Sparseland.Training;
 /// <remarks>W and the bias are the parameters of the layer that it stands for, not copies: what is trained here is trained there, and the layer put back computes with W itself.</remarks>
 public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
 {
-    private readonly Kernel? _kernel;
+    private readonly ConvolutionKernel? _kernel;
     private IWeightRule _rule;
     private Tensor? _mask;
 
@@ -31,11 +31,11 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
     /// <param name="rule">From W to V.</param>
     /// <exception cref="ArgumentException">Another kind of padding.</exception>
     public EffectiveWeight(Conv2d layer, IWeightRule rule)
-        : this((layer ?? throw new ArgumentNullException(nameof(layer))).weight!, layer.bias, Kernel.Of(layer), rule)
+        : this((layer ?? throw new ArgumentNullException(nameof(layer))).weight!, layer.bias, ConvolutionKernel.Of(layer), rule)
     {
     }
 
-    private EffectiveWeight(Parameter weight, Parameter? bias, Kernel? kernel, IWeightRule rule)
+    private EffectiveWeight(Parameter weight, Parameter? bias, ConvolutionKernel? kernel, IWeightRule rule)
         : base(nameof(EffectiveWeight))
     {
         ArgumentNullException.ThrowIfNull(rule);
@@ -172,17 +172,5 @@ public sealed class EffectiveWeight : nn.Module<Tensor, Tensor>
     {
         if (disposing) Forget();
         base.Dispose(disposing);
-    }
-
-    private sealed record Kernel(long[] Strides, long[] Padding, long[] Dilation, long Groups)
-    {
-        public static Kernel Of(Conv2d layer)
-        {
-            if (layer.padding_type is not null || layer.padding_mode != PaddingModes.Zeros)
-                throw new ArgumentException($"The convolution has {layer.padding_mode} {layer.padding_type?.ToString() ?? "padding"}; zeros of a given number are known here.", nameof(layer));
-            return new([.. layer.stride ?? [1, 1]], [.. layer.padding ?? [0, 0]], [.. layer.dilation ?? [1, 1]], layer.groups);
-        }
-
-        public Tensor Apply(Tensor input, Tensor weight, Tensor? bias) => nn.functional.conv2d(input, weight, bias, Strides, Padding, Dilation, Groups);
     }
 }

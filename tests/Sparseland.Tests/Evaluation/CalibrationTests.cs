@@ -36,6 +36,30 @@ public class CalibrationTests
     }
 
     [Fact]
+    public void The_brier_score_is_that_of_plain_loops()
+    {
+        using var scope = NewDisposeScope();
+        Tensor logits = ((arange(60, dtype: ScalarType.Float64) * 1.3).sin() * 3).view(20, 3), labels = arange(20, dtype: ScalarType.Int64) % 3;
+        double[] values = logits.data<double>().ToArray();
+        double sum = 0;
+        for (int i = 0; i < 20; i++)
+        {
+            double[] e = [.. Enumerable.Range(0, 3).Select(c => Math.Exp(values[(3 * i) + c]))];
+            for (int c = 0; c < 3; c++) sum += Math.Pow((e[c] / e.Sum()) - (c == i % 3 ? 1 : 0), 2);
+        }
+
+        Assert.Equal(sum / 20, Calibration.Of(logits, labels).Brier, 12);
+        Assert.Equal(sum / 20, Calibration.Of(logits + 7, labels, 3).Brier, 12);
+
+        // The ends of its range, and a coin: 2 (1/2)^2.
+        Tensor two = tensor(new long[] { 0, 1, 1 }), right = stack([1 - two, two], 1).to(ScalarType.Float32) * 1000;
+        Assert.Equal(0, Calibration.Of(right, two).Brier, 12);
+        Assert.Equal(2, Calibration.Of(-right, two).Brier, 12);
+        Assert.Equal(0.5, Calibration.Of(zeros(3, 2), two).Brier, 12);
+        Assert.Equal(Calibration.Of(logits, labels).Brier, Calibration.Of(logits.to(ScalarType.Float32), labels).Brier, 1e-6);
+    }
+
+    [Fact]
     public void The_area_under_the_curve_counts_pairs_and_halves_ties()
     {
         Assert.Equal(1, OodAuroc.OfScores([3, 4], [1, 2]));
@@ -108,6 +132,9 @@ public class CalibrationTests
         Assert.Throws<ArgumentException>("logits", () => Calibration.Of(zeros(3), labels));
         Assert.Throws<ArgumentException>("logits", () => Calibration.Of(zeros(3, 2) * double.NaN, labels));
         Assert.Throws<ArgumentException>("labels", () => Calibration.Of(zeros(3, 2), labels + 2));
+        Assert.Throws<ArgumentException>("labels", () => Calibration.Of(zeros(3, 2), labels - 1));
+        Assert.ThrowsAny<ArgumentException>(() => Calibration.Of(zeros(4, 2), labels));
+        Assert.Throws<ArgumentException>("logits", () => Calibration.Of(zeros(3, 1), labels));
         Assert.Throws<ArgumentOutOfRangeException>("bins", () => Calibration.Of(zeros(3, 2), labels, 0));
         Assert.Throws<ArgumentOutOfRangeException>("margin", () => EquivalenceTest.Compare([1, 2], [1, 2], 0));
         Assert.Throws<ArgumentOutOfRangeException>("alpha", () => EquivalenceTest.Compare([1, 2], [1, 2], 1, 0.5));

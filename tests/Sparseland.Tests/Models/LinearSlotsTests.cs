@@ -28,6 +28,10 @@ public class LinearSlotsTests
         Assert.All(LinearSlots.Of(vision), slot => Assert.Contains($"{slot.Name}.weight", vision.named_parameters().Select(p => p.name)));
         using Sequential mlp = SmallClassifiers.Mlp([4, 3, 2], 1);
         Assert.Equal(["fc1", "head"], LinearSlots.Of(mlp).Select(s => s.Name));
+        using var residual = new ResNet(new() { Widths = [4, 6], Blocks = 1 });
+        Assert.Equal(["head"], LinearSlots.Of(residual).Select(s => s.Name));
+        Assert.Equal(["conv", "stage1.block1.conv1", "stage1.block1.conv2", "stage2.block1.conv1", "stage2.block1.conv2", "stage2.block1.shortcut"], LinearSlots.ConvolutionsOf(residual).Select(s => s.Name));
+        Assert.All(LinearSlots.ConvolutionsOf(residual), slot => Assert.Contains($"{slot.Name}.weight", residual.named_parameters().Select(p => p.name)));
     }
 
     [Fact]

@@ -17,7 +17,7 @@ public sealed record SigmaQuantiles(long Step, double Low, double Median, double
 /// <summary>Networks with layers whose weights are distributions.</summary>
 public static class BayesNetwork
 {
-    /// <summary>Puts a <see cref="BayesLinear"/> in the place of each linear layer and a <see cref="BayesConv2d"/> in that of each convolution of a Sequential; the layers before are disposed.</summary>
+    /// <summary>Puts a <see cref="BayesLinear"/> in the place of each linear layer and a <see cref="BayesConv2d"/> in that of each convolution (<see cref="LinearSlots.ConvolutionsOf"/>); the layers before are disposed.</summary>
     /// <typeparam name="T">Type of the network.</typeparam>
     /// <param name="network">The network: its weights are the means. It is changed.</param>
     /// <param name="sigma">First deviation of all weights, positive. Default 0.02.</param>

@@ -34,7 +34,7 @@ public sealed class NoisePredictor : Module<Tensor, Tensor>, ILinearPlaces
         _names = [.. Enumerable.Range(0, hidden).Select(i => $"hidden{i}"), "out"];
         _frequencies = tensor((float[])[.. Enumerable.Range(0, timeWidth / 2).Select(i => (float)Math.Exp(-Math.Log(10_000) * i / (timeWidth / 2)))]).DetachFromDisposeScope();
         for (int i = 0; i <= hidden; i++) register_module(_names[i], _layers[i].Current);
-        LinearPlace.Bind(this, [.. _names.Zip(_layers)]);
+        LayerPlace.Bind(this, [.. _names.Zip(_layers)]);
         using var generator = new Generator(unchecked((ulong)seed));
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();

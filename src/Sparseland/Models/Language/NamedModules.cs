@@ -13,5 +13,5 @@ internal sealed class NamedModules : Module
 
     /// <summary>A level of linear layers that may be replaced, with other modules behind them.</summary>
     public static NamedModules Of((string Name, LinearPlace Place)[] places, params (string Name, Module Module)[] others) =>
-        LinearPlace.Bind(new NamedModules([.. places.Select(p => (p.Name, (Module)p.Place.Current)), .. others]), places);
+        LayerPlace.Bind(new NamedModules([.. places.Select(p => (p.Name, (Module)p.Place.Current)), .. others]), [.. places.Select(p => (p.Name, (LayerPlace)p.Place))]);
 }

@@ -47,14 +47,14 @@ public sealed record ResNetOptions
 /// Names: conv, bn, stage1.block1.conv1, bn1, conv2, bn2 (and shortcut, shortcut_bn where the shape changes), ..., head. Weights are
 /// normal with variance 2 / inputs (He et al. 2015) and depend on the seed alone. All scales start at one: starting the last of each block
 /// at zero (Goyal et al. 2017) costs a network that is trained for a minute a third of it. The channels of a pixel lie next to one another
-/// in memory, which is how libtorch's convolutions on a CPU work without copies.
+/// in memory, which is how libtorch's convolutions on a CPU work without copies. Convolutions and head may be replaced (<see cref="LinearSlots"/>).
 /// </remarks>
-public sealed class ResNet : Module<Tensor, Tensor>
+public sealed class ResNet : Module<Tensor, Tensor>, ILinearPlaces, IConvolutionPlaces
 {
-    private readonly Conv2d _conv;
+    private readonly LayerPlace _conv;
     private readonly BatchNorm2d _norm;
     private readonly ResNetBlock[] _blocks;
-    private readonly Linear _head;
+    private readonly LinearPlace _head;
 
     /// <summary>A network with random weights.</summary>
     /// <param name="options">Sizes; null for the defaults.</param>
@@ -66,21 +66,22 @@ public sealed class ResNet : Module<Tensor, Tensor>
         options ??= new();
         options.Validate();
         Options = options;
-        _conv = Conv2d(options.Channels, options.Widths[0], 3, stride: options.Stride, padding: 1, bias: false);
+        _conv = new(Conv2d(options.Channels, options.Widths[0], 3, stride: options.Stride, padding: 1, bias: false));
         _norm = BatchNorm2d(options.Widths[0]);
         _blocks = [.. options.Widths.SelectMany((width, stage) => Enumerable.Range(0, options.Blocks).Select(block => block > 0 || stage == 0
             ? new ResNetBlock(width, width, 1)
             : new ResNetBlock(options.Widths[stage - 1], width, 2)))];
-        _head = Linear(options.Widths[^1], options.Classes);
+        _head = new(Linear(options.Widths[^1], options.Classes));
 
-        register_module("conv", _conv);
+        register_module("conv", _conv.Current);
         register_module("bn", _norm);
         for (int stage = 0; stage < options.Widths.Count; stage++)
         {
             var modules = _blocks[(stage * options.Blocks)..((stage + 1) * options.Blocks)].Select((b, i) => ($"block{i + 1}", (Module<Tensor, Tensor>)b));
             register_module($"stage{stage + 1}", Sequential([.. modules]));
         }
-        register_module("head", _head);
+        register_module("head", _head.Current);
+        LayerPlace.Bind(this, ("conv", _conv), ("head", _head));
 
         SmallClassifiers.Start(this, seed);
     }
@@ -90,6 +91,10 @@ public sealed class ResNet : Module<Tensor, Tensor>
 
     /// <summary>The blocks of all stages.</summary>
     public IReadOnlyList<ResNetBlock> Blocks => _blocks;
+
+    IEnumerable<(string Path, LinearPlace Place)> ILinearPlaces.Places => [("head", _head)];
+
+    IEnumerable<(string Path, LayerPlace Place)> IConvolutionPlaces.Places => [("conv", _conv)];
 
     /// <summary>The logits.</summary>
     /// <param name="images">[samples, channels, rows, columns], 0 to 1.</param>
@@ -114,49 +119,73 @@ public sealed class ResNet : Module<Tensor, Tensor>
     }
 }
 
-/// <summary>One block of a <see cref="ResNet"/>.</summary>
-public sealed class ResNetBlock : Module<Tensor, Tensor>
+/// <summary>One block of a <see cref="ResNet"/>. Its layers may be replaced; the properties throw then, and <see cref="LinearSlots.ConvolutionsOf"/> says what stands there.</summary>
+public sealed class ResNetBlock : Module<Tensor, Tensor>, IConvolutionPlaces
 {
+    private readonly LayerPlace _conv1, _norm1, _conv2, _norm2;
+    private readonly LayerPlace? _shortcut, _shortcutNorm;
+
     internal ResNetBlock(int inputs, int outputs, int stride)
         : base(nameof(ResNetBlock))
     {
-        (Conv1, Conv2) = (Conv2d(inputs, outputs, 3, stride: stride, padding: 1, bias: false), Conv2d(outputs, outputs, 3, padding: 1, bias: false));
-        (Norm1, Norm2) = (BatchNorm2d(outputs), BatchNorm2d(outputs));
-        register_module("conv1", Conv1);
-        register_module("bn1", Norm1);
-        register_module("conv2", Conv2);
-        register_module("bn2", Norm2);
-        if (inputs == outputs && stride == 1) return;
-        (Shortcut, ShortcutNorm) = (Conv2d(inputs, outputs, 1, stride: stride, bias: false), BatchNorm2d(outputs));
-        register_module("shortcut", Shortcut);
-        register_module("shortcut_bn", ShortcutNorm);
+        (_conv1, _conv2) = (new(Conv2d(inputs, outputs, 3, stride: stride, padding: 1, bias: false)), new(Conv2d(outputs, outputs, 3, padding: 1, bias: false)));
+        (_norm1, _norm2) = (new(BatchNorm2d(outputs)), new(BatchNorm2d(outputs)));
+        if (inputs != outputs || stride != 1) (_shortcut, _shortcutNorm) = (new(Conv2d(inputs, outputs, 1, stride: stride, bias: false)), new(BatchNorm2d(outputs)));
+        (string Name, LayerPlace? Place)[] all = [("conv1", _conv1), ("bn1", _norm1), ("conv2", _conv2), ("bn2", _norm2), ("shortcut", _shortcut), ("shortcut_bn", _shortcutNorm)];
+        foreach ((string name, LayerPlace? place) in all)
+        {
+            if (place is null) continue;
+            register_module(name, place.Current);
+            LayerPlace.Bind(this, (name, place));
+        }
     }
 
     /// <summary>First 3 x 3 convolution.</summary>
-    public Conv2d Conv1 { get; }
+    /// <exception cref="InvalidOperationException">Another layer stands in its place.</exception>
+    public Conv2d Conv1 => _conv1.As<Conv2d>();
 
     /// <summary>Norm after <see cref="Conv1"/>.</summary>
-    public BatchNorm2d Norm1 { get; }
+    /// <exception cref="InvalidOperationException">Another layer stands in its place.</exception>
+    public BatchNorm2d Norm1 => _norm1.As<BatchNorm2d>();
 
     /// <summary>Second 3 x 3 convolution.</summary>
-    public Conv2d Conv2 { get; }
+    /// <exception cref="InvalidOperationException">Another layer stands in its place.</exception>
+    public Conv2d Conv2 => _conv2.As<Conv2d>();
 
     /// <summary>Norm after <see cref="Conv2"/>.</summary>
-    public BatchNorm2d Norm2 { get; }
+    /// <exception cref="InvalidOperationException">Another layer stands in its place.</exception>
+    public BatchNorm2d Norm2 => _norm2.As<BatchNorm2d>();
 
     /// <summary>1 x 1 convolution of what is added, where the shape changes.</summary>
-    public Conv2d? Shortcut { get; }
+    /// <exception cref="InvalidOperationException">Another layer stands in its place.</exception>
+    public Conv2d? Shortcut => _shortcut?.As<Conv2d>();
 
     /// <summary>Norm after <see cref="Shortcut"/>.</summary>
-    public BatchNorm2d? ShortcutNorm { get; }
+    public BatchNorm2d? ShortcutNorm => _shortcutNorm?.As<BatchNorm2d>();
+
+    /// <summary>The two 3 x 3 convolutions, each with the norm behind it.</summary>
+    internal IReadOnlyList<(LayerPlace Convolution, LayerPlace Norm)> Pairs => [(_conv1, _norm1), (_conv2, _norm2)];
+
+    /// <summary>What is added, with its norm; null where it is the input itself.</summary>
+    internal (LayerPlace Convolution, LayerPlace Norm)? Around => _shortcut is null ? null : (_shortcut, _shortcutNorm!);
+
+    IEnumerable<(string Path, LayerPlace Place)> IConvolutionPlaces.Places
+    {
+        get
+        {
+            yield return ("conv1", _conv1);
+            yield return ("conv2", _conv2);
+            if (_shortcut is not null) yield return ("shortcut", _shortcut);
+        }
+    }
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        Tensor inner = functional.relu(Norm1.call(Conv1.call(x)), inplace: true);
-        inner = Norm2.call(Conv2.call(inner));
-        Tensor around = Shortcut is null ? x : ShortcutNorm!.call(Shortcut.call(x));
+        Tensor inner = functional.relu(_norm1.call(_conv1.call(x)), inplace: _norm1.Current is BatchNorm2d);
+        inner = _norm2.call(_conv2.call(inner));
+        Tensor around = _shortcut is null ? x : _shortcutNorm!.call(_shortcut.call(x));
         return functional.relu(inner.add(around), inplace: true).MoveToOuterDisposeScope();
     }
 }

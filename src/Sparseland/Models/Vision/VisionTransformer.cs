@@ -195,7 +195,7 @@ public sealed class VisionBlock : Module<Tensor, Tensor>, ILinearPlaces
         register_module("norm2", Norm2);
         register_module("up", _up.Current);
         register_module("down", _down.Current);
-        LinearPlace.Bind(this, ("qkv", _queryKeyValue), ("out", _output), ("up", _up), ("down", _down));
+        LayerPlace.Bind(this, ("qkv", _queryKeyValue), ("out", _output), ("up", _up), ("down", _down));
     }
 
     /// <summary>Norm before the attention.</summary>

@@ -8,13 +8,13 @@ using static TorchSharp.torch.nn;
 namespace Sparseland.Training.IsoFlop;
 
 /// <summary>A network whose hidden layers are sparse iso-FLOP transformations of those of a dense one, with masks drawn uniformly at random.</summary>
-public sealed class IsoFlopNetwork : IDisposable
+public sealed partial class IsoFlopNetwork : IDisposable
 {
-    private IsoFlopNetwork(Sequential model, MaskSet? masks, IReadOnlyList<LayerShape> layers, long denseCost, IReadOnlyDictionary<string, double> densities) =>
+    private IsoFlopNetwork(Module<Tensor, Tensor> model, MaskSet? masks, IReadOnlyList<LayerShape> layers, long denseCost, IReadOnlyDictionary<string, double> densities) =>
         (Model, Masks, Layers, DenseCost, Densities) = (model, masks, layers, denseCost, densities);
 
-    /// <summary>The network.</summary>
-    public Sequential Model { get; }
+    /// <summary>The network: a Sequential, or a <see cref="Models.Vision.ResNet"/>.</summary>
+    public Module<Tensor, Tensor> Model { get; }
 
     /// <summary>Masks of its sparse weights; null where all are dense.</summary>
     public MaskSet? Masks { get; }
@@ -67,12 +67,7 @@ public sealed class IsoFlopNetwork : IDisposable
             SparseWide => IsoFlopSolver.Density(layers, dense, ["head.weight"]),
             _ => member.Density,
         };
-        var densities = layers.ToDictionary(l => l.Name, l => sparse.Contains(l.Name) ? density : 1);
-        MaskSet? masks = density < 1 ? MaskSet.Random(model, densities.Where(d => sparse.Contains(d.Key)).ToDictionary(), seed) : null;
-        Start(model, densities, seed);
-        masks?.Apply();
-        scope.Detach(model.parameters().Cast<Tensor>().Concat(model.buffers()));
-        return new(model, masks, layers, dense, densities);
+        return Made(model, sparse, layers, dense, density, seed, scope);
     }
 
     /// <summary>Frees network and masks.</summary>
@@ -119,7 +114,17 @@ public sealed class IsoFlopNetwork : IDisposable
         modules.Add(("relu" + number, ReLU()));
     }
 
-    private static void Start(Sequential model, Dictionary<string, double> densities, long seed)
+    private static IsoFlopNetwork Made(Module<Tensor, Tensor> model, HashSet<string> sparse, LayerShape[] layers, long denseCost, double density, long seed, DisposeScope scope)
+    {
+        var densities = layers.ToDictionary(l => l.Name, l => sparse.Contains(l.Name) ? density : 1);
+        MaskSet? masks = density < 1 ? MaskSet.Random(model, densities.Where(d => sparse.Contains(d.Key)).ToDictionary(), seed) : null;
+        Start(model, densities, seed);
+        masks?.Apply();
+        scope.Detach(model.parameters().Cast<Tensor>().Concat(model.buffers()));
+        return new(model, masks, layers, denseCost, densities);
+    }
+
+    private static void Start(Module<Tensor, Tensor> model, Dictionary<string, double> densities, long seed)
     {
         SmallClassifiers.Start(model, seed);
         using IDisposable off = no_grad();

@@ -51,7 +51,9 @@ public sealed class BidirectionalNofM : IDisposable
         BidirectionalOptions settings = options ?? new();
         settings.Validate();
         if (!Enum.IsDefined(products)) throw new ArgumentOutOfRangeException(nameof(products), products, "There are no such products.");
-        string[] order = [.. PrunableWeights.Names(module)];
+        HashSet<string> prunable = [.. PrunableWeights.Names(module)];
+        // Modules are named level by level, so that the last of them is no head in a nested network; parameters come in order.
+        string[] order = [.. module.named_parameters().Select(p => p.name).Where(prunable.Contains)];
         int stream = 0;
         IReadOnlyList<ReplacedLayer> replaced = EffectiveWeight.Attach(module, (name, weight) =>
         {

@@ -1,5 +1,6 @@
 using Sparseland.Bayes.Networks;
 using Sparseland.Models;
+using Sparseland.Models.Vision;
 using Sparseland.Tests.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -132,6 +133,9 @@ public sealed class BayesLayerTests : IDisposable
         Assert.Contains("conv1.rho", network.named_parameters().Select(p => p.name));
         Assert.Equal([2, 4], network.call(randn(2, 1, 8, 8)).shape);
         Assert.Equal(0.1, BayesNetwork.Quantiles(network).Median, 1e-6);
+        ResNet residual = BayesNetwork.Convert(new ResNet(new() { Widths = [4, 6], Blocks = 1 }), 0.1);
+        Assert.Equal(7, BayesNetwork.LayersOf(residual).Count);
+        Assert.Equal([2, 10], residual.call(rand(2, 3, 8, 8)).shape);
         Assert.Throws<ArgumentException>(() => BayesNetwork.Convert(nn.Sequential(nn.ReLU())));
         Assert.Throws<ArgumentException>(() => BayesNetwork.LayersOf(SmallClassifiers.Mlp([2, 2], 1)));
         Assert.Throws<ArgumentOutOfRangeException>(() => BayesNetwork.Convert(SmallClassifiers.Mlp([2, 2], 1), 0));

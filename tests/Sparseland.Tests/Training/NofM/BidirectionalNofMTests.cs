@@ -1,4 +1,5 @@
 using Sparseland.Models;
+using Sparseland.Models.Vision;
 using Sparseland.Training;
 using Sparseland.Training.NofM;
 using TorchSharp;
@@ -185,6 +186,62 @@ public sealed class BidirectionalNofMTests : IDisposable
         Tensor dense = W.clone().requires_grad_(true);
         nn.functional.conv2d(x.detach(), dense, padding: [1, 1]).backward([dy]);
         Assert.True(layer.Raw.grad!.allclose(dense.grad!, 1e-4, 1e-5));
+    }
+
+    [Fact]
+    public void A_residual_network_is_trained_with_both_masks_and_deployed_with_the_forward_one()
+    {
+        // 8 classes, so that 2:8 would fit the head too: it stays dense because it is the last layer.
+        using ResNet network = new(new() { Widths = [8, 16], Blocks = 1, Classes = 8 }, 2);
+        Tensor X = rand([24, 3, 16, 16], generator: new Generator(3)), labels = arange(24, dtype: ScalarType.Int64) % 4;
+        using BidirectionalNofM training = BidirectionalNofM.Attach(network, null, 2, 8, PrunedProducts.Both);
+        string[] names = ["stage1.block1.conv1", "stage1.block1.conv2", "stage2.block1.conv1", "stage2.block1.conv2", "stage2.block1.shortcut"];
+        Assert.Equal(names, training.Layers.Select(l => l.Name));
+        Assert.Throws<InvalidOperationException>(() => network.Blocks[0].Conv1);
+
+        // One layer with a step of 2: both masks along their channels at each kernel position, the weight gradient dense.
+        EffectiveWeight layer = training.Layers[2].Layer;
+        Tensor x = randn([2, 8, 7, 7], generator: new Generator(4)).requires_grad_(true), dy = randn([2, 16, 4, 4], generator: new Generator(5)), W = layer.Raw.detach();
+        Tensor y = layer.call(x);
+        y.backward([dy]);
+        Tensor size = W.abs(), @in = zeros_like(W), @out = zeros_like(W);
+        for (int r = 0; r < 3; r++)
+        {
+            for (int c = 0; c < 3; c++)
+            {
+                // Two largest of 8 inputs in each row, two of 8 outputs in each column, by a plain sort.
+                Tensor one = size[.., .., r, c];
+                @in[.., .., r, c] = one.ge(one.sort(1, true).Values[.., 1].unsqueeze(1)).to(ScalarType.Float32);
+                foreach (int half in new[] { 0, 8 }) @out[half..(half + 8), .., r, c] = one[half..(half + 8)].ge(one[half..(half + 8)].sort(0, true).Values[1]).to(ScalarType.Float32);
+            }
+        }
+
+        Assert.True(y.allclose(nn.functional.conv2d(x.detach(), W * @in, strides: [2, 2], padding: [1, 1]), 1e-4, 1e-6));
+        Tensor other = x.detach().clone().requires_grad_(true), dense = W.clone().requires_grad_(true);
+        nn.functional.conv2d(other, W * @out, strides: [2, 2], padding: [1, 1]).backward([dy]);
+        nn.functional.conv2d(x.detach(), dense, strides: [2, 2], padding: [1, 1]).backward([dy]);
+        Assert.True(x.grad!.allclose(other.grad!, 1e-4, 1e-5));
+        Assert.True(layer.Raw.grad!.allclose(dense.grad!, 1e-4, 1e-5));
+
+        using (SgdOptimizer sgd = new(network, momentum: 0.9, weightDecay: 5e-4))
+        using (TrainingLoop loop = new(network, new SampleBatches(X, labels, 12, 1), Losses.CrossEntropy(network), new() { Steps = 6, LearningRate = 0.05 }, null, sgd))
+        {
+            loop.Run();
+        }
+
+        network.eval();
+        Tensor soft = network.call(X).detach();
+        using MaskSet masks = training.Harden();
+        Assert.True(soft.Same(network.call(X).detach()));
+        Assert.Equal(names.Select(n => n + ".weight"), masks.Names);
+        foreach (string name in masks.Names)
+        {
+            Tensor weight = masks.ParameterOf(name), runs = masks[name].permute(0, 2, 3, 1).reshape(-1, 8).sum(1L);
+            Assert.True(runs.eq(2).all().item<bool>());
+            Assert.False(weight.masked_select(masks[name].logical_not()).ne(0).any().item<bool>());
+        }
+
+        Assert.Equal(9 * 64, network.Blocks[0].Conv1.weight.numel());
     }
 
     [Fact]
