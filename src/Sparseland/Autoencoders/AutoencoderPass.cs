@@ -19,13 +19,16 @@ internal sealed record CodePart(Support Support, Tensor Values, Tensor Gradient)
 /// </summary>
 internal sealed class AutoencoderPass : IDisposable
 {
+    // So many pre-activations of tokens that do not look at each other are held at a time: they are chosen from while they are in the cache.
+    private const long TileEntries = 1 << 21;
+
     private readonly DisposeScope _scope;
     private readonly List<CodePart> _parts = [];
     private readonly List<(Support Places, Tensor Gradients)> _pre = [];
     private readonly List<(Parameter Parameter, Tensor Gradient)> _others = [];
     private Tensor _biasGradient;
     private int _main = 1;
-    private Tensor? _values, _decoderRows;
+    private Tensor? _values, _decoderRows, _preActivations;
 
     /// <summary>Forward, with the loss mean over tokens of ||x - xhat||^2 as the first part.</summary>
     public AutoencoderPass(SparseAutoencoder autoencoder, Tensor x, Tensor? gradients, bool training)
@@ -37,8 +40,7 @@ internal sealed class AutoencoderPass : IDisposable
         gradients = gradients is null ? null : autoencoder.Scaling.Undo(gradients);
         Input = x;
         Centred = autoencoder.Centred(x);
-        Pre = autoencoder.Pre(Centred);
-        Code = autoencoder.Rule.Select(Pre, new(training, gradients, autoencoder.Decoder, autoencoder.EncoderBias));
+        Code = autoencoder.Rule.IsByTokens ? autoencoder.OfTiles(Centred, TileEntries) : autoencoder.Rule.Select(Pre, new(training, gradients, autoencoder.Decoder, autoencoder.EncoderBias));
         Reconstruction = autoencoder.Rebuild(Code);
         Error = x - Reconstruction;
         Tensor gradient = Error.mul(-2.0 / x.shape[0]);
@@ -56,8 +58,15 @@ internal sealed class AutoencoderPass : IDisposable
     /// <summary>x - b_d.</summary>
     public Tensor Centred { get; }
 
-    /// <summary>z [tokens, latents].</summary>
-    public Tensor Pre { get; }
+    /// <summary>z [tokens, latents], computed where it is asked for.</summary>
+    public Tensor Pre
+    {
+        get
+        {
+            using IDisposable off = no_grad();
+            return _preActivations ??= Autoencoder.Pre(Centred).DetachFromDisposeScope();
+        }
+    }
 
     public SparseCode Code { get; }
 
@@ -142,7 +151,11 @@ internal sealed class AutoencoderPass : IDisposable
         foreach ((Parameter parameter, Tensor gradient) in _others) Put(parameter, gradient, weight);
     }
 
-    public void Dispose() => _scope.Dispose();
+    public void Dispose()
+    {
+        _preActivations?.Dispose();
+        _scope.Dispose();
+    }
 
     private static void Accumulate(ref Tensor? sum, Support latents, Tensor values, Tensor rows)
     {

@@ -176,10 +176,8 @@ public sealed class AutoencoderTrainer : IDisposable
     private void Project()
     {
         if (!_options.UnitDecoder) return;
-        using DisposeScope scope = NewDisposeScope();
-        using IDisposable off = no_grad();
-        Tensor gradient = Autoencoder.Decoder.grad!;
-        gradient.sub_(gradient.mul(Autoencoder.Decoder).sum([1L], keepdim: true).mul(Autoencoder.Decoder));
+        using Tensor gradient = Autoencoder.Decoder.grad!;
+        DecoderRows.Project(gradient, Autoencoder.Decoder);
     }
 
     private void Finish()

@@ -32,6 +32,9 @@ public abstract class CodeRule : nn.Module
     /// <summary>Whether the code of a token in training depends on the other tokens of its batch; such rules need a threshold at inference.</summary>
     public virtual bool ChoosesAcrossBatch => false;
 
+    /// <summary>Whether the code of a token in training is that of its own pre-activations alone, so that those of many tokens need not be held together.</summary>
+    internal virtual bool IsByTokens => false;
+
     /// <summary>Whether a training must have gradients of the model's loss beside the activations.</summary>
     internal virtual bool NeedsGradients => false;
 

@@ -53,7 +53,7 @@ public sealed class DeadLatentLoss : AuxiliaryLoss
         int half = pass.Autoencoder.Width / 2, most = Math.Min(half, dead.Length);
         if (most == 0) return 0;
         using IDisposable off = no_grad();
-        Tensor columns = tensor(dead, ScalarType.Int64), pre = pass.Pre.index_select(1, columns);
+        Tensor columns = tensor(dead, ScalarType.Int64), pre = pass.Autoencoder.Pre(pass.Centred, columns);
         SparseCode code = CodeRule.Positive(Selection.Select.TopK(pre, Budget.PerRow(most)), pre);
 
         // The dead ascend, so their places in all latents do too.

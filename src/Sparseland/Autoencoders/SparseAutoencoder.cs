@@ -177,17 +177,19 @@ public sealed partial class SparseAutoencoder : nn.Module
         using IDisposable off = no_grad();
         (Tensor scaled, TokenFrame? frame) = TokenFrame.Apply(TokenScaling, x);
         Tensor? downstream = gradients is null ? null : Scaling.Undo(frame is null ? gradients : gradients * frame.Factor);
-        SparseCode code = !training && downstream is null ? OfTiles(scaled, MostEntries) : Rule.Select(PreOf(scaled), new(training, downstream, Decoder, EncoderBias));
+        SparseCode code = !training && downstream is null ? OfTiles(Centred(Scaling.Apply(scaled)), MostEntries) : Rule.Select(PreOf(scaled), new(training, downstream, Decoder, EncoderBias));
         code.Values.MoveToOuterDisposeScope();
         code.Frame = frame?.Keep();
         return code;
     }
 
     /// <summary>Codes of tokens that do not look at each other, some at a time, so that pre-activations of many tokens need not be held together.</summary>
-    internal SparseCode OfTiles(Tensor x, long mostEntries)
+    /// <param name="centred">x - b_d [tokens, d], on the scale of the autoencoder.</param>
+    /// <param name="mostEntries">Pre-activations that are held at a time; those of one token at the least.</param>
+    internal SparseCode OfTiles(Tensor centred, long mostEntries)
     {
-        long tokens = x.shape[0], some = Math.Max(1, mostEntries / Latents);
-        if (tokens <= some) return Rule.Select(PreOf(x), new(false, null, Decoder, EncoderBias));
+        long tokens = centred.shape[0], some = Math.Max(1, mostEntries / Latents);
+        if (tokens <= some) return Rule.Select(Pre(centred), new(false, null, Decoder, EncoderBias));
         int[] offsets = new int[tokens + 1];
         var columns = new List<int>();
         var values = new List<Tensor>();
@@ -197,11 +199,11 @@ public sealed partial class SparseAutoencoder : nn.Module
             SparseCode part;
             try
             {
-                part = Rule.Select(PreOf(x.narrow(0, from, Math.Min(some, tokens - from))), new(false, null, Decoder, EncoderBias));
+                part = Rule.Select(Pre(centred.narrow(0, from, Math.Min(some, tokens - from))), new(false, null, Decoder, EncoderBias));
             }
             catch (ArgumentException e)
             {
-                throw new ArgumentException($"Among the tokens from {from} on, counted from there: {e.Message}", nameof(x), e);
+                throw new ArgumentException($"Among the tokens from {from} on, counted from there: {e.Message}", "x", e);
             }
 
             using (part)
@@ -224,6 +226,9 @@ public sealed partial class SparseAutoencoder : nn.Module
     internal Tensor Centred(Tensor x) => CentreInput ? x - DecoderBias : x;
 
     internal Tensor Pre(Tensor centred) => addmm(EncoderBias, centred, Encoder.t(), 1, 1);
+
+    /// <summary>z of some latents [tokens, latents].</summary>
+    internal Tensor Pre(Tensor centred, Tensor latents) => addmm(EncoderBias.index_select(0, latents), centred, Encoder.index_select(0, latents).t(), 1, 1);
 
     /// <summary>Bytes that the collector is told of.</summary>
     internal long NativeBytes => _size.Bytes;

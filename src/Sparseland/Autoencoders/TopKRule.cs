@@ -25,6 +25,8 @@ public sealed class TopKRule : CodeRule
     /// <inheritdoc/>
     public override string Description => $"{Architecture}, k = {K}";
 
+    internal override bool IsByTokens => true;
+
     /// <inheritdoc/>
     public override void Check(int latents)
     {

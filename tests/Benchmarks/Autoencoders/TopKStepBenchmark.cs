@@ -8,7 +8,7 @@ namespace Benchmarks.Autoencoders;
 
 /// <summary>
 /// Training steps of a TopK autoencoder against the plain dense PyTorch implementation from the same start: dense code by scatter,
-/// loss, backward, projection, Adam, unit rows. Losses must agree step by step to 1e-4.
+/// loss, backward, projection, Adam, unit rows. Losses must agree step by step to 1e-4; the peak of memory is that of parameters, moments, gradients and one step.
 /// </summary>
 public class TopKStepBenchmark : IQuickBenchmark
 {
@@ -44,9 +44,12 @@ public class TopKStepBenchmark : IQuickBenchmark
     {
         using PythonPeer? python = PythonPeer.Start("import numpy as np\nimport torch");
         python?.Run(Dense);
+        python?.Run(StepMemory.Peak);
         foreach ((int tokens, int width, int latents, int k) in shapes)
         {
             using DisposeScope scope = NewDisposeScope();
+            long before = StepMemory.Held();
+            python?.Run("before = held()");
             Tensor x = randn([tokens, width], generator: new Generator(1));
             using var autoencoder = new SparseAutoencoder(width, latents, new TopKRule(k));
             AutoencoderTrainingOptions options = new() { Steps = 100_000, WarmUp = 0, LearningRate = 1e-3, Losses = [], CentreOn = tokens, ScaleActivations = false };
@@ -60,7 +63,7 @@ public class TopKStepBenchmark : IQuickBenchmark
                 python.Put("D", autoencoder.Decoder.to(ScalarType.Float64));
                 python.Put("B", autoencoder.DecoderBias.to(ScalarType.Float64));
                 python.Put("X", batch.Input.to(ScalarType.Float64));
-                python.Run($"k = {k}\nx = torch.tensor(X).float()\nstart()");
+                python.Run($"k = {k}\nx = torch.tensor(X).float()\nstart()\ndel E, D, B, X");
             }
 
             yield return new Comparison(
@@ -69,7 +72,7 @@ public class TopKStepBenchmark : IQuickBenchmark
                 {
                     double[] peer = python?.Get("np.array(losses)") ?? [];
                     double worst = trainer.History.Zip(peer).Select(p => Math.Abs(p.First.Loss - p.Second) / p.Second).DefaultIfEmpty(double.NaN).Max();
-                    return string.Create(CultureInfo.InvariantCulture, $"losses {trainer.History[0].Loss:G6} to {trainer.History[^1].Loss:G6}; largest relative difference over {Math.Min(peer.Length, trainer.History.Count)} steps {worst:E1}");
+                    return string.Create(CultureInfo.InvariantCulture, $"losses {trainer.History[0].Loss:G6} to {trainer.History[^1].Loss:G6}; largest relative difference over {Math.Min(peer.Length, trainer.History.Count)} steps {worst:E1}; {StepMemory.Note(() => trainer.Step(), python, before)}");
                 }, point?.Invoke((tokens, width, latents, k)));
         }
     }

@@ -2,7 +2,6 @@ using System.Globalization;
 using Sparseland.LowRank;
 using Sparseland.Models;
 using Sparseland.Models.Language;
-using Sparseland.Native;
 using Sparseland.Pruning;
 using Sparseland.Training;
 using TorchSharp;
@@ -26,17 +25,6 @@ public class LowRankBenchmark : IQuickBenchmark
             W = (B @ A).reshape(-1).index_add(0, at, v).view(outputs, inputs)
             (x @ W.t()).backward(D)
 
-        def status(key):
-            return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith(key))
-
-        def peak():
-            step()
-            ctypes.CDLL('libc.so.6').malloc_trim(0)
-            open('/proc/self/clear_refs', 'w').write('5')
-            before = status('VmRSS')
-            step()
-            return status('VmHWM') - before
-
         def rpca(M):
             lam = 1 / np.sqrt(max(M.shape)); n2 = np.linalg.norm(M, 2)
             Y = M / max(n2, np.abs(M).max() / lam); mu = 1.25 / n2; cap = 1e7 * mu
@@ -59,9 +47,10 @@ public class LowRankBenchmark : IQuickBenchmark
     /// <inheritdoc/>
     public IEnumerable<Comparison> Comparisons()
     {
-        using PythonPeer? python = PythonPeer.Start("import ctypes, numpy as np, torch");
+        using PythonPeer? python = PythonPeer.Start("import numpy as np, torch");
         python?.Run(string.Create(CultureInfo.InvariantCulture, $"torch.set_num_threads({get_num_threads()}); outputs, inputs = {Outputs}, {Inputs}"));
         python?.Run(Plain);
+        python?.Run(StepMemory.Peak);
         using Tensor X = randn(Tokens, Inputs), D = randn(Tokens, Outputs);
         using var layer = new LowRankSparseLinear(Inputs, Outputs, new() { Rank = Rank, Density = 0.03 });
         using (no_grad()) layer.B!.normal_(0, 0.02);
@@ -97,7 +86,7 @@ public class LowRankBenchmark : IQuickBenchmark
                     layer.Mode = mode;
                     Step();
                 },
-                "PyTorch, the weight formed and differentiated", python is null ? null : () => python.Run("step()"), target, () => MemoryNote(Step, python));
+                "PyTorch, the weight formed and differentiated", python is null ? null : () => python.Run("step()"), target, () => StepMemory.Note(Step, python));
         }
 
         using Tensor left = randn([500, 25], dtype: ScalarType.Float64), right = randn([25, 500], dtype: ScalarType.Float64);
@@ -155,21 +144,4 @@ public class LowRankBenchmark : IQuickBenchmark
 
         return [.. flat];
     }
-
-    private static string MemoryNote(Action step, PythonPeer? python)
-    {
-        if (!OperatingSystem.IsLinux()) return "";
-        step();
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        FreedMemory.GiveBack();
-        File.WriteAllText("/proc/self/clear_refs", "5");
-        long before = Status("VmRSS");
-        step();
-        double ours = (Status("VmHWM") - before) / 1024.0, theirs = python is null ? double.NaN : python.Get("[peak()]")[0] / 1024.0;
-        return string.Create(CultureInfo.InvariantCulture, $"peak of one step above what is held before it {ours:F1} MB, peer {theirs:F1} MB: {ours / theirs:F2}");
-    }
-
-    private static long Status(string key) =>
-        long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith(key, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
 }
