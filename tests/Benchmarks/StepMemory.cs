@@ -29,8 +29,10 @@ internal static class StepMemory
     public static long Held()
     {
         if (!OperatingSystem.IsLinux()) return 0;
+        // Arrays that went to the peer are given back too.
         GC.Collect();
         GC.WaitForPendingFinalizers();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         FreedMemory.GiveBack();
         return Status("VmRSS");
     }

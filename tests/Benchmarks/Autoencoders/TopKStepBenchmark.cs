@@ -57,6 +57,8 @@ public class TopKStepBenchmark : IQuickBenchmark
             using var trainer = new AutoencoderTrainer(autoencoder, buffer, options);
             if (python is not null)
             {
+                using DisposeScope sent = NewDisposeScope();
+
                 // One batch, whose order does not matter to the loss but to its rounding.
                 Batch batch = buffer.At(0);
                 python.Put("E", autoencoder.Encoder.to(ScalarType.Float64));
