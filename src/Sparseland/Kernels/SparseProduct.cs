@@ -128,7 +128,7 @@ public static unsafe class SparseProduct
     /// <summary>So full that the dense product, which skips nothing, is done sooner.</summary>
     private static bool IsDense(Support support) => support.Count > DenseShare * support.Rows * support.Columns && (long)support.Rows * support.Columns >= 1 << 12;
 
-    // A row is cleared and filled while it is in the cache. A matrix that no cache holds gets its rows past it, from one line per thread: what is written is not read first.
+    // A row is cleared and filled while it is in the cache. A matrix that no cache holds gets its rows past it, from a line of the thread's: what is written is not read first.
     private static void Scatter<T>(Support support, Tensor values, Tensor matrix)
         where T : unmanaged
     {
@@ -136,29 +136,30 @@ public static unsafe class SparseProduct
         int columns = support.Columns, bytes = columns * sizeof(T);
         if (target % StreamedStep == 0 && bytes % StreamedStep == 0 && bytes <= StreamedRow && (long)support.Rows * bytes >= StreamedMatrix)
         {
-            EachRow(support, (long)support.Rows * columns, (row, places, from) =>
-            {
-                byte* held = stackalloc byte[StreamedRow + StreamedStep];
-                T* line = (T*)(((nint)held + StreamedStep - 1) / StreamedStep * StreamedStep);
-                new Span<T>(line, columns).Clear();
-                for (int k = 0; k < places.Length; k++) line[places[k]] = ((T*)source)[from + k];
-                Stream((byte*)line, (byte*)target + ((long)row * bytes), bytes);
-            });
+            EachRow(support, (long)support.Rows * columns, (row, places, from) => Stream(places, (T*)source + from, (T*)target + ((long)row * columns), columns));
             return;
         }
 
-        EachRow(support, (long)support.Rows * columns, (row, places, from) =>
-        {
-            Span<T> line = new((T*)target + ((long)row * columns), columns);
-            line.Clear();
-            for (int k = 0; k < places.Length; k++) line[places[k]] = ((T*)source)[from + k];
-        });
+        EachRow(support, (long)support.Rows * columns, (row, places, from) => Fill(places, (T*)source + from, new((T*)target + ((long)row * columns), columns)));
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Stream(byte* from, byte* to, int bytes)
+    private static void Fill<T>(ReadOnlySpan<int> places, T* values, Span<T> line)
+        where T : unmanaged
     {
-        for (int i = 0; i < bytes; i += StreamedStep) Vector512.StoreAlignedNonTemporal(Vector512.LoadAligned(from + i), to + i);
+        line.Clear();
+        for (int k = 0; k < places.Length; k++) line[places[k]] = values[k];
+    }
+
+    // Without the zeros that the runtime would put into the line first: it is cleared to its length.
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Stream<T>(ReadOnlySpan<int> places, T* values, T* target, int columns)
+        where T : unmanaged
+    {
+        byte* held = stackalloc byte[StreamedRow + StreamedStep];
+        byte* line = (byte*)(((nint)held + StreamedStep - 1) / StreamedStep * StreamedStep);
+        Fill(places, values, new((T*)line, columns));
+        for (int i = 0; i < columns * sizeof(T); i += StreamedStep) Vector512.StoreAlignedNonTemporal(Vector512.LoadAligned(line + i), (byte*)target + i);
 
         // Such stores are not in order with others.
         Thread.MemoryBarrier();

@@ -146,10 +146,10 @@ public sealed partial class BertEncoder
     }
 
     /// <summary>Ids of a text cut as <see cref="Tokenize"/> cuts it, without the special tokens around it.</summary>
-    internal int[] Pieces(string text) => _around is not null ? Tokenizer.Encode(text, most: MostTokens - 2) : Tokenizer.Encode(text, most: MostTokens - Tokenizer.Around);
+    internal int[] Pieces(string text, int? most = null, CancellationToken cancel = default) => Tokenizer.Encode(text, most: (most ?? MostTokens) - (_around is null ? Tokenizer.Around : 2), cancel: cancel);
 
     private int[] Ids(string text, CancellationToken cancel, int? most = null) => _around is var (first, last)
-        ? [first, .. Tokenizer.Encode(text, most: (most ?? MostTokens) - 2, cancel: cancel), last]
+        ? [first, .. Pieces(text, most, cancel), last]
         : Tokenizer.Encode(text, specialTokens: true, most ?? MostTokens, cancel);
 
     private static int Id(TextTokenizer words, params string[] names)
