@@ -128,18 +128,16 @@ internal sealed class AutoencoderPass : IDisposable
             Tensor values = SparseProduct.Sampled(part.Support, part.Gradient, Autoencoder.Decoder);
             if (i == 0 && _values is not null) values.add_(_values);
             Tensor pre = Autoencoder.Rule.Back(this, part, values);
-            Support latents = part.Support.Transpose(out int[] order);
-            Tensor sorted = tensor(order, ScalarType.Int64);
-            Tensor f = part.Values.index_select(0, sorted), dz = pre.index_select(0, sorted);
-            Accumulate(ref decoder, latents, f, part.Gradient);
-            Accumulate(ref encoder, latents, dz, Centred);
+            TurnedSupport byLatent = new(part.Support);
+            Accumulate(ref decoder, byLatent.Columns, byLatent.Turn(part.Values), part.Gradient);
+            Accumulate(ref encoder, byLatent.Columns, byLatent.Turn(pre), Centred);
             bias.index_add_(0, part.Support.ColumnIndexTensor(), pre, 1);
         }
 
         foreach ((Support places, Tensor gradients) in _pre)
         {
-            Support latents = places.Transpose(out int[] order);
-            Accumulate(ref encoder, latents, gradients.index_select(0, tensor(order, ScalarType.Int64)), Centred);
+            TurnedSupport byLatent = new(places);
+            Accumulate(ref encoder, byLatent.Columns, byLatent.Turn(gradients), Centred);
             bias.index_add_(0, places.ColumnIndexTensor(), gradients, 1);
         }
 

@@ -24,8 +24,7 @@ public sealed class SparseConnections : IDisposable
 {
     private Tensor _values;
     private Tensor _momentum;
-    private Support? _turned;
-    private Tensor? _order;
+    private TurnedSupport? _turned;
     private NativeSize _size;
 
     private SparseConnections(Support support, Tensor values)
@@ -90,9 +89,9 @@ public sealed class SparseConnections : IDisposable
     /// <param name="Y">[outputs, batch].</param>
     public Tensor MultiplyTransposed(Tensor Y)
     {
-        _turned ??= Turn();
-        using Tensor values = _values.index_select(0, _order!);
-        return SparseProduct.Multiply(_turned, values, Y);
+        _turned ??= new(Support);
+        using Tensor values = _turned.Turn(_values);
+        return SparseProduct.Multiply(_turned.Columns, values, Y);
     }
 
     /// <summary>The entries of left right^T at the connections: what a gradient is.</summary>
@@ -163,7 +162,6 @@ public sealed class SparseConnections : IDisposable
     {
         _values.Dispose();
         _momentum.Dispose();
-        _order?.Dispose();
         _size.Dispose();
     }
 
@@ -201,17 +199,10 @@ public sealed class SparseConnections : IDisposable
         return new(rows, columns, offsets, indices);
     }
 
-    private Support Turn()
-    {
-        Support turned = Support.Transpose(out int[] order);
-        _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
-        return turned;
-    }
-
     private void Replace(Support support, Tensor values, Tensor momentum)
     {
         Dispose();
-        (Support, _values, _momentum, _turned, _order) = (support, values.DetachFromDisposeScope(), momentum.DetachFromDisposeScope(), null, null);
+        (Support, _values, _momentum, _turned) = (support, values.DetachFromDisposeScope(), momentum.DetachFromDisposeScope(), null);
         _size = NativeSize.Of(new[] { _values, _momentum });
     }
 }

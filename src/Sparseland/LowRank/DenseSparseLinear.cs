@@ -23,8 +23,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
     private readonly Tensor indices, fingerprint;
 
     // What the factored product needs of the atoms, and the fingerprint of those that it was made of.
-    private Tensor _order = null!;
-    private FixedSupportLinear.Places _places = null!;
+    private TurnedSupport _places = null!;
     private long? _followed;
 
     /// <summary>A layer of given factors.</summary>
@@ -119,7 +118,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         // All coefficients are one sparse matrix [out, K r], whose rows hold a block's atoms after another's.
         Tensor blocks = input.reshape(tokens, Shape.Blocks, Shape.Block).transpose(0, 1);
         Tensor thin = blocks.bmm(basis.transpose(1, 2)).transpose(0, 1).reshape(tokens, (long)Shape.Blocks * Shape.Atoms);
-        Tensor product = FixedSupportLinear.Multiply(thin, values.transpose(0, 1).reshape(-1), _order, _places).reshape([.. input.shape[..^1], Shape.Outputs]);
+        Tensor product = FixedSupportLinear.Multiply(thin, values.transpose(0, 1).reshape(-1), _places).reshape([.. input.shape[..^1], Shape.Outputs]);
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
     }
 
@@ -161,7 +160,6 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         {
             indices.Dispose();
             fingerprint.Dispose();
-            _order.Dispose();
         }
 
         base.Dispose(disposing);
@@ -177,10 +175,7 @@ public sealed class DenseSparseLinear : nn.Module<Tensor, Tensor>, IMergeableLin
         ReadOnlySpan<long> now = TensorMemory.Read<long>(here);
         LoadedIndices.Check(now, Shape.NonZeros, Shape.Atoms, ToString(), "atom");
         if (FingerprintOf(now) != mark) throw new InvalidDataException($"A state was loaded into {this} whose indices do not fit their fingerprint.");
-        Support support = SupportOf(Shape, here);
-        FixedSupportLinear.Places places = new(support, support.Transpose(out int[] order));
-        _order?.Dispose();
-        (_places, _order, _followed) = (places, tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope(), mark);
+        (_places, _followed) = (new(SupportOf(Shape, here)), mark);
         GC.KeepAlive(here);
     }
 

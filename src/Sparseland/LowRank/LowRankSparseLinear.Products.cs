@@ -10,12 +10,12 @@ namespace Sparseland.LowRank;
 public sealed partial class LowRankSparseLinear
 {
     /// <summary>What both products need beside tensors.</summary>
-    private sealed record Plan(Support Rows, Support Columns, double Scale)
+    private sealed record Plan(TurnedSupport Places, double Scale)
     {
         /// <summary>W: the one temporary of its size.</summary>
         public unsafe Tensor Form(Tensor? a, Tensor? b, Tensor values)
         {
-            if (a is null || a.numel() == 0) return SparseProduct.ToDense(Rows, values.detach());
+            if (a is null || a.numel() == 0) return SparseProduct.ToDense(Places.Rows, values.detach());
             Tensor weight = b!.detach().mm(a.detach());
             if (Scale != 1) weight.mul_(Scale);
             using Tensor own = values.detach().contiguous();
@@ -27,7 +27,7 @@ public sealed partial class LowRankSparseLinear
         private unsafe void Add<T>(T* weight, T* values)
             where T : unmanaged, System.Numerics.INumber<T>
         {
-            (nint start, nint from, Support rows) = ((nint)weight, (nint)values, Rows);
+            (nint start, nint from, Support rows) = ((nint)weight, (nint)values, Places.Rows);
             Parallel.For(0, rows.Rows, row =>
             {
                 T* line = (T*)start + ((long)row * rows.Columns), value = (T*)from + rows.RowOffsets[row];
@@ -60,7 +60,7 @@ public sealed partial class LowRankSparseLinear
 
             // G, the second temporary of the weight's size, after the first is gone.
             using Tensor G = grad_output.t().mm(input);
-            Tensor toValues = plan.Rows.Gather(G);
+            Tensor toValues = plan.Places.Rows.Gather(G);
             bool thin = a.numel() > 0;
             Tensor? toA = thin ? b.t().mm(G).mul_(plan.Scale) : null, toB = thin ? G.mm(a.t()).mul_(plan.Scale) : null;
             return [toInput.MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!];
@@ -73,12 +73,11 @@ public sealed partial class LowRankSparseLinear
 
         protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
-            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order, var plan) =
-                ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Tensor)vars[4], (Plan)vars[5]);
+            (Tensor input, Tensor a, Tensor b, Tensor values, var plan) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Tensor)vars[3], (Plan)vars[4]);
             using DisposeScope scope = NewDisposeScope();
-            ctx.save_for_backward([input, a, b, values, order]);
+            ctx.save_for_backward([input, a, b, values]);
             ctx.save_data("plan", plan);
-            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Rows, values.detach(), Transposed.Of(x));
+            Tensor x = input.detach(), sparse = SparseProduct.Multiply(plan.Places.Rows, values.detach(), Transposed.Of(x));
             if (a.numel() > 0) sparse.addmm_(b.detach(), x.mm(a.detach().t()).mul_(plan.Scale).t());
             return Transposed.Of(sparse).MoveToOuterDisposeScope();
         }
@@ -87,11 +86,11 @@ public sealed partial class LowRankSparseLinear
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var plan = (Plan)ctx.get_data("plan");
-            (Tensor input, Tensor a, Tensor b, Tensor values, Tensor order) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3].detach(), saved[4]);
+            (Tensor input, Tensor a, Tensor b, Tensor values) = (saved[0].detach(), saved[1].detach(), saved[2].detach(), saved[3]);
             using DisposeScope scope = NewDisposeScope();
             Tensor dY = grad_output.contiguous(), turned = Transposed.Of(dY), x = Transposed.Of(input);
-            Tensor toInput = SparseProduct.Multiply(plan.Columns, values.index_select(0, order), turned);
-            Tensor toValues = SparseProduct.Sampled(plan.Rows, turned, x);
+            Tensor toInput = SparseProduct.Multiply(plan.Places.Columns, plan.Places.Turn(values), turned);
+            Tensor toValues = SparseProduct.Sampled(plan.Places.Rows, turned, x);
             Tensor? toA = null, toB = null;
             if (a.numel() > 0)
             {
@@ -101,7 +100,7 @@ public sealed partial class LowRankSparseLinear
                 toB = turned.mm(input.mm(a.t())).mul_(plan.Scale);
             }
 
-            return [Transposed.Of(toInput).MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!, null!];
+            return [Transposed.Of(toInput).MoveToOuterDisposeScope(), toA?.MoveToOuterDisposeScope()!, toB?.MoveToOuterDisposeScope()!, toValues.MoveToOuterDisposeScope(), null!];
         }
     }
 }

@@ -25,7 +25,7 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     // Named as they are registered: TorchSharp gives fields, and only fields, their new tensors when a module changes its type or device.
     private readonly Parameter values;
     private readonly Parameter? lora_A, lora_B, bias;
-    private readonly Tensor support, _order;
+    private readonly Tensor support;
     private readonly long _mark;
     private readonly Plan _plan;
 
@@ -66,8 +66,7 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
             values = LinearOf.Owned(Factors.Uniform(support.Columns, [support.Count], generator).to(type));
             if (options.Rank > 0) (lora_A, lora_B) = Factors.Start(support.Columns, support.Rows, options.Rank, options.Seed, Scale, FactorStart.Zero, type);
             this.bias = bias is null ? null : LinearOf.Owned(bias.detach().cpu().clone());
-            _order = tensor(OrderOf(support, out Support columns), dtype: ScalarType.Int64).DetachFromDisposeScope();
-            _plan = new(support, columns, Scale);
+            _plan = new(new(support), Scale);
             _mark = unchecked((long)Convert.ToUInt64(support.Hash()[..16], 16));
             this.support = tensor(new[] { _mark }).DetachFromDisposeScope();
         }
@@ -149,7 +148,7 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
         foreach (long length in input.shape[..^1]) tokens *= length;
         Tensor rows = input.reshape(tokens, Support.Columns), none = empty(0, dtype: Values.dtype);
         Tensor product = IsFactored(tokens)
-            ? FactoredProduct.apply(rows, A ?? none, B ?? none, Values, _order, _plan)
+            ? FactoredProduct.apply(rows, A ?? none, B ?? none, Values, _plan)
             : FormedProduct.apply(rows, A ?? none, B ?? none, Values, _plan);
         product = product.reshape(shape);
         return (Bias is null ? product : product + Bias).MoveToOuterDisposeScope();
@@ -196,12 +195,7 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
-        {
-            support.Dispose();
-            _order.Dispose();
-        }
-
+        if (disposing) support.Dispose();
         base.Dispose(disposing);
     }
 
@@ -214,11 +208,5 @@ public sealed partial class LowRankSparseLinear : nn.Module<Tensor, Tensor>, IMe
     {
         options.Validate(outputs, inputs);
         return Support.Random(outputs, inputs, (int)(options.Density * outputs * inputs), options.Seed);
-    }
-
-    private static int[] OrderOf(Support support, out Support columns)
-    {
-        columns = support.Transpose(out int[] order);
-        return order;
     }
 }

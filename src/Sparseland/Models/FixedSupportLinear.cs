@@ -20,8 +20,7 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
 {
     private readonly Parameter _values;
     private readonly Parameter? _bias;
-    private readonly Tensor _order;
-    private readonly Places _places;
+    private readonly TurnedSupport _places;
 
     /// <summary>A layer of given places and values.</summary>
     /// <param name="support">Places of W [out, in].</param>
@@ -39,11 +38,10 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
             throw new ArgumentException($"values must be [{support.Count}], one per entry of the support, but are [{string.Join(", ", values.shape)}].", nameof(values));
         if (bias is not null && (bias.dim() != 1 || bias.shape[0] != support.Rows || bias.dtype != values.dtype))
             throw new ArgumentException($"bias must be {values.dtype} [{support.Rows}], but is {bias.dtype} [{string.Join(", ", bias.shape)}].", nameof(bias));
-        _places = new(support, support.Transpose(out int[] order));
+        _places = new(support);
         using IDisposable off = no_grad();
         _values = new Parameter(values.detach().clone().DetachFromDisposeScope());
         _bias = bias is null ? null : new Parameter(bias.detach().cpu().clone().DetachFromDisposeScope());
-        _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
         RegisterComponents();
     }
 
@@ -83,7 +81,7 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         long[] shape = [.. input.shape[..^1], Support.Rows];
         long tokens = 1;
         foreach (long length in input.shape[..^1]) tokens *= length;
-        Tensor product = Product.apply(input.reshape(tokens, Support.Columns), _values, _order, _places).reshape(shape);
+        Tensor product = Multiply(input.reshape(tokens, Support.Columns), _values, _places).reshape(shape);
         return (_bias is null ? product : product + _bias).MoveToOuterDisposeScope();
     }
 
@@ -109,23 +107,13 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         return linear;
     }
 
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing) _order.Dispose();
-        base.Dispose(disposing);
-    }
-
     /// <summary>
     /// X W^T, and its gradients: what every layer of known places computes. W is given by its stored entries [Count], or whole [out, in]: then what stands at other places counts as zero, and so does its gradient.
     /// </summary>
-    internal static Tensor Multiply(Tensor input, Tensor weight, Tensor order, Places places) => Product.apply(input, weight, order, places);
-
-    /// <summary>The places of W row by row, and of its transpose.</summary>
-    internal sealed record Places(Support Rows, Support Columns);
+    internal static Tensor Multiply(Tensor input, Tensor weight, TurnedSupport places) => Product.apply(input, weight, places);
 
     /// <summary>Which gradients a pass is asked for.</summary>
-    private sealed record Asked(Places Places, bool Whole, bool Input, bool Weight);
+    private sealed record Asked(TurnedSupport Places, bool Whole, bool Input, bool Weight);
 
     private sealed class Product : GuardedFunction<Product>
     {
@@ -133,13 +121,13 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
 
         protected override Tensor Forward(autograd.AutogradContext ctx, object[] vars)
         {
-            (Tensor input, Tensor weight, Tensor order, Places places) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (Places)vars[3]);
+            (Tensor input, Tensor weight, var places) = ((Tensor)vars[0], (Tensor)vars[1], (TurnedSupport)vars[2]);
             using DisposeScope scope = NewDisposeScope();
             // What is saved must live until this returns: its scope ends too early.
             Tensor turned = Transposed.Of(input.detach()).MoveToOuterDisposeScope();
             bool whole = weight.dim() == 2;
             Tensor values = !whole ? weight : places.Rows.Gather(weight.detach()).MoveToOuterDisposeScope();
-            ctx.save_for_backward([turned, values, order]);
+            ctx.save_for_backward([turned, values]);
             ctx.save_data("of", new Asked(places, whole, input.requires_grad, weight.requires_grad));
             return Transposed.Of(SparseProduct.Multiply(places.Rows, values.detach(), turned)).MoveToOuterDisposeScope();
         }
@@ -148,13 +136,13 @@ public sealed class FixedSupportLinear : nn.Module<Tensor, Tensor>
         {
             List<Tensor> saved = ctx.get_saved_variables();
             var asked = (Asked)ctx.get_data("of");
-            Places places = asked.Places;
+            TurnedSupport places = asked.Places;
             using DisposeScope scope = NewDisposeScope();
             Tensor gradient = Transposed.Of(grad_output);
-            Tensor? input = asked.Input ? Transposed.Of(SparseProduct.Multiply(places.Columns, saved[1].detach().index_select(0, saved[2]), gradient)) : null;
+            Tensor? input = asked.Input ? Transposed.Of(SparseProduct.Multiply(places.Columns, places.Turn(saved[1]), gradient)) : null;
             Tensor? weight = asked.Weight ? SparseProduct.Sampled(places.Rows, gradient, saved[0]) : null;
             if (weight is not null && asked.Whole) weight = SparseProduct.ToDense(places.Rows, weight);
-            return [input?.MoveToOuterDisposeScope()!, weight?.MoveToOuterDisposeScope()!, null!, null!];
+            return [input?.MoveToOuterDisposeScope()!, weight?.MoveToOuterDisposeScope()!, null!];
         }
     }
 }

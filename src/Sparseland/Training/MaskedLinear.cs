@@ -1,4 +1,5 @@
 using Sparseland.Models;
+using Sparseland.Selection;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -22,8 +23,7 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
 
     // Registered under the names of the layer that this one stands for, which goes on holding them.
     private readonly (Parameter Weight, Parameter? Bias)[] _shared;
-    private FixedSupportLinear.Places? _places;
-    private Tensor? _order;
+    private TurnedSupport? _places;
     private long _seen = -1;
 
     internal MaskedLinear(Linear linear, MaskSet masks, string weightName, Func<bool> dense, double limit)
@@ -69,25 +69,15 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
         long[] shape = [.. input.shape[..^1], weight.shape[0]];
         long tokens = 1;
         foreach (long length in input.shape[..^1]) tokens *= length;
-        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), weight, _order!, _places).reshape(shape);
+        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), weight, _places).reshape(shape);
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing) _order?.Dispose();
-        base.Dispose(disposing);
     }
 
     private void Follow()
     {
         if (_seen == _masks.Version) return;
         using IDisposable off = no_grad();
-        _order?.Dispose();
-        Selection.Support rows = _masks.SupportOf(_weightName);
-        _places = new(rows, rows.Transpose(out int[] order));
-        _order = tensor(order, dtype: ScalarType.Int64).DetachFromDisposeScope();
+        _places = new(_masks.SupportOf(_weightName));
         _seen = _masks.Version;
     }
 }
