@@ -24,6 +24,9 @@ internal sealed class AddedTokens
         _begins = SearchValues.Create([.. tokens.Where(t => t.Pattern.Length > 0).Select(t => t.Pattern[0])]);
     }
 
+    /// <summary>How many there are.</summary>
+    public int Count => _sorted.Count;
+
     /// <summary>Stretches of the text in their order; an id where a stretch is an added token.</summary>
     public List<(int Start, int End, int? Id)> Find(string text, CancellationToken cancel)
     {

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -15,8 +14,6 @@ namespace Sparseland.Models.Tokenizers.Parts;
 internal static class Normalizers
 {
     private static readonly Lazy<bool> s_normalizes = new(() => "e\u0301".Normalize(NormalizationForm.FormC).Length == 1);
-
-    private static readonly SearchValues<char> s_controls = SearchValues.Create([.. Enumerable.Range(0, 32).Append(127).Select(c => (char)c)]);
 
     /// <summary>Reads a normalizer.</summary>
     /// <exception cref="FormatException">It is not known.</exception>
@@ -88,13 +85,6 @@ internal static class Normalizers
         TextStep decomposed = strip ? Form(part, NormalizationForm.FormD) : (text, _) => text;
         return (text, cancel) =>
         {
-            if (Ascii.IsValid(text))
-            {
-                // Most text: nothing here has an accent or is an ideograph.
-                if (clean && text.AsSpan().ContainsAny(s_controls)) text = Clean(text, cancel);
-                return lower ? Lower(text, cancel) : text;
-            }
-
             if (clean) text = Clean(text, cancel);
             if (ideographs) text = Spaced(text, cancel);
             if (strip) text = Kept(decomposed(text, cancel), c => Rune.GetUnicodeCategory(c) != UnicodeCategory.NonSpacingMark, cancel);

@@ -16,12 +16,13 @@ internal sealed class Pipeline
     private readonly AddedTokens _before;
     private readonly AddedTokens _after;
     private readonly HashSet<int> _special;
+    private readonly BertWords? _words;
 
     /// <summary>Puts the steps together.</summary>
     /// <exception cref="FormatException">An id belongs to two tokens, or none has an id below the largest.</exception>
     public Pipeline(
         PieceModel model, IReadOnlyList<AddedToken> added, TextStep? normalize = null, CutStep? cut = null, PostProcessor? surround = null,
-        Func<List<string>, List<string>>? decode = null)
+        Func<List<string>, List<string>>? decode = null, BertWords? words = null)
     {
         Tokens = AllTokens(model, added);
         _model = model;
@@ -32,6 +33,8 @@ internal sealed class Pipeline
         Added = added;
         _before = new AddedTokens([.. added.Where(t => !t.Normalized).Select(t => (t, t.Content))]);
         _after = new AddedTokens([.. added.Where(t => t.Normalized).Select(t => (t, Normalize(t.Content)))]);
+        // Tokens of the normalized text could stand where no word of the text begins.
+        _words = _after.Count == 0 ? words : null;
         _special = [.. added.Where(t => t.Special).Select(t => t.Id)];
         if (_surround.LargestId >= Tokens.Count) throw new FormatException($"its post_processor adds token {_surround.LargestId}, but there are {Tokens.Count} tokens.");
     }
@@ -61,12 +64,14 @@ internal sealed class Pipeline
             }
         }
 
+        Part? normalizer = Optional(root, "normalizer"), cutter = Optional(root, "pre_tokenizer");
+        TextStep? normalize = normalizer is { } n ? Normalizers.Read(n) : null;
+        CutStep? cut = cutter is { } c ? PreTokenizers.Read(c) : null;
         return new Pipeline(
-            model, added,
-            Optional(root, "normalizer") is { } normalizer ? Normalizers.Read(normalizer) : null,
-            Optional(root, "pre_tokenizer") is { } cut ? PreTokenizers.Read(cut) : null,
+            model, added, normalize, cut,
             Optional(root, "post_processor") is { } surround ? PostProcessor.Read(surround) : null,
-            Optional(root, "decoder") is { } decode ? Decoders.Read(decode) : null);
+            Optional(root, "decoder") is { } decode ? Decoders.Read(decode) : null,
+            BertWords.Of(model, normalizer, normalize, cutter, cut));
     }
 
     /// <summary>Whether texts are cut into words and their continuations.</summary>
@@ -84,6 +89,7 @@ internal sealed class Pipeline
         foreach ((int start, int end, int? token) in _before.Find(text, cancel))
         {
             if (token is { } id) ids.Add(id);
+            else if (_words is not null) _words.Encode(text.AsSpan(start, end - start), ids, cancel);
             else Encode(_normalize(text[start..end], cancel), start == 0, ids, cancel);
         }
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text;
 
 namespace Sparseland.Models.Tokenizers.Parts;
@@ -14,10 +13,6 @@ internal readonly record struct Piece(string Text, bool First);
 /// </summary>
 internal static class PreTokenizers
 {
-    // Where a word of ASCII ends.
-    private static readonly SearchValues<char> s_ends =
-        SearchValues.Create([.. Enumerable.Range(0, 128).Select(c => (char)c).Where(c => char.IsWhiteSpace(c) || UnicodeClasses.IsAsciiPunctuation(new Rune(c)))]);
-
     /// <summary>Reads a pre-tokenizer.</summary>
     /// <exception cref="FormatException">It is not known.</exception>
     public static CutStep Read(Part part)
@@ -44,7 +39,7 @@ internal static class PreTokenizers
                 return Each(Words);
             case "BertPreTokenizer":
                 CutStep blanks = Characters(Rune.IsWhiteSpace, Splitting.Removed), signs = Characters(UnicodeClasses.IsPunctuation, Splitting.Isolated);
-                return (pieces, cancel) => pieces.TrueForAll(p => Ascii.IsValid(p.Text)) ? AsciiWords(pieces, cancel) : signs(blanks(pieces, cancel), cancel);
+                return (pieces, cancel) => signs(blanks(pieces, cancel), cancel);
             case "CharDelimiterSplit":
                 Rune delimiter = Character(part, "delimiter");
                 return Characters(c => c == delimiter, Splitting.Removed);
@@ -74,27 +69,6 @@ internal static class PreTokenizers
         if (part.FlagOrNull("add_prefix_space") != false) return scheme;
         if (scheme != "never" && part.TextOrNull("prepend_scheme") is not null) throw part.Wrong($"add_prefix_space is false, but prepend_scheme is '{scheme}'");
         return "never";
-    }
-
-    /// <summary>Words and signs, each for itself, without the blanks between them: of ASCII in one pass.</summary>
-    private static List<Piece> AsciiWords(List<Piece> pieces, CancellationToken cancel)
-    {
-        var words = new List<Piece>(pieces.Count);
-        foreach (Piece piece in pieces)
-        {
-            string text = piece.Text;
-            for (int start = 0; start < text.Length;)
-            {
-                cancel.ThrowIfCancellationRequested();
-                int length = text.AsSpan(start).IndexOfAny(s_ends);
-                if (length < 0) length = text.Length - start;
-                if (length == 0) length = 1;
-                if (length > 1 || !char.IsWhiteSpace(text[start])) words.Add(new(length == text.Length ? text : text.Substring(start, length), piece.First && start == 0));
-                start += length;
-            }
-        }
-
-        return words;
     }
 
     private static CutStep Metaspace(Part part)

@@ -14,12 +14,17 @@ internal sealed class WordPieces : PieceModel
     private const int LongestWord = 1000;
 
     // Words come again and again: the ids of so many, each at most so long, are kept.
-    private const int MostKnown = 1 << 16, LongestKnown = 64;
+    private const int MostKnown = 1 << 16;
+
+    /// <summary>The longest word whose ids are kept.</summary>
+    public const int LongestKnown = 64;
+
     private readonly WordPieceTokenizer _words;
     private readonly int[] _ids;
     private readonly int _most;
     private readonly int _unknown;
     private readonly ConcurrentDictionary<string, int[]> _known = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _knownSpans;
     private int _places = MostKnown;
 
     public WordPieces(Part part)
@@ -32,6 +37,7 @@ internal sealed class WordPieces : PieceModel
         // A token with a line break can neither be written as a line nor occur: such ids stay out.
         KeyValuePair<string, int>[] lines = [.. Ids.Where(t => t.Key.Length > 0 && t.Key.AsSpan().IndexOfAny('\r', '\n') < 0)];
         _ids = [.. lines.Select(t => t.Value)];
+        _knownSpans = _known.GetAlternateLookup<ReadOnlySpan<char>>();
         _words = WordPieceTokenizer.Create(new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', lines.Select(t => t.Key)))), new WordPieceOptions
         {
             UnknownToken = unknown,
@@ -49,6 +55,13 @@ internal sealed class WordPieces : PieceModel
         }
 
         ids.AddRange(found);
+    }
+
+    /// <summary>Adds the ids of a piece that is not empty; no string is made of one that is known.</summary>
+    public void Encode(ReadOnlySpan<char> piece, List<int> ids)
+    {
+        if (_knownSpans.TryGetValue(piece, out int[]? found)) ids.AddRange(found);
+        else Encode(piece.ToString(), ids, CancellationToken.None);
     }
 
     private int[] Searched(string piece) => UnicodeClasses.CodePoints(piece) > _most
