@@ -68,7 +68,7 @@ internal static class EncodeCommand
         {
             if (split is not null && !queries) throw new ArgumentException("--split goes with --queries.");
             if (part) throw new ArgumentException("--part is of the documentation of .NET; a folder is encoded whole.");
-            IReadOnlyList<RetrievalDocument> own = queries ? [] : Beir.ReadDocuments(name, cancel: cancel);
+            IReadOnlyList<RetrievalDocument> own = queries ? [] : IndexCommand.DocumentsOf(name, null, cancel);
             RetrievalCollection? folder = queries ? Beir.Read(name, new() { Split = split }, cancel: cancel).Collection : null;
             return ([.. (folder?.Documents ?? own).Select(d => CamelCaseText.Split(d).Contents)], [.. (folder?.Queries ?? []).Select(q => CamelCaseText.Split(q.Text))]);
         }

@@ -14,14 +14,15 @@ internal static class IndexCommand
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
-        var folder = new Argument<string>("folder") { Description = "A folder in BEIR's form: its corpus.jsonl is indexed." };
+        var folder = new Argument<string>("folder") { Description = "A folder in BEIR's form (its corpus.jsonl is indexed), or one with text files: each is a document, under its path." };
         var output = new Option<string>("--out") { Description = "The index file to write; by default FOLDER's name with the ending .index, here." };
         var stemming = new Option<Stemming>("--stemming") { Description = "Porter, Krovetz or None.", DefaultValueFactory = _ => Stemming.Porter };
         var whole = new Option<bool>("--no-camel-case") { Description = "Names stay whole; by default they are also split into their parts." };
         var k1 = new Option<double>("--k1") { Description = "BM25's saturation.", DefaultValueFactory = _ => 1.2 };
         var b = new Option<double>("--b") { Description = "BM25's share of length normalisation.", DefaultValueFactory = _ => 0.75 };
+        var endings = new Option<string[]>("--endings") { Description = $"Endings of the text files; by default {string.Join(' ', TextFolder.DefaultEndings)}.", AllowMultipleArgumentsPerToken = true };
         var threads = new Option<int?>("--threads") { Description = "Most threads; the index is the same for any number. By default one a core." };
-        var command = new Command("index", "Index a collection for sparseland search.") { folder, output, stemming, whole, k1, b, threads };
+        var command = new Command("index", "Index a collection for sparseland search.") { folder, output, stemming, whole, k1, b, endings, threads };
         command.SetAction((parsed, cancel) => Guard.RunAsync("index", () =>
         {
             var options = new IndexOptions
@@ -33,7 +34,7 @@ internal static class IndexCommand
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is string parent && !Directory.Exists(parent)) throw new DirectoryNotFoundException($"--out: there is no folder '{parent}'.");
             AtomicFile.CheckFile(path, "--out");
             var watch = Stopwatch.StartNew();
-            IReadOnlyList<RetrievalDocument> documents = Beir.ReadDocuments(source, cancel: cancel);
+            IReadOnlyList<RetrievalDocument> documents = DocumentsOf(source, parsed.GetValue(endings), cancel);
             using InvertedIndex index = InvertedIndex.Build(documents, options, new ProgressLines("document", Console.WriteLine), cancel);
             index.Save(path, cancel);
             Console.WriteLine($"Made {path} in {watch.Elapsed.TotalSeconds:0.0} s: {index}.");
@@ -41,4 +42,9 @@ internal static class IndexCommand
         }));
         return command;
     }
+
+    /// <summary>Documents of a folder of either form.</summary>
+    public static IReadOnlyList<RetrievalDocument> DocumentsOf(string folder, IReadOnlyList<string>? endings, CancellationToken cancel) =>
+        endings is not { Count: > 0 } && Beir.HasDocuments(folder) ? Beir.ReadDocuments(folder, cancel: cancel)
+            : TextFolder.Read(folder, endings is { Count: > 0 } ? endings : null, new ProgressLines("file", Console.WriteLine), cancel);
 }

@@ -36,6 +36,32 @@ public sealed class SearchTests : IDisposable
     }
 
     [Fact]
+    public async Task A_folder_of_text_files_is_indexed_as_it_is()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "notes", "old"));
+        File.WriteAllText(Path.Combine(_folder, "notes", "plan.md"), "# Plan\nA stream of requests.\n");
+        File.WriteAllText(Path.Combine(_folder, "notes", "old", "draft.txt"), "Nothing of that.");
+        File.WriteAllText(Path.Combine(_folder, "notes", "code.cs"), "// streams");
+        var (code, text, error) = await Command.RunAsync(_folder, "index", "notes");
+        Assert.True(code == 0, error);
+        Assert.Contains("2 documents", text, StringComparison.Ordinal);
+        (code, text, error) = await Command.RunAsync(_folder, "search", "notes.index", "streams");
+        Assert.True(code == 0, error);
+        Assert.EndsWith("  plan.md", text.TrimEnd(), StringComparison.Ordinal);
+        (code, text, error) = await Command.RunAsync(_folder, "index", "notes", "--endings", ".cs", ".txt", "--out", "code.index");
+        Assert.True(code == 0, error);
+        (code, text, error) = await Command.RunAsync(_folder, "search", "code.index", "streams");
+        Assert.EndsWith("  code.cs", text.TrimEnd(), StringComparison.Ordinal);
+        (code, _, error) = await Command.RunAsync(_folder, "index", "notes", "--endings", "cs", "--out", "bad.index");
+        Assert.Equal(2, code);
+        Assert.Contains("'cs' is no ending", error, StringComparison.Ordinal);
+        (code, _, error) = await Command.RunAsync(_folder, "index", "notes/old", "--endings", ".pdf", "--out", "bad.index");
+        Assert.Equal(2, code);
+        Assert.Contains(".pdf", error, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_folder, "bad.index")));
+    }
+
+    [Fact]
     public async Task Mistakes_are_one_line_and_leave_nothing()
     {
         File.WriteAllText(Path.Combine(_folder, "no.index"), "no index, but a text that is long enough");

@@ -13,6 +13,14 @@ public static class Beir
     private const string Corpus = "corpus.jsonl", Queries = "queries.jsonl", Judgements = "qrels";
     private static readonly JsonWriterOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>Whether a folder holds documents in this form.</summary>
+    /// <param name="folder">The folder; it need not be there.</param>
+    public static bool HasDocuments(string folder)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        return File.Exists(Path.Combine(folder, Corpus));
+    }
+
     /// <summary>Names of the splits of a folder, sorted.</summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="DirectoryNotFoundException">It is not there.</exception>
