@@ -18,32 +18,35 @@ internal static class IndependentWork
     /// <remarks>The exception of the first piece that fails is thrown as it is; pieces after it may be left out.</remarks>
     public static void For(int count, Action<int> body, CancellationToken cancel)
     {
-        int threads = torch.get_num_threads();
+        int threads = torch.get_num_threads(), next = 0;
+        bool failed = false;
         Exception?[] errors = new Exception?[count];
-        var options = new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = threads };
-        Parallel.For(0, count, options, Alone, (i, loop, _) =>
+        Parallel.For(0, Math.Min(threads, count), new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = threads }, _ =>
         {
+            // The number belongs to the thread that sets it; whoever leaves gives it back.
+            torch.set_num_threads(1);
             try
             {
-                cancel.ThrowIfCancellationRequested();
-                body(i);
+                // One piece at a time and in their order: long ones are shared evenly, and all before one that fails are run, so that the first that fails is the same at any number of threads.
+                for (int i; !Volatile.Read(ref failed) && (i = Interlocked.Increment(ref next) - 1) < count;)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    try
+                    {
+                        body(i);
+                    }
+                    catch (Exception e) when (e is not OperationCanceledException)
+                    {
+                        errors[i] = e;
+                        Volatile.Write(ref failed, true);
+                    }
+                }
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            finally
             {
-                // All pieces before this one still run, so that the first that fails is the same at any number of threads.
-                errors[i] = e;
-                loop.Break();
+                torch.set_num_threads(threads);
             }
-
-            return true;
-        }, _ => torch.set_num_threads(threads));
+        });
         if (errors.FirstOrDefault(e => e is not null) is { } first) ExceptionDispatchInfo.Throw(first);
-
-        // The number belongs to the thread that sets it; whoever leaves gives it back.
-        static bool Alone()
-        {
-            torch.set_num_threads(1);
-            return true;
-        }
     }
 }

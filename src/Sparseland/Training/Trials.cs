@@ -22,7 +22,11 @@ public static class Trials
         IReadOnlyList<string> methods, IReadOnlyList<int> seeds, Func<string, int, T> trial, IProgress<ProgressReport>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(trial);
-        return Run(methods, seeds, _ => Nothing.AtAll, (method, seed, _) => trial(method, seed), progress, cancel);
+        CheckDifferent(methods, nameof(methods));
+        CheckDifferent(seeds, nameof(seeds));
+        var table = new Table<T>(methods, seeds, progress);
+        IndependentWork.For(methods.Count * seeds.Count, i => table.Fill(i % methods.Count, i / methods.Count, trial), cancel);
+        return table.Results;
     }
 
     /// <summary>The same where all methods of a seed share something, such as a world and its batches: it is made once a seed and disposed after the seed's last trial.</summary>
@@ -45,23 +49,16 @@ public static class Trials
         ArgumentNullException.ThrowIfNull(trial);
         CheckDifferent(methods, nameof(methods));
         CheckDifferent(seeds, nameof(seeds));
-        T[][] runs = [.. methods.Select(_ => new T[seeds.Count])];
-        int done = 0, total = methods.Count * seeds.Count;
-        object reporting = new();
+        var table = new Table<T>(methods, seeds, progress);
         for (int s = 0; s < seeds.Count; s++)
         {
             cancel.ThrowIfCancellationRequested();
-            (int seed, int place) = (seeds[s], s);
-            using TShared common = shared(seed);
-            IndependentWork.For(methods.Count, m =>
-            {
-                runs[m][place] = trial(methods[m], seed, common);
-                FreedMemory.GiveBack();
-                lock (reporting) progress?.Report(new(++done, total, $"{methods[m]}, seed {seed}"));
-            }, cancel);
+            int place = s;
+            using TShared common = shared(seeds[s]);
+            IndependentWork.For(methods.Count, m => table.Fill(m, place, (method, seed) => trial(method, seed, common)), cancel);
         }
 
-        return new([.. methods], [.. seeds], runs);
+        return table.Results;
     }
 
     private static void CheckDifferent<TItem>(IReadOnlyList<TItem> items, string name)
@@ -71,12 +68,19 @@ public static class Trials
         if (items.GroupBy(item => item).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{name} has {twice.Key} twice; all must be different.", name);
     }
 
-    private sealed class Nothing : IDisposable
+    private sealed class Table<T>(IReadOnlyList<string> methods, IReadOnlyList<int> seeds, IProgress<ProgressReport>? progress)
     {
-        public static readonly Nothing AtAll = new();
+        private readonly Lock _reporting = new();
+        private readonly T[][] _runs = [.. methods.Select(_ => new T[seeds.Count])];
+        private int _done;
 
-        public void Dispose()
+        public TrialResults<T> Results => new([.. methods], [.. seeds], _runs);
+
+        public void Fill(int method, int seed, Func<string, int, T> trial)
         {
+            _runs[method][seed] = trial(methods[method], seeds[seed]);
+            FreedMemory.GiveBack();
+            lock (_reporting) progress?.Report(new(++_done, methods.Count * seeds.Count, $"{methods[method]}, seed {seeds[seed]}"));
         }
     }
 }
