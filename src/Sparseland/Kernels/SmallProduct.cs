@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -32,9 +33,9 @@ internal static unsafe class SmallProduct
         {
             (nint x, nint y, nint z) = ((nint)pa, (nint)pb, (nint)pc);
             int chunks = (m + RowsPerChunk - 1) / RowsPerChunk;
-            void Chunk(int c) => Rows((double*)x, (double*)y, (double*)z, c * RowsPerChunk, Math.Min(m, (c + 1) * RowsPerChunk), k, n);
+            void Chunk(long c) => Rows((double*)x, (double*)y, (double*)z, (int)c * RowsPerChunk, Math.Min(m, ((int)c + 1) * RowsPerChunk), k, n);
             if (work <= OneThread) for (int c = 0; c < chunks; c++) Chunk(c);
-            else Parallel.For(0, chunks, Chunk);
+            else Pieces.Each(chunks, Chunk);
         }
 
         return result;

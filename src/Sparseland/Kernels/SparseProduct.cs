@@ -21,7 +21,7 @@ namespace Sparseland.Kernels;
 public static unsafe class SparseProduct
 {
     // So many multiplications are worth handing to another thread.
-    private const long OneThread = 1 << 15;
+    private const long OneThread = 1 << 17;
     private const int MostChunks = 256;
 
     // Rows of whole cache lines up to this size are written past the cache into matrices from that size on.
@@ -239,15 +239,14 @@ public static unsafe class SparseProduct
     {
         int rows = support.Rows, chunks = (int)Math.Clamp(steps / OneThread, 1, Math.Min(MostChunks, Math.Max(1, rows)));
         _ = support.ColumnIndices;
-        void Chunk(int c)
+        void Chunk(long c)
         {
             ReadOnlySpan<int> offsets = support.RowOffsets, places = support.ColumnIndices;
-            for (int row = (int)((long)rows * c / chunks), to = (int)((long)rows * (c + 1) / chunks); row < to; row++)
+            for (int row = (int)(rows * c / chunks), to = (int)(rows * (c + 1) / chunks); row < to; row++)
                 work(row, places[offsets[row]..offsets[row + 1]], offsets[row]);
         }
 
-        if (chunks == 1) Chunk(0);
-        else Parallel.For(0, chunks, Chunk);
+        Pieces.Each(chunks, Chunk);
     }
 
     /// <summary>So full, and all numbers that zeros would meet are finite: what is not stored is not multiplied.</summary>

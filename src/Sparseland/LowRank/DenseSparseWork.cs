@@ -2,6 +2,7 @@ using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using Tensor = TorchSharp.torch.Tensor;
 using Sparseland.Coding;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -156,7 +157,7 @@ internal sealed class DenseSparseWork
 
     /// <summary>The bases that fit the codes best.</summary>
     public void UpdateBasis(CancellationToken cancel) =>
-        Parallel.For(0, _shape.Blocks, new ParallelOptions { CancellationToken = cancel }, k => UpdateBasis(k, cancel));
+        Pieces.Each(_shape.Blocks, k => UpdateBasis((int)k, cancel), cancel);
 
     /// <summary>The factors, coefficients times a scale.</summary>
     public DenseSparseFactors ToFactors(double scale, double[] errors, ScalarType type)
@@ -175,12 +176,7 @@ internal sealed class DenseSparseWork
     /// <summary>What [out, in], Float64. In the caller's dispose scope.</summary>
     public Tensor Product() => tensor(_fit, [_shape.Blocks, _shape.Outputs, _shape.Block]).permute(1, 0, 2).reshape(_shape.Outputs, _shape.Inputs);
 
-    private static void ForRows(int rows, CancellationToken cancel, Action<int, int> part)
-    {
-        const int Chunk = 128;
-        if (rows <= Chunk) part(0, rows);
-        else Parallel.For(0, (rows + Chunk - 1) / Chunk, new ParallelOptions { CancellationToken = cancel }, c => part(c * Chunk, Math.Min(rows, (c + 1) * Chunk)));
-    }
+    private static void ForRows(int rows, CancellationToken cancel, Action<int, int> part) => Pieces.For(rows, 128, (from, count) => part((int)from, (int)from + count), cancel);
 
     private Span<double> Basis(int k) => _basis.AsSpan(k * _shape.Atoms * _shape.Block, _shape.Atoms * _shape.Block);
 

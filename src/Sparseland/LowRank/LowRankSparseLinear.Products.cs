@@ -12,6 +12,8 @@ public sealed partial class LowRankSparseLinear
     /// <summary>What both products need beside tensors.</summary>
     private sealed record Plan(TurnedSupport Places, double Scale)
     {
+        private const int RowsTogether = 32;
+
         /// <summary>W: the one temporary of its size.</summary>
         public unsafe Tensor Form(Tensor? a, Tensor? b, Tensor values)
         {
@@ -28,10 +30,13 @@ public sealed partial class LowRankSparseLinear
             where T : unmanaged, System.Numerics.INumber<T>
         {
             (nint start, nint from, Support rows) = ((nint)weight, (nint)values, Places.Rows);
-            Parallel.For(0, rows.Rows, row =>
+            Pieces.For(rows.Rows, RowsTogether, (first, count) =>
             {
-                T* line = (T*)start + ((long)row * rows.Columns), value = (T*)from + rows.RowOffsets[row];
-                foreach (int column in rows.Row(row)) line[column] += *value++;
+                for (int row = (int)first; row < first + count; row++)
+                {
+                    T* line = (T*)start + ((long)row * rows.Columns), value = (T*)from + rows.RowOffsets[row];
+                    foreach (int column in rows.Row(row)) line[column] += *value++;
+                }
             });
         }
     }

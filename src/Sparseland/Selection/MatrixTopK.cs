@@ -403,9 +403,5 @@ internal sealed unsafe class MatrixTopK<T>(SimdWidth width)
         return offsets;
     }
 
-    private static void ForChunks(int count, int size, Action<int, int> body)
-    {
-        if (Environment.ProcessorCount == 1) body(0, count);
-        else Pieces.For(count, size, (from, some) => body((int)from, (int)from + some));
-    }
+    private static void ForChunks(int count, int size, Action<int, int> body) => Pieces.For(count, size, (from, some) => body((int)from, (int)from + some));
 }

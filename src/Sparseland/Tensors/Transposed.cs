@@ -30,7 +30,7 @@ internal static unsafe class Transposed
         (nint source, nint target) = (TensorMemory.StartOf(from), TensorMemory.StartOf(to));
         void Part(long strip) => Columns((float*)source, (float*)target, rows, columns, strip * Strip, Math.Min(columns, (strip + 1) * Strip));
         if (rows * columns < 1 << 15) for (long strip = 0; strip < strips; strip++) Part(strip);
-        else Parallel.For(0, strips, Part);
+        else Pieces.Each(strips, Part);
         return to.MoveToOuterDisposeScope();
     }
 
