@@ -17,7 +17,7 @@ internal static class TensorHash
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable off = no_grad();
-        Tensor plain = tensor.detach().cpu().contiguous();
+        Tensor plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.UTF8.GetBytes($"{plain.dtype} [{string.Join(", ", plain.shape)}]"));
         byte* start = TensorMemory.Address(plain);

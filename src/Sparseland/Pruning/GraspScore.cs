@@ -20,6 +20,7 @@ public static class GraspScore
     /// <param name="labels">[samples], int64; every class occurs.</param>
     /// <param name="temperature">What logits are divided by, positive. Default 200.</param>
     /// <exception cref="ArgumentException">Samples and labels do not fit, a class that does not occur, a loss that is not finite, or nothing to prune.</exception>
+    /// <exception cref="NotSupportedException">A layer has a backward pass by hand, and so no second derivative.</exception>
     public static ParameterScores Of(nn.Module<Tensor, Tensor> model, Tensor X, Tensor labels, double temperature = PublishedTemperature)
     {
         Accuracy.CheckSamples(X, labels);
@@ -28,7 +29,7 @@ public static class GraspScore
         using var probe = new ProbedNetwork(model, train: true);
         Tensor loss = probe.Loss(X, labels, temperature);
         RequireAllClasses(model, X, labels);
-        IList<Tensor> gradients = autograd.grad([loss], probe.Weights, create_graph: true, retain_graph: true);
+        IList<Tensor> gradients = GradientPass.Of(() => autograd.grad([loss], probe.Weights, create_graph: true, retain_graph: true));
 
         // The gradient of g' constant(g) is H g.
         Tensor product = gradients.Select(g => g.mul(g.detach()).sum()).Aggregate((a, b) => a + b);

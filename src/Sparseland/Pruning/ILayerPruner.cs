@@ -36,9 +36,13 @@ public sealed record LayerContext(string Name, Tensor Weight, ActivationStatisti
 /// <summary>What a method makes of a layer.</summary>
 /// <param name="Mask">True where a weight stays; Bool [out, in].</param>
 /// <param name="Weight">New values [out, in], zero where the mask is false; null where the kept weights stay as they are.</param>
+/// <exception cref="ArgumentException">The mask is of another type.</exception>
 public sealed record PrunedWeight(Tensor Mask, Tensor? Weight = null) : IDisposable
 {
     private readonly NativeSize _size = NativeSize.Of(Mask, Weight);
+
+    /// <summary>True where a weight stays; Bool [out, in].</summary>
+    public Tensor Mask { get; init; } = Mask is { dtype: not ScalarType.Bool } ? throw new ArgumentException($"A mask is a tensor of Bool, this one is of {Mask.dtype}.", nameof(Mask)) : Mask;
 
     /// <summary>The pruned layer's weight: what the method repaired, or else the weight that it pruned, with zeros at all places that go.</summary>
     /// <param name="weight">The weight that was pruned [out, in]; it stays as it is.</param>

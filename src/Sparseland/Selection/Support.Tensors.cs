@@ -44,7 +44,7 @@ public sealed partial class Support
         if (rows != Rows || columns != Columns)
             throw new ArgumentException($"The support is [{Rows}, {Columns}], the matrix [{string.Join(", ", matrix.shape)}].", nameof(matrix));
         using DisposeScope scope = NewDisposeScope();
-        if (matrix.device_type != DeviceType.CPU || (matrix.requires_grad && is_grad_enabled()) || !matrix.is_contiguous() || matrix.element_size() > sizeof(ulong))
+        if (!TensorMemory.IsPlain(matrix) || (matrix.requires_grad && is_grad_enabled()) || matrix.element_size() > sizeof(ulong))
             return matrix.reshape(-1).index_select(0, IndexTensor(flat: true, matrix.device)).MoveToOuterDisposeScope();
         Tensor values = empty(Count, dtype: matrix.dtype);
         switch (matrix.element_size())
@@ -63,6 +63,7 @@ public sealed partial class Support
         where T : unmanaged
     {
         (nint from, nint to) = (TensorMemory.StartOf(matrix), TensorMemory.StartOf(values));
+        _ = ColumnIndices;
         EachRow(Rows, Columns, row =>
         {
             ReadOnlySpan<int> places = Row(row);
@@ -70,6 +71,7 @@ public sealed partial class Support
             Span<T> kept = TensorMemory.Part<T>(to, RowOffsets[row], places.Length);
             for (int k = 0; k < places.Length; k++) kept[k] = line[places[k]];
         });
+        GC.KeepAlive(matrix);
     }
 
     /// <summary>The entries of a row-major matrix that stay, in the order of <see cref="ColumnIndices"/>.</summary>

@@ -30,7 +30,7 @@ internal sealed class TurnedSupport
     {
         using IDisposable off = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor own = values.detach().contiguous();
+        Tensor own = values.detach().resolve_conj().resolve_neg().contiguous();
         if (own.dim() != 1 || own.shape[0] != _order.Length || own.device_type != DeviceType.CPU || own.element_size() > sizeof(ulong))
             throw new ArgumentException($"values must be [{_order.Length}] on the CPU, but are {own.dtype} [{string.Join(", ", own.shape)}] on {own.device_type}.", nameof(values));
         Tensor turned = empty_like(own);

@@ -14,18 +14,28 @@ internal static class GradientPass
     /// <summary>The gradients of a loss.</summary>
     /// <param name="loss">One number.</param>
     /// <remarks>Throws what a guarded function threw, as it is.</remarks>
-    public static void Run(Tensor loss)
+    public static void Run(Tensor loss) => Of(() =>
+    {
+        loss.backward();
+        return loss;
+    });
+
+    /// <summary>What a backward pass gives.</summary>
+    /// <param name="pass">Calls libtorch.</param>
+    /// <remarks>Throws what a guarded function threw, as it is.</remarks>
+    public static T Of<T>(Func<T> pass)
     {
         s_failure = null;
         try
         {
-            loss.backward();
+            return pass();
         }
         catch (ExternalException) when (s_failure is not null)
         {
             ExceptionDispatchInfo failure = s_failure;
             s_failure = null;
             failure.Throw();
+            throw;
         }
     }
 

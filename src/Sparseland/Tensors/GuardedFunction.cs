@@ -9,7 +9,7 @@ namespace Sparseland.Tensors;
 /// </summary>
 /// <remarks>
 /// What failed is kept and said by <see cref="GradientPass"/>. Libtorch is given gradients of a shape that it refuses, so that nothing goes on with wrong numbers: an input that asks for a gradient must
-/// have a dimension, since a number takes a gradient of any shape.
+/// have a dimension, since a number takes a gradient of any shape. There is no second derivative: a backward pass that is to be differentiated itself is refused.
 /// </remarks>
 internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
     where T : GuardedFunction<T>, new()
@@ -47,6 +47,9 @@ internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
         {
             s_given?.ForEach(handle => handle.Dispose());
             s_given = null;
+
+            // What a pass by hand leaves out of the graph would count as a constant, and a sum with what other ways give would go unseen.
+            if (is_grad_enabled()) throw new NotSupportedException($"{Name} has no second derivative; its gradient cannot be asked for with a graph of its own.");
             List<Tensor> gradients = Backward(ctx, grad_output);
             s_given = [grad_output, .. gradients.Where(g => g is not null)];
             return gradients;

@@ -19,6 +19,9 @@ internal static unsafe class TensorMemory
             return address;
     }
 
+    /// <summary>Whether a tensor's memory holds its numbers as they are: on the CPU, contiguous, and no view that conjugates or negates what is read.</summary>
+    internal static bool IsPlain(Tensor tensor) => tensor.device_type == DeviceType.CPU && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg();
+
     /// <summary>
     /// Says whether two tensors begin at the same number: wrappers of one parameter have different handles, and the same identity. 0 for an
     /// empty tensor.

@@ -17,7 +17,7 @@ internal static unsafe class Transposed
     public static Tensor Of(Tensor matrix)
     {
         using DisposeScope scope = NewDisposeScope();
-        if (matrix.dtype != ScalarType.Float32 || matrix.device_type != DeviceType.CPU || !Avx.IsSupported)
+        if (matrix.dtype != ScalarType.Float32 || matrix.device_type != DeviceType.CPU || matrix.is_neg() || !Avx.IsSupported)
         {
             Tensor view = matrix.t();
             return (view.is_contiguous() ? view.clone() : view.contiguous()).MoveToOuterDisposeScope();

@@ -12,7 +12,8 @@ namespace Sparseland.Training;
 /// </summary>
 /// <remarks>
 /// The weight stays a dense tensor, zero where it is inactive: what is saved is time, not memory. The gradient of inactive weights is zero in place of what it would be, which <see cref="SparseOptimizer"/> masks
-/// anyway. Results are those of the dense layer up to the order of sums. Which density pays depends on the layer; above the limit the layer is dense.
+/// anyway. Results are those of the dense layer up to the order of sums. Which density pays depends on the layer; above the limit, and in other types than Float32 and Float64, the layer is dense.
+/// What it computes sparse has no second derivative: a backward pass that is to be differentiated itself is refused.
 /// </remarks>
 public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
 {
@@ -63,13 +64,13 @@ public sealed class MaskedLinear : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(input);
         (Parameter weight, Parameter? bias) = _shared[0];
         Follow();
-        IsSparse = _places!.Rows.Density <= _limit && !(training && is_grad_enabled() && _dense());
+        IsSparse = weight.dtype is ScalarType.Float32 or ScalarType.Float64 && _places!.Rows.Density <= _limit && !(training && is_grad_enabled() && _dense());
         if (!IsSparse) return nn.functional.linear(input, weight, bias);
         using DisposeScope scope = NewDisposeScope();
         long[] shape = [.. input.shape[..^1], weight.shape[0]];
         long tokens = 1;
         foreach (long length in input.shape[..^1]) tokens *= length;
-        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), weight, _places).reshape(shape);
+        Tensor product = FixedSupportLinear.Multiply(input.reshape(tokens, weight.shape[1]), weight, _places!).reshape(shape);
         return (bias is null ? product : product + bias).MoveToOuterDisposeScope();
     }
 

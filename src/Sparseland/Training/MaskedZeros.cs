@@ -44,7 +44,7 @@ internal static class MaskedZeros
     }
 
     private static bool Serves(Tensor numbers, Tensor mask) =>
-        numbers.device_type == DeviceType.CPU && mask.device_type == DeviceType.CPU && numbers.is_contiguous() && mask.is_contiguous() && numbers.element_size() is 2 or 4 or 8
+        mask.dtype == ScalarType.Bool && TensorMemory.IsPlain(mask) && TensorMemory.IsPlain(numbers) && numbers.element_size() is 2 or 4 or 8
         && numbers.numel() > 0 && numbers.shape.SequenceEqual(mask.shape);
 
     private static void Each(Tensor source, Tensor target, Tensor mask, bool where)
@@ -60,6 +60,9 @@ internal static class MaskedZeros
         (nint from, nint to, nint flags, long length) = (TensorMemory.StartOf(source), TensorMemory.StartOf(target), TensorMemory.StartOf(mask), target.numel());
         Pieces.For(length, PieceLength, (start, count) =>
             Fill(TensorMemory.Part<T>(from, start, count), TensorMemory.Part<T>(to, start, count), TensorMemory.Part<byte>(flags, start, count), where ? T.One : T.Zero));
+        GC.KeepAlive(source);
+        GC.KeepAlive(target);
+        GC.KeepAlive(mask);
     }
 
     // Without a branch, which a random mask would make guesswork: all bits of a number, or none.

@@ -1,5 +1,6 @@
 using Sparseland.Models;
 using Sparseland.Pruning;
+using Sparseland.Selection;
 using Sparseland.Tests.Training;
 using Sparseland.Training;
 using TorchSharp;
@@ -35,6 +36,17 @@ public class InitialScoresTests
         Same(scores["conv1.weight"], -4.58774399398e-06, -7.43944773614e-07, -1.2476795454e-06, -1.93364129785e-07, -2.16458998403e-09);
         Same(scores["head.weight"], 4.5837511559e-06, 6.21014533435e-07, 6.68170166619e-07, 2.41180854696e-07, 3.20939080353e-07);
         Assert.Contains("double backward", scores.ToString(), StringComparison.Ordinal);
+    }
+
+    // What such a layer's gradient leaves out would count as a constant, and H g of the layers before it be a part of the truth.
+    [Fact]
+    public void Grasp_refuses_a_network_with_a_layer_that_has_no_second_derivative()
+    {
+        using var scope = NewDisposeScope();
+        using Sequential network = nn.Sequential(("first", nn.Linear(8, 6)), ("bend", nn.Tanh()), ("head", new FixedSupportLinear(Support.Random(3, 6, 9, 1), randn(9))));
+        (Tensor X, Tensor labels) = TrainingData.Blobs(60, 8, 3, 1);
+        Assert.Contains(nameof(FixedSupportLinear), Assert.Throws<NotSupportedException>(() => GraspScore.Of(network, X, labels)).Message, StringComparison.Ordinal);
+        using ParameterScores snip = SnipScore.Of(network, X, labels);
     }
 
     [Fact]

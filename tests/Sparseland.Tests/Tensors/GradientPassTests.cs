@@ -53,6 +53,15 @@ public class GradientPassTests
         Assert.NotNull(saved.grad);
     }
 
+    [Theory, MemberData(nameof(Names))]
+    public void A_graph_of_a_gradient_that_would_lack_what_was_computed_by_hand_is_refused(string name)
+    {
+        using var scope = NewDisposeScope();
+        (Tensor loss, Tensor saved) = Losses[name]();
+        Assert.Throws<ExternalException>(() => autograd.grad([loss], [saved], retain_graph: true, create_graph: true));
+        Assert.Equal(saved.shape, autograd.grad([loss], [saved])[0].shape);
+    }
+
     [Fact]
     public void A_failure_is_thrown_as_it_is_and_leaves_nothing_behind()
     {

@@ -96,9 +96,6 @@ public static class NofMProducts
             (Tensor input, Tensor weight) = (saved[0].detach(), saved[1].detach());
             (Tensor? maskIn, Tensor? maskOut) = (@in < 0 ? null : saved[@in], @out < 0 ? null : saved[@out]);
             using DisposeScope scope = NewDisposeScope();
-
-            // Also where a graph of the gradient is asked for: half of a second derivative would be worse than none.
-            using IDisposable off = no_grad();
             Tensor seen = scheme.Gradient is { } pattern ? PruneGradient(grad_output, pattern.N, pattern.M, scheme.Rescale) : grad_output;
             Tensor inputs = seen.mm(Masked(weight, maskOut)), weights = grad_output.t().mm(input);
             if (scheme.Pull > 0 && maskIn is not null) weights.add_(where(maskIn, 0, weight), alpha: scheme.Pull);

@@ -133,8 +133,7 @@ public sealed class BidirectionalNofMTests : IDisposable
     {
         (Tensor x, Tensor W, Tensor b, _) = Layer(ScalarType.Float64);
         using MaskPair pair = new(W, 2, 8);
-        Tensor slope = autograd.grad([NofMProducts.Linear(x, W, b, pair.In, pair.Out).square().sum()], [x], create_graph: true)[0];
-        Assert.ThrowsAny<Exception>(() => autograd.grad([slope.square().sum()], [W]));
+        Assert.ThrowsAny<Exception>(() => autograd.grad([NofMProducts.Linear(x, W, b, pair.In, pair.Out).square().sum()], [x], create_graph: true));
     }
 
     [Fact]
