@@ -21,7 +21,7 @@ internal static class EncodeCommand
     /// <summary>Makes the command.</summary>
     public static Command Create()
     {
-        var collection = new Argument<string>("collection") { Description = "A folder in BEIR's form, or dotnet for the reference documentation of .NET." };
+        var collection = new Argument<string>("collection") { Description = "A folder in BEIR's form or with text files, or dotnet for the reference documentation of .NET." };
         var output = new Option<string>("--out") { Description = "Folder for the vectors; what it has already is not made again.", Required = true };
         var model = new Option<string>("--model") { Description = "A text encoder's folder as Hugging Face has them, or arctic for the one that comes as a package.", DefaultValueFactory = _ => "arctic" };
         var view = new Option<DocView>("--view") { Description = "View of the documentation: cards or signatures.", DefaultValueFactory = _ => DocView.Cards };
@@ -68,7 +68,7 @@ internal static class EncodeCommand
         {
             if (split is not null && !queries) throw new ArgumentException("--split goes with --queries.");
             if (part) throw new ArgumentException("--part is of the documentation of .NET; a folder is encoded whole.");
-            IReadOnlyList<RetrievalDocument> own = queries ? [] : IndexCommand.DocumentsOf(name, null, cancel);
+            IReadOnlyList<RetrievalDocument> own = queries ? [] : Shared.Documents(name, null, cancel);
             RetrievalCollection? folder = queries ? Beir.Read(name, new() { Split = split }, cancel: cancel).Collection : null;
             return ([.. (folder?.Documents ?? own).Select(d => CamelCaseText.Split(d).Contents)], [.. (folder?.Queries ?? []).Select(q => CamelCaseText.Split(q.Text))]);
         }

@@ -34,7 +34,7 @@ internal static class IndexCommand
             if (Path.GetDirectoryName(Path.GetFullPath(path)) is string parent && !Directory.Exists(parent)) throw new DirectoryNotFoundException($"--out: there is no folder '{parent}'.");
             AtomicFile.CheckFile(path, "--out");
             var watch = Stopwatch.StartNew();
-            IReadOnlyList<RetrievalDocument> documents = DocumentsOf(source, parsed.GetValue(endings), cancel);
+            IReadOnlyList<RetrievalDocument> documents = Shared.Documents(source, parsed.GetValue(endings), cancel);
             using InvertedIndex index = InvertedIndex.Build(documents, options, new ProgressLines("document", Console.WriteLine), cancel);
             index.Save(path, cancel);
             Console.WriteLine($"Made {path} in {watch.Elapsed.TotalSeconds:0.0} s: {index}.");
@@ -42,9 +42,4 @@ internal static class IndexCommand
         }));
         return command;
     }
-
-    /// <summary>Documents of a folder of either form.</summary>
-    public static IReadOnlyList<RetrievalDocument> DocumentsOf(string folder, IReadOnlyList<string>? endings, CancellationToken cancel) =>
-        endings is not { Count: > 0 } && Beir.HasDocuments(folder) ? Beir.ReadDocuments(folder, cancel: cancel)
-            : TextFolder.Read(folder, endings is { Count: > 0 } ? endings : null, new ProgressLines("file", Console.WriteLine), cancel);
 }

@@ -1,9 +1,11 @@
 using System.CommandLine;
 using Sparseland.Kernel.Running;
+using Sparseland.Retrieval;
+using Sparseland.Retrieval.Formats;
 
 namespace Sparseland.Kernel.Commands;
 
-/// <summary>Options that several commands share.</summary>
+/// <summary>What several commands share.</summary>
 internal static class Shared
 {
     /// <summary>--scale.</summary>
@@ -37,6 +39,13 @@ internal static class Shared
 
     /// <summary>--threads.</summary>
     public static Option<int?> Threads() => new("--threads") { Description = "Threads of libtorch; a resumed training is the same bit for bit only with the same number." };
+
+    /// <summary>Documents of a folder: of its corpus.jsonl where it has one and no endings are named, else of its text files.</summary>
+    public static IReadOnlyList<RetrievalDocument> Documents(string folder, string[]? endings, CancellationToken cancel)
+    {
+        if (endings is []) endings = null;
+        return endings is null && Beir.HasDocuments(folder) ? Beir.ReadDocuments(folder, cancel: cancel) : TextFolder.Read(folder, endings, new ProgressLines("file", Console.WriteLine), cancel);
+    }
 
     /// <summary>Sets the threads of libtorch where they are given.</summary>
     public static void UseThreads(int? threads)
