@@ -4,7 +4,7 @@ using Sparseland.Evaluation;
 using Sparseland.Kernel.Notebooks;
 using Sparseland.Kernel.Running;
 
-// dotnet run --project tests/Mutations -- [--scale quick] [--report FILE] [filter]
+// dotnet run --project tests/Mutations -- [--scale quick] [--report FILE] [filter ...]
 // Breaks a method on purpose in a copy of the clone, runs the notebook that teaches it, and asks whether one of its claims breaks: a claim
 // that survives every fault says nothing of the method. At quick scale first, where only identities are judged; what they do not notice is
 // run again at lesson scale, unless --scale quick says that this is enough. Prints a table; the exit code is the number of survivors.
@@ -14,13 +14,12 @@ string root = NotebookFiles.RepositoryRoot() ?? throw new DirectoryNotFoundExcep
 string results = Path.Combine(root, "tests", "Mutations", "results.jsonl");
 string? scale = Option("--scale");
 string report = Option("--report") ?? results;
-if (scale is not (null or "quick") || args.Length > 1 || args is [['-', ..]]) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter].");
-string filter = args.FirstOrDefault() ?? "";
+if (scale is not (null or "quick") || args.Any(filter => filter.StartsWith('-'))) throw new ArgumentException("The arguments are [--scale quick] [--report FILE] [filter ...].");
 var faults = new List<Fault>();
 foreach (string file in Directory.EnumerateFiles(Path.Combine(root, "tests", "Mutations", "faults"), "*.json").Order(StringComparer.Ordinal))
     faults.AddRange(JsonSerializer.Deserialize<Fault[]>(File.ReadAllText(file), Fault.Json)!);
 Fault[] every = [.. faults];
-faults = [.. faults.Where(f => $"{f.Notebook} {f.Name}".Contains(filter, StringComparison.OrdinalIgnoreCase))];
+if (args.Length > 0) faults = [.. faults.Where(f => args.Any(filter => $"{f.Notebook} {f.Name}".Contains(filter, StringComparison.OrdinalIgnoreCase)))];
 foreach (Fault fault in faults) fault.Check(root);
 
 Dictionary<string, Verdict> known = Verdict.Read(report);
