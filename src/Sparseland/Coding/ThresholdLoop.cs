@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Sparseland.Penalties;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -170,7 +171,7 @@ internal sealed unsafe class ThresholdLoop<T> : IDisposable
 
     private void Each(Action<int> work)
     {
-        if (_isParallel) Parallel.For(0, _chunks, work);
+        if (_isParallel) Pieces.Each(_chunks, c => work((int)c));
         else
         {
             for (int c = 0; c < _chunks; c++) work(c);

@@ -82,7 +82,7 @@ public static unsafe class Hadamard
         if (inner * outer == 0) return;
         nint start = (nint)TensorMemory.Address(x);
         bool single = x.dtype == ScalarType.Float32;
-        Parallel.For(0, outer, o =>
+        Pieces.Each(outer, o =>
         {
             if (single) Transform((float*)start + (o * rows * inner), rows, inner);
             else Transform((double*)start + (o * rows * inner), rows, inner);
@@ -123,7 +123,7 @@ public static unsafe class Hadamard
         long run = Math.Min(rows, (long)BitOperations.RoundUpToPowerOf2((ulong)(RunBytes / sizeof(T) / columns) + 1) / 2);
         nint start = (nint)x;
         if (run < rows) TransformRows(x, rows / run, run * columns);
-        Parallel.For(0, rows / run, r =>
+        Pieces.Each(rows / run, r =>
         {
             T* at = (T*)start + (r * run * columns);
             if (columns == 1) HadamardTile.Run(at, (int)run);
@@ -149,7 +149,7 @@ public static unsafe class Hadamard
             int now = (levels - done + trips - trip - 1) / (trips - trip), tileRows = 1 << now;
             long stride = 1L << done;
             Parallel.For(
-                0, (rows >> now) * chunks,
+                0, (rows >> now) * chunks, new ParallelOptions { MaxDegreeOfParallelism = torch.get_num_threads() },
                 () => (nint)NativeMemory.AlignedAlloc(TileBytes, 64),
                 (tile, _, memory) =>
                 {

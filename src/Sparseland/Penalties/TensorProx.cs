@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -78,11 +79,8 @@ public static class TensorProx
             T* input = first, output = firstResult;
             try
             {
-                Parallel.For(0, (length + chunk - 1) / chunk, c =>
-                {
-                    int start = c * chunk, count = Math.Min(chunk, length - start);
-                    Apply(penalty, new ReadOnlySpan<T>(input + start, count), new Span<T>(output + start, count), start, step);
-                });
+                Pieces.For(length, chunk, (start, count) =>
+                    Apply(penalty, new ReadOnlySpan<T>(input + start, count), new Span<T>(output + start, count), (int)start, step));
             }
             catch (AggregateException e) when (e.InnerExceptions.All(inner => inner is ArgumentException))
             {

@@ -47,7 +47,7 @@ public abstract unsafe class DenseSketch : Sketch
         for (int from = 0; from < Inputs; from += size)
         {
             int count = Math.Min(size, Inputs - from), first = from;
-            Parallel.For(0, count, k => Column(first + k, new Span<double>((double*)start + ((long)k * Outputs), Outputs)));
+            Pieces.Each(count, k => Column(first + (int)k, new Span<double>((double*)start + (k * Outputs), Outputs)));
             using Tensor part = chunk.narrow(0, 0, count);
             action(part, from, count);
         }

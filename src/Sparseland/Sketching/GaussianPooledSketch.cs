@@ -53,10 +53,10 @@ public sealed unsafe class GaussianPooledSketch : Sketch
         using Tensor rotated = SrhtSketch.Rotate(X, PaddedInputs, _signs);
         int columns = (int)X.shape[1];
         nint from = (nint)TensorMemory.Address(rotated), to = (nint)TensorMemory.Address(result);
-        Parallel.For(0, Outputs, i =>
+        Pieces.Each(Outputs, i =>
         {
-            double* sum = (double*)to + ((long)i * columns);
-            for (int p = i * BlockLength; p < (i + 1) * BlockLength; p++)
+            double* sum = (double*)to + (i * columns);
+            for (long p = i * BlockLength; p < (i + 1) * BlockLength; p++)
                 SrhtSketch.Add((double*)from + ((long)_order[p] * columns), sum, columns, _weights[p]);
         });
     }

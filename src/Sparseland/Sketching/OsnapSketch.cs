@@ -56,9 +56,9 @@ public class OsnapSketch : Sketch
     {
         int columns = (int)X.shape[1], chunks = (columns + ChunkColumns - 1) / ChunkColumns;
         nint from = (nint)TensorMemory.Address(X), to = (nint)TensorMemory.Address(result);
-        Parallel.For(0, chunks, c =>
+        Pieces.Each(chunks, c =>
         {
-            int first = c * columns / chunks, width = ((c + 1) * columns / chunks) - first;
+            int first = (int)(c * columns / chunks), width = (int)((c + 1) * columns / chunks) - first;
             for (int j = 0, at = 0; j < Inputs; j++)
             {
                 double* row = (double*)from + ((long)j * columns) + first;

@@ -81,7 +81,7 @@ public abstract class Sketch : ISketch
         }
         else
         {
-            Parallel.For(0, coordinates.Count, Fill);
+            Pieces.Each(coordinates.Count, k => Fill((int)k));
         }
 
         using Tensor rows = tensor(columns, [coordinates.Count, Outputs]), transposed = rows.t();

@@ -74,7 +74,7 @@ internal sealed class CorrelationBounds(DenseMap map)
         }
         else
         {
-            Parallel.For(0, picked, Exact);
+            Pieces.Each(picked, i => Exact((int)i));
         }
     }
 }

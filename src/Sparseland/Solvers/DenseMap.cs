@@ -200,9 +200,9 @@ public sealed unsafe class DenseMap : ILinearMap, IDisposable
         }
 
         int chunks = Math.Min(Inputs, 64);
-        Parallel.For(0, chunks, c =>
+        Pieces.Each(chunks, c =>
         {
-            for (int j = (int)((long)c * Inputs / chunks), to = (int)((long)(c + 1) * Inputs / chunks); j < to; j++) action(j);
+            for (int j = (int)(c * Inputs / chunks), to = (int)((c + 1) * Inputs / chunks); j < to; j++) action(j);
         });
     }
 }

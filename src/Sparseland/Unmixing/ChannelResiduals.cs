@@ -23,7 +23,7 @@ internal static unsafe class ChannelResiduals
         var (y, m, a) = ((IntPtr)TensorMemory.Address(Y), (IntPtr)TensorMemory.Address(M), (IntPtr)TensorMemory.Address(A));
         double[] squares = new double[channels];
         void Channel(int l) => squares[l] = Square((double*)y + ((long)l * pixels), (double*)m + ((long)l * endmembers), (double*)a, pixels, endmembers);
-        if ((long)channels * pixels * endmembers >= ParallelFrom) Parallel.For(0, channels, Channel);
+        if ((long)channels * pixels * endmembers >= ParallelFrom) Pieces.Each(channels, l => Channel((int)l));
         else for (int l = 0; l < channels; l++) Channel(l);
         return squares;
     }

@@ -69,7 +69,7 @@ internal sealed unsafe class FusedSweep : IDisposable
 
         (nint yn, nint an, nint en) = ((nint)y, (nint)a, (nint)extra);
         int blocks = (_pixels + Block - 1) / Block, chunks = Math.Min(Chunks, blocks);
-        Parallel.For(0, chunks, c =>
+        Pieces.Each(chunks, c =>
         {
             double[] product = _products[c], gram = _grams[c];
             Array.Clear(product);
@@ -77,7 +77,7 @@ internal sealed unsafe class FusedSweep : IDisposable
             double[] old = new double[K * Block], above = new double[K * Block];
             fixed (double* w = weighted, curve = curvature, before = old, up = above, p = product, g = gram)
             {
-                for (int b = (int)((long)blocks * c / chunks), to = (int)((long)blocks * (c + 1) / chunks); b < to; b++)
+                for (int b = (int)(blocks * c / chunks), to = (int)(blocks * (c + 1) / chunks); b < to; b++)
                 {
                     int from = b * Block, width = Math.Min(Block, _pixels - from);
                     double* data = (double*)yn + ((long)b * _channels * Block);
