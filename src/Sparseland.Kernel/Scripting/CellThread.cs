@@ -89,8 +89,10 @@ internal sealed class CellThread : SynchronizationContext
 
         // A thread of its own: the pool may be full of the cell's work.
         new Thread(run.Stop) { IsBackground = true, Name = "cell stop" }.UnsafeStart();
-        var left = await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness + grace, CancellationToken.None)).ConfigureAwait(false);
-        return left == run.idleAfterStop.Task ? CellEnd.Stopped : CellEnd.Stuck;
+        await Task.WhenAny(run.idleAfterStop.Task, Task.Delay(Politeness + grace, CancellationToken.None)).ConfigureAwait(false);
+
+        // Not by which came first: where the pool is full, the news of both wait there, and the later one may overtake.
+        return run.idleAfterStop.Task.IsCompleted ? CellEnd.Stopped : CellEnd.Stuck;
     }
 
     public override SynchronizationContext CreateCopy() => this;
