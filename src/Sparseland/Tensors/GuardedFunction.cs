@@ -26,7 +26,11 @@ internal abstract class GuardedFunction<T> : autograd.SingleTensorFunction<T>
     /// <summary>The value with its graph.</summary>
     public static new Tensor apply(params object[] vars)
     {
-        Tensor value = autograd.SingleTensorFunction<T>.apply(vars);
+        // Libtorch keeps the gradient of a leaf as it comes only where nobody else holds that tensor, and copies it otherwise; the handle of this pass does. Behind a view it is handed a tensor of its own.
+        object[] given = is_grad_enabled() ? [.. vars.Select(v => v is Tensor { IsInvalid: false, is_leaf: true, requires_grad: true } leaf && leaf.dim() > 0 ? leaf.view(leaf.shape) : v)] : vars;
+        Tensor value = autograd.SingleTensorFunction<T>.apply(given);
+        for (int i = 0; i < vars.Length; i++)
+            if (!ReferenceEquals(given[i], vars[i])) ((Tensor)given[i]).Dispose();
         if (!ReferenceEquals(value, s_value)) s_value?.Dispose();
         s_value = null;
         return value;

@@ -24,7 +24,11 @@ public class SparseTrainingBenchmark : IQuickBenchmark
             Tensor X = randn([128, 4096], requires_grad: true), G = randn(128, 1024);
             void Pass(nn.Module<Tensor, Tensor> layer)
             {
+                // A step begins without gradients, as a training loop's does.
                 using DisposeScope scope = NewDisposeScope();
+                layer.zero_grad();
+                X.grad?.Dispose();
+                X.grad = null;
                 layer.call(X).backward([G]);
             }
 

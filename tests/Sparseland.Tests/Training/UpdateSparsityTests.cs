@@ -70,9 +70,11 @@ public class UpdateSparsityTests
     {
         using var scope = NewDisposeScope();
         using Sequential before = nn.Sequential(("a", nn.Linear(40, 60, hasBias: false))), after = nn.Sequential(("a", nn.Linear(40, 60, hasBias: false)));
-        Bfloat16Grid.Round(before);
+        var draw = new Generator(3);
         Tensor old = ((Linear)before[0]).weight!, now = ((Linear)after[0]).weight!;
-        using (no_grad()) now.copy_(old.add(randn(60, 1).mm(randn(1, 40)).mul(2e-4)));
+        using (no_grad()) old.copy_(rand([60, 40], generator: draw).sub(0.5).mul(0.3));
+        Bfloat16Grid.Round(before);
+        using (no_grad()) now.copy_(old.add(randn([60, 1], generator: draw).mm(randn([1, 40], generator: draw)).mul(2e-4)));
         Assert.Equal(1, Assert.Single(UpdateRank.Of(before, after, 1e-3)).Rank);
         Bfloat16Grid.Round(after);
         using UpdateSparsity update = UpdateSparsity.Of(before, after);
