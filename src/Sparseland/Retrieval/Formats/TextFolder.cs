@@ -38,7 +38,8 @@ public static class TextFolder
         var documents = new RetrievalDocument[files.Count];
         for (int i = 0; i < documents.Length; i++)
         {
-            documents[i] = new(files[i].Id, TextLines.ReadAll(files[i].Path, cancel));
+            // A file without length is not opened: it has no text, and may be a pipe, which would wait for ever.
+            documents[i] = new(files[i].Id, new FileInfo(files[i].Path).Length == 0 ? "" : TextLines.ReadAll(files[i].Path, cancel));
             progress?.Report(new(i + 1, documents.Length, files[i].Id));
         }
 

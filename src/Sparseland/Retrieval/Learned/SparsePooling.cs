@@ -54,6 +54,12 @@ public static class SparsePooling
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
         using DisposeScope scope = NewDisposeScope();
         if (states.shape[0] == 0) return zeros([0, embeddings.shape[0]], states.dtype, states.device).MoveToOuterDisposeScope();
+        if (PooledLinear.Takes(states, embeddings, bias))
+        {
+            Tensor weights = PooledLinear.Of(states, mask, embeddings, bias, cancel).log1p();
+            return (twice ? weights.log1p() : weights).MoveToOuterDisposeScope();
+        }
+
         long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)

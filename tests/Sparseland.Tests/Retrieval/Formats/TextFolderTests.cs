@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Sparseland.Retrieval;
 using Sparseland.Retrieval.Formats;
@@ -46,6 +47,17 @@ public sealed class TextFolderTests : IDisposable
         // Cut inside a letter.
         Write("latin.txt", [.. "caf"u8, 0xC3]);
         Assert.Throws<InvalidDataException>(() => TextFolder.Read(_folder.Path));
+    }
+
+    [Fact]
+    public async Task A_pipe_is_not_waited_for()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        Write("a.txt", "text"u8.ToArray());
+        using (var make = Process.Start("mkfifo", [Path.Combine(_folder.Path, "pipe.txt")]))
+            await make.WaitForExitAsync();
+        IReadOnlyList<RetrievalDocument> documents = await Task.Run(() => TextFolder.Read(_folder.Path)).WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.Equal(["text", ""], documents.Select(d => d.Text));
     }
 
     [Fact]
