@@ -25,7 +25,7 @@ public class OtherHostTests
         var output = await Run(Built("tests/Sparseland.Tests/Native/ScriptHost", "ScriptHost.dll"), string.Join("\n//---\n", script));
         Assert.Contains("Sparseland 0.1.0, scale quick", output, StringComparison.Ordinal);
         Assert.Contains("A loop worth watching: 20 steps", output, StringComparison.Ordinal);
-        Assert.Contains("identities 1 of 1 held", output, StringComparison.Ordinal);
+        Assert.Contains("identities 5 of 5 held", output, StringComparison.Ordinal);
         Assert.Contains("<img src=\"data:image/svg+xml;base64,", output, StringComparison.Ordinal);
         Assert.Contains("<table", output, StringComparison.Ordinal);
     }
