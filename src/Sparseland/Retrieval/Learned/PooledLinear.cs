@@ -56,7 +56,7 @@ internal static unsafe class PooledLinear
             plan.Cancel.ThrowIfCancellationRequested();
             using DisposeScope inner = NewDisposeScope();
             (long from, long count) = (first, Math.Min(step, texts - first));
-            Tensor scores = nn.functional.linear(states.detach().narrow(0, from, count), embeddings.detach(), bias.detach()).contiguous();
+            Tensor scores = nn.functional.linear(states.narrow(0, from, count), embeddings, bias).contiguous();
             nint source = TensorMemory.StartOf(scores);
             Pieces.Each(count * blocks, piece =>
             {
@@ -153,7 +153,7 @@ internal static unsafe class PooledLinear
             List<Tensor> saved = ctx.get_saved_variables();
             var made = (Made)ctx.get_data("made");
             using DisposeScope scope = NewDisposeScope();
-            Tensor states = saved[0].detach().contiguous(), embeddings = saved[1].detach().contiguous(), given = grad_output.contiguous();
+            Tensor states = Plain(saved[0]), embeddings = Plain(saved[1]), given = Plain(grad_output);
             (long texts, long tokens, int width, int terms) = (states.shape[0], states.shape[1], (int)states.shape[2], (int)embeddings.shape[0]);
             (nint h, nint e, nint g) = (TensorMemory.StartOf(states), TensorMemory.StartOf(embeddings), TensorMemory.StartOf(given));
             int[] places = made.Places;
@@ -193,6 +193,9 @@ internal static unsafe class PooledLinear
             GC.KeepAlive(saved);
             return [ofStates?.MoveToOuterDisposeScope()!, ofEmbeddings?.MoveToOuterDisposeScope()!, ofBias?.MoveToOuterDisposeScope()!, null!];
         }
+
+        // A view that negates what is read is not yet the numbers that stand in memory.
+        private static Tensor Plain(Tensor tensor) => tensor.detach().resolve_neg().contiguous();
 
         private static void Add(float* vector, float factor, float* target, int width) =>
             TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(vector, width), factor, new ReadOnlySpan<float>(target, width), new Span<float>(target, width));

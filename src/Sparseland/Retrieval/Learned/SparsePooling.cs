@@ -26,15 +26,13 @@ public static class SparsePooling
     {
         ArgumentNullException.ThrowIfNull(logits);
         if (logits.dim() != 3) throw new ArgumentException($"logits must be [texts, tokens, terms], but are [{string.Join(", ", logits.shape)}].", nameof(logits));
-        if (mask is not null && !mask.shape.SequenceEqual(logits.shape[..2]))
-            throw new ArgumentException($"mask must be [{string.Join(", ", logits.shape[..2])}], but is [{string.Join(", ", mask.shape)}].", nameof(mask));
+        CheckMask(mask, logits);
         using DisposeScope scope = NewDisposeScope();
         if (logits.shape[1] == 0) return zeros([logits.shape[0], logits.shape[2]], logits.dtype, logits.device).MoveToOuterDisposeScope();
 
         // max(dim) keeps the places for its gradient, and not the scores.
         Tensor hidden = mask is null ? logits : logits.masked_fill(mask.logical_not().unsqueeze(2), s_hidden);
-        Tensor weights = hidden.max(1).values.relu().log1p();
-        return (twice ? weights.log1p() : weights).MoveToOuterDisposeScope();
+        return Damped(hidden.max(1).values.relu(), twice).MoveToOuterDisposeScope();
     }
 
     /// <summary>The pooled weights of a linear layer over states, some texts at a time: the scores of all texts together would take gigabytes.</summary>
@@ -52,14 +50,10 @@ public static class SparsePooling
         ArgumentNullException.ThrowIfNull(embeddings);
         ArgumentNullException.ThrowIfNull(bias);
         if (states.dim() != 3) throw new ArgumentException($"states must be [texts, tokens, width], but are [{string.Join(", ", states.shape)}].", nameof(states));
+        CheckMask(mask, states);
         using DisposeScope scope = NewDisposeScope();
         if (states.shape[0] == 0) return zeros([0, embeddings.shape[0]], states.dtype, states.device).MoveToOuterDisposeScope();
-        if (PooledLinear.Takes(states, embeddings, bias))
-        {
-            Tensor weights = PooledLinear.Of(states, mask, embeddings, bias, cancel).log1p();
-            return (twice ? weights.log1p() : weights).MoveToOuterDisposeScope();
-        }
-
+        if (PooledLinear.Takes(states, embeddings, bias)) return Damped(PooledLinear.Of(states, mask, embeddings, bias, cancel), twice).MoveToOuterDisposeScope();
         long texts = states.shape[0], step = Math.Max(1, most / Math.Max(1, states.shape[1] * embeddings.shape[0]));
         var parts = new List<Tensor>();
         for (long from = 0; from < texts; from += step)
@@ -72,6 +66,19 @@ public static class SparsePooling
         }
 
         return (parts.Count == 1 ? parts[0] : cat(parts, 0)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>From the largest scores to weights.</summary>
+    private static Tensor Damped(Tensor pooled, bool twice)
+    {
+        Tensor weights = pooled.log1p();
+        return twice ? weights.log1p() : weights;
+    }
+
+    private static void CheckMask(Tensor? mask, Tensor tokens)
+    {
+        if (mask is not null && !mask.shape.SequenceEqual(tokens.shape[..2]))
+            throw new ArgumentException($"mask must be [{string.Join(", ", tokens.shape[..2])}], but is [{string.Join(", ", mask.shape)}].", nameof(mask));
     }
 
     /// <summary>Rows of weights as sparse vectors.</summary>

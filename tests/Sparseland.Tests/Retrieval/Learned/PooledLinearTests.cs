@@ -107,6 +107,20 @@ public class PooledLinearTests
     }
 
     [Fact]
+    public void A_mask_of_another_shape_is_refused_and_a_negating_view_is_read_as_its_numbers()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor states, Tensor embeddings, Tensor bias, Tensor mask) = Draw(4, 6, 8, 70, 1);
+        Assert.Throws<ArgumentException>("mask", () => SparsePooling.OfLinear(states, mask.narrow(1, 0, 5), embeddings, bias));
+        Tensor negated = complex(zeros_like(states), states.neg()).conj().imag;
+        Assert.True(negated.is_neg());
+        Tensor[] leaves = [embeddings.clone().requires_grad_(), embeddings.clone().requires_grad_()];
+        SparsePooling.OfLinear(states, mask, leaves[0], bias).square().sum().backward();
+        SparsePooling.OfLinear(negated, mask, leaves[1], bias).square().sum().backward();
+        TinyModels.AssertClose(leaves[0].grad!, leaves[1].grad!);
+    }
+
+    [Fact]
     public void States_changed_in_place_are_noticed()
     {
         using DisposeScope scope = NewDisposeScope();
