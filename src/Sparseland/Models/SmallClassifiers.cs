@@ -58,7 +58,7 @@ public static class SmallClassifiers
         int left = side >> channels.Count;
         layers.Add(("flatten", Flatten()));
         layers.Add(("head", Linear(channels[^1] * left * left, classes)));
-        return Start(Sequential(layers), seed);
+        return Start(new ImageSequential([.. layers]), seed);
     }
 
     /// <summary>A layer by its name.</summary>

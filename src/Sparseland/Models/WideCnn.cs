@@ -36,6 +36,6 @@ public static class WideCnn
         layers.Add(("mean", AvgPool2d(side / 4)));
         layers.Add(("flatten", Flatten()));
         layers.Add(("head", Linear(2 * width, classes)));
-        return SmallClassifiers.Start(Sequential(layers), seed);
+        return SmallClassifiers.Start(new ImageSequential([.. layers]), seed);
     }
 }

@@ -1,3 +1,4 @@
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -112,7 +113,7 @@ public sealed class ResNet : Module<Tensor, Tensor>, ILinearPlaces, IConvolution
         if (images.dim() != 4 || images.shape[1] != Options.Channels)
             throw new ArgumentException($"images are [{string.Join(", ", images.shape)}]; they must be [samples, {Options.Channels}, rows, columns].", nameof(images));
         using var scope = NewDisposeScope();
-        Tensor x = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
+        Tensor x = ChannelsLast.Of(images);
         x = functional.relu(_norm.call(_conv.call(x)), inplace: true);
         foreach (ResNetBlock block in _blocks) x = block.call(x);
         return x.mean([2, 3]).MoveToOuterDisposeScope();

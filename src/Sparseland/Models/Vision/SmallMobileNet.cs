@@ -78,7 +78,7 @@ public static class SmallMobileNet
         layers.Add(("mean", AdaptiveAvgPool2d(1)));
         layers.Add(("flatten", Flatten()));
         layers.Add(("head", Linear(from, options.Classes)));
-        return SmallClassifiers.Start(Sequential(layers), seed);
+        return SmallClassifiers.Start(new ImageSequential([.. layers]), seed);
     }
 
     /// <summary>Names of the 1 x 1 convolutions' weights: what is pruned.</summary>

@@ -1,4 +1,5 @@
 using Sparseland.Evaluation;
+using Sparseland.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -155,7 +156,7 @@ public sealed class SearchNetwork : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(input);
         if (input.dim() != 4 || input.shape[1] != Space.Planes) throw new ArgumentException($"input must be [images, {Space.Planes}, rows, columns], but is [{string.Join(", ", input.shape)}].", nameof(input));
         using DisposeScope scope = NewDisposeScope();
-        Tensor x = _stem.call(input);
+        Tensor x = ChannelsLast.Of(_stem.call(input));
         for (int i = 0; i < _layers.Count; i++)
         {
             x = _layers[i].call(x);

@@ -1,4 +1,5 @@
 using Sparseland.Data;
+using Sparseland.Models;
 using Sparseland.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -72,7 +73,7 @@ public static class DigitTasks
             return head;
         }
 
-        var network = nn.Sequential(
+        var network = new ImageSequential(
             ("conv1", nn.Conv2d(1, 16, 3, padding: 1, bias: false)), ("norm1", Norm2(16)), ("relu1", nn.ReLU()), ("pool1", nn.MaxPool2d(2)),
             ("conv2", nn.Conv2d(16, 32, 3, padding: 1, bias: false)), ("norm2", Norm2(32)), ("relu2", nn.ReLU()), ("pool2", nn.MaxPool2d(2)),
             ("conv3", nn.Conv2d(32, 64, 3, padding: 1, bias: false)), ("norm3", Norm2(64)), ("relu3", nn.ReLU()), ("flat", nn.Flatten()),
