@@ -6,6 +6,8 @@ namespace Sparseland.Training;
 /// <summary>Several methods with several seeds each, side by side: what a comparison of trainings needs, for a claim rests on seeds and not on one run.</summary>
 public static class Trials
 {
+    private const long UnitsOfATrial = 1_000;
+
     /// <summary>
     /// Makes every trial, seed after seed, as many at a time as libtorch has threads, each on one thread. A trial depends on its method and seed alone, so results
     /// are the same at any number of threads, but for networks that draw in their forward pass (dropout): those share libtorch's one generator and must not train at the same time.
@@ -24,7 +26,28 @@ public static class Trials
         ArgumentNullException.ThrowIfNull(trial);
         CheckDifferent(methods, nameof(methods));
         CheckDifferent(seeds, nameof(seeds));
-        var table = new Table<T>(methods, seeds, progress);
+        var table = new Table<T>(methods, seeds, 1, progress);
+        IndependentWork.For(methods.Count * seeds.Count, i => table.Fill(i % methods.Count, i / methods.Count, (method, seed, _) => trial(method, seed)), cancel);
+        return table.Results;
+    }
+
+    /// <summary>The same where a trial lasts long enough to tell how far it is: hand its progress to what trains, and the whole goes on between the ends of trials.</summary>
+    /// <typeparam name="T">What a trial leaves behind.</typeparam>
+    /// <param name="methods">Names, all different.</param>
+    /// <param name="seeds">Seeds, all different.</param>
+    /// <param name="trial">Makes one trial, on any thread; its last argument takes the trial's own progress.</param>
+    /// <param name="progress">Reported whenever a trial has come further; null, the default, for none.</param>
+    /// <param name="cancel">Checked before each trial; hand it to what lasts inside one too. Never by default.</param>
+    /// <exception cref="ArgumentException">There is no method or no seed, or one stands twice.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static TrialResults<T> Run<T>(
+        IReadOnlyList<string> methods, IReadOnlyList<int> seeds, Func<string, int, IProgress<ProgressReport>, T> trial, IProgress<ProgressReport>? progress = null,
+        CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(trial);
+        CheckDifferent(methods, nameof(methods));
+        CheckDifferent(seeds, nameof(seeds));
+        var table = new Table<T>(methods, seeds, UnitsOfATrial, progress);
         IndependentWork.For(methods.Count * seeds.Count, i => table.Fill(i % methods.Count, i / methods.Count, trial), cancel);
         return table.Results;
     }
@@ -49,13 +72,13 @@ public static class Trials
         ArgumentNullException.ThrowIfNull(trial);
         CheckDifferent(methods, nameof(methods));
         CheckDifferent(seeds, nameof(seeds));
-        var table = new Table<T>(methods, seeds, progress);
+        var table = new Table<T>(methods, seeds, 1, progress);
         for (int s = 0; s < seeds.Count; s++)
         {
             cancel.ThrowIfCancellationRequested();
             int place = s;
             using TShared common = shared(seeds[s]);
-            IndependentWork.For(methods.Count, m => table.Fill(m, place, (method, seed) => trial(method, seed, common)), cancel);
+            IndependentWork.For(methods.Count, m => table.Fill(m, place, (method, seed, _) => trial(method, seed, common)), cancel);
         }
 
         return table.Results;
@@ -68,19 +91,43 @@ public static class Trials
         if (items.GroupBy(item => item).FirstOrDefault(group => group.Count() > 1) is { } twice) throw new ArgumentException($"{name} has {twice.Key} twice; all must be different.", name);
     }
 
-    private sealed class Table<T>(IReadOnlyList<string> methods, IReadOnlyList<int> seeds, IProgress<ProgressReport>? progress)
+    /// <param name="methods">Names.</param>
+    /// <param name="seeds">Seeds.</param>
+    /// <param name="units">Units of work that a trial counts for: 1 where only its end is told.</param>
+    /// <param name="progress">Takes reports.</param>
+    private sealed class Table<T>(IReadOnlyList<string> methods, IReadOnlyList<int> seeds, long units, IProgress<ProgressReport>? progress)
     {
         private readonly Lock _reporting = new();
         private readonly T[][] _runs = [.. methods.Select(_ => new T[seeds.Count])];
-        private int _done;
+        private readonly long[,] _reached = new long[methods.Count, seeds.Count];
+        private long _done;
+
+        private long Units { get; } = units;
 
         public TrialResults<T> Results => new([.. methods], [.. seeds], _runs);
 
-        public void Fill(int method, int seed, Func<string, int, T> trial)
+        public void Fill(int method, int seed, Func<string, int, IProgress<ProgressReport>, T> trial)
         {
-            _runs[method][seed] = trial(methods[method], seeds[seed]);
+            _runs[method][seed] = trial(methods[method], seeds[seed], new Inside(this, method, seed));
             FreedMemory.GiveBack();
-            lock (_reporting) progress?.Report(new(++_done, methods.Count * seeds.Count, $"{methods[method]}, seed {seeds[seed]}"));
+            Reach(method, seed, Units, "");
+        }
+
+        // Never back: a trial of several parts reports each of them from its start.
+        private void Reach(int method, int seed, long reached, string message)
+        {
+            lock (_reporting)
+            {
+                if (reached <= _reached[method, seed]) return;
+                _done += reached - _reached[method, seed];
+                _reached[method, seed] = reached;
+                progress?.Report(new(_done, methods.Count * seeds.Count * Units, $"{methods[method]}, seed {seeds[seed]}{(message.Length > 0 ? ": " : "")}{message}"));
+            }
+        }
+
+        private sealed class Inside(Table<T> table, int method, int seed) : IProgress<ProgressReport>
+        {
+            public void Report(ProgressReport value) => table.Reach(method, seed, Math.Min(table.Units - 1, (long)(value.Fraction * table.Units)), value.Message);
         }
     }
 }

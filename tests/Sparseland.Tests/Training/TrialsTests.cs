@@ -78,6 +78,36 @@ public class TrialsTests
     }
 
     [Fact]
+    public void A_trial_tells_how_far_it_is()
+    {
+        List<ProgressReport> reports = [];
+        IProgress<ProgressReport>? late = null;
+        TrialResults<int> results = Trials.Run(["a", "b"], [1, 2], (method, seed, progress) =>
+        {
+            // Two parts of one trial, each from its start; a total that is not known; more than all.
+            progress.Report(new(0, 10));
+            progress.Report(new(5, 10, "first part"));
+            progress.Report(new(1, 10, "second part"));
+            progress.Report(new(3, 0));
+            progress.Report(new(20, 10, "beyond"));
+            late ??= progress;
+            return seed;
+        }, new Collecting(reports));
+        int after = reports.Count;
+        late!.Report(new(10, 10, "too late"));
+        Assert.Equal(after, reports.Count);
+        Assert.Equal([1, 2], results["b"]);
+        Assert.All(reports, r => Assert.Equal(4_000, r.Total));
+        Assert.Equal(reports.Select(r => r.Done).Order().Distinct(), reports.Select(r => r.Done));
+        Assert.Equal(4_000, reports[^1].Done);
+        Assert.Contains(reports, r => r.Message == "b, seed 2: first part");
+        Assert.DoesNotContain(reports, r => r.Message.Contains("second part", StringComparison.Ordinal));
+        Assert.Equal(12, reports.Count);
+        Assert.Throws<ArgumentException>(() => Trials.Run(["a", "a"], [1], (_, _, _) => 0));
+        Assert.Throws<ArgumentNullException>(() => Trials.Run(["a"], [1], (Func<string, int, IProgress<ProgressReport>, int>)null!));
+    }
+
+    [Fact]
     public void What_is_missing_or_stands_twice_is_refused_and_a_failure_is_seen()
     {
         Assert.Throws<ArgumentException>(() => Trials.Run([], [1], (_, _) => 0));
