@@ -44,7 +44,14 @@ public sealed class SparseVector
             if (weights[i] != 0) (keys[to], values[to++]) = (terms[i], weights[i]);
         }
 
-        Array.Sort(keys, values);
+        // Most come sorted: encoders and analyzers count their terms in order.
+        for (int i = 1; i < keys.Length; i++)
+        {
+            if (keys[i] >= keys[i - 1]) continue;
+            Array.Sort(keys, values);
+            break;
+        }
+
         for (int i = 1; i < keys.Length; i++)
         {
             if (keys[i] == keys[i - 1]) throw new ArgumentException($"Term {keys[i]} stands twice.", nameof(terms));
