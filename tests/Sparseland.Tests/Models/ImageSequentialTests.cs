@@ -44,6 +44,7 @@ public class ImageSequentialTests
         foreach ((TorchSharp.Modules.Sequential network, Tensor images) in new[]
         {
             (WideCnn.Of(16, 8, 10, seed: 1), rand(5, 3, 16, 16, generator: new Generator(1))),
+            (WideCnn.Of(16, 4, 10, seed: 1), rand(5, 3, 16, 16, generator: new Generator(1))),
             (SmallClassifiers.Cnn(14, [8, 16], 10, seed: 1), rand(5, 1, 14, 14, generator: new Generator(1))),
             (SmallMobileNet.Of(), rand(5, new SmallMobileNetOptions().Channels, 16, 16, generator: new Generator(1))),
         })
