@@ -1,3 +1,4 @@
+using System.Reflection;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -17,7 +18,7 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
 
     /// <summary>Makes the copy.</summary>
     /// <param name="model">The network, float32.</param>
-    /// <param name="another">Makes a network of the same structure; called while the copy's type is the type of new tensors.</param>
+    /// <param name="another">Makes a network of the same structure; its parameters are turned to the copy's type, as <c>to</c> of TorchSharp does it.</param>
     /// <param name="arithmetic">
     /// Type that the copy holds its weights in and computes with, BFloat16 or Float32; the weights are rounded to bfloat16 in both. Default BFloat16.
     /// </param>
@@ -27,23 +28,33 @@ public sealed class Bfloat16Copy<TModel> : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(another);
         if (arithmetic is not (ScalarType.BFloat16 or ScalarType.Float32)) throw new ArgumentException($"arithmetic is {arithmetic}; it must be BFloat16 or Float32.", nameof(arithmetic));
-        ScalarType before = get_default_dtype();
-        set_default_dtype(arithmetic);
-        try
-        {
-            Model = another();
-        }
-        finally
-        {
-            set_default_dtype(before);
-        }
+        Model = another() ?? throw new ArgumentException("It made no network.", nameof(another));
 
+        // Not made under another default type: that is one for the whole process, and trainings beside this one would make their tensors of it.
+        Model.to(arithmetic);
+        CheckFields(arithmetic);
         Dictionary<string, Parameter> own = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
         _pairs = [.. Model.named_parameters().Select(p => own.TryGetValue(p.name, out Parameter? match) && match.shape.SequenceEqual(p.parameter.shape) && p.parameter.dtype == arithmetic
             ? (match, p.parameter)
-            : throw new ArgumentException($"The copy has {p.name} of {p.parameter.dtype} and shape [{string.Join(", ", p.parameter.shape)}]; the network must have it too, and new tensors must be {arithmetic}.", nameof(another)))];
+            : throw new ArgumentException($"The copy has {p.name} of {p.parameter.dtype} and shape [{string.Join(", ", p.parameter.shape)}]; the network must have it too.", nameof(another)))];
         if (_pairs.Length != own.Count) throw new ArgumentException($"The network has {own.Count} parameters, but the copy {_pairs.Length}.", nameof(another));
         if (Model.named_buffers().Any()) throw new ArgumentException("The network has buffers (batch norm): the copy's would change, and not the network's.", nameof(another));
+    }
+
+    // TorchSharp gives a module that changes its type new parameters, and puts them in the fields of its own class alone: one of a base class would go on with the old ones.
+    private void CheckFields(ScalarType arithmetic)
+    {
+        foreach (nn.Module module in Model.modules().Prepend(Model))
+        {
+            for (Type? type = module.GetType(); type is not null && type != typeof(nn.Module); type = type.BaseType)
+            {
+                foreach (FieldInfo field in type.GetFields(BindingFlags.Instance | BindingFlags.DeclaredOnly | BindingFlags.Public | BindingFlags.NonPublic))
+                {
+                    if (field.GetValue(module) is Parameter parameter && (parameter.IsInvalid || parameter.dtype != arithmetic))
+                        throw new ArgumentException($"{type.Name}.{field.Name} keeps its old weights when the network is turned to {arithmetic}; ask for the parameter by its name there.", "another");
+                }
+            }
+        }
     }
 
     /// <summary>The copy.</summary>

@@ -318,12 +318,37 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_whose_layers_would_go_on_with_the_old_weights_is_refused()
+    {
+        using var model = new Inherits();
+        Assert.Contains("_weight", Assert.Throws<ArgumentException>("another", () => new Bfloat16Copy<Inherits>(model, () => new())).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>("another", () => new Bfloat16Copy<Inherits>(model, () => null!));
+    }
+
+    private abstract class Holds : nn.Module<Tensor, Tensor>
+    {
+        private readonly Parameter _weight = nn.Parameter(ones(3));
+
+        protected Holds() : base("holds") => register_parameter("weight", _weight);
+
+        public override Tensor forward(Tensor input) => input * _weight;
+    }
+
+    // TorchSharp fills the fields of the derived class alone when a module changes its type.
+    private sealed class Inherits : Holds;
+
+    [Fact]
     public void Gradients_of_a_bfloat16_copy_are_nearly_those_of_the_network_and_train_it()
     {
         var config = new LlamaConfig { Vocabulary = 12, Width = 16, MlpWidth = 32, Layers = 2, Heads = 2, KeyValueHeads = 1, Context = 12 };
         using var model = new TinyLM(config);
-        using var copy = new Bfloat16Copy<TinyLM>(model, () => new TinyLM(config));
-        Assert.Equal(ScalarType.Float32, get_default_dtype());
+        using var copy = new Bfloat16Copy<TinyLM>(model, () =>
+        {
+            // The default type is one for the whole process: what trains beside must not see another.
+            Assert.Equal(ScalarType.Float32, get_default_dtype());
+            return new(config);
+        });
+        Assert.All(copy.Model.parameters(), p => Assert.Equal(ScalarType.BFloat16, p.dtype));
         var batches = new TextBatches(new([.. Enumerable.Range(0, 600).Select(i => i % 12)]), 4, 12);
         using var exact = new TrainingLoop(model, batches, Losses.CrossEntropy(model), new() { Steps = 60, LearningRate = 0.02 });
         exact.Gradients();
