@@ -121,7 +121,10 @@ public static class Trials
                 if (reached <= _reached[method, seed]) return;
                 _done += reached - _reached[method, seed];
                 _reached[method, seed] = reached;
-                progress?.Report(new(_done, methods.Count * seeds.Count * Units, $"{methods[method]}, seed {seeds[seed]}{(message.Length > 0 ? ": " : "")}{message}"));
+
+                // The last report counts trials: it is what stays to be read.
+                long trials = methods.Count * seeds.Count, parts = _done == trials * Units ? 1 : Units;
+                progress?.Report(new(_done * parts / Units, trials * parts, $"{methods[method]}, seed {seeds[seed]}{(message.Length > 0 ? ": " : "")}{message}"));
             }
         }
 
