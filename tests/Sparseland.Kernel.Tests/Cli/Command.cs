@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Sparseland.Kernel.Running;
 
 namespace Sparseland.Kernel.Tests.Cli;
@@ -20,15 +21,24 @@ internal static class Command
     public static Task<(int Code, string Error)> InterruptAsync(string folder, string file, params string[] arguments) =>
         InterruptAsync(folder, () => File.Exists(Path.Combine(folder, file)), arguments);
 
-    /// <summary>The same once something else is so. It waits outside of the tests' own threads, which others may hold until the command is done.</summary>
+    private const int SigInt = 2;
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
+
+    /// <summary>The same once something else is so.</summary>
     public static async Task<(int Code, string Error)> InterruptAsync(string folder, Func<bool> ready, params string[] arguments)
     {
         using var process = Start(folder, arguments);
         Task<string> error = process.StandardError.ReadToEndAsync(), text = process.StandardOutput.ReadToEndAsync();
-        while (!ready() && !process.HasExited)
-            await Task.Delay(5).ConfigureAwait(false);
-        using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)]))
-            await kill.WaitForExitAsync().ConfigureAwait(false);
+
+        // A thread of its own looks and signals: those of the pool may all be held by other tests until the command is done.
+        Task told = Task.Factory.StartNew(() =>
+        {
+            while (!ready() && !process.HasExited) Thread.Sleep(2);
+            if (!process.HasExited) _ = Kill(process.Id, SigInt);
+        }, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await told.ConfigureAwait(false);
         await process.WaitForExitAsync().ConfigureAwait(false);
         await text.ConfigureAwait(false);
         return (process.ExitCode, await error.ConfigureAwait(false));
